@@ -1,0 +1,285 @@
+#pragma once
+/** One call interface, two transports.
+ *
+ *  Theory of operation. Generated code (`*.rpc.h`) describes every method by a `struct
+ * sb_rpc_method` and calls the functions below; it never knows which transport carries a call.
+ *
+ *    server   every handler runs on one thread, the one that runs the event_base given to
+ * sb_rpc_server_new. gRPC completion-queue threads check and unpack a message and post it there;
+ * the local transport (ttrpc framing over a unix socket) lives on that thread altogether. Service
+ * code therefore needs no lock. client   a channel is a pollable object owned by one thread:
+ * prepare() says what to poll for, process() runs the callbacks. sb_rpc_call_unary and
+ * sb_rpc_stream_wait are that loop for callers with nothing else to do.
+ *
+ *  Both sides pull: a message is delivered only after a read() asked for it, and send() returns
+ * false once more than SB_RPC_HIGH_BYTES wait in the queue; drained() follows under
+ * SB_RPC_LOW_BYTES. Memory per call is thereby bounded.
+ *
+ *  Every message is checked on the wire before it is unpacked (proto/rpc/wire.h): size, nesting
+ * depth, number of elements, UTF-8 and NUL in strings. What fails is INVALID_ARGUMENT with the
+ * field's name. */
+
+#include <poll.h>
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct event_base;
+
+enum {
+    SB_RPC_MAX_MESSAGE_BYTES = 4 << 20,   /* one message on the wire; larger is SB_EXHAUSTED */
+    SB_RPC_MAX_UNPACKED_BYTES = 32 << 20, /* heap one unpacked message may take */
+    SB_RPC_MAX_DEPTH = 16,                /* nesting of one message */
+    SB_RPC_HIGH_BYTES = 256 << 10,
+    SB_RPC_LOW_BYTES = 64 << 10,
+    SB_RPC_MAX_FDS = 4,       /* fds that may travel with the first message of a local call */
+    SB_RPC_MAX_METADATA = 16, /* caller-set entries per call */
+};
+
+/* ---- what the plugin emits ---- */
+
+enum sb_rpc_flags { SB_RPC_CLIENT_STREAM = 1, SB_RPC_SERVER_STREAM = 2 };
+
+struct sb_rpc_method {
+    const char *service; /* "aisbx.v1.SandboxService" */
+    const char *name;    /* "CreateSandbox" */
+    const char *path;    /* "/aisbx.v1.SandboxService/CreateSandbox" */
+    const ProtobufCMessageDescriptor *in;
+    const ProtobufCMessageDescriptor *out;
+    unsigned flags; /* enum sb_rpc_flags */
+};
+
+/** Descriptors for server reflection: files in dependency order, symbols sorted by name. */
+struct sb_rpc_file {
+    const char *name;
+    const uint8_t *data; /* serialized FileDescriptorProto, without source info */
+    size_t len;
+    const uint16_t *deps; /* indexes into files */
+    size_t n_deps;
+};
+struct sb_rpc_symbol {
+    const char *name;
+    uint16_t file;
+};
+struct sb_rpc_descriptors {
+    const struct sb_rpc_file *files;
+    size_t n_files;
+    const struct sb_rpc_symbol *symbols;
+    size_t n_symbols;
+    const char *const *services;
+    size_t n_services;
+};
+
+/* ---- server ---- */
+
+struct sb_rpc_server;
+struct sb_rpc_call;
+
+/** Who calls. Valid as long as the call. */
+struct sb_rpc_peer {
+    const char *transport; /* "local", "unix", "tcp", "tls" */
+    pid_t pid;             /* local, unix: SO_PEERCRED; else -1 */
+    uid_t uid;             /* local, unix; else (uid_t)-1 */
+    gid_t gid;
+    const char
+        *identity; /* mTLS: subject alternative name (URI, else DNS, else common name); else NULL */
+    const char *address; /* "unix:" or "ipv4:127.0.0.1:4711"; never NULL */
+};
+
+/** Handlers of one method; all on the loop thread. `req` and `msg` are borrowed for the duration of
+ * the callback. */
+struct sb_rpc_handler {
+    void (*start)(struct sb_rpc_call *call,
+                  const ProtobufCMessage *req,
+                  void *svc); /* req NULL: client streams */
+    void (*message)(struct sb_rpc_call *call,
+                    const ProtobufCMessage *msg,
+                    void *svc);                              /* client-stream, bidi: after read() */
+    void (*half_close)(struct sb_rpc_call *call, void *svc); /* the client sends no more */
+    void (*drained)(struct sb_rpc_call *call, void *svc);    /* queue fell under the low mark */
+    void (*done)(struct sb_rpc_call *call,
+                 bool cancelled,
+                 void *svc); /* exactly once, last; also after deadline */
+};
+
+struct sb_rpc_server_options {
+    struct event_base *base; /* borrowed; its thread runs every handler */
+    unsigned grpc_threads; /* completion-queue threads; 0 = no gRPC at all (local transport only) */
+    size_t max_message_bytes; /* 0 = SB_RPC_MAX_MESSAGE_BYTES */
+    unsigned max_calls; /* live calls over all connections; 0 = 4096; beyond: RESOURCE_EXHAUSTED */
+    unsigned max_connections; /* accepted unix connections; 0 = 4096 */
+    unsigned keepalive_ms;    /* ping an idle peer after this long; 0 = 30000 */
+};
+
+/** Returns NULL with *err. Not started yet. Loop thread, as everything below unless it says
+ * otherwise. */
+struct sb_rpc_server *sb_rpc_server_new(const struct sb_rpc_server_options *options,
+                                        struct sb_err *err);
+/** Frees everything; calls still live get done(cancelled). */
+void sb_rpc_server_free(struct sb_rpc_server *server);
+
+/** Registers one method; the generated `..._serve()` calls this per method. A NULL start answers
+ * UNIMPLEMENTED. */
+int sb_rpc_server_add(struct sb_rpc_server *server,
+                      const struct sb_rpc_method *method,
+                      const struct sb_rpc_handler *handler,
+                      void *svc,
+                      struct sb_err *err);
+/** Makes files visible to reflection (v1, v1alpha). */
+void sb_rpc_server_describe(struct sb_rpc_server *server,
+                            const struct sb_rpc_descriptors *descriptors);
+
+/** Files of one TLS identity (PEM). ca_file set: clients must present a certificate it signed
+ * (mTLS). Files are read again when their mtime changes; a bad new set is refused and the old one
+ * kept. */
+struct sb_rpc_tls {
+    const char *cert_file;
+    const char *key_file;
+    const char *ca_file;
+};
+
+/** Listens: `unix:/abs/path` (both transports; path guarded by flock on path + ".lock"; mode bits
+ * of `mode`), `ipv4:127.0.0.1:7443`, `ipv6:[::1]:7443`, `host:port` (gRPC; tls NULL = plaintext).
+ * Port 0 picks one.
+ *  @ret_port  bound port, 0 for unix; may be NULL.
+ *  SB_EXISTS: somebody else serves this path or port. */
+int sb_rpc_server_listen(struct sb_rpc_server *server,
+                         const char *address,
+                         unsigned mode,
+                         const struct sb_rpc_tls *tls,
+                         int *ret_port,
+                         struct sb_err *err);
+int sb_rpc_server_start(struct sb_rpc_server *server, struct sb_err *err);
+
+enum sb_rpc_health { SB_RPC_HEALTH_UNKNOWN, SB_RPC_HEALTH_SERVING, SB_RPC_HEALTH_NOT_SERVING };
+/** grpc.health.v1 for "" (the whole server) or one service; watchers are told at once. */
+void sb_rpc_server_set_health(struct sb_rpc_server *server,
+                              const char *service,
+                              enum sb_rpc_health health);
+
+/** Drain that loses no call: NOT_SERVING at once, keeps accepting for lame_ms, then GOAWAY and
+ * refuses new calls; live calls end by themselves or are cancelled after grace_ms. on_done runs on
+ * the loop when all is quiet. */
+void sb_rpc_server_drain(struct sb_rpc_server *server,
+                         unsigned lame_ms,
+                         unsigned grace_ms,
+                         void (*on_done)(void *ctx),
+                         void *ctx);
+/** Live calls (both transports) and open local connections. */
+unsigned sb_rpc_server_live_calls(const struct sb_rpc_server *server);
+
+/* ---- server side of one call ----
+ * A call lives until its done() returned; keep it longer with ref/unref. Sending on an ended call
+ * is a no-op. */
+
+void sb_rpc_call_ref(struct sb_rpc_call *call);
+void sb_rpc_call_unref(struct sb_rpc_call *call);
+void *sb_rpc_call_user(const struct sb_rpc_call *call);
+void sb_rpc_call_set_user(struct sb_rpc_call *call, void *user);
+const struct sb_rpc_method *sb_rpc_call_method(const struct sb_rpc_call *call);
+const struct sb_rpc_peer *sb_rpc_call_peer(const struct sb_rpc_call *call);
+/** Request metadata, key in lower case; NULL when absent. NUL-terminated, borrowed. */
+const char *sb_rpc_call_metadata(const struct sb_rpc_call *call, const char *key, size_t *ret_len);
+/** Milliseconds left, UINT64_MAX without a deadline. */
+uint64_t sb_rpc_call_time_left_ms(const struct sb_rpc_call *call);
+bool sb_rpc_call_is_cancelled(const struct sb_rpc_call *call);
+/** Takes the i-th fd that came with the call (local transport only); -1 when there is none. Caller
+ * owns it. */
+int sb_rpc_call_take_fd(struct sb_rpc_call *call, unsigned i);
+
+/** Asks for the next client message; at most one outstanding. */
+void sb_rpc_call_read(struct sb_rpc_call *call);
+/** Queues one message. False: over the high mark (the message is queued all the same), wait for
+ * drained(). */
+bool sb_rpc_call_send(struct sb_rpc_call *call, const ProtobufCMessage *msg);
+/** Trailer of the final status; at most 8, ignored beyond. Binary values need a key ending in
+ * "-bin". */
+void sb_rpc_call_trailer(struct sb_rpc_call *call, const char *key, const void *value, size_t len);
+/** Ends the call with OK after msg (NULL: after what is queued). */
+void sb_rpc_call_reply(struct sb_rpc_call *call, const ProtobufCMessage *msg);
+/** Ends the call with err's code and text. */
+void sb_rpc_call_fail(struct sb_rpc_call *call, const struct sb_err *err);
+
+/* ---- client ---- */
+
+struct sb_rpc_channel;
+struct sb_rpc_stream;
+
+struct sb_rpc_channel_options {
+    const struct sb_rpc_tls *tls; /* gRPC only; cert/key optional, ca_file NULL = system roots */
+    const char *tls_name;         /* expected server name when it differs from the address */
+    unsigned connect_timeout_ms;  /* 0 = 5000 */
+    const char *service_config;   /* gRPC service config JSON; NULL = none */
+    const char
+        *module_dir; /* where aisbx-rpc-grpc.so lies; NULL = beside the program or ../lib/aisbx */
+};
+
+/** `unix:/path` opens the local transport and connects at once (SB_UNAVAILABLE: nobody listens
+ * there). `grpc+unix:/path`, `dns:///h:p`, `ipv4:...`, `ipv6:...`, `h:p` open gRPC lazily, by the
+ * module. */
+int sb_rpc_channel_open(const char *address,
+                        const struct sb_rpc_channel_options *options,
+                        struct sb_rpc_channel **ret_channel,
+                        struct sb_err *err);
+/** Cancels what lives (done() with SB_CANCELLED) and frees. */
+void sb_rpc_channel_free(struct sb_rpc_channel *channel);
+
+/** Fills one pollfd; returns how long poll may sleep in ms (-1: for ever). */
+int sb_rpc_channel_prepare(struct sb_rpc_channel *channel, struct pollfd *ret_pfd);
+/** Does what is due without blocking; callbacks run inside. */
+void sb_rpc_channel_process(struct sb_rpc_channel *channel);
+
+struct sb_rpc_metadata {
+    const char *key; /* lower case */
+    const char *value;
+    size_t len;
+};
+
+struct sb_rpc_stream_callbacks {
+    void (*message)(struct sb_rpc_stream *stream,
+                    const ProtobufCMessage *msg,
+                    void *user); /* after read() */
+    void (*drained)(struct sb_rpc_stream *stream, void *user);
+    /** Exactly once, last; the stream is gone when it returns. err->code SB_OK on success. Trailers
+     * are readable. */
+    void (*done)(struct sb_rpc_stream *stream, const struct sb_err *err, void *user);
+};
+
+struct sb_rpc_stream_options {
+    uint64_t timeout_ms; /* 0: none */
+    const struct sb_rpc_metadata *metadata;
+    size_t n_metadata;
+    const int *fds; /* borrowed until start returns; local only: else SB_UNIMPLEMENTED */
+    size_t n_fds;
+};
+
+/** Starts any kind of call. req: the single request, NULL for client streams. For unary and
+ * client-stream calls the one reply is read automatically; for server streams every message needs
+ * sb_rpc_stream_read. */
+int sb_rpc_stream_start(struct sb_rpc_channel *channel,
+                        const struct sb_rpc_method *method,
+                        const ProtobufCMessage *req,
+                        const struct sb_rpc_stream_options *options,
+                        const struct sb_rpc_stream_callbacks *callbacks,
+                        void *user,
+                        struct sb_rpc_stream **ret_stream,
+                        struct sb_err *err);
+void sb_rpc_stream_read(struct sb_rpc_stream *stream);
+bool sb_rpc_stream_send(struct sb_rpc_stream *stream, const ProtobufCMessage *msg);
+void sb_rpc_stream_half_close(struct sb_rpc_stream *stream);
+void sb_rpc_stream_cancel(struct sb_rpc_stream *stream);
+const char *
+sb_rpc_stream_trailer(const struct sb_rpc_stream *stream, const char *key, size_t *ret_len);
+
+/** Blocking unary. *ret_reply is freed with protobuf_c_message_free_unpacked(reply, NULL);
+ * untouched on failure. Signals: EINTR is retried. */
+int sb_rpc_call_unary(struct sb_rpc_channel *channel,
+                      const struct sb_rpc_method *method,
+                      const ProtobufCMessage *req,
+                      const struct sb_rpc_stream_options *options,
+                      ProtobufCMessage **ret_reply,
+                      struct sb_err *err);
