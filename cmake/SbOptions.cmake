@@ -1,0 +1,76 @@
+# sb_options: the one interface target that carries warnings, hardening, sanitizers and coverage.
+# Every library and program of ours links it.
+#
+# A program that must be fully static (aisbx-init) links sb_options_plain instead, which is the
+# same without sanitizers and coverage, since those runtimes cannot be linked statically:
+#   set_target_properties(aisbx-init PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+#   target_link_libraries(aisbx-init PRIVATE sb_options_plain)
+#   target_link_options(aisbx-init PRIVATE -static)
+
+include(CheckCCompilerFlag)
+include(CheckLinkerFlag)
+include(CheckPIESupported)
+
+option(SB_WERROR "treat warnings as errors" OFF)
+option(SB_FUZZ "build libFuzzer targets (clang)" OFF)
+option(SB_COVERAGE "instrument for gcov" OFF)
+set(SB_SANITIZE "" CACHE STRING "comma list for -fsanitize=, e.g. address,undefined")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+# assert() guards against our own bugs only and is cheap: only Release drops it.
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+set(CMAKE_C_FLAGS_RELEASE "-O2 -DNDEBUG")
+
+check_pie_supported(LANGUAGES C)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_library(sb_options_plain INTERFACE)
+target_include_directories(sb_options_plain INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(sb_options_plain INTERFACE
+  _GNU_SOURCE
+  SB_VERSION="${PROJECT_VERSION}")
+target_compile_options(sb_options_plain INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wvla -Wundef
+  -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-qual
+  -Wwrite-strings -Wswitch-enum -Wnull-dereference -Wdouble-promotion -Wimplicit-fallthrough
+  $<$<BOOL:${SB_WERROR}>:-Werror>
+  -fno-omit-frame-pointer -fno-common -ffunction-sections -fdata-sections
+  -fstack-protector-strong)
+target_link_options(sb_options_plain INTERFACE
+  -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
+
+foreach(flag IN ITEMS -fno-plt -fstack-clash-protection -fcf-protection)
+  string(MAKE_C_IDENTIFIER "SB_HAVE${flag}" have)
+  check_c_compiler_flag(${flag} ${have})
+  if(${have})
+    target_compile_options(sb_options_plain INTERFACE ${flag})
+  endif()
+endforeach()
+
+# FORTIFY needs an optimiser, and hides from sanitizers what they look for.
+if(NOT SB_SANITIZE AND NOT SB_COVERAGE)
+  target_compile_options(sb_options_plain INTERFACE
+    $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE>
+    $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=3>)
+endif()
+
+add_library(sb_options INTERFACE)
+target_link_libraries(sb_options INTERFACE sb_options_plain)
+if(SB_SANITIZE)
+  target_compile_options(sb_options INTERFACE
+    -fsanitize=${SB_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(sb_options INTERFACE -fsanitize=${SB_SANITIZE})
+  target_compile_definitions(sb_options INTERFACE SB_SANITIZED=1)
+endif()
+if(SB_COVERAGE)
+  target_compile_options(sb_options INTERFACE --coverage -fprofile-update=atomic)
+  target_link_options(sb_options INTERFACE --coverage)
+endif()
+if(SB_FUZZ)
+  if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "SB_FUZZ needs clang (libFuzzer); use the preset: cmake --preset fuzz")
+  endif()
+  target_compile_options(sb_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
