@@ -29,6 +29,7 @@
 #include "base/err.h"
 
 struct event_base;
+struct sb_rpc_server_transport;
 
 enum {
     SB_RPC_MAX_MESSAGE_BYTES = 4 << 20,   /* one message on the wire; larger is SB_EXHAUSTED */
@@ -79,6 +80,10 @@ struct sb_rpc_descriptors {
 struct sb_rpc_server;
 struct sb_rpc_call;
 
+/** The gRPC transport, for sb_rpc_server_options.grpc. In library sb_rpc_grpc_server, so that only
+ * who names it links libgrpc. */
+const struct sb_rpc_server_transport *sb_rpc_grpc_server_transport(void);
+
 /** Who calls. Valid as long as the call. */
 struct sb_rpc_peer {
     const char *transport; /* "local", "unix", "tcp", "tls" */
@@ -108,7 +113,9 @@ struct sb_rpc_handler {
 
 struct sb_rpc_server_options {
     struct event_base *base; /* borrowed; its thread runs every handler */
-    unsigned grpc_threads; /* completion-queue threads; 0 = no gRPC at all (local transport only) */
+    /* sb_rpc_grpc_server_transport() of library sb_rpc_grpc_server; NULL: local transport only */
+    const struct sb_rpc_server_transport *grpc;
+    unsigned grpc_threads;    /* completion-queue threads; needs grpc; 0 = 1 */
     size_t max_message_bytes; /* 0 = SB_RPC_MAX_MESSAGE_BYTES */
     unsigned max_calls; /* live calls over all connections; 0 = 4096; beyond: RESOURCE_EXHAUSTED */
     unsigned max_connections; /* accepted unix connections; 0 = 4096 */
