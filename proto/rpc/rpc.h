@@ -197,6 +197,9 @@ bool sb_rpc_call_is_cancelled(const struct sb_rpc_call *call);
 /** Takes the i-th fd that came with the call (local transport only); -1 when there is none. Caller
  * owns it. */
 int sb_rpc_call_take_fd(struct sb_rpc_call *call, unsigned i);
+/** The unix connection the call came over, for SO_PEERCRED by somebody else; borrowed, may be closed when the
+ *  call ends. -1 for TCP. */
+int sb_rpc_call_peer_fd(const struct sb_rpc_call *call);
 
 /** Asks for the next client message; at most one outstanding. */
 void sb_rpc_call_read(struct sb_rpc_call *call);

@@ -1,0 +1,102 @@
+#pragma once
+/** What the worker and init say to each other.
+ *
+ *  Theory of operation. init is PID 1 of a sandbox: freestanding, no heap, the sandbox's own uid,
+ * no capability. It reads requests from its control socket (SOCK_SEQPACKET, fd 3 of init; the other
+ * end is the worker's). One packet is one struct, in host byte order (both ends run on one machine
+ * and come from one build), followed by its strings.
+ *
+ *    worker -> init       SB_INIT_EXEC + 4 fds: stdin, stdout, stderr, and one end of a new
+ * SOCK_SEQPACKET pair, the exec's own socket. Everything about that exec goes over that socket from
+ * then on: init -> worker         SB_INIT_STARTED or SB_INIT_FAILED; SB_INIT_EXITED when the main
+ * process has ended; SB_INIT_EMPTY when its whole tree has (always the last packet). worker -> init
+ * SB_INIT_SIGNAL, SB_INIT_KILL. End of file means KILL.
+ *
+ *  An exec runs under a stub, a fork of init that is a child subreaper, so that daemons the program
+ * detaches stay below the stub and KILL finds them. With SB_INIT_ONLY the exec is the sandbox's
+ * only one: PID 1 serves it itself, and exits after SB_INIT_EMPTY, which ends the PID namespace.
+ *  Without KILL, a program's leftovers live on (a server started by a shell) until the sandbox
+ * ends: EXITED is sent, EMPTY follows when the last of them ends. End of file on the control socket
+ * ends init, and with it the sandbox.
+ *
+ *  The job is hostile and has the same uid: it can reach neither socket (close-on-exec, init is not
+ * dumpable). */
+
+#include <stdint.h>
+
+enum {
+    SB_INIT_FD = 3,                 /* control socket of init */
+    SB_INIT_MAX_PACKET = 160 << 10, /* an EXEC with its strings; fits the default socket buffer */
+    SB_INIT_MAX_STRINGS = 8192,     /* args + env */
+    SB_INIT_FDS = 4,
+};
+
+enum sb_init_type {
+    SB_INIT_EXEC = 1,
+    SB_INIT_SIGNAL,
+    SB_INIT_KILL,
+    SB_INIT_STARTED,
+    SB_INIT_FAILED,
+    SB_INIT_EXITED,
+    SB_INIT_EMPTY,
+};
+
+enum sb_init_flags {
+    SB_INIT_ONLY = 1,     /* the sandbox's only exec */
+    SB_INIT_TERMINAL = 2, /* stdin is a pty of the sandbox's: make it the controlling terminal */
+};
+
+/** Followed by cwd, args (n_args), env (n_env), each NUL-terminated, nothing between, nothing
+ * after. args[0] without a slash is searched in PATH of that env; the search answers 127 and 126 as
+ * shells do. */
+struct sb_init_exec {
+    uint32_t type; /* SB_INIT_EXEC */
+    uint32_t flags;
+    uint32_t n_args; /* at least 1 */
+    uint32_t n_env;
+};
+
+struct sb_init_signal {
+    uint32_t type; /* SB_INIT_SIGNAL */
+    int32_t signal;
+    uint32_t tree; /* 1: every process of the exec, 0: the main process */
+};
+
+struct sb_init_kill {
+    uint32_t type; /* SB_INIT_KILL: SIGKILL to the whole tree, until it is empty */
+};
+
+struct sb_init_started {
+    uint32_t type; /* SB_INIT_STARTED */
+    int32_t pid;   /* inside the sandbox */
+};
+
+enum sb_init_stage {
+    SB_INIT_STAGE_CWD = 1,
+    SB_INIT_STAGE_FORK,
+    SB_INIT_STAGE_TERMINAL,
+    SB_INIT_STAGE_EXEC
+};
+
+struct sb_init_failed {
+    uint32_t type; /* SB_INIT_FAILED; nothing runs; no EMPTY follows */
+    int32_t error; /* errno */
+    uint32_t stage;
+};
+
+/** From wait4 of the main process. */
+struct sb_init_exited {
+    uint32_t type; /* SB_INIT_EXITED */
+    int32_t wait_status;
+    uint64_t user_us;
+    uint64_t system_us;
+    uint64_t max_rss_bytes; /* largest process */
+};
+
+struct sb_init_empty {
+    uint32_t type;    /* SB_INIT_EMPTY */
+    uint32_t killed;  /* processes that KILL had to end, the main one included when it still ran */
+    uint64_t user_us; /* the whole tree, reaped children included */
+    uint64_t system_us;
+    uint64_t max_rss_bytes;
+};
