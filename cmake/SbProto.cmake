@@ -1,10 +1,10 @@
 # Generated protobuf code. It lives in the build tree only, is compiled with -w and included as
 # SYSTEM; nothing of it is committed or formatted.
 #
-#   sb_proto(<target> [ROOT <dir>] [LINK <targets>...] <file>...)
+#   sb_proto(<target> [ROOT <dir>] <file>... [LINK <target>...])
 #       messages: <stem>.pb-c.h/.c by protobuf-c, in a static library. Files are relative to ROOT
 #       (default: the current source directory).
-#   sb_proto_rpc(<target> [ROOT <dir>] [LINK <targets>...] <file>...)
+#   sb_proto_rpc(<target> [ROOT <dir>] <file>... [LINK <target>...])
 #       typed servers and clients: <stem>.rpc.h/.c by our plugin, for those files that declare a
 #       service.
 
