@@ -32,7 +32,9 @@ struct sb_err {
 };
 
 /** Fills *err (never NULL) and returns -1, so that callers write `return sb_err_set(...)`.
- *  Arguments may point into err->text. Long text is cut. No malloc: safe in a cloned child. */
+ *  The text becomes one line of valid UTF-8 without control characters, whatever the arguments
+ * hold, and is cut to fit. Arguments may point into err->text. No malloc: safe in a cloned child.
+ */
 int sb_err_set(struct sb_err *err, enum sb_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -43,8 +43,9 @@ struct sb_fd_msg {
 /** Receives one message (seqpacket) or some bytes (stream), with the descriptors that came along.
  *  @flags  0 or MSG_DONTWAIT.
  *  Returns 1, or 0 when the peer has closed, or -1; err->sys is EAGAIN when nothing is there.
- *  SB_INVALID: the message was longer than cap, or brought more descriptors than nfds_cap; they are
- *  all closed and the message is lost. The outputs are set only when 1 or 0 is returned. */
+ *  SB_INVALID: the message was longer than cap, or brought more descriptors than nfds_cap;
+ *  SB_EXHAUSTED: this process has too many files open. Then the message is lost, and all of its
+ *  descriptors are closed. The outputs are set only when 1 or 0 is returned. */
 int sb_fd_recv(int sock, struct sb_fd_msg *msg, int flags, struct sb_err *err);
 
 /** Closes n descriptors, skipping negative ones, and sets them to -1. Keeps errno. */

@@ -19,7 +19,7 @@ enum sb_field_kind {
 
 /** One row of a table from which parsing, --help and the reference page are made. */
 struct sb_field {
-    struct sb_str name;
+    struct sb_str name; /* SB_STR("...") */
     enum sb_field_kind kind;
     size_t offset; /* of the member in the target struct */
     uint64_t min;
