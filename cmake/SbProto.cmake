@@ -5,8 +5,8 @@
 #       messages: <stem>.pb-c.h/.c by protobuf-c, in a static library. Files are relative to ROOT
 #       (default: the current source directory).
 #   sb_proto_rpc(<target> [ROOT <dir>] <file>... [LINK <target>...])
-#       typed servers and clients: <stem>.rpc.h/.c by our plugin, for those files that declare a
-#       service.
+#       typed servers and clients: <stem>.rpc.h/.c and <stem>.desc.c (reflection; only who names it
+#       links it) by our plugin, for those files that declare a service.
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
@@ -36,15 +36,20 @@ function(sb_proto_library target root plugin name ext depends link files)
   foreach(file IN LISTS files)
     string(REGEX REPLACE "\\.proto$" ".${ext}" stem ${file})
     set(out ${SB_GEN_DIR}/${stem})
+    set(outputs ${out}.c ${out}.h)
+    if(ext STREQUAL "rpc")
+      string(REGEX REPLACE "\\.rpc$" ".desc.c" desc ${out})
+      list(APPEND outputs ${desc})
+    endif()
     add_custom_command(
-      OUTPUT ${out}.c ${out}.h
+      OUTPUT ${outputs}
       COMMAND ${CMAKE_COMMAND} -E env ASAN_OPTIONS=detect_leaks=0
         ${PROTOC} --plugin=protoc-gen-${name}=${plugin} --${name}_out=${SB_GEN_DIR}
         --proto_path=${root} --proto_path=${SB_PROTO_WKT} ${root}/${file}
       DEPENDS ${inputs} ${depends}
       COMMENT "Generating ${stem}.c"
       VERBATIM)
-    list(APPEND sources ${out}.c ${out}.h)
+    list(APPEND sources ${outputs})
   endforeach()
   add_library(${target} STATIC ${sources})
   target_compile_options(${target} PRIVATE -w)

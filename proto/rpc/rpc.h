@@ -98,6 +98,7 @@ struct sb_rpc_peer {
 /** Handlers of one method; all on the loop thread. `req` and `msg` are borrowed for the duration of
  * the callback. */
 struct sb_rpc_handler {
+    const void *impl; /* the generated table of typed callbacks, for the trampolines */
     void (*start)(struct sb_rpc_call *call,
                   const ProtobufCMessage *req,
                   void *svc); /* req NULL: client streams */
@@ -187,6 +188,8 @@ void sb_rpc_call_ref(struct sb_rpc_call *call);
 void sb_rpc_call_unref(struct sb_rpc_call *call);
 void *sb_rpc_call_user(const struct sb_rpc_call *call);
 void sb_rpc_call_set_user(struct sb_rpc_call *call, void *user);
+/** handler.impl of the call's method. */
+const void *sb_rpc_call_impl(const struct sb_rpc_call *call);
 const struct sb_rpc_method *sb_rpc_call_method(const struct sb_rpc_call *call);
 const struct sb_rpc_peer *sb_rpc_call_peer(const struct sb_rpc_call *call);
 /** Request metadata, key in lower case; NULL when absent. NUL-terminated, borrowed. */
@@ -197,8 +200,8 @@ bool sb_rpc_call_is_cancelled(const struct sb_rpc_call *call);
 /** Takes the i-th fd that came with the call (local transport only); -1 when there is none. Caller
  * owns it. */
 int sb_rpc_call_take_fd(struct sb_rpc_call *call, unsigned i);
-/** The unix connection the call came over, for SO_PEERCRED by somebody else; borrowed, may be closed when the
- *  call ends. -1 for TCP. */
+/** The unix connection the call came over, for SO_PEERCRED by somebody else; borrowed, may be
+ * closed when the call ends. -1 for TCP. */
 int sb_rpc_call_peer_fd(const struct sb_rpc_call *call);
 
 /** Asks for the next client message; at most one outstanding. */
@@ -250,6 +253,7 @@ struct sb_rpc_metadata {
 };
 
 struct sb_rpc_stream_callbacks {
+    const void *impl; /* the generated table of typed callbacks, for the trampolines */
     void (*message)(struct sb_rpc_stream *stream,
                     const ProtobufCMessage *msg,
                     void *user); /* after read() */
@@ -278,6 +282,8 @@ int sb_rpc_stream_start(struct sb_rpc_channel *channel,
                         void *user,
                         struct sb_rpc_stream **ret_stream,
                         struct sb_err *err);
+/** callbacks.impl of the stream. */
+const void *sb_rpc_stream_impl(const struct sb_rpc_stream *stream);
 void sb_rpc_stream_read(struct sb_rpc_stream *stream);
 bool sb_rpc_stream_send(struct sb_rpc_stream *stream, const ProtobufCMessage *msg);
 void sb_rpc_stream_half_close(struct sb_rpc_stream *stream);
