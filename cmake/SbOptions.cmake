@@ -19,9 +19,10 @@ set(SB_SANITIZE "" CACHE STRING "comma list for -fsanitize=, e.g. address,undefi
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
 endif()
-# assert() guards against our own bugs only and is cheap: only Release drops it.
+# No -DNDEBUG: assert() guards against our own bugs only and is cheap, and a sandbox that goes on
+# with a broken invariant is worse than one that stops.
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
-set(CMAKE_C_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_C_FLAGS_RELEASE "-O2")
 
 check_pie_supported(LANGUAGES C)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
