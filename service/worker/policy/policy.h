@@ -1,0 +1,65 @@
+#pragma once
+/** What is in force for one sandbox: profile AND request. A request can only narrow. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "service/worker/policy/collections.h"
+#include "service/worker/policy/limits.h"
+#include "service/worker/policy/profile.h"
+
+struct sb_err;
+struct sb_filter;
+struct sb_profiles;
+struct sb_request;
+
+#define SB_POLICY_HASH_SIZE 65 /* bytes, with the NUL */
+
+/** Never changes once made, and outlives a reload of the profiles. */
+struct sb_policy {
+    char *profile; /* name */
+    enum sb_driver driver;
+    struct sb_limits limits; /* every member set */
+    struct sb_network network;
+    enum sb_filesystem filesystem;
+    struct sb_mounts mounts;  /* of the profile, then of the request */
+    struct sb_pairs env;      /* everything a command gets, but TERM */
+    struct sb_filter *filter; /* reference */
+    char *hostname;
+    uint64_t ttl_ms;                /* 0: never */
+    uint64_t idle_ms;               /* 0: never */
+    uint64_t require;               /* bit n: aisbx.v1.Control n */
+    struct sb_strings notices;      /* things the caller should know */
+    char hash[SB_POLICY_HASH_SIZE]; /* SHA-256 of all that binds the program; not of labels, ttl */
+};
+
+/** Errors: SB_INVALID when the request asks for more than the profile gives (the text names the
+ *  profile and its value); SB_NOT_FOUND for the profile; SB_UNIMPLEMENTED for a driver. */
+int sb_policy_make(const struct sb_profiles *profiles,
+                   const struct sb_request *request,
+                   struct sb_policy **ret_policy,
+                   struct sb_err *err);
+void sb_policy_free(struct sb_policy *policy);
+void sb_policy_freep(struct sb_policy **policy); /* for SB_CLEANUP */
+
+/** "K=V" strings for one command, sorted, ending with NULL: the policy's environment, what the exec
+ *  adds (wins), and TERM when a terminal is there and nobody has set it.
+ *  @more  may be NULL.   @term  NULL: no terminal.
+ *  @ret_n  without the NULL; may be NULL.
+ *  Returns one heap block for free(); NULL when memory is out. */
+char **sb_policy_environ(const struct sb_policy *policy,
+                         const struct sb_pairs *more,
+                         const char *term,
+                         size_t *ret_n);
+
+/** Where commands start: "/workspace", or "/" when there is none. */
+const char *sb_policy_cwd(const struct sb_policy *policy);
+
+/** True when /workspace cannot be written. */
+bool sb_policy_workspace_read_only(const struct sb_policy *policy);
+
+/** Hash of the profile as it stands, for Profile.policy_hash: that of an empty request. */
+int sb_policy_profile_hash(const struct sb_profiles *profiles,
+                           const struct sb_profile *profile,
+                           char ret_hash[SB_POLICY_HASH_SIZE],
+                           struct sb_err *err);

@@ -1,0 +1,45 @@
+#pragma once
+/** What a caller asks a sandbox to be: every value checked, nothing filled in yet. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aisbx/v1/sandbox.pb-c.h"
+#include "service/worker/policy/collections.h"
+#include "service/worker/policy/limits.h"
+#include "service/worker/policy/profile.h"
+
+struct sb_err;
+
+#define SB_REQUEST_HOSTNAME "sandbox"
+
+struct sb_request {
+    char *profile;           /* NULL: the default */
+    struct sb_limits limits; /* 0: what the profile says */
+    struct sb_network network;
+    struct sb_mounts mounts;
+    struct sb_pairs env;
+    struct sb_pairs labels;
+    uint64_t ttl_ms;  /* 0: never */
+    uint64_t idle_ms; /* 0: never */
+    uint64_t require; /* bit n: aisbx.v1.Control number n must be enforced */
+    char *hostname;   /* never NULL */
+};
+
+/** Checks a SandboxSpec (NULL: an empty one).
+ *  @field  what messages call it: "sandbox" gives "sandbox.limits.memory_bytes: ...".
+ *  Errors: SB_INVALID naming the field; SB_EXHAUSTED. */
+int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
+                    const char *field,
+                    struct sb_request **ret_request,
+                    struct sb_err *err);
+void sb_request_free(struct sb_request *request);
+void sb_request_freep(struct sb_request **request); /* for SB_CLEANUP */
+
+/** Checks one environment variable, and keeps count of all of them.
+ *  @field  "exec.env".   @total_bytes  of the variables before; increased.
+ *  Errors: SB_INVALID naming the field. */
+int sb_request_check_env(struct sb_str name,
+                         struct sb_str value,
+                         const char *field,
+                         size_t *total_bytes,
+                         struct sb_err *err);
