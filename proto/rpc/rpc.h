@@ -177,7 +177,7 @@ void sb_rpc_server_drain(struct sb_rpc_server *server,
                          unsigned grace_ms,
                          void (*on_done)(void *ctx),
                          void *ctx);
-/** Live calls (both transports) and open local connections. */
+/** Live calls of both transports plus open local connections: 0 means idle. */
 unsigned sb_rpc_server_live_calls(const struct sb_rpc_server *server);
 
 /* ---- server side of one call ----
@@ -226,6 +226,7 @@ struct sb_rpc_channel_options {
     const struct sb_rpc_tls *tls; /* gRPC only; cert/key optional, ca_file NULL = system roots */
     const char *tls_name;         /* expected server name when it differs from the address */
     unsigned connect_timeout_ms;  /* 0 = 5000 */
+    unsigned keepalive_ms; /* gRPC only: ping this often while a call lives; 0 = 20000 */
     const char *service_config;   /* gRPC service config JSON; NULL = none */
     const char
         *module_dir; /* where aisbx-rpc-grpc.so lies; NULL = beside the program or ../lib/aisbx */

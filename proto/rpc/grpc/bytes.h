@@ -1,13 +1,15 @@
 #pragma once
-/** Between protobuf-c messages, gRPC byte buffers and slices. No state; any thread. */
+/** Between our messages and metadata, and gRPC's byte buffers and slices. No state; any thread. */
 
+#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 #include <grpc/byte_buffer.h>
+#include <grpc/grpc.h>
 #include <grpc/slice.h>
-#include <protobuf-c/protobuf-c.h>
 
 struct sb_err;
+struct sb_rpc_metadata;
 
 /** Packs msg into a new buffer; the caller destroys it. @max_bytes  on the wire.
  *  Errors: SB_EXHAUSTED (too large). */
@@ -25,3 +27,13 @@ int sb_grpc_bytes_unpack(const ProtobufCMessageDescriptor *descriptor,
 
 /** Copies a slice into text, cut to size - 1 bytes, NUL-terminated. */
 void sb_grpc_bytes_text(grpc_slice slice, char *text, size_t size);
+
+/** Copies received metadata into one block for the caller to free; keys and values are
+ *  NUL-terminated. *ret_list is NULL when there is none. -1: out of memory. */
+int sb_grpc_bytes_metadata(const grpc_metadata_array *array,
+                           struct sb_rpc_metadata **ret_list,
+                           size_t *ret_n);
+
+/** The value of the first entry with that key, NULL when absent. @ret_len  may be NULL. */
+const char *
+sb_grpc_bytes_find(const struct sb_rpc_metadata *list, size_t n, const char *key, size_t *ret_len);

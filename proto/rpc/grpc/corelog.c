@@ -36,12 +36,8 @@ static void on_core_log(gpr_log_func_args *args)
         return;
     }
     const char *slash = strrchr(args->file, '/');
-    SB_LOG(level,
-           "grpc core",
-           "at=%s:%d text=%s",
-           slash != NULL ? slash + 1 : args->file,
-           args->line,
-           args->message);
+    SB_LOG(level, "grpc core", "at=%s:%d text=%s", slash != NULL ? slash + 1 : args->file,
+           args->line, args->message);
 }
 
 void sb_grpc_corelog_route(void)

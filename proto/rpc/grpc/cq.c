@@ -75,8 +75,8 @@ void sb_grpc_cq_stop(struct sb_grpc_cq *cq)
     if (cq->n_threads == 0) { /* destroy insists on having seen the end */
         grpc_event event;
         do {
-            event = grpc_completion_queue_next(
-                cq->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+            event =
+                grpc_completion_queue_next(cq->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         } while (event.type != GRPC_QUEUE_SHUTDOWN);
     }
     grpc_completion_queue_destroy(cq->queue);

@@ -2,10 +2,11 @@
 /** One completion queue and the threads that wait on it.
  *
  *  Theory of operation. gRPC core does its I/O on the threads that sit in
- *  grpc_completion_queue_next; it offers no descriptor to poll. One queue with one or two threads is
- *  the fastest arrangement measured (several queues spread one connection over threads). Whoever
- *  starts a batch gives it a struct sb_grpc_op; when the batch ends a queue thread calls on_cq, which
- *  must not block, and what on_cq does not settle itself it hands to the owner through the inbox. */
+ *  grpc_completion_queue_next; it offers no descriptor to poll. One queue with one or two threads
+ * is the fastest arrangement measured (several queues spread one connection over threads). Whoever
+ *  starts a batch gives it a struct sb_grpc_op; when the batch ends a queue thread calls on_cq,
+ * which must not block, and what on_cq does not settle itself it hands to the owner through the
+ * inbox. */
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,7 +22,7 @@ enum { SB_GRPC_MAX_THREADS = 8 };
 
 /** One batch under way. Must live until on_cq ran. */
 struct sb_grpc_op {
-    struct sb_grpc_note note;                        /* to hand the op on to the owner */
+    struct sb_grpc_note note;                         /* to hand the op on to the owner */
     void (*on_cq)(struct sb_grpc_op *op, bool is_ok); /* queue thread */
 };
 
@@ -47,7 +48,8 @@ void sb_grpc_cq_stop(struct sb_grpc_cq *cq);
  *  started by two threads at once. Errors: only for our own bugs, which are logged. */
 int sb_grpc_cq_batch(grpc_call *call, const grpc_op *ops, size_t n_ops, struct sb_grpc_op *op);
 
-/** ThreadSanitizer does not see the order that libgrpc's own locks make: tell it at each hand-off. */
+/** ThreadSanitizer does not see the order that libgrpc's own locks make: tell it at each hand-off.
+ */
 #if defined(__SANITIZE_THREAD__)
 #define SB_GRPC_TSAN 1
 #elif defined(__has_feature)

@@ -31,8 +31,8 @@ void sb_grpc_inbox_post(struct sb_grpc_inbox *inbox, struct sb_grpc_note *note)
     /* Once the note is in, the owner may free it and all it belongs to, except the inbox. */
     do {
         note->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(
-        &inbox->head, &head, note, memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&inbox->head, &head, note, memory_order_release,
+                                                    memory_order_relaxed));
     if (head == NULL) {
         const uint64_t one = 1;
         /* Can fail only when the counter is full, and then the fd is readable already. */

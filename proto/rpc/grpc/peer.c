@@ -1,0 +1,148 @@
+#include "proto/rpc/grpc/peer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "base/str.h"
+
+/* ---- what core says ---- */
+
+/** Core writes the brackets of "ipv6:[::1]:7" as %5B and %5D. */
+static char *copy_unescaped(const char *uri)
+{
+    char *text = malloc(strlen(uri) + 1);
+    if (text == NULL) {
+        return NULL;
+    }
+    char *out = text;
+    for (const char *in = uri; *in != '\0'; in++) {
+        if (strncasecmp(in, "%5B", 3) == 0 || strncasecmp(in, "%5D", 3) == 0) {
+            *out++ = (in[2] == 'B' || in[2] == 'b') ? '[' : ']';
+            in += 2;
+        } else {
+            *out++ = *in;
+        }
+    }
+    *out = '\0';
+    return text;
+}
+
+/** "fd:17" is 17; -1 for other addresses. */
+static int adopted_fd(const char *address)
+{
+    if (strncmp(address, "fd:", 3) != 0) {
+        return -1;
+    }
+    char *end = NULL;
+    long fd = strtol(address + 3, &end, 10);
+    return end != address + 3 && *end == '\0' && fd >= 0 && fd <= INT32_MAX ? (int)fd : -1;
+}
+
+static char *copy_property(const grpc_auth_context *context, const char *name)
+{
+    grpc_auth_property_iterator it = grpc_auth_context_find_properties_by_name(context, name);
+    const grpc_auth_property *property = grpc_auth_property_iterator_next(&it);
+    /* A NUL inside would let "good\0evil" pass for "good". */
+    if (property == NULL || property->value_length == 0 ||
+        memchr(property->value, '\0', property->value_length) != NULL) {
+        return NULL;
+    }
+    return strndup(property->value, property->value_length);
+}
+
+static void read_auth(grpc_call *call, struct sb_grpc_peer *peer)
+{
+    static const char *const names[] = {
+        GRPC_PEER_URI_PROPERTY_NAME,
+        GRPC_PEER_DNS_PROPERTY_NAME,
+        GRPC_X509_CN_PROPERTY_NAME,
+    };
+    grpc_auth_context *context = grpc_call_auth_context(call);
+    if (context == NULL) {
+        return;
+    }
+    char *security = copy_property(context, GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+    if (security != NULL && strcmp(security, GRPC_SSL_TRANSPORT_SECURITY_TYPE) == 0) {
+        peer->transport = "tls";
+        for (size_t i = 0; i < sizeof names / sizeof *names && peer->identity == NULL; i++) {
+            peer->identity = copy_property(context, names[i]);
+        }
+    }
+    free(security);
+    grpc_auth_context_release(context);
+}
+
+int sb_grpc_peer_read(grpc_call *call, struct sb_grpc_peer *ret_peer)
+{
+    struct sb_grpc_peer peer = {.transport = "tcp", .fd = -1};
+    char *uri = grpc_call_get_peer(call);
+    peer.fd = adopted_fd(uri);
+    peer.address = peer.fd >= 0 ? strdup("unix:") : copy_unescaped(uri);
+    gpr_free(uri);
+    if (peer.address == NULL) {
+        return -1;
+    }
+    if (peer.fd >= 0) {
+        peer.transport = "unix";
+    } else {
+        read_auth(call, &peer);
+    }
+    *ret_peer = peer;
+    return 0;
+}
+
+void sb_grpc_peer_done(struct sb_grpc_peer *peer)
+{
+    free(peer->address);
+    free(peer->identity);
+    peer->address = NULL;
+    peer->identity = NULL;
+}
+
+/* ---- adopted connections ---- */
+
+int sb_grpc_conns_put(struct sb_grpc_conns *conns,
+                      int fd,
+                      const struct ucred *cred,
+                      struct sb_err *err)
+{
+    size_t at = (size_t)fd;
+    if (at >= conns->n) {
+        size_t n = conns->n == 0 ? 64 : conns->n;
+        while (n <= at) {
+            n *= 2;
+        }
+        struct sb_grpc_conn *list = realloc(conns->list, n * sizeof *list);
+        if (list == NULL) {
+            return sb_err_oom(err);
+        }
+        memset(list + conns->n, 0, (n - conns->n) * sizeof *list);
+        conns->list = list;
+        conns->n = n;
+    }
+    conns->list[at] = (struct sb_grpc_conn){
+        .pid = cred->pid, .uid = cred->uid, .gid = cred->gid, .is_known = true};
+    return 0;
+}
+
+const struct sb_grpc_conn *sb_grpc_conns_get(const struct sb_grpc_conns *conns, int fd)
+{
+    if (fd < 0 || (size_t)fd >= conns->n || !conns->list[fd].is_known) {
+        return NULL;
+    }
+    return &conns->list[fd];
+}
+
+void sb_grpc_conns_done(struct sb_grpc_conns *conns)
+{
+    free(conns->list);
+    *conns = (struct sb_grpc_conns){0};
+}
