@@ -28,7 +28,7 @@ void sb_buf_done(struct sb_buf *buf)
 /* Moves live bytes to the front of the block. */
 static void close_gap(struct sb_buf *buf)
 {
-    if (buf->start > 0) {
+    if (buf->mem != NULL && buf->start > 0) {
         memmove(buf->mem, buf->mem + buf->start, buf->len + 1);
         buf->start = 0;
     }
@@ -52,7 +52,7 @@ static int grow(struct sb_buf *buf, size_t need)
         errno = ENOMEM;
         return -1;
     }
-    if (buf->len > 0) {
+    if (buf->mem != NULL) {
         memcpy(mem, buf->mem + buf->start, buf->len);
     }
     mem[buf->len] = '\0';
@@ -70,14 +70,14 @@ int sb_buf_reserve(struct sb_buf *buf, size_t len, void **ret_room)
         return -1;
     }
     size_t need = buf->len + len;
-    /* Closing the gap pays when it is at least as large as what has to move. */
-    bool is_tight = buf->mem == NULL || need > buf->cap - buf->start;
-    bool gap_pays = buf->mem != NULL && need <= buf->cap && buf->start >= buf->len;
-    if (is_tight && gap_pays) {
+    bool fits = buf->mem != NULL && need <= buf->cap - buf->start;
+    /* Closing the gap pays when it is at least as large as what has to move, and is the only way
+     * when no larger block is permitted. */
+    bool closes =
+        buf->mem != NULL && need <= buf->cap && (buf->start >= buf->len || buf->cap == buf->max);
+    if (!fits && closes) {
         close_gap(buf);
-    } else if (is_tight && need <= buf->cap && buf->cap == buf->max) {
-        close_gap(buf); /* no larger block is permitted */
-    } else if (is_tight && grow(buf, need) < 0) {
+    } else if (!fits && grow(buf, need) < 0) {
         return -1;
     }
     *ret_room = buf->mem + buf->start + buf->len;

@@ -28,8 +28,7 @@ static void encode(char *out, const uint8_t *bytes)
 
 int sb_id_make(char out[SB_ID_SIZE], const char *prefix, struct sb_err *err)
 {
-    size_t head = strlen(prefix);
-    assert(head <= SB_ID_PREFIX_MAX);
+    assert(strlen(prefix) <= SB_ID_PREFIX_MAX);
     uint8_t bytes[RANDOM_BYTES];
     ssize_t n = 0;
     do { /* up to 256 bytes come whole or not at all */
@@ -38,8 +37,7 @@ int sb_id_make(char out[SB_ID_SIZE], const char *prefix, struct sb_err *err)
     if (n != (ssize_t)sizeof bytes) {
         return sb_err_sys(err, n < 0 ? errno : EIO, "get random bytes");
     }
-    memcpy(out, prefix, head);
-    encode(out + head, bytes);
+    encode(stpcpy(out, prefix), bytes);
     return 0;
 }
 

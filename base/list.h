@@ -13,9 +13,11 @@ struct sb_list {
 #define SB_LIST_ENTRY(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /** Walks all nodes; the current one may be removed or freed, its successor may not. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): node is a name to define */
 #define SB_FOREACH(node, head)                                                                     \
     for (struct sb_list *node = (head)->next, *node##_next_ = node->next; node != (head);          \
          node = node##_next_, node##_next_ = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void sb_list_init(struct sb_list *head)
 {

@@ -38,6 +38,8 @@ static void an_empty_buffer_is_an_empty_string(void **state)
     assert_string_equal(sb_buf_cstr(&buf), "");
     assert_int_equal(sb_buf_str(&buf).len, 0);
     assert_int_equal(sb_buf_append(&buf, NULL, 0), 0);
+    assert_int_equal(sb_buf_printf(&buf, "%s", ""), 0);
+    assert_int_equal(sb_buf_append_byte(&buf, 'x'), -1);
     sb_buf_consume(&buf, 3);
     sb_buf_truncate(&buf, 0);
     sb_buf_clear(&buf);

@@ -18,8 +18,8 @@ static void matches_the_known_vectors_of_siphash_1_3(void **state)
     };
     struct sb_hash_key key = {0x0706050403020100U, 0x0f0e0d0c0b0a0908U};
     uint8_t data[16];
-    for (uint8_t i = 0; i < sizeof data; i++) {
-        data[i] = i;
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (uint8_t)i;
     }
     for (size_t len = 0; len < sizeof expected / sizeof expected[0]; len++) {
         assert_true(sb_hash_sip13(key, data, len) == expected[len]);
