@@ -10,6 +10,14 @@
 
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 
+# gcc does not know that a failed assert_*() never returns.
+add_library(sb_test_options INTERFACE)
+target_compile_options(sb_test_options INTERFACE
+  -Wno-null-dereference $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+
+# What the fuzz preset builds.
+add_custom_target(fuzzers)
+
 set(SB_TEST_BIN_DIR ${PROJECT_BINARY_DIR}/tests/bin)
 set(SB_FUZZ_DIR ${PROJECT_SOURCE_DIR}/tests/fuzz)
 
@@ -19,10 +27,7 @@ function(sb_unit_test name)
     set(arg_TIMEOUT 60)
   endif()
   add_executable(${name} ${arg_SOURCES})
-  target_link_libraries(${name} PRIVATE sb_options ${arg_LINK} PkgConfig::CMOCKA)
-  # gcc does not know that a failed assert_*() never returns.
-  target_compile_options(${name} PRIVATE
-    -Wno-null-dereference $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  target_link_libraries(${name} PRIVATE sb_options sb_test_options ${arg_LINK} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${SB_TEST_BIN_DIR})
   foreach(symbol IN LISTS arg_WRAP)
     target_link_options(${name} PRIVATE -Wl,--wrap=${symbol})
@@ -52,7 +57,7 @@ function(sb_fuzz_target name source)
   if(SB_FUZZ AND NOT inputs)
     set_tests_properties(${name} PROPERTIES DISABLED ON) # without a file libFuzzer would fuzz on
   endif()
-  set_property(GLOBAL APPEND PROPERTY SB_FUZZ_TARGETS ${name})
+  add_dependencies(fuzzers ${name})
 endfunction()
 
 function(sb_script_test name script)
