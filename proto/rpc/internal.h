@@ -30,6 +30,7 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
+#include "base/list.h"
 #include "proto/rpc/rpc.h"
 
 enum {
@@ -85,7 +86,7 @@ struct sb_rpc_call {
     /* server.c's own; a transport may read them */
     struct sb_rpc_server *server;
     const struct sb_rpc_registration *reg;
-    struct sb_rpc_call *prev, *next; /* live calls of the server */
+    struct sb_list in_live; /* live calls of the server */
     void *user;
     unsigned refs;
     struct sb_rpc_trailer trailers[SB_RPC_MAX_TRAILERS];
@@ -120,6 +121,11 @@ void sb_rpc_call_end(struct sb_rpc_call *call, bool cancelled);
 /** Ends with the status of a request that never reached begin (malformed message): finish without
  * handler. */
 void sb_rpc_call_refuse(struct sb_rpc_call *call, const struct sb_err *err);
+
+/** server.c to call.c: counts the call, or says why not (SB_UNAVAILABLE: draining; SB_EXHAUSTED).
+ */
+int sb_rpc_server_admit(struct sb_rpc_server *server, struct sb_rpc_call *call, struct sb_err *err);
+void sb_rpc_server_retire(struct sb_rpc_server *server, struct sb_rpc_call *call);
 
 /** What the gRPC library gives to the server: `sb_rpc_grpc_server_transport()`. All on the loop
  * thread. */

@@ -9,7 +9,7 @@
  * the local transport (ttrpc framing over a unix socket) lives on that thread altogether. Service
  * code therefore needs no lock. client   a channel is a pollable object owned by one thread:
  * prepare() says what to poll for, process() runs the callbacks. sb_rpc_call_unary and
- * sb_rpc_stream_wait are that loop for callers with nothing else to do.
+ * sb_rpc_channel_wait are that loop for callers with nothing else to do.
  *
  *  Both sides pull: a message is delivered only after a read() asked for it, and send() returns
  * false once more than SB_RPC_HIGH_BYTES wait in the queue; drained() follows under
@@ -226,7 +226,7 @@ struct sb_rpc_channel_options {
     const struct sb_rpc_tls *tls; /* gRPC only; cert/key optional, ca_file NULL = system roots */
     const char *tls_name;         /* expected server name when it differs from the address */
     unsigned connect_timeout_ms;  /* 0 = 5000 */
-    unsigned keepalive_ms; /* gRPC only: ping this often while a call lives; 0 = 20000 */
+    unsigned keepalive_ms;        /* gRPC only: ping this often while a call lives; 0 = 20000 */
     const char *service_config;   /* gRPC service config JSON; NULL = none */
     const char
         *module_dir; /* where aisbx-rpc-grpc.so lies; NULL = beside the program or ../lib/aisbx */
@@ -246,6 +246,9 @@ void sb_rpc_channel_free(struct sb_rpc_channel *channel);
 int sb_rpc_channel_prepare(struct sb_rpc_channel *channel, struct pollfd *ret_pfd);
 /** Does what is due without blocking; callbacks run inside. */
 void sb_rpc_channel_process(struct sb_rpc_channel *channel);
+/** prepare, poll, process, once: `while (!done) sb_rpc_channel_wait(channel);`. Returns early on a
+ * signal. Not in a callback. */
+void sb_rpc_channel_wait(struct sb_rpc_channel *channel);
 
 struct sb_rpc_metadata {
     const char *key; /* lower case */
