@@ -127,6 +127,13 @@ struct sb_rpc_server_options {
  * otherwise. */
 struct sb_rpc_server *sb_rpc_server_new(const struct sb_rpc_server_options *options,
                                         struct sb_err *err);
+/** Adds gRPC to a server made without it, for a process that must do something (bind unix sockets,
+ *  drop privilege) before gRPC starts its threads. Before start, describe, set_health, TCP listen.
+ *  @threads  completion-queue threads; 0 = 1. */
+int sb_rpc_server_enable_grpc(struct sb_rpc_server *server,
+                              const struct sb_rpc_server_transport *grpc,
+                              unsigned threads,
+                              struct sb_err *err);
 /** Frees everything; calls still live get done(cancelled). */
 void sb_rpc_server_free(struct sb_rpc_server *server);
 

@@ -95,6 +95,24 @@ struct sb_rpc_server *sb_rpc_server_new(const struct sb_rpc_server_options *opti
     return server;
 }
 
+int sb_rpc_server_enable_grpc(struct sb_rpc_server *server,
+                              const struct sb_rpc_server_transport *grpc,
+                              unsigned threads,
+                              struct sb_err *err)
+{
+    if (server->grpc != NULL || server->is_started) {
+        return sb_err_set(err, SB_PRECONDITION, "gRPC must be added once, before the start");
+    }
+    server->options.grpc = grpc;
+    server->options.grpc_threads = threads == 0 ? 1 : threads;
+    if (grpc->create(server, &server->grpc, err) < 0) {
+        server->options.grpc = NULL;
+        return -1;
+    }
+    server->is_grpc_quiet = false;
+    return 0;
+}
+
 static void abort_all(struct sb_rpc_server *server, const char *why)
 {
     struct sb_err status;
