@@ -38,6 +38,7 @@ enum {
         250, /* more often is too_many_pings; clients here ping every 500 ms up */
     MAX_STREAMS_PER_CONNECTION = 1024,
     HANDSHAKE_TIMEOUT_MS = 10000,
+    PATIENCE_MS = 500, /* between GOAWAY and closing what is idle */
     FREE_POLL_MS = 10,
 };
 
@@ -47,6 +48,26 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     struct sb_grpc_server *server = ctx;
     (void)sb_grpc_inbox_run(&server->inbox);
+}
+
+static void be_patient(struct sb_grpc_server *server)
+{
+    static const struct timeval delay = {.tv_usec = PATIENCE_MS * 1000};
+    (void)event_add(server->patience, &delay);
+}
+
+/** Everybody has been told (GOAWAY). When no call is left, whoever still holds a connection open,
+ * or is too dead to close it, does not hold us up. */
+static void on_patience(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_grpc_server *server = ctx;
+    if (server->n_calls == 0 && atomic_load(&server->n_backlog) == 0) {
+        grpc_server_cancel_all_calls(server->server);
+    } else {
+        be_patient(server);
+    }
 }
 
 static grpc_server *create_core(const struct sb_rpc_server_options *options)
@@ -83,6 +104,9 @@ static void state_free(struct sb_grpc_server *server)
     if (server->wake != NULL) {
         event_free(server->wake);
     }
+    if (server->patience != NULL) {
+        event_free(server->patience);
+    }
     sb_grpc_inbox_done(&server->inbox);
     grpc_shutdown();
     free(server);
@@ -96,7 +120,8 @@ static int create_parts(struct sb_grpc_server *server, struct sb_err *err)
     }
     server->wake =
         event_new(options->base, server->inbox.fd, EV_READ | EV_PERSIST, on_wake, server);
-    if (server->wake == NULL || event_add(server->wake, NULL) < 0) {
+    server->patience = evtimer_new(options->base, on_patience, server);
+    if (server->wake == NULL || server->patience == NULL || event_add(server->wake, NULL) < 0) {
         return sb_err_set(err, SB_INTERNAL, "event for the gRPC inbox");
     }
     server->max_message_bytes = options->max_message_bytes;
@@ -290,6 +315,7 @@ static void on_down_loop(struct sb_grpc_note *note)
 {
     struct sb_grpc_server *server = SB_LIST_ENTRY(note, struct sb_grpc_server, down_op.note);
     server->is_down = true;
+    (void)event_del(server->patience);
     if (!server->is_freeing) {
         sb_rpc_server_transport_is_quiet(server->upper);
     }
@@ -315,7 +341,9 @@ static void begin_shutdown(struct sb_grpc_server *server)
 
 static void transport_drain(void *state)
 {
-    begin_shutdown(state);
+    struct sb_grpc_server *server = state;
+    begin_shutdown(server);
+    be_patient(server);
 }
 
 static void transport_free(void *state)

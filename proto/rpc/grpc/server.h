@@ -16,7 +16,6 @@ struct sb_grpc_identity;
 struct sb_grpc_reflect;
 struct sb_rpc_registration;
 struct sb_rpc_server;
-struct sb_rpc_server_transport;
 
 enum {
     SB_GRPC_MAX_TLS_LISTENERS = 8,
@@ -29,7 +28,8 @@ struct sb_grpc_server {
     grpc_server_credentials *insecure;
     struct sb_grpc_cq cq;
     struct sb_grpc_inbox inbox;
-    struct event *wake; /* the inbox is readable */
+    struct event *wake;     /* the inbox is readable */
+    struct event *patience; /* while draining */
     struct sb_grpc_op down_op;
     struct sb_grpc_conns conns;
     struct sb_grpc_identity *identities[SB_GRPC_MAX_TLS_LISTENERS];
@@ -46,6 +46,3 @@ struct sb_grpc_server {
     bool is_down; /* core is done with the last connection */
     bool is_freeing;
 };
-
-/** The one symbol of this library. */
-const struct sb_rpc_server_transport *sb_rpc_grpc_server_transport(void);
