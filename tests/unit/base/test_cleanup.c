@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,6 +26,15 @@ static void leaving_the_scope_closes_and_keeps_errno(void **state)
     }
     assert_int_equal(errno, E2BIG);
     assert_int_equal(fcntl(seen, F_GETFD), -1);
+}
+
+static void a_failing_close_keeps_errno_too(void **state)
+{
+    (void)state;
+    errno = E2BIG;
+    int not_open = INT_MAX;
+    sb_closep(&not_open);
+    assert_int_equal(errno, E2BIG);
 }
 
 static void a_stolen_descriptor_stays_open(void **state)
@@ -67,6 +77,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(leaving_the_scope_closes_and_keeps_errno),
+        cmocka_unit_test(a_failing_close_keeps_errno_too),
         cmocka_unit_test(a_stolen_descriptor_stays_open),
         cmocka_unit_test(a_stolen_pointer_is_not_freed),
         cmocka_unit_test(steal_leaves_the_named_empty_value),

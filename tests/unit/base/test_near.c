@@ -39,6 +39,8 @@ static void suggests_nothing_for_something_else(void **state)
     assert_null(find(""));
     assert_null(find("x"));
     assert_null(find("qq"));
+    static const char *const letter[] = {"v"};
+    assert_null(sb_near_find(SB_STR("x"), letter, 1));
 }
 
 static void the_nearest_wins_then_the_first(void **state)

@@ -59,6 +59,13 @@ static void refuses_what_is_not_utf8(void **state)
     }
 }
 
+static void does_not_look_beyond_the_length(void **state)
+{
+    (void)state;
+    assert_false(sb_utf8_valid("\xE2\x82\xAC", 2));
+    assert_false(sb_utf8_valid("\xC3\xA9", 1));
+}
+
 static void next_decodes_and_takes_one_byte_of_rubbish(void **state)
 {
     (void)state;
@@ -119,6 +126,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts_the_edges_of_each_range),
         cmocka_unit_test(refuses_what_is_not_utf8),
+        cmocka_unit_test(does_not_look_beyond_the_length),
         cmocka_unit_test(next_decodes_and_takes_one_byte_of_rubbish),
         cmocka_unit_test(controls_and_direction_overrides_are_not_printable),
         cmocka_unit_test(sanitize_replaces_bad_bytes_and_controls),
