@@ -158,13 +158,17 @@ static int transport_create(struct sb_rpc_server *upper, void **ret_state, struc
 
 /* ---- listeners ---- */
 
+/** A server of core, other than a channel, knows no "ipv4:" and "ipv6:". */
+static const char *without_scheme(const char *address)
+{
+    bool has_scheme = strncmp(address, "ipv4:", 5) == 0 || strncmp(address, "ipv6:", 5) == 0;
+    return has_scheme ? address + 5 : address;
+}
+
 /** Core only says that it failed. Tries the same bind to learn why. */
 static int explain_bind(const char *address, struct sb_err *err)
 {
-    const char *text = address;
-    if (strncmp(text, "ipv4:", 5) == 0 || strncmp(text, "ipv6:", 5) == 0) {
-        text += 5;
-    }
+    const char *text = without_scheme(address);
     const char *colon = strrchr(text, ':');
     if (colon == NULL) {
         return sb_err_set(err, SB_INVALID, "listen on %s: no port", address);
@@ -233,7 +237,7 @@ static int transport_listen(void *state,
     if (tls != NULL && add_tls(server, tls, &creds, err) < 0) {
         return -1;
     }
-    int port = grpc_server_add_http2_port(server->server, address, creds);
+    int port = grpc_server_add_http2_port(server->server, without_scheme(address), creds);
     if (creds != server->insecure) {
         grpc_server_credentials_release(creds);
     }
