@@ -196,7 +196,8 @@ static int transport_open(const char *address,
     channel->base.ops = &ops;
     channel->inbox.fd = -1;
     sb_list_init(&channel->streams);
-    sb_grpc_cq_library_init();
+    /* What goes wrong with a call is in its status: nothing to add on a user's terminal. */
+    sb_grpc_cq_library_init(SB_LOG_LEVEL_DEBUG);
     if (fill_channel(channel, address, options, err) < 0) {
         channel_free(&channel->base);
         return sb_err_wrap(err, "gRPC channel to %s", address);

@@ -8,10 +8,10 @@
 #include <grpc/support/log.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 
-/* The sink is process-wide in core, hence so is the budget: seconds << 8 | lines written in it. */
-static _Atomic uint64_t log_budget;
+/* The sink is process-wide in core, hence so is its state. */
+static _Atomic uint64_t log_budget; /* seconds << 8 | lines written in that second */
+static _Atomic int error_level;
 
 static bool take_line(void)
 {
@@ -30,8 +30,9 @@ static bool take_line(void)
 
 static void on_core_log(gpr_log_func_args *args)
 {
-    enum sb_log_level level =
-        args->severity == GPR_LOG_SEVERITY_ERROR ? SB_LOG_LEVEL_WARN : SB_LOG_LEVEL_DEBUG;
+    enum sb_log_level level = args->severity == GPR_LOG_SEVERITY_ERROR
+                                  ? (enum sb_log_level)atomic_load(&error_level)
+                                  : SB_LOG_LEVEL_DEBUG;
     if (!sb_log_enabled(level) || !take_line()) {
         return;
     }
@@ -40,7 +41,8 @@ static void on_core_log(gpr_log_func_args *args)
            args->line, args->message);
 }
 
-void sb_grpc_corelog_route(void)
+void sb_grpc_corelog_route(enum sb_log_level errors)
 {
+    atomic_store(&error_level, (int)errors);
     gpr_set_log_function(on_core_log);
 }

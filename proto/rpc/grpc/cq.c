@@ -5,7 +5,6 @@
 #include <grpc/support/time.h>
 
 #include "base/err.h"
-#include "base/log.h"
 #include "proto/rpc/grpc/corelog.h"
 
 static void block_signals(sigset_t *ret_before)
@@ -15,11 +14,11 @@ static void block_signals(sigset_t *ret_before)
     (void)pthread_sigmask(SIG_SETMASK, &all, ret_before);
 }
 
-void sb_grpc_cq_library_init(void)
+void sb_grpc_cq_library_init(enum sb_log_level errors)
 {
     sigset_t before;
     block_signals(&before);
-    sb_grpc_corelog_route();
+    sb_grpc_corelog_route(errors);
     grpc_init();
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

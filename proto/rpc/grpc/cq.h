@@ -14,6 +14,7 @@
 
 #include <grpc/grpc.h>
 
+#include "base/log.h"
 #include "proto/rpc/grpc/inbox.h"
 
 struct sb_err;
@@ -32,9 +33,9 @@ struct sb_grpc_cq {
     unsigned n_threads;
 };
 
-/** grpc_init, with our log sink, and with all signals blocked in the threads it starts; pair with
- *  grpc_shutdown. Any thread. */
-void sb_grpc_cq_library_init(void);
+/** grpc_init, with our log sink (level for core's errors: @errors), and with all signals blocked in
+ *  the threads it starts; pair with grpc_shutdown. Any thread. */
+void sb_grpc_cq_library_init(enum sb_log_level errors);
 
 /** Creates the queue and starts 1..SB_GRPC_MAX_THREADS threads that take no signals.
  *  Errors: SB_EXHAUSTED or by errno; nothing is left behind then. */

@@ -198,7 +198,7 @@ fetch_config(void *ctx, grpc_ssl_server_certificate_config **ret_config)
     /* Core insists on roots even where it will not ask for a certificate. */
     const char *roots = set.text[PEM_CA] != NULL ? set.text[PEM_CA] : set.text[PEM_CERT];
     *ret_config = grpc_ssl_server_certificate_config_create(roots, &pair, 1);
-    SB_LOG_INFO("certificate loaded", "file=%s", identity->paths[PEM_CERT]);
+    SB_LOG_INFO("certificate read", "file=%s", identity->paths[PEM_CERT]);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 }
 

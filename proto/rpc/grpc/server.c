@@ -147,7 +147,7 @@ static int transport_create(struct sb_rpc_server *upper, void **ret_state, struc
     }
     server->upper = upper;
     server->inbox.fd = -1;
-    sb_grpc_cq_library_init();
+    sb_grpc_cq_library_init(SB_LOG_LEVEL_WARN);
     if (create_parts(server, err) < 0) {
         state_free(server);
         return sb_err_wrap(err, "gRPC server");
@@ -165,14 +165,20 @@ static const char *without_scheme(const char *address)
     return has_scheme ? address + 5 : address;
 }
 
+/** Core would take port 443 where there is none. */
+static bool has_port(const char *address)
+{
+    const char *colon = strrchr(without_scheme(address), ':');
+    return colon != NULL && colon[1] != '\0' &&
+           strspn(colon + 1, "0123456789") == strlen(colon + 1);
+}
+
 /** Core only says that it failed. Tries the same bind to learn why. */
 static int explain_bind(const char *address, struct sb_err *err)
 {
     const char *text = without_scheme(address);
     const char *colon = strrchr(text, ':');
-    if (colon == NULL) {
-        return sb_err_set(err, SB_INVALID, "listen on %s: no port", address);
-    }
+    assert(colon != NULL);
     bool has_brackets = text[0] == '[' && colon > text && colon[-1] == ']';
     char host[256];
     int len = (int)(colon - text) - (has_brackets ? 2 : 0);
@@ -234,6 +240,9 @@ static int transport_listen(void *state,
 {
     struct sb_grpc_server *server = state;
     grpc_server_credentials *creds = server->insecure;
+    if (!has_port(address)) {
+        return sb_err_set(err, SB_INVALID, "listen on %s: no port", address);
+    }
     if (tls != NULL && add_tls(server, tls, &creds, err) < 0) {
         return -1;
     }
