@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "proto/rpc/grpc/args.h"
 #include "proto/rpc/grpc/call.h"
+#include "proto/rpc/grpc/corelog.h"
 #include "proto/rpc/grpc/creds.h"
 #include "proto/rpc/grpc/health.h"
 #include "proto/rpc/grpc/reflect.h"
@@ -246,7 +247,9 @@ static int transport_listen(void *state,
     if (tls != NULL && add_tls(server, tls, &creds, err) < 0) {
         return -1;
     }
+    sb_grpc_corelog_route(SB_LOG_LEVEL_DEBUG); /* the error says it all, and better */
     int port = grpc_server_add_http2_port(server->server, without_scheme(address), creds);
+    sb_grpc_corelog_route(SB_LOG_LEVEL_WARN);
     if (creds != server->insecure) {
         grpc_server_credentials_release(creds);
     }
