@@ -61,3 +61,7 @@ void sb_mounts_done(struct sb_mounts *mounts);
 /** The rules of a mount target: absolute, no empty, "." or ".." part, at most 4095 bytes, not "/"
  *  nor a system directory nor below one. On failure *err says which (SB_INVALID). */
 int sb_mounts_check_target(struct sb_str target, struct sb_err *err);
+
+/** True when one target is the other, or lies below it: the mount point would have to be made in a
+ *  directory of the host, so such a pair is refused. */
+bool sb_mounts_overlap(struct sb_str a, struct sb_str b);

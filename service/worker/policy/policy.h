@@ -42,7 +42,7 @@ int sb_policy_make(const struct sb_profiles *profiles,
 void sb_policy_free(struct sb_policy *policy);
 void sb_policy_freep(struct sb_policy **policy); /* for SB_CLEANUP */
 
-/** "K=V" strings for one command, sorted, ending with NULL: the policy's environment, what the exec
+/** "K=V" strings for one command, ending with NULL: the policy's environment, what the exec
  *  adds (wins), and TERM when a terminal is there and nobody has set it.
  *  @more  may be NULL.   @term  NULL: no terminal.
  *  @ret_n  without the NULL; may be NULL.

@@ -13,6 +13,7 @@ struct sb_err;
 #define SB_REQUEST_HOSTNAME "sandbox"
 
 struct sb_request {
+    char field[64];          /* what messages call it: "sandbox" */
     char *profile;           /* NULL: the default */
     struct sb_limits limits; /* 0: what the profile says */
     struct sb_network network;

@@ -1,0 +1,75 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/worker/policy/policy.h"
+
+/* Walks two sorted lists at once; of equal names the second list's wins. */
+struct merge {
+    const struct sb_pairs *a;
+    const struct sb_pairs *b;
+    size_t i;
+    size_t j;
+};
+
+static const struct sb_pair *next(struct merge *m)
+{
+    const struct sb_pair *a = m->i < m->a->n ? &m->a->items[m->i] : NULL;
+    const struct sb_pair *b = m->b != NULL && m->j < m->b->n ? &m->b->items[m->j] : NULL;
+    int order = a == NULL ? 1 : b == NULL ? -1 : strcmp(a->name, b->name);
+    if (a == NULL && b == NULL) {
+        return NULL;
+    }
+    m->i += order <= 0;
+    m->j += order >= 0;
+    return order < 0 ? a : b;
+}
+
+static char *put(char *at, const char *name, const char *value)
+{
+    at = stpcpy(at, name);
+    *at++ = '=';
+    return stpcpy(at, value) + 1;
+}
+
+char **sb_policy_environ(const struct sb_policy *policy,
+                         const struct sb_pairs *more,
+                         const char *term,
+                         size_t *ret_n)
+{
+    static const struct sb_str term_name = SB_STR("TERM");
+    size_t n = 0;
+    size_t bytes = 0;
+    struct merge m = {.a = &policy->env, .b = more};
+    for (const struct sb_pair *p = next(&m); p != NULL; p = next(&m)) {
+        bytes += strlen(p->name) + strlen(p->value) + 2;
+        n++;
+    }
+    bool has_term = sb_pairs_get(&policy->env, term_name) != NULL ||
+                    (more != NULL && sb_pairs_get(more, term_name) != NULL);
+    bool add_term = term != NULL && !has_term;
+    if (add_term) {
+        bytes += term_name.len + strlen(term) + 2;
+        n++;
+    }
+    char **block = (char **)malloc((n + 1) * sizeof *block + bytes);
+    if (block == NULL) {
+        return NULL;
+    }
+    char *at = (char *)(block + n + 1);
+    size_t i = 0;
+    m.i = 0;
+    m.j = 0;
+    for (const struct sb_pair *p = next(&m); p != NULL; p = next(&m)) {
+        block[i++] = at;
+        at = put(at, p->name, p->value);
+    }
+    if (add_term) {
+        block[i++] = at;
+        (void)put(at, term_name.ptr, term);
+    }
+    block[i] = NULL;
+    if (ret_n != NULL) {
+        *ret_n = n;
+    }
+    return block;
+}

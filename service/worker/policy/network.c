@@ -1,0 +1,197 @@
+#include "service/worker/policy/network.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "base/num.h"
+
+#define LABEL_MAX    63
+#define IPV4_PREFIX  96 /* bits of ::ffff:0:0 before the IPv4 address */
+#define ADDRESS_TEXT INET6_ADDRSTRLEN
+
+static bool parse_address(struct sb_str text, struct sb_network_rule *rule)
+{
+    char buf[ADDRESS_TEXT];
+    if (text.len == 0 || text.len >= sizeof buf || sb_str_has_nul(text)) {
+        return false;
+    }
+    memcpy(buf, text.ptr, text.len);
+    buf[text.len] = '\0';
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (inet_pton(AF_INET, buf, rule->address + sizeof mapped) == 1) {
+        memcpy(rule->address, mapped, sizeof mapped);
+        rule->prefix = IPV4_PREFIX;
+        return true;
+    }
+    rule->prefix = 0;
+    return inet_pton(AF_INET6, buf, rule->address) == 1;
+}
+
+static bool has_host_bits(const struct sb_network_rule *rule)
+{
+    for (unsigned bit = rule->prefix; bit < 128; bit++) {
+        if ((rule->address[bit / 8] & (0x80U >> (bit % 8))) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+parse_cidr(struct sb_str text, struct sb_str bits, struct sb_network_rule *rule, struct sb_err *err)
+{
+    if (!parse_address(text, rule)) {
+        return sb_err_set(err, SB_INVALID, "\"%.*s\" is not an address", SB_STR_ARG(text));
+    }
+    uint64_t n = 0;
+    if (sb_num_u64(bits, 0, 128 - rule->prefix, &n, err) < 0) {
+        return sb_err_wrap(err, "prefix");
+    }
+    rule->prefix += (unsigned)n;
+    rule->kind = SB_NETWORK_ADDRESS;
+    if (has_host_bits(rule)) {
+        return sb_err_set(err, SB_INVALID, "the address has bits set beyond its prefix");
+    }
+    return 0;
+}
+
+static bool is_label(struct sb_str label)
+{
+    if (label.len == 0 || label.len > LABEL_MAX || label.ptr[0] == '-' ||
+        label.ptr[label.len - 1] == '-') {
+        return false;
+    }
+    for (size_t i = 0; i < label.len; i++) {
+        char c = label.ptr[i];
+        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_alnum && c != '-' && c != '_') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int parse_host(struct sb_str text, struct sb_network_rule *rule, struct sb_err *err)
+{
+    rule->kind = SB_NETWORK_HOST;
+    if (sb_str_starts_with(text, SB_STR("*."))) {
+        rule->kind = SB_NETWORK_BELOW;
+        text = sb_str_skip(text, 2);
+    }
+    struct sb_str rest = text;
+    struct sb_str label;
+    while (sb_str_next(&rest, '.', &label)) {
+        if (!is_label(label)) {
+            return sb_err_set(
+                err, SB_INVALID,
+                "not a host name, \"*.\" and a host name, an address or a CIDR range");
+        }
+    }
+    rule->host = text;
+    return 0;
+}
+
+static int parse_port(struct sb_str text, struct sb_network_rule *rule, struct sb_err *err)
+{
+    uint64_t port = 0;
+    if (sb_num_u64(text, 1, 65535, &port, err) < 0) {
+        return sb_err_wrap(err, "port");
+    }
+    rule->port = (uint16_t)port;
+    return 0;
+}
+
+/* "[address]" or "[address]:port" */
+static int parse_bracketed(struct sb_str text, struct sb_network_rule *rule, struct sb_err *err)
+{
+    struct sb_str address;
+    struct sb_str tail;
+    if (!sb_str_split(sb_str_skip(text, 1), ']', &address, &tail) ||
+        !parse_address(address, rule)) {
+        return sb_err_set(err, SB_INVALID, "not \"[address]:port\"");
+    }
+    rule->kind = SB_NETWORK_ADDRESS;
+    rule->prefix = 128;
+    if (tail.len == 0) {
+        return 0;
+    }
+    if (tail.ptr[0] != ':') {
+        return sb_err_set(err, SB_INVALID, "not \"[address]:port\"");
+    }
+    return parse_port(sb_str_skip(tail, 1), rule, err);
+}
+
+int sb_network_parse_rule(struct sb_str text, struct sb_network_rule *ret_rule, struct sb_err *err)
+{
+    struct sb_network_rule rule = {0};
+    struct sb_str head;
+    struct sb_str tail;
+    int rc = 0;
+    if (text.len == 0 || text.len > SB_NETWORK_RULE_MAX) {
+        return sb_err_set(err, SB_INVALID, "empty, or longer than %d", SB_NETWORK_RULE_MAX);
+    }
+    if (sb_str_split(text, '/', &head, &tail)) {
+        rc = parse_cidr(head, tail, &rule, err);
+    } else if (text.ptr[0] == '[') {
+        rc = parse_bracketed(text, &rule, err);
+    } else if (parse_address(text, &rule)) {
+        rule.kind = SB_NETWORK_ADDRESS;
+        rule.prefix = 128;
+    } else if (sb_str_split(text, ':', &head, &tail)) {
+        rc = parse_port(tail, &rule, err);
+        if (rc == 0 && parse_address(head, &rule)) {
+            rule.kind = SB_NETWORK_ADDRESS;
+            rule.prefix = 128;
+        } else if (rc == 0) {
+            rc = parse_host(head, &rule, err);
+        }
+    } else {
+        rc = parse_host(text, &rule, err);
+    }
+    if (rc < 0) {
+        return -1;
+    }
+    *ret_rule = rule;
+    return 0;
+}
+
+static bool same_prefix(const unsigned char *a, const unsigned char *b, unsigned bits)
+{
+    for (unsigned bit = 0; bit < bits; bit++) {
+        if (((a[bit / 8] ^ b[bit / 8]) & (0x80U >> (bit % 8))) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_below(struct sb_str host, struct sb_str parent)
+{
+    return host.len > parent.len && host.ptr[host.len - parent.len - 1] == '.' &&
+           strncasecmp(host.ptr + (host.len - parent.len), parent.ptr, parent.len) == 0;
+}
+
+static bool is_same(struct sb_str a, struct sb_str b)
+{
+    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
+}
+
+bool sb_network_covers(const struct sb_network_rule *wide, const struct sb_network_rule *narrow)
+{
+    if (wide->port != 0 && wide->port != narrow->port) {
+        return false;
+    }
+    switch (wide->kind) {
+    case SB_NETWORK_ADDRESS:
+        return narrow->kind == SB_NETWORK_ADDRESS && narrow->prefix >= wide->prefix &&
+               same_prefix(wide->address, narrow->address, wide->prefix);
+    case SB_NETWORK_HOST:
+        return narrow->kind == SB_NETWORK_HOST && is_same(wide->host, narrow->host);
+    case SB_NETWORK_BELOW:
+        return (narrow->kind != SB_NETWORK_ADDRESS && is_below(narrow->host, wide->host)) ||
+               (narrow->kind == SB_NETWORK_BELOW && is_same(wide->host, narrow->host));
+    }
+    return false;
+}

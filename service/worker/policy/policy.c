@@ -1,0 +1,380 @@
+/* Theory of operation. A policy starts as a copy of the profile; each narrow_* function then lets
+ * the request lower one part of it, and refuses what would raise it: a caller who asks for more
+ * than the profile gives must be told, or it would rely on something that is not there. */
+#include "service/worker/policy/policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "service/worker/policy/network.h"
+#include "service/worker/policy/plan.h"
+#include "service/worker/policy/profiles.h"
+#include "service/worker/policy/request.h"
+#include "service/worker/policy/seccomp_json.h"
+#include "service/worker/policy/sha256.h"
+
+#define HASH_INPUT_MAX (8U << 20)
+#define MOUNTS_MAX     32
+#define WORKSPACE      "/workspace"
+
+/* ---- limits ---- */
+
+static int
+narrow_limits(struct sb_policy *policy, const struct sb_request *request, struct sb_err *err)
+{
+    for (size_t i = 0; i < sb_limits_table_n; i++) {
+        const struct sb_limits_row *row = &sb_limits_table[i];
+        uint64_t asked = sb_limits_get(&request->limits, row);
+        uint64_t most = sb_limits_get(&policy->limits, row);
+        if (asked > most) {
+            char asked_text[SB_NUM_TEXT_SIZE];
+            char most_text[SB_NUM_TEXT_SIZE];
+            return sb_err_set(
+                err, SB_INVALID, "%s.limits.%s: %s is more than the %s that profile \"%s\" gives",
+                request->field, row->proto_name,
+                sb_field_format(&row->field, &request->limits, asked_text, sizeof asked_text),
+                sb_field_format(&row->field, &policy->limits, most_text, sizeof most_text),
+                policy->profile);
+        }
+        if (asked != 0) {
+            sb_limits_put(&policy->limits, row, asked);
+        }
+    }
+    return 0;
+}
+
+/* ---- network ---- */
+
+static bool is_covered(const struct sb_strings *rules, const char *text)
+{
+    struct sb_err err;
+    struct sb_network_rule narrow;
+    if (sb_network_parse_rule(sb_str_from(text), &narrow, &err) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < rules->n; i++) {
+        struct sb_network_rule wide;
+        if (sb_network_parse_rule(sb_str_from(rules->items[i]), &wide, &err) == 0 &&
+            sb_network_covers(&wide, &narrow)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+narrow_allow(struct sb_policy *policy, const struct sb_request *request, struct sb_err *err)
+{
+    const struct sb_strings *asked = &request->network.allow;
+    for (size_t i = 0; i < asked->n; i++) {
+        if (!is_covered(&policy->network.allow, asked->items[i])) {
+            return sb_err_set(err, SB_INVALID,
+                              "%s.network.allow[%zu]: profile \"%s\" does not allow \"%s\"",
+                              request->field, i, policy->profile, asked->items[i]);
+        }
+    }
+    if (asked->n > 0) {
+        sb_strings_done(&policy->network.allow);
+        return sb_strings_copy(&policy->network.allow, asked, err);
+    }
+    return 0;
+}
+
+static int
+narrow_network(struct sb_policy *policy, const struct sb_request *request, struct sb_err *err)
+{
+    struct sb_network *network = &policy->network;
+    const struct sb_network *asked = &request->network;
+    if (network->mode == SB_NETWORK_NONE &&
+        (asked->mode == SB_NETWORK_LIMITED || asked->allow.n > 0)) {
+        return sb_err_set(err, SB_INVALID, "%s.network: profile \"%s\" has no network",
+                          request->field, policy->profile);
+    }
+    if (asked->mode == SB_NETWORK_NONE) {
+        network->mode = SB_NETWORK_NONE;
+    }
+    if (network->mode == SB_NETWORK_NONE) {
+        sb_strings_done(&network->allow);
+        sb_strings_done(&network->deny);
+        return 0;
+    }
+    if (narrow_allow(policy, request, err) < 0 ||
+        sb_strings_copy(&network->deny, &asked->deny, err) < 0) {
+        return -1;
+    }
+    return sb_strings_add(&policy->notices,
+                          SB_STR("network limited: this build has no egress proxy yet, so there is "
+                                 "no network at all"),
+                          err);
+}
+
+/* ---- mounts ---- */
+
+/* The workspace a caller sends gives way to one that the profile has; the caller is told. */
+static int
+keep_profile_workspace(struct sb_policy *policy, const struct sb_mount *mount, struct sb_err *err)
+{
+    char *text = NULL;
+    const struct sb_mount *own = sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE));
+    if (asprintf(&text, WORKSPACE " is %s, as profile \"%s\" says; %s is not used", own->source,
+                 policy->profile, mount->source) < 0) {
+        return sb_err_oom(err);
+    }
+    int rc = sb_strings_add(&policy->notices, sb_str_from(text), err);
+    free(text);
+    return rc;
+}
+
+static int add_mount(struct sb_policy *policy,
+                     const struct sb_mount *mount,
+                     const char *field,
+                     struct sb_err *err)
+{
+    if (mount->is_writable && policy->filesystem != SB_FILESYSTEM_RESTRICTED) {
+        return sb_err_set(err, SB_INVALID,
+                          "%s.mode: profile \"%s\" is %s; a mount can only be \"ro\"", field,
+                          policy->profile, sb_filesystem_names[policy->filesystem]);
+    }
+    for (size_t i = 0; i < policy->mounts.n; i++) {
+        const char *other = policy->mounts.items[i].target;
+        if (sb_mounts_overlap(sb_str_from(other), sb_str_from(mount->target))) {
+            return sb_err_set(err, SB_INVALID,
+                              "%s.target: \"%s\" overlaps with the mount at \"%s\"", field,
+                              mount->target, other);
+        }
+    }
+    if (policy->mounts.n == MOUNTS_MAX) {
+        return sb_err_set(err, SB_INVALID, "%s: more than %d mounts with those of profile \"%s\"",
+                          field, MOUNTS_MAX, policy->profile);
+    }
+    return sb_mounts_set(&policy->mounts, mount, err);
+}
+
+static int add_mounts(struct sb_policy *policy,
+                      const struct sb_profile *profile,
+                      const struct sb_request *request,
+                      struct sb_err *err)
+{
+    for (size_t i = 0; i < profile->mounts.n; i++) {
+        if (add_mount(policy, &profile->mounts.items[i], "profile.mounts", err) < 0) {
+            return -1;
+        }
+    }
+    bool has_workspace = sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE)) != NULL;
+    for (size_t i = 0; i < request->mounts.n; i++) {
+        const struct sb_mount *mount = &request->mounts.items[i];
+        char field[sizeof request->field + 32];
+        (void)snprintf(field, sizeof field, "%s.mounts[%zu]", request->field, i);
+        int rc = 0;
+        if (has_workspace && strcmp(mount->target, WORKSPACE) == 0) {
+            rc = keep_profile_workspace(policy, mount, err);
+        } else {
+            rc = add_mount(policy, mount, field, err);
+        }
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- the hash ---- */
+
+/* Every text is followed by its NUL, so that no two policies have the same bytes. */
+static int put(struct sb_buf *out, const char *name, const char *text)
+{
+    text = text == NULL ? "" : text;
+    return sb_buf_append(out, name, strlen(name) + 1) < 0 ||
+                   sb_buf_append(out, text, strlen(text) + 1) < 0
+               ? -1
+               : 0;
+}
+
+static int put_number(struct sb_buf *out, const char *name, uint64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    return put(out, name, text);
+}
+
+static int put_strings(struct sb_buf *out, const char *name, const struct sb_strings *strings)
+{
+    int rc = put_number(out, name, strings->n);
+    for (size_t i = 0; rc == 0 && i < strings->n; i++) {
+        rc = put(out, name, strings->items[i]);
+    }
+    return rc;
+}
+
+static int put_mounts(struct sb_buf *out, const struct sb_mounts *mounts)
+{
+    int rc = put_number(out, "mounts", mounts->n);
+    for (size_t i = 0; rc == 0 && i < mounts->n; i++) {
+        rc = put(out, mounts->items[i].is_writable ? "rw" : "ro", mounts->items[i].source);
+        rc = rc == 0 ? put(out, "target", mounts->items[i].target) : rc;
+    }
+    return rc;
+}
+
+static int put_env(struct sb_buf *out, const struct sb_pairs *env)
+{
+    int rc = put_number(out, "env", env->n);
+    for (size_t i = 0; rc == 0 && i < env->n; i++) {
+        rc = put(out, env->items[i].name, env->items[i].value);
+    }
+    return rc;
+}
+
+static int put_limits(struct sb_buf *out, const struct sb_limits *limits)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sb_limits_table_n; i++) {
+        const struct sb_limits_row *row = &sb_limits_table[i];
+        rc = put_number(out, row->proto_name, sb_limits_get(limits, row));
+    }
+    return rc;
+}
+
+static int make_hash(struct sb_policy *policy, struct sb_err *err)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf out = SB_BUF_INIT(HASH_INPUT_MAX);
+    if (put(&out, "driver", sb_driver_names[policy->driver]) < 0 ||
+        put_limits(&out, &policy->limits) < 0 ||
+        put(&out, "network", sb_network_names[policy->network.mode]) < 0 ||
+        put_strings(&out, "allow", &policy->network.allow) < 0 ||
+        put_strings(&out, "deny", &policy->network.deny) < 0 ||
+        put(&out, "filesystem", sb_filesystem_names[policy->filesystem]) < 0 ||
+        put_mounts(&out, &policy->mounts) < 0 || put_env(&out, &policy->env) < 0 ||
+        put(&out, "seccomp", policy->filter->hash) < 0 ||
+        put_number(&out, "require", policy->require) < 0) {
+        return sb_err_sys(err, errno, "policy hash");
+    }
+    return sb_sha256_hex(sb_buf_str(&out), policy->hash, err);
+}
+
+/* ---- policies ---- */
+
+static int copy_text(char **member, const char *text, struct sb_err *err)
+{
+    *member = strdup(text);
+    return *member == NULL ? sb_err_oom(err) : 0;
+}
+
+static int fill(struct sb_policy *policy,
+                const struct sb_profile *profile,
+                const struct sb_request *request,
+                struct sb_err *err)
+{
+    policy->driver = profile->driver;
+    policy->limits = profile->limits;
+    policy->filesystem = profile->filesystem;
+    policy->network.mode = profile->network.mode;
+    policy->ttl_ms = request->ttl_ms;
+    policy->idle_ms = request->idle_ms;
+    policy->require = request->require;
+    if (copy_text(&policy->profile, profile->name, err) < 0 ||
+        copy_text(&policy->hostname, request->hostname, err) < 0 ||
+        sb_strings_copy(&policy->network.allow, &profile->network.allow, err) < 0 ||
+        sb_strings_copy(&policy->network.deny, &profile->network.deny, err) < 0 ||
+        sb_pairs_merge(&policy->env, &profile->env, err) < 0 ||
+        sb_pairs_merge(&policy->env, &request->env, err) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int make(const struct sb_profiles *profiles,
+                const struct sb_profile *profile,
+                const struct sb_request *request,
+                struct sb_policy **ret_policy,
+                struct sb_err *err)
+{
+    SB_CLEANUP(sb_policy_freep)
+    struct sb_policy *policy = (struct sb_policy *)calloc(1, sizeof *policy);
+    if (policy == NULL) {
+        return sb_err_oom(err);
+    }
+    struct sb_filter *filter = NULL;
+    if (sb_profiles_filter(profiles, profile, &filter, err) < 0) {
+        return -1;
+    }
+    policy->filter = sb_filter_ref(filter);
+    if (fill(policy, profile, request, err) < 0 || narrow_limits(policy, request, err) < 0 ||
+        narrow_network(policy, request, err) < 0 || add_mounts(policy, profile, request, err) < 0 ||
+        make_hash(policy, err) < 0) {
+        return -1;
+    }
+    *ret_policy = SB_STEAL_PTR(policy);
+    return 0;
+}
+
+int sb_policy_make(const struct sb_profiles *profiles,
+                   const struct sb_request *request,
+                   struct sb_policy **ret_policy,
+                   struct sb_err *err)
+{
+    const struct sb_profile *profile = NULL;
+    if (sb_profiles_get(profiles, sb_str_from(request->profile), &profile, err) < 0) {
+        return sb_err_wrap(err, "%s.profile", request->field);
+    }
+    if (profile->driver != SB_DRIVER_NATIVE) {
+        return sb_err_set(err, SB_UNIMPLEMENTED, "profile \"%s\": this build has no driver \"%s\"",
+                          profile->name, sb_driver_names[profile->driver]);
+    }
+    return make(profiles, profile, request, ret_policy, err);
+}
+
+int sb_policy_profile_hash(const struct sb_profiles *profiles,
+                           const struct sb_profile *profile,
+                           char ret_hash[SB_POLICY_HASH_SIZE],
+                           struct sb_err *err)
+{
+    char hostname[] = SB_REQUEST_HOSTNAME;
+    struct sb_request request = {.hostname = hostname};
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = NULL;
+    if (make(profiles, profile, &request, &policy, err) < 0) {
+        return -1;
+    }
+    memcpy(ret_hash, policy->hash, sizeof policy->hash);
+    return 0;
+}
+
+void sb_policy_free(struct sb_policy *policy)
+{
+    if (policy == NULL) {
+        return;
+    }
+    free(policy->profile);
+    sb_strings_done(&policy->network.allow);
+    sb_strings_done(&policy->network.deny);
+    sb_mounts_done(&policy->mounts);
+    sb_pairs_done(&policy->env);
+    sb_filter_unref(policy->filter);
+    free(policy->hostname);
+    sb_strings_done(&policy->notices);
+    free(policy);
+}
+
+void sb_policy_freep(struct sb_policy **policy)
+{
+    sb_policy_free(*policy);
+}
+
+const char *sb_policy_cwd(const struct sb_policy *policy)
+{
+    bool has_workspace = policy->filesystem != SB_FILESYSTEM_MINIMAL ||
+                         sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE)) != NULL;
+    return has_workspace ? WORKSPACE : "/";
+}
+
+bool sb_policy_workspace_read_only(const struct sb_policy *policy)
+{
+    const struct sb_mount *mount = sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE));
+    return policy->filesystem != SB_FILESYSTEM_RESTRICTED || (mount != NULL && !mount->is_writable);
+}
