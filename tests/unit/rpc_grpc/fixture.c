@@ -504,12 +504,12 @@ void fixture_wait(struct sb_rpc_channel *channel, const bool *flag)
     }
 }
 
-int fixture_serve_process(const char *address)
+int fixture_serve_process(const char *address, const struct sb_rpc_tls *tls)
 {
     struct fixture fixture = {.base = event_base_new()};
     fixture.chunk = calloc(1, DEFAULT_CHUNK);
     struct sb_err err = {0};
-    const struct fixture_options options = {0};
+    const struct fixture_options options = {.tls = tls};
     if (create_server(&fixture, &options, address, &err) < 0) {
         (void)fprintf(stderr, "server: %s\n", err.text);
         return 1;

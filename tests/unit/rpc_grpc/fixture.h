@@ -57,5 +57,6 @@ enum sb_code fixture_say(struct sb_rpc_channel *channel,
 /** Runs the channel until *flag, or fails the test after ten seconds. */
 void fixture_wait(struct sb_rpc_channel *channel, const bool *flag);
 
-/** Serves on address until killed; for tests that run a server in a process of its own. */
-int fixture_serve_process(const char *address);
+/** Serves on address until killed; for tests that run a server in a process of its own. Prints
+ *  "ready PORT". @tls  NULL: plaintext. */
+int fixture_serve_process(const char *address, const struct sb_rpc_tls *tls);

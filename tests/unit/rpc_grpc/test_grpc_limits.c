@@ -628,8 +628,11 @@ static void a_drain_waits_for_live_calls_and_cancels_what_outlasts_its_grace(voi
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--serve") == 0) {
-        return fixture_serve_process(argv[2]);
+    if (argc >= 3 && strcmp(argv[1], "--serve") == 0) {
+        /* By hand also: --serve ADDRESS [CERT KEY [CA]] */
+        const struct sb_rpc_tls tls = {argv[3], argc > 4 ? argv[4] : NULL,
+                                       argc > 5 ? argv[5] : NULL};
+        return fixture_serve_process(argv[2], argc > 3 ? &tls : NULL);
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_a_port_that_another_server_has),
