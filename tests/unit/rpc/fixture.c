@@ -1,0 +1,591 @@
+#include "fixture.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { PATIENCE_MS = 20000, STILL_MS = 200, MAX_HELD = 4096 };
+
+struct counters seen;
+atomic_bool is_server_deaf;
+const char *transport_name = "local";
+
+bool is_local(void)
+{
+    return strcmp(transport_name, "local") == 0;
+}
+
+struct job {
+    void (*fn)(void *ctx);
+    void *ctx;
+    atomic_bool is_done;
+};
+
+struct fixture {
+    char dir[64];
+    char socket[96];
+    struct event_base *base;
+    struct event *wake;
+    int wake_fds[2];
+    struct sb_rpc_server *server;
+    pthread_t thread;
+    struct sb_rpc_call *held[MAX_HELD];
+    unsigned n_held;
+    bool is_running;
+};
+
+/* ---- service, on the loop ---- */
+
+/** Per call; for streams. */
+struct stream_state {
+    uint32_t left;
+    uint32_t next;
+    uint32_t fail_code;
+    uint64_t bytes;
+    uint8_t *data;
+    uint32_t size;
+};
+
+static void fill_reply(struct sb_rpc_call *call,
+                       const Aisbx__Test__EchoRequest *req,
+                       Aisbx__Test__EchoReply *reply)
+{
+    const struct sb_rpc_peer *peer = sb_rpc_call_peer(call);
+    reply->text = req->text;
+    reply->payload = req->payload;
+    reply->transport = (char *)(uintptr_t)peer->transport;
+    reply->pid = peer->pid;
+    reply->uid = (int64_t)peer->uid;
+    reply->time_left_ms = sb_rpc_call_time_left_ms(call);
+    reply->nested = req->nested;
+    size_t len = 0;
+    const char *value =
+        *req->want_metadata == '\0' ? NULL : sb_rpc_call_metadata(call, req->want_metadata, &len);
+    if (value != NULL) {
+        assert_int_equal(value[len], '\0');
+        reply->has_metadata = true;
+        reply->metadata = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)value};
+    }
+}
+
+static void write_to_fd(struct sb_rpc_call *call, const char *text)
+{
+    int fd = sb_rpc_call_take_fd(call, 0);
+    if (fd >= 0) {
+        (void)!write(fd, text, strlen(text));
+        (void)close(fd);
+    }
+}
+
+static void on_echo(struct sb_rpc_call *call, const Aisbx__Test__EchoRequest *req, void *svc)
+{
+    struct fixture *fixture = svc;
+    atomic_fetch_add(&seen.started, 1);
+    if (req->want_trailers) {
+        sb_rpc_call_trailer(call, "x-text", "hello", 5);
+        sb_rpc_call_trailer(call, "x-data-bin", "a\0b", 3);
+    }
+    if (req->hold) {
+        assert_true(fixture->n_held < MAX_HELD);
+        fixture->held[fixture->n_held++] = call;
+        sb_rpc_call_ref(call);
+        return;
+    }
+    atomic_fetch_add(&seen.replied, 1);
+    if (req->fail_code != 0) {
+        struct sb_err err;
+        (void)sb_err_set(&err, (enum sb_code)req->fail_code, "failed as asked: %s", req->text);
+        sb_rpc_call_fail(call, &err);
+        return;
+    }
+    Aisbx__Test__EchoReply reply = AISBX__TEST__ECHO_REPLY__INIT;
+    fill_reply(call, req, &reply);
+    if (req->use_fd) {
+        write_to_fd(call, req->text);
+    }
+    uint8_t *big = NULL;
+    if (req->reply_bytes > 0) {
+        big = calloc(1, req->reply_bytes);
+        assert_non_null(big);
+        reply.payload = (ProtobufCBinaryData){req->reply_bytes, big};
+    }
+    aisbx__test__echo_service__echo__reply(call, &reply);
+    free(big);
+}
+
+static void on_done(struct sb_rpc_call *call, bool cancelled, void *svc)
+{
+    struct fixture *fixture = svc;
+    struct stream_state *stream = sb_rpc_call_user(call);
+    if (stream != NULL) {
+        free(stream->data);
+        free(stream);
+        sb_rpc_call_set_user(call, NULL);
+    }
+    for (unsigned i = 0; i < fixture->n_held; i++) {
+        if (fixture->held[i] == call) {
+            fixture->held[i] = fixture->held[--fixture->n_held];
+            sb_rpc_call_unref(call);
+            break;
+        }
+    }
+    atomic_fetch_add(&seen.cancelled, cancelled ? 1 : 0);
+    atomic_fetch_add(&seen.done, 1);
+}
+
+static struct stream_state *new_state(struct sb_rpc_call *call)
+{
+    struct stream_state *state = calloc(1, sizeof *state);
+    assert_non_null(state);
+    sb_rpc_call_set_user(call, state);
+    atomic_fetch_add(&seen.started, 1);
+    return state;
+}
+
+static void finish(struct sb_rpc_call *call, uint32_t fail_code)
+{
+    atomic_fetch_add(&seen.replied, 1);
+    if (fail_code != 0) {
+        struct sb_err err;
+        (void)sb_err_set(&err, (enum sb_code)fail_code, "failed as asked");
+        sb_rpc_call_fail(call, &err);
+    } else {
+        sb_rpc_call_reply(call, NULL);
+    }
+}
+
+static void count_on(struct sb_rpc_call *call)
+{
+    struct stream_state *state = sb_rpc_call_user(call);
+    bool has_room = true;
+    while (state->left > 0 && has_room) {
+        Aisbx__Test__Chunk chunk = AISBX__TEST__CHUNK__INIT;
+        chunk.number = state->next++;
+        chunk.data = (ProtobufCBinaryData){state->size, state->data};
+        state->left--;
+        has_room = aisbx__test__echo_service__count__send(call, &chunk);
+        atomic_fetch_add(&seen.sent, 1);
+    }
+    if (state->left == 0) {
+        finish(call, state->fail_code);
+    }
+}
+
+static void on_count(struct sb_rpc_call *call, const Aisbx__Test__CountRequest *req, void *svc)
+{
+    (void)svc;
+    struct stream_state *state = new_state(call);
+    state->left = req->count;
+    state->size = req->size;
+    state->fail_code = req->fail_code;
+    state->data = calloc(1, req->size + 1);
+    assert_non_null(state->data);
+    count_on(call);
+}
+
+static void on_count_drained(struct sb_rpc_call *call, void *svc)
+{
+    (void)svc;
+    atomic_fetch_add(&seen.drained, 1);
+    count_on(call);
+}
+
+/** The call reads on, or is kept for fixture_poke. */
+static void read_on(struct sb_rpc_call *call, struct fixture *fixture)
+{
+    if (!atomic_load(&is_server_deaf)) {
+        sb_rpc_call_read(call);
+        return;
+    }
+    fixture->held[fixture->n_held++] = call;
+    sb_rpc_call_ref(call);
+}
+
+static void on_stream_start(struct sb_rpc_call *call, void *svc)
+{
+    (void)new_state(call);
+    read_on(call, svc);
+}
+
+static void on_collect_message(struct sb_rpc_call *call, const Aisbx__Test__Chunk *msg, void *svc)
+{
+    struct stream_state *state = sb_rpc_call_user(call);
+    state->next++;
+    state->bytes += msg->data.len;
+    atomic_fetch_add(&seen.read, 1);
+    read_on(call, svc);
+}
+
+static void on_collect_half_close(struct sb_rpc_call *call, void *svc)
+{
+    (void)svc;
+    struct stream_state *state = sb_rpc_call_user(call);
+    Aisbx__Test__CollectReply reply = AISBX__TEST__COLLECT_REPLY__INIT;
+    reply.chunks = state->next;
+    reply.bytes = state->bytes;
+    atomic_fetch_add(&seen.replied, 1);
+    aisbx__test__echo_service__collect__reply(call, &reply);
+}
+
+static void on_chat_message(struct sb_rpc_call *call, const Aisbx__Test__Chunk *msg, void *svc)
+{
+    atomic_fetch_add(&seen.read, 1);
+    if (msg->number == UINT32_MAX) {
+        finish(call, SB_ABORTED);
+        return;
+    }
+    atomic_fetch_add(&seen.sent, 1);
+    if (aisbx__test__echo_service__chat__send(call, msg)) {
+        read_on(call, svc);
+    }
+}
+
+static void on_chat_drained(struct sb_rpc_call *call, void *svc)
+{
+    atomic_fetch_add(&seen.drained, 1);
+    read_on(call, svc);
+}
+
+static void on_chat_half_close(struct sb_rpc_call *call, void *svc)
+{
+    (void)svc;
+    finish(call, SB_OK);
+}
+
+static const struct aisbx__test__echo_service__server echo_service = {
+    .echo = {.start = on_echo, .done = on_done},
+    .count = {.start = on_count, .drained = on_count_drained, .done = on_done},
+    .collect = {.start = on_stream_start,
+                .message = on_collect_message,
+                .half_close = on_collect_half_close,
+                .done = on_done},
+    .chat = {.start = on_stream_start,
+             .message = on_chat_message,
+             .half_close = on_chat_half_close,
+             .drained = on_chat_drained,
+             .done = on_done},
+};
+
+/* ---- thread ---- */
+
+static void on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)what;
+    (void)ctx;
+    struct job *job = NULL;
+    if (read(fd, &job, sizeof job) == sizeof job) {
+        job->fn(job->ctx);
+        atomic_store(&job->is_done, true);
+    }
+}
+
+void fixture_on_loop(struct fixture *fixture, void (*fn)(void *ctx), void *ctx)
+{
+    struct job job = {fn, ctx, false};
+    struct job *pointer = &job;
+    assert_int_equal(write(fixture->wake_fds[1], &pointer, sizeof pointer), sizeof pointer);
+    while (!atomic_load(&job.is_done)) {
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void *run_loop(void *ctx)
+{
+    struct fixture *fixture = ctx;
+    (void)event_base_dispatch(fixture->base);
+    return NULL;
+}
+
+#ifdef TEST_HAS_GRPC
+static const struct sb_rpc_server_transport *grpc_transport(void)
+{
+    return is_local() ? NULL : sb_rpc_grpc_server_transport();
+}
+#else
+static const struct sb_rpc_server_transport *grpc_transport(void)
+{
+    return NULL;
+}
+#endif
+
+struct fixture *fixture_start(const struct sb_rpc_server_options *options)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_non_null(fixture);
+    memset(&seen, 0, sizeof seen);
+    atomic_store(&is_server_deaf, false);
+    strcpy(fixture->dir, "/tmp/aisbx-test-rpc-XXXXXX");
+    assert_non_null(mkdtemp(fixture->dir));
+    (void)snprintf(fixture->socket, sizeof fixture->socket, "%s/sock", fixture->dir);
+    fixture->base = event_base_new();
+    assert_non_null(fixture->base);
+    assert_int_equal(pipe(fixture->wake_fds), 0);
+    fixture->wake =
+        event_new(fixture->base, fixture->wake_fds[0], EV_READ | EV_PERSIST, on_wake, fixture);
+    assert_int_equal(event_add(fixture->wake, NULL), 0);
+
+    struct sb_rpc_server_options filled = *options;
+    filled.base = fixture->base;
+    filled.grpc = grpc_transport();
+    struct sb_err err;
+    char address[112];
+    (void)snprintf(address, sizeof address, "unix:%s", fixture->socket);
+    fixture->server = sb_rpc_server_new(&filled, &err);
+    if (fixture->server == NULL ||
+        aisbx__test__echo_service__serve(fixture->server, &echo_service, fixture, &err) < 0 ||
+        sb_rpc_server_listen(fixture->server, address, 0600, NULL, NULL, &err) < 0 ||
+        sb_rpc_server_start(fixture->server, &err) < 0) {
+        fail_msg("server: %s", err.text);
+    }
+    assert_int_equal(pthread_create(&fixture->thread, NULL, run_loop, fixture), 0);
+    fixture->is_running = true;
+    return fixture;
+}
+
+static void stop_on_loop(void *ctx)
+{
+    struct fixture *fixture = ctx;
+    sb_rpc_server_free(fixture->server);
+    fixture->server = NULL;
+    (void)event_base_loopbreak(fixture->base);
+}
+
+void fixture_stop(struct fixture *fixture)
+{
+    fixture_on_loop(fixture, stop_on_loop, fixture);
+    (void)pthread_join(fixture->thread, NULL);
+    event_free(fixture->wake);
+    event_base_free(fixture->base);
+    (void)close(fixture->wake_fds[0]);
+    (void)close(fixture->wake_fds[1]);
+    char lock[112];
+    (void)snprintf(lock, sizeof lock, "%s.lock", fixture->socket);
+    assert_int_equal(unlink(lock), 0);
+    assert_int_equal(rmdir(fixture->dir), 0); /* the socket is gone */
+    free(fixture);
+}
+
+int fixture_setup(void **state)
+{
+    struct sb_rpc_server_options options = {0};
+    *state = fixture_start(&options);
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    fixture_stop(*state);
+    return 0;
+}
+
+const char *fixture_socket(const struct fixture *fixture)
+{
+    return fixture->socket;
+}
+
+struct sb_rpc_server *fixture_server(const struct fixture *fixture)
+{
+    return fixture->server;
+}
+
+struct sb_rpc_channel *fixture_open(const struct fixture *fixture)
+{
+    char address[128];
+    struct sb_rpc_channel_options options = {.module_dir = getenv("AISBX_BIN")};
+    (void)snprintf(address, sizeof address, "%sunix:%s", is_local() ? "" : "grpc+",
+                   fixture->socket);
+    struct sb_rpc_channel *channel = NULL;
+    struct sb_err err;
+    if (sb_rpc_channel_open(address, &options, &channel, &err) < 0) {
+        fail_msg("open %s: %s", address, err.text);
+    }
+    return channel;
+}
+
+static void release_on_loop(void *ctx)
+{
+    struct fixture *fixture = ctx;
+    while (fixture->n_held > 0) {
+        struct sb_rpc_call *call = fixture->held[--fixture->n_held];
+        Aisbx__Test__EchoReply reply = AISBX__TEST__ECHO_REPLY__INIT;
+        atomic_fetch_add(&seen.replied, 1);
+        aisbx__test__echo_service__echo__reply(call, &reply);
+        sb_rpc_call_unref(call);
+    }
+}
+
+void fixture_release(struct fixture *fixture)
+{
+    fixture_on_loop(fixture, release_on_loop, fixture);
+}
+
+static void poke_on_loop(void *ctx)
+{
+    struct fixture *fixture = ctx;
+    atomic_store(&is_server_deaf, false);
+    while (fixture->n_held > 0) {
+        struct sb_rpc_call *call = fixture->held[--fixture->n_held];
+        sb_rpc_call_read(call);
+        sb_rpc_call_unref(call);
+    }
+}
+
+void fixture_poke(struct fixture *fixture)
+{
+    fixture_on_loop(fixture, poke_on_loop, fixture);
+}
+
+struct live {
+    struct fixture *fixture;
+    unsigned n;
+};
+
+static void live_on_loop(void *ctx)
+{
+    struct live *live = ctx;
+    live->n = sb_rpc_server_live_calls(live->fixture->server);
+}
+
+unsigned fixture_live(struct fixture *fixture)
+{
+    struct live live = {fixture, 0};
+    fixture_on_loop(fixture, live_on_loop, &live);
+    return live.n;
+}
+
+/* ---- waiting ---- */
+
+static void turn(struct sb_rpc_channel *channel, int timeout_ms)
+{
+    struct pollfd pfd = {.fd = -1};
+    int own = channel == NULL ? -1 : sb_rpc_channel_prepare(channel, &pfd);
+    (void)poll(&pfd, 1, own >= 0 && own < timeout_ms ? own : timeout_ms);
+    if (channel != NULL) {
+        sb_rpc_channel_process(channel);
+    }
+}
+
+void wait_for(struct sb_rpc_channel *channel, atomic_uint *counter, unsigned n)
+{
+    uint64_t deadline = sb_clock_mono_ms() + PATIENCE_MS;
+    while (atomic_load(counter) < n) {
+        if (sb_clock_mono_ms() > deadline) {
+            fail_msg("waited for %u, is %u", n, atomic_load(counter));
+        }
+        turn(channel, 5);
+    }
+}
+
+unsigned wait_still(struct sb_rpc_channel *channel, atomic_uint *counter)
+{
+    unsigned last = atomic_load(counter);
+    uint64_t since = sb_clock_mono_ms();
+    while (sb_clock_mono_ms() - since < STILL_MS) {
+        turn(channel, 5);
+        if (atomic_load(counter) != last) {
+            last = atomic_load(counter);
+            since = sb_clock_mono_ms();
+        }
+    }
+    return last;
+}
+
+void wait_done(struct sb_rpc_channel *channel, struct probe *probe)
+{
+    uint64_t deadline = sb_clock_mono_ms() + PATIENCE_MS;
+    while (!probe->is_done) {
+        if (sb_clock_mono_ms() > deadline) {
+            fail_msg("the call never ended");
+        }
+        turn(channel, 100);
+    }
+}
+
+void wait_messages(struct sb_rpc_channel *channel, struct probe *probe, unsigned n)
+{
+    uint64_t deadline = sb_clock_mono_ms() + PATIENCE_MS;
+    while (probe->n_messages < n) {
+        if (sb_clock_mono_ms() > deadline || probe->is_done) {
+            fail_msg("%u of %u messages came", probe->n_messages, n);
+        }
+        turn(channel, 100);
+    }
+}
+
+/* ---- probe ---- */
+
+struct probe probe_new(void)
+{
+    return (struct probe){.is_in_order = true, .reads_on = true};
+}
+
+static void on_chunk(struct sb_rpc_stream *stream, const Aisbx__Test__Chunk *msg, void *user)
+{
+    struct probe *probe = user;
+    probe->is_in_order = probe->is_in_order && msg->number == probe->n_messages;
+    probe->last_number = msg->number;
+    probe->n_messages++;
+    probe->n_bytes += msg->data.len;
+    if (probe->reads_on) {
+        sb_rpc_stream_read(stream);
+    }
+}
+
+static void
+on_collected(struct sb_rpc_stream *stream, const Aisbx__Test__CollectReply *msg, void *user)
+{
+    (void)stream;
+    struct probe *probe = user;
+    probe->n_messages = msg->chunks;
+    probe->n_bytes = msg->bytes;
+}
+
+static void
+on_echo_reply(struct sb_rpc_stream *stream, const Aisbx__Test__EchoReply *msg, void *user)
+{
+    (void)stream;
+    (void)msg;
+    struct probe *probe = user;
+    probe->n_messages++;
+}
+
+static void on_probe_drained(struct sb_rpc_stream *stream, void *user)
+{
+    (void)stream;
+    struct probe *probe = user;
+    probe->n_drained++;
+}
+
+static void on_probe_done(struct sb_rpc_stream *stream, const struct sb_err *err, void *user)
+{
+    struct probe *probe = user;
+    assert_false(probe->is_done);
+    probe->is_done = true;
+    probe->status = *err;
+    size_t len = 0;
+    const char *value = sb_rpc_stream_trailer(stream, "x-data-bin", &len);
+    if (value != NULL && len <= sizeof probe->trailer) {
+        memcpy(probe->trailer, value, len);
+        probe->trailer_len = len;
+    }
+    value = sb_rpc_stream_trailer(stream, "x-text", NULL);
+    (void)snprintf(probe->text_trailer, sizeof probe->text_trailer, "%s",
+                   value == NULL ? "" : value);
+}
+
+const struct aisbx__test__echo_service__count__callbacks count_callbacks = {
+    on_chunk, on_probe_drained, on_probe_done};
+const struct aisbx__test__echo_service__collect__callbacks collect_callbacks = {
+    on_collected, on_probe_drained, on_probe_done};
+const struct aisbx__test__echo_service__chat__callbacks chat_callbacks = {
+    on_chunk, on_probe_drained, on_probe_done};
+const struct aisbx__test__echo_service__echo__callbacks echo_callbacks = {
+    on_echo_reply, on_probe_drained, on_probe_done};
