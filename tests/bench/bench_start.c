@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,10 +81,10 @@ static int run_cold(const struct contender *self, struct sb_err *err)
 static int run_call(const struct contender *self, struct sb_err *err)
 {
     (void)self;
-    static char *const args[] = {(char[]){"/bin/true"}};
+    char *args[] = {(char[]){"/bin/true"}};
     Aisbx__V1__Command command = AISBX__V1__COMMAND__INIT;
     command.n_args = 1;
-    command.args = (char **)(uintptr_t)args;
+    command.args = args;
     Aisbx__V1__ExecSpec exec = AISBX__V1__EXEC_SPEC__INIT;
     exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
     exec.command = &command;
@@ -97,7 +98,7 @@ static int run_call(const struct contender *self, struct sb_err *err)
     request.exec = &exec;
 
     Aisbx__V1__RunResponse *reply = NULL;
-    if (aisbx__v1__sandbox_service__run(grpc.channel, &request, NULL, &reply, err) < 0) {
+    if (aisbx__v1__sandbox_service__run__call(grpc.channel, &request, NULL, &reply, err) < 0) {
         return -1;
     }
     int exit_code = reply->exec->verdict->exit_code;
