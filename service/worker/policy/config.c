@@ -4,6 +4,7 @@
  * reader returns -1 only when memory is out. */
 #include "service/worker/policy/config.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,7 @@ static int read_limit(struct reader *r, const struct sb_yaml_node *node)
     for (size_t i = 0; i < sb_limits_table_n && row == NULL; i++) {
         row = sb_str_eq(sb_limits_table[i].field.name, name) ? &sb_limits_table[i] : NULL;
     }
+    assert(row != NULL); /* limit_keys names only rows of the table */
     struct sb_limits limits = {0};
     struct sb_field field = row->field;
     field.name = node->key->text; /* as the user calls it */
