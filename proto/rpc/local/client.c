@@ -26,7 +26,7 @@
 
 enum { LAST_READS = 64 };
 
-static const char scheme[] = "unix:";
+#define SCHEME "unix:"
 
 struct channel {
     struct sb_rpc_channel base; /* first */
@@ -575,7 +575,7 @@ static int local_open(const char *address,
                       struct sb_rpc_channel **ret_channel,
                       struct sb_err *err)
 {
-    const char *path = address + sizeof scheme - 1;
+    const char *path = address + strlen(SCHEME);
     size_t len = strlen(path);
     struct channel *channel = calloc(1, sizeof *channel);
     if (channel == NULL) {
