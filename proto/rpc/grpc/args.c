@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <limits.h>
 
+#include "proto/rpc/grpc/bytes.h"
 #include "proto/rpc/internal.h"
 
 enum { LOOKAHEAD_BYTES = 256 << 10 }; /* what core reads ahead per stream: about 300 KB held */
@@ -12,7 +13,7 @@ static grpc_arg *next_arg(struct sb_grpc_args *args, grpc_arg_type type, const c
     assert(args->n < SB_GRPC_MAX_ARGS);
     grpc_arg *arg = &args->list[args->n++];
     arg->type = type;
-    arg->key = (char *)(uintptr_t)key; /* core only reads it */
+    arg->key = sb_grpc_bytes_unconst(key);
     return arg;
 }
 
@@ -23,7 +24,7 @@ void sb_grpc_args_int(struct sb_grpc_args *args, const char *key, int value)
 
 void sb_grpc_args_string(struct sb_grpc_args *args, const char *key, const char *value)
 {
-    next_arg(args, GRPC_ARG_STRING, key)->value.string = (char *)(uintptr_t)value;
+    next_arg(args, GRPC_ARG_STRING, key)->value.string = sb_grpc_bytes_unconst(value);
 }
 
 void sb_grpc_args_common(struct sb_grpc_args *args, size_t max_message_bytes)

@@ -11,6 +11,16 @@
 struct sb_err;
 struct sb_rpc_metadata;
 
+/** For the pointers of protobuf-c and of core that lack a const, to what is only read. */
+static inline void *sb_grpc_bytes_unconst(const void *ptr)
+{
+    union {
+        const void *in;
+        void *out;
+    } both = {.in = ptr};
+    return both.out;
+}
+
 /** Packs msg into a new buffer; the caller destroys it. @max_bytes  on the wire.
  *  Errors: SB_EXHAUSTED (too large). */
 int sb_grpc_bytes_pack(const ProtobufCMessage *msg,

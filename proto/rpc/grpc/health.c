@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "grpc/health/v1/health.rpc.h"
+#include "proto/rpc/grpc/bytes.h"
 #include "proto/rpc/internal.h"
 
 typedef Grpc__Health__V1__HealthCheckResponse Response;
@@ -101,7 +102,7 @@ static size_t fill_rows(const struct sb_grpc_health *health, struct list_row *ro
             grpc__health__v1__health_list_response__statuses_entry__init(&rows[n].entry);
             grpc__health__v1__health_check_response__init(&rows[n].response);
             rows[n].response.status = look_up(health, name);
-            rows[n].entry.key = (char *)(uintptr_t)name;
+            rows[n].entry.key = sb_grpc_bytes_unconst(name);
             rows[n].entry.value = &rows[n].response;
         }
         n++;
@@ -123,7 +124,7 @@ on_list(struct sb_rpc_call *call, const Grpc__Health__V1__HealthListRequest *req
     struct sb_err err;
     size_t n = fill_rows(svc, NULL);
     struct list_row *rows = calloc(n, sizeof *rows);
-    ListEntry **pointers = calloc(n, sizeof *pointers);
+    ListEntry **pointers = calloc(n, sizeof(void *));
     if (rows == NULL || pointers == NULL) {
         (void)sb_err_oom(&err);
         sb_rpc_call_fail(call, &err);

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "grpc/health/v1/health.rpc.h"
 #include "grpc/reflection/v1/reflection.rpc.h"
 #include "grpc/reflection/v1alpha/reflection.rpc.h"
+#include "proto/rpc/grpc/bytes.h"
 
 typedef Grpc__Reflection__V1__ServerReflectionRequest Request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse Response;
@@ -64,23 +64,27 @@ static bool find_symbol(const struct sb_grpc_reflect *reflect, const char *name,
     return false;
 }
 
-static void send_response(struct sb_rpc_call *call, const Response *response)
+static void send_response(struct sb_rpc_call *call, const Request *request, Response *response)
 {
+    response->valid_host = request->host;
+    response->original_request = sb_grpc_bytes_unconst(request);
     if (sb_rpc_call_send(call, &response->base)) {
         sb_rpc_call_read(call);
     } /* else on_drained reads */
 }
 
-static void send_not_found(struct sb_rpc_call *call, Response *response)
+static void send_not_found(struct sb_rpc_call *call, const Request *request)
 {
     static char text[] = "not found";
     Grpc__Reflection__V1__ErrorResponse error;
     grpc__reflection__v1__error_response__init(&error);
     error.error_code = SB_NOT_FOUND;
     error.error_message = text;
-    response->message_response_case = RESPONSE(ERROR_RESPONSE);
-    response->error_response = &error;
-    send_response(call, response);
+    Response response;
+    grpc__reflection__v1__server_reflection_response__init(&response);
+    response.message_response_case = RESPONSE(ERROR_RESPONSE);
+    response.error_response = &error;
+    send_response(call, request, &response);
 }
 
 static void fail_oom(struct sb_rpc_call *call)
@@ -91,68 +95,86 @@ static void fail_oom(struct sb_rpc_call *call)
 }
 
 /** The file, then what it imports, directly or not. Files stand in dependency order, so that one
- * walk backwards sees each importer before what it imports. */
-static void send_files(struct sb_rpc_call *call, Response *response, const struct found *found)
+ * walk backwards sees each importer before what it imports. @is_wanted  all false, one per file. */
+static size_t collect_files(const struct found *found, bool *is_wanted, ProtobufCBinaryData *list)
 {
-    const struct sb_rpc_descriptors *set = found->set;
-    SB_CLEANUP(sb_freep) bool *is_wanted = calloc(set->n_files, sizeof *is_wanted);
-    SB_CLEANUP(sb_freep) ProtobufCBinaryData *list = calloc(set->n_files, sizeof *list);
-    if (is_wanted == NULL || list == NULL) {
-        fail_oom(call);
-        return;
-    }
     size_t n = 0;
     is_wanted[found->file] = true;
     for (size_t i = found->file + 1; i-- > 0;) {
-        const struct sb_rpc_file *file = &set->files[i];
+        const struct sb_rpc_file *file = &found->set->files[i];
         if (!is_wanted[i]) {
             continue;
         }
         list[n++] =
-            (ProtobufCBinaryData){.len = file->len, .data = (uint8_t *)(uintptr_t)file->data};
+            (ProtobufCBinaryData){.len = file->len, .data = sb_grpc_bytes_unconst(file->data)};
         for (size_t k = 0; k < file->n_deps; k++) {
             is_wanted[file->deps[k]] = true;
         }
     }
-    Grpc__Reflection__V1__FileDescriptorResponse files =
-        GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
-    files.n_file_descriptor_proto = n;
-    files.file_descriptor_proto = list;
-    response->message_response_case = RESPONSE(FILE_DESCRIPTOR_RESPONSE);
-    response->file_descriptor_response = &files;
-    send_response(call, response);
+    return n;
 }
 
-static void
-send_services(const struct sb_grpc_reflect *reflect, struct sb_rpc_call *call, Response *response)
+static void send_files(struct sb_rpc_call *call, const Request *request, const struct found *found)
+{
+    bool *is_wanted = calloc(found->set->n_files, sizeof *is_wanted);
+    ProtobufCBinaryData *list = calloc(found->set->n_files, sizeof *list);
+    if (is_wanted == NULL || list == NULL) {
+        fail_oom(call);
+    } else {
+        Grpc__Reflection__V1__FileDescriptorResponse files =
+            GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
+        files.n_file_descriptor_proto = collect_files(found, is_wanted, list);
+        files.file_descriptor_proto = list;
+        Response response;
+        grpc__reflection__v1__server_reflection_response__init(&response);
+        response.message_response_case = RESPONSE(FILE_DESCRIPTOR_RESPONSE);
+        response.file_descriptor_response = &files;
+        send_response(call, request, &response);
+    }
+    free(list);
+    free(is_wanted);
+}
+
+/** @rows and @pointers  NULL: only counts. */
+static size_t collect_services(const struct sb_grpc_reflect *reflect,
+                               Grpc__Reflection__V1__ServiceResponse *rows,
+                               Grpc__Reflection__V1__ServiceResponse **pointers)
 {
     size_t n = 0;
     for (size_t i = 0; i < reflect->n_sets; i++) {
-        n += reflect->sets[i]->n_services;
-    }
-    SB_CLEANUP(sb_freep)
-    Grpc__Reflection__V1__ServiceResponse *rows = calloc(n, sizeof *rows);
-    SB_CLEANUP(sb_freep)
-    Grpc__Reflection__V1__ServiceResponse **pointers = calloc(n, sizeof *pointers);
-    if (rows == NULL || pointers == NULL) {
-        fail_oom(call);
-        return;
-    }
-    size_t at = 0;
-    for (size_t i = 0; i < reflect->n_sets; i++) {
-        for (size_t k = 0; k < reflect->sets[i]->n_services; k++, at++) {
-            grpc__reflection__v1__service_response__init(&rows[at]);
-            rows[at].name = (char *)(uintptr_t)reflect->sets[i]->services[k];
-            pointers[at] = &rows[at];
+        for (size_t k = 0; k < reflect->sets[i]->n_services; k++, n++) {
+            if (rows != NULL) {
+                grpc__reflection__v1__service_response__init(&rows[n]);
+                rows[n].name = sb_grpc_bytes_unconst(reflect->sets[i]->services[k]);
+                pointers[n] = &rows[n];
+            }
         }
     }
-    Grpc__Reflection__V1__ListServiceResponse list =
-        GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT;
-    list.n_service = n;
-    list.service = pointers;
-    response->message_response_case = RESPONSE(LIST_SERVICES_RESPONSE);
-    response->list_services_response = &list;
-    send_response(call, response);
+    return n;
+}
+
+static void send_services(const struct sb_grpc_reflect *reflect,
+                          struct sb_rpc_call *call,
+                          const Request *request)
+{
+    size_t n = collect_services(reflect, NULL, NULL);
+    Grpc__Reflection__V1__ServiceResponse *rows = calloc(n + 1, sizeof *rows);
+    Grpc__Reflection__V1__ServiceResponse **pointers = calloc(n + 1, sizeof(void *));
+    if (rows == NULL || pointers == NULL) {
+        fail_oom(call);
+    } else {
+        Grpc__Reflection__V1__ListServiceResponse list =
+            GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT;
+        list.n_service = collect_services(reflect, rows, pointers);
+        list.service = pointers;
+        Response response;
+        grpc__reflection__v1__server_reflection_response__init(&response);
+        response.message_response_case = RESPONSE(LIST_SERVICES_RESPONSE);
+        response.list_services_response = &list;
+        send_response(call, request, &response);
+    }
+    free(pointers);
+    free(rows);
 }
 
 static void on_start(struct sb_rpc_call *call, const ProtobufCMessage *req, void *svc)
@@ -166,20 +188,16 @@ static void on_message(struct sb_rpc_call *call, const ProtobufCMessage *msg, vo
 {
     const struct sb_grpc_reflect *reflect = svc;
     const Request *request = (const Request *)(const void *)msg;
-    Response response;
-    grpc__reflection__v1__server_reflection_response__init(&response);
-    response.valid_host = request->host;
-    response.original_request = (Request *)(uintptr_t)request;
     struct found found;
     if (request->message_request_case == REQUEST(LIST_SERVICES)) {
-        send_services(reflect, call, &response);
+        send_services(reflect, call, request);
     } else if ((request->message_request_case == REQUEST(FILE_BY_FILENAME) &&
                 find_file(reflect, request->file_by_filename, &found)) ||
                (request->message_request_case == REQUEST(FILE_CONTAINING_SYMBOL) &&
                 find_symbol(reflect, request->file_containing_symbol, &found))) {
-        send_files(call, &response, &found);
+        send_files(call, request, &found);
     } else { /* proto3 files have no extensions */
-        send_not_found(call, &response);
+        send_not_found(call, request);
     }
 }
 

@@ -53,7 +53,7 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
 
 static void be_patient(struct sb_grpc_server *server)
 {
-    static const struct timeval delay = {.tv_usec = PATIENCE_MS * 1000};
+    static const struct timeval delay = {.tv_usec = (suseconds_t)PATIENCE_MS * 1000};
     (void)event_add(server->patience, &delay);
 }
 

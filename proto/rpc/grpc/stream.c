@@ -360,9 +360,8 @@ void sb_grpc_stream_cancel_all(struct sb_grpc_channel *channel)
 {
     struct sb_err err;
     (void)sb_err_set(&err, SB_CANCELLED, "the channel is closed");
-    while (!sb_list_is_empty(&channel->streams)) {
-        struct sb_grpc_stream *stream =
-            SB_LIST_ENTRY(channel->streams.next, struct sb_grpc_stream, node);
+    for (struct sb_list *node; (node = sb_list_pop(&channel->streams)) != NULL;) {
+        struct sb_grpc_stream *stream = SB_LIST_ENTRY(node, struct sb_grpc_stream, node);
         (void)grpc_call_cancel(stream->call, NULL);
         run_done(stream, &err);
         release(stream);
