@@ -587,6 +587,7 @@ int sb_config_parse(struct sb_str text,
         return -1;
     }
     if (problems->n > 0) {
+        sb_problems_sort(problems);
         return sb_problems_err(problems, source->file_name, err);
     }
     *ret_config = config;

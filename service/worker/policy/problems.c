@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/err.h"
 #include "base/utf8.h"
@@ -22,6 +23,21 @@ void sb_problems_add(
     (void)vsnprintf(raw, sizeof raw, fmt, args);
     va_end(args);
     (void)sb_utf8_sanitize(problem->text, sizeof problem->text, sb_str_from(raw), SB_UTF8_ONE_LINE);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct sb_problem *x = (const struct sb_problem *)a;
+    const struct sb_problem *y = (const struct sb_problem *)b;
+    if (x->line != y->line) {
+        return x->line < y->line ? -1 : 1;
+    }
+    return (x->column > y->column) - (x->column < y->column);
+}
+
+void sb_problems_sort(struct sb_problems *problems)
+{
+    qsort(problems->items, problems->n, sizeof problems->items[0], by_place);
 }
 
 int sb_problems_err(const struct sb_problems *problems, const char *file, struct sb_err *err)

@@ -31,6 +31,9 @@ void sb_problems_add(struct sb_problems *problems,
                      const char *fmt,
                      ...) __attribute__((format(printf, 4, 5)));
 
+/** Puts them in the order of the text. */
+void sb_problems_sort(struct sb_problems *problems);
+
 /** Fills *err (SB_INVALID) with the first: "config.yaml:12:7: unknown key ... (and 3 more
  * problems)".
  *  @problems  not empty. Returns -1. */

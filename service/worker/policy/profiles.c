@@ -1,9 +1,6 @@
 /* Theory of operation. A set is made in one go and then only replaced as a whole, so a bad file
- * never leaves half of itself behind: parse (config.c), resolve inheritance, read the seccomp
- * files, swap. Built-in profiles inherit from built-in ones alone, so that a configuration file
- * cannot change what a name it does not define means. A configured profile finds its base among the
- * configured ones first; one that extends its own name means the built-in. A profile that extends
- * nothing extends "base". */
+ * never leaves half of itself behind: parse (config.c), resolve inheritance (inherit.c), check what
+ * only shows when it is resolved, read the seccomp files, swap. */
 #include "service/worker/policy/profiles.h"
 
 #include <errno.h>
@@ -21,234 +18,21 @@
 #include "base/near.h"
 #include "service/worker/policy/builtin.h"
 #include "service/worker/policy/config.h"
+#include "service/worker/policy/inherit.h"
 #include "service/worker/policy/seccomp_json.h"
 #include "service/worker/policy/yaml.h"
 
-#define BASE_PROFILE    "base"
 #define DEFAULT_PROFILE "strict"
 #define BUILTIN_ORIGIN  "built-in"
 #define SYSTEM_CONFIG   "/etc/aisbx/config.yaml"
-
-/* What one file gave; while it is resolved. */
-struct layer {
-    struct sb_config config;
-    char *state; /* per profile */
-};
-enum { STATE_RAW, STATE_OPEN, STATE_DONE };
 
 struct sb_profiles {
     struct sb_profile **items; /* those that are not hidden come first, each part sorted */
     size_t n;
     size_t n_listed;
     char *default_profile;
+    bool is_check_only; /* files that the text names must not be read */
 };
-
-struct resolver {
-    struct layer *builtin;
-    struct layer *configured; /* NULL while the built-in ones are resolved */
-    struct sb_problems *problems;
-    struct sb_err *err;
-};
-
-/* ---- inheritance ---- */
-
-static struct sb_config_profile *find_in(const struct layer *layer, struct sb_str name)
-{
-    for (size_t i = 0; layer != NULL && i < layer->config.n_profiles; i++) {
-        if (sb_str_eq(sb_str_from(layer->config.profiles[i].profile->name), name)) {
-            return &layer->config.profiles[i];
-        }
-    }
-    return NULL;
-}
-
-static void done_layer(struct layer *layer)
-{
-    sb_config_done(&layer->config);
-    free(layer->state);
-}
-
-static int inherit_text(char **member, const char *base, struct sb_err *err)
-{
-    if (*member != NULL || base == NULL) {
-        return 0;
-    }
-    *member = strdup(base);
-    return *member == NULL ? sb_err_oom(err) : 0;
-}
-
-static int
-inherit_network(struct sb_network *network, const struct sb_network *base, struct sb_err *err)
-{
-    if (network->mode == SB_NETWORK_UNSET) {
-        network->mode = base->mode;
-    }
-    if (!network->has_allow && base->has_allow) {
-        network->has_allow = true;
-        if (sb_strings_copy(&network->allow, &base->allow, err) < 0) {
-            return -1;
-        }
-    }
-    if (!network->has_deny && base->has_deny) {
-        network->has_deny = true;
-        return sb_strings_copy(&network->deny, &base->deny, err);
-    }
-    return 0;
-}
-
-/* Mounts and environment add to the base's; what the profile says itself wins. */
-static int
-inherit_collections(struct sb_profile *profile, const struct sb_profile *base, struct sb_err *err)
-{
-    SB_CLEANUP(sb_mounts_done) struct sb_mounts mounts = {0};
-    SB_CLEANUP(sb_pairs_done) struct sb_pairs env = {0};
-    if (sb_mounts_merge(&mounts, &base->mounts, err) < 0 ||
-        sb_mounts_merge(&mounts, &profile->mounts, err) < 0 ||
-        sb_pairs_merge(&env, &base->env, err) < 0 || sb_pairs_merge(&env, &profile->env, err) < 0) {
-        return -1;
-    }
-    struct sb_mounts old_mounts = profile->mounts;
-    struct sb_pairs old_env = profile->env;
-    profile->mounts = mounts;
-    profile->env = env;
-    mounts = old_mounts;
-    env = old_env;
-    return 0;
-}
-
-static int
-inherit_from(struct sb_profile *profile, const struct sb_profile *base, struct sb_err *err)
-{
-    if (profile->driver == SB_DRIVER_UNSET) {
-        profile->driver = base->driver;
-    }
-    if (profile->filesystem == SB_FILESYSTEM_UNSET) {
-        profile->filesystem = base->filesystem;
-    }
-    sb_limits_inherit(&profile->limits, &base->limits);
-    if (profile->seccomp == NULL && inherit_text(&profile->seccomp_path, base->seccomp_path, err)) {
-        return -1;
-    }
-    if (inherit_text(&profile->seccomp, base->seccomp, err) < 0 ||
-        inherit_network(&profile->network, &base->network, err) < 0) {
-        return -1;
-    }
-    return inherit_collections(profile, base, err);
-}
-
-/* The layer and profile that @name means inside @profile; NULL when there is none. */
-static struct sb_config_profile *find_base(const struct resolver *r,
-                                           const struct layer *layer,
-                                           const struct sb_profile *profile,
-                                           struct sb_str name,
-                                           struct layer **ret_layer)
-{
-    if (layer != r->builtin && !sb_str_eq(name, sb_str_from(profile->name))) {
-        struct sb_config_profile *found = find_in(r->configured, name);
-        if (found != NULL) {
-            *ret_layer = r->configured;
-            return found;
-        }
-    }
-    *ret_layer = r->builtin;
-    return find_in(r->builtin, name);
-}
-
-static const char *nearest_name(const struct resolver *r, struct sb_str typed)
-{
-    const struct layer *layers[] = {r->configured, r->builtin};
-    const char *nearest = NULL;
-    size_t best = SIZE_MAX;
-    for (size_t i = 0; i < 2; i++) {
-        for (size_t j = 0; layers[i] != NULL && j < layers[i]->config.n_profiles; j++) {
-            const char *name = layers[i]->config.profiles[j].profile->name;
-            if (sb_near_improves(typed, sb_str_from(name), &best)) {
-                nearest = name;
-            }
-        }
-    }
-    return nearest;
-}
-
-static void no_such_profile(const struct resolver *r,
-                            const struct sb_config_place *at,
-                            const char *key,
-                            const char *name)
-{
-    const char *nearest = nearest_name(r, sb_str_from(name));
-    sb_problems_add(r->problems, at->line, at->column, "%s: there is no profile \"%s\"%s%s%s", key,
-                    name, nearest == NULL ? "" : "; did you mean \"",
-                    nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
-}
-
-/* What a profile extends: nothing said means "base"; the built-in base itself ends every chain. */
-static const char *
-base_name(const struct resolver *r, const struct layer *layer, const struct sb_profile *profile)
-{
-    if (profile->extends != NULL) {
-        return profile->extends;
-    }
-    bool is_root = layer == r->builtin && strcmp(profile->name, BASE_PROFILE) == 0;
-    return is_root ? NULL : BASE_PROFILE;
-}
-
-/* Names the circle that starts and ends at @start. */
-static void inherits_itself(const struct resolver *r, const struct sb_config_profile *start)
-{
-    char chain[256];
-    size_t used = (size_t)snprintf(chain, sizeof chain, "\"%s\"", start->profile->name);
-    const struct sb_config_profile *at = start;
-    do {
-        at = find_in(r->configured, sb_str_from(base_name(r, r->configured, at->profile)));
-        if (used < sizeof chain) {
-            used += (size_t)snprintf(chain + used, sizeof chain - used, " -> \"%s\"",
-                                     at->profile->name);
-        }
-    } while (at != start);
-    sb_problems_add(r->problems, start->at.line, start->at.column, "extends goes in a circle: %s",
-                    chain);
-}
-
-/* Fills in what profile i of layer inherits, its base first. As deep as the chain is long, which
- * the number of profiles bounds. */
-static int resolve(const struct resolver *r, struct layer *layer, size_t i)
-{
-    struct sb_config_profile *at = &layer->config.profiles[i];
-    if (layer->state[i] == STATE_OPEN) {
-        inherits_itself(r, at);
-        return 0;
-    }
-    const char *name = base_name(r, layer, at->profile);
-    if (layer->state[i] == STATE_DONE || name == NULL) {
-        return 0;
-    }
-    layer->state[i] = STATE_OPEN;
-    struct layer *base_layer = NULL;
-    struct sb_config_profile *base =
-        find_base(r, layer, at->profile, sb_str_from(name), &base_layer);
-    if (base == NULL) {
-        no_such_profile(r, &at->extends_at, "extends", name);
-    } else if (resolve(r, base_layer, (size_t)(base - base_layer->config.profiles)) < 0 ||
-               inherit_from(at->profile, base->profile, r->err) < 0) {
-        return -1;
-    }
-    layer->state[i] = STATE_DONE;
-    return 0;
-}
-
-static int resolve_layer(const struct resolver *r, struct layer *layer)
-{
-    layer->state = (char *)calloc(layer->config.n_profiles + 1, 1);
-    if (layer->state == NULL) {
-        return sb_err_oom(r->err);
-    }
-    for (size_t i = 0; i < layer->config.n_profiles; i++) {
-        if (resolve(r, layer, i) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
 
 /* ---- filters ---- */
 
@@ -271,7 +55,7 @@ static int load_filter(struct sb_profile *profile, struct sb_err *err)
 }
 
 /* A file that cannot be used is a problem of the configuration, and told with the others. */
-static int load_filters(const struct resolver *r, const struct layer *layer)
+static int load_filters(const struct sb_inherit *r, const struct sb_inherit_layer *layer)
 {
     for (size_t i = 0; i < layer->config.n_profiles; i++) {
         const struct sb_config_profile *at = &layer->config.profiles[i];
@@ -290,6 +74,37 @@ static int load_filters(const struct resolver *r, const struct layer *layer)
     return 0;
 }
 
+/* ---- checks of resolved profiles ---- */
+
+static void check_mount(const struct sb_inherit *r, const struct sb_config_profile *at, size_t i)
+{
+    const struct sb_profile *profile = at->profile;
+    const struct sb_mount *mount = &profile->mounts.items[i];
+    if (mount->is_writable && profile->filesystem != SB_FILESYSTEM_RESTRICTED) {
+        sb_problems_add(r->problems, at->at.line, at->at.column,
+                        "profile \"%s\": the mount at \"%s\" is rw, but the filesystem is %s",
+                        profile->name, mount->target, sb_filesystem_names[profile->filesystem]);
+    }
+    for (size_t k = 0; k < i; k++) {
+        const char *other = profile->mounts.items[k].target;
+        if (sb_mounts_overlap(sb_str_from(mount->target), sb_str_from(other))) {
+            sb_problems_add(r->problems, at->at.line, at->at.column,
+                            "profile \"%s\": the mounts at \"%s\" and \"%s\" overlap",
+                            profile->name, other, mount->target);
+        }
+    }
+}
+
+static void check_resolved(const struct sb_inherit *r, const struct sb_inherit_layer *layer)
+{
+    for (size_t i = 0; i < layer->config.n_profiles; i++) {
+        const struct sb_config_profile *at = &layer->config.profiles[i];
+        for (size_t k = 0; k < at->profile->mounts.n; k++) {
+            check_mount(r, at, k);
+        }
+    }
+}
+
 /* ---- sets ---- */
 
 static int by_name(const void *a, const void *b)
@@ -300,11 +115,13 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Moves the profiles of a layer into the set, but for those that it has already. */
-static void take_layer(struct sb_profiles *set, struct layer *layer, const struct layer *before)
+static void take_layer(struct sb_profiles *set,
+                       struct sb_inherit_layer *layer,
+                       const struct sb_inherit_layer *before)
 {
     for (size_t i = 0; i < layer->config.n_profiles; i++) {
         struct sb_config_profile *at = &layer->config.profiles[i];
-        if (find_in(before, sb_str_from(at->profile->name)) == NULL) {
+        if (sb_inherit_find(before, sb_str_from(at->profile->name)) == NULL) {
             set->items[set->n++] = SB_STEAL_PTR(at->profile);
         }
     }
@@ -326,7 +143,7 @@ static int append_config(struct sb_config *all, struct sb_config *more, struct s
     return 0;
 }
 
-static int read_builtin(struct layer *layer, struct sb_err *err)
+static int read_builtin(struct sb_inherit_layer *layer, struct sb_err *err)
 {
     size_t cursor = 0;
     struct sb_config_source source = {.origin = BUILTIN_ORIGIN, .base_dir = "/"};
@@ -340,29 +157,29 @@ static int read_builtin(struct layer *layer, struct sb_err *err)
         }
     }
     struct sb_problems problems = {0};
-    struct resolver r = {.builtin = layer, .problems = &problems, .err = err};
-    if (resolve_layer(&r, layer) < 0) {
+    struct sb_inherit r = {.builtin = layer, .problems = &problems, .err = err};
+    if (sb_inherit_resolve(&r, layer) < 0) {
         return -1;
     }
     return problems.n > 0 ? sb_problems_err(&problems, BUILTIN_ORIGIN, err) : 0;
 }
 
-static int set_default(struct sb_profiles *set, const struct resolver *r)
+static int set_default(struct sb_profiles *set, const struct sb_inherit *r)
 {
     const struct sb_config *config = r->configured == NULL ? NULL : &r->configured->config;
     const char *name = DEFAULT_PROFILE;
     if (config != NULL && config->default_profile != NULL) {
         name = config->default_profile;
-        if (find_in(r->configured, sb_str_from(name)) == NULL &&
-            find_in(r->builtin, sb_str_from(name)) == NULL) {
-            no_such_profile(r, &config->default_at, "default_profile", name);
+        if (sb_inherit_find(r->configured, sb_str_from(name)) == NULL &&
+            sb_inherit_find(r->builtin, sb_str_from(name)) == NULL) {
+            sb_inherit_no_such(r, &config->default_at, "default_profile", name);
         }
     }
     set->default_profile = strdup(name);
     return set->default_profile == NULL ? sb_err_oom(r->err) : 0;
 }
 
-static int fill_set(struct sb_profiles *set, struct resolver *r)
+static int fill_set(struct sb_profiles *set, struct sb_inherit *r)
 {
     size_t n = r->builtin->config.n_profiles;
     n += r->configured == NULL ? 0 : r->configured->config.n_profiles;
@@ -394,29 +211,34 @@ static int make_set(struct sb_str yaml,
                     struct sb_profiles **ret_set,
                     struct sb_err *err)
 {
-    SB_CLEANUP(done_layer) struct layer builtin = {0};
-    SB_CLEANUP(done_layer) struct layer configured = {0};
+    SB_CLEANUP(sb_inherit_done) struct sb_inherit_layer builtin = {0};
+    SB_CLEANUP(sb_inherit_done) struct sb_inherit_layer configured = {0};
     SB_CLEANUP(sb_profiles_freep)
     struct sb_profiles *set = (struct sb_profiles *)calloc(1, sizeof *set);
     if (set == NULL) {
         return sb_err_oom(err);
     }
-    struct resolver r = {.builtin = &builtin, .problems = problems, .err = err};
+    struct sb_inherit r = {.builtin = &builtin, .problems = problems, .err = err};
     if (read_builtin(&builtin, err) < 0) {
         return -1;
     }
     if (source != NULL) {
         r.configured = &configured;
         if (sb_config_parse(yaml, source, problems, &configured.config, err) < 0 ||
-            resolve_layer(&r, &configured) < 0 ||
-            (files == FILES_READ && load_filters(&r, &configured) < 0)) {
+            sb_inherit_resolve(&r, &configured) < 0) {
+            return -1;
+        }
+        check_resolved(&r, &configured);
+        if (files == FILES_READ && load_filters(&r, &configured) < 0) {
             return -1;
         }
     }
     if (set_default(set, &r) < 0 || fill_set(set, &r) < 0) {
         return -1;
     }
+    set->is_check_only = source != NULL && files == FILES_LEAVE;
     if (problems->n > 0) {
+        sb_problems_sort(problems);
         return sb_problems_err(problems, source == NULL ? BUILTIN_ORIGIN : source->file_name, err);
     }
     *ret_set = SB_STEAL_PTR(set);
@@ -607,6 +429,9 @@ int sb_profiles_filter(const struct sb_profiles *profiles,
         struct sb_profile *own = profiles->items[i];
         if (own != profile) {
             continue;
+        }
+        if (profiles->is_check_only && own->seccomp_path != NULL) {
+            return sb_err_set(err, SB_PRECONDITION, "%s was not read", own->seccomp_path);
         }
         if (own->filter == NULL && load_filter(own, err) < 0) {
             return sb_err_wrap(err, "seccomp list of profile \"%s\"", own->name);

@@ -16,7 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "base/near.h"
+#include "service/worker/policy/json_node.h"
 #include "service/worker/policy/json_scan.h"
 #include "service/worker/policy/sha256.h"
 
@@ -25,8 +25,6 @@
 #define NAME_MAX_   64   /* characters of a system call's name */
 #define ARGS_MAX    256
 #define ERRNO_MAX   133
-#define EXACT_MAX   9007199254740991.0 /* the largest integer that cJSON's double holds exactly */
-#define PATH_SIZE   96
 #define DEFAULT_RET EPERM
 
 #if defined(__x86_64__)
@@ -42,18 +40,7 @@
 #error "name this architecture for seccomp profiles"
 #endif
 
-/* A place in the JSON: a value and the path to it, for messages. */
-struct node {
-    const cJSON *json;
-    char path[PATH_SIZE];
-};
-
-struct name_value {
-    const char *name;
-    int value;
-};
-
-static const struct name_value actions[] = {
+static const struct sb_json_choice actions[] = {
     {"SCMP_ACT_ALLOW", SPAWN__V1__ACTION__ACTION_ALLOW},
     {"SCMP_ACT_ERRNO", SPAWN__V1__ACTION__ACTION_ERRNO},
     {"SCMP_ACT_KILL", SPAWN__V1__ACTION__ACTION_KILL_THREAD},
@@ -64,7 +51,7 @@ static const struct name_value actions[] = {
     {"SCMP_ACT_NOTIFY", SPAWN__V1__ACTION__ACTION_NOTIFY},
 };
 
-static const struct name_value compares[] = {
+static const struct sb_json_choice compares[] = {
     {"SCMP_CMP_NE", SPAWN__V1__COMPARE__COMPARE_NE},
     {"SCMP_CMP_LT", SPAWN__V1__COMPARE__COMPARE_LT},
     {"SCMP_CMP_LE", SPAWN__V1__COMPARE__COMPARE_LE},
@@ -74,108 +61,25 @@ static const struct name_value compares[] = {
     {"SCMP_CMP_MASKED_EQ", SPAWN__V1__COMPARE__COMPARE_MASKED_EQ},
 };
 
-/* ---- values ---- */
-
-static int bad(const struct node *node, struct sb_err *err, const char *what)
-{
-    return sb_err_set(err, SB_INVALID, "%s: %s", node->path[0] == '\0' ? "file" : node->path, what);
-}
-
-static bool is_absent(const cJSON *json)
-{
-    return json == NULL || cJSON_IsNull(json);
-}
-
-static struct node member(const struct node *parent, const char *key)
-{
-    struct node node = {.json = cJSON_GetObjectItemCaseSensitive(parent->json, key)};
-    (void)snprintf(node.path, sizeof node.path, "%.60s%s%s", parent->path,
-                   parent->path[0] == '\0' ? "" : ".", key);
-    return node;
-}
-
-static struct node element(const struct node *parent, const cJSON *json, size_t i)
-{
-    struct node node = {.json = json};
-    (void)snprintf(node.path, sizeof node.path, "%.60s[%zu]", parent->path, i);
-    return node;
-}
-
-static int
-check_keys(const struct node *node, const char *const *keys, size_t n, struct sb_err *err)
-{
-    if (!cJSON_IsObject(node->json)) {
-        return bad(node, err, "an object is expected");
-    }
-    for (const cJSON *json = node->json->child; json != NULL; json = json->next) {
-        size_t i = 0;
-        while (i < n && strcmp(json->string, keys[i]) != 0) {
-            i++;
-        }
-        if (i < n) {
-            continue;
-        }
-        const char *nearest = sb_near_find(sb_str_from(json->string), keys, n);
-        return sb_err_set(err, SB_INVALID, "%s%sunknown key \"%.64s\"%s%s%s", node->path,
-                          node->path[0] == '\0' ? "" : ": ", json->string,
-                          nearest == NULL ? "" : "; did you mean \"",
-                          nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
-    }
-    return 0;
-}
-
-static int read_name(const struct node *node,
-                     const struct name_value *table,
-                     size_t n,
-                     int *ret_value,
-                     struct sb_err *err)
-{
-    const char *names[16];
-    if (!cJSON_IsString(node->json)) {
-        return bad(node, err, "a name in quotes is expected");
-    }
-    const char *text = node->json->valuestring;
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(table[i].name, text) == 0) {
-            *ret_value = table[i].value;
-            return 0;
-        }
-        names[i] = table[i].name;
-    }
-    const char *nearest = sb_near_find(sb_str_from(text), names, n);
-    return sb_err_set(err, SB_INVALID, "%s: unknown \"%.64s\"%s%s%s", node->path, text,
-                      nearest == NULL ? "" : "; did you mean \"", nearest == NULL ? "" : nearest,
-                      nearest == NULL ? "" : "\"?");
-}
-
-static int read_number(const struct node *node, double max, uint64_t *ret_value, struct sb_err *err)
-{
-    double value = cJSON_IsNumber(node->json) ? node->json->valuedouble : -1;
-    if (!(value >= 0 && value <= max) || (double)(uint64_t)value != value) {
-        return sb_err_set(err, SB_INVALID, "%s: a whole number of 0 to %.0f is expected",
-                          node->path, max);
-    }
-    *ret_value = (uint64_t)value;
-    return 0;
-}
+/* ---- errno values ---- */
 
 /* "EPERM" under @name_key, or a number under @number_key; the number wins. */
-static int read_errno(const struct node *parent,
+static int read_errno(const struct sb_json_node *parent,
                       const char *number_key,
                       const char *name_key,
                       uint32_t *ret_value,
                       struct sb_err *err)
 {
-    struct node number = member(parent, number_key);
-    struct node name = member(parent, name_key);
+    struct sb_json_node number = sb_json_node_member(parent, number_key);
+    struct sb_json_node name = sb_json_node_member(parent, name_key);
     uint64_t value = DEFAULT_RET;
-    if (!is_absent(number.json)) {
-        if (read_number(&number, 4095, &value, err) < 0) {
+    if (!sb_json_node_is_absent(&number)) {
+        if (sb_json_node_read_number(&number, 4095, &value, err) < 0) {
             return -1;
         }
-    } else if (!is_absent(name.json)) {
+    } else if (!sb_json_node_is_absent(&name)) {
         if (!cJSON_IsString(name.json)) {
-            return bad(&name, err, "a name in quotes is expected");
+            return sb_json_node_refuse(&name, err, "a name in quotes is expected");
         }
         const char *known = NULL;
         for (value = 1; value <= ERRNO_MAX; value++) {
@@ -185,40 +89,17 @@ static int read_errno(const struct node *parent,
             }
         }
         if (value > ERRNO_MAX) {
-            return bad(&name, err, "not the name of an errno");
+            return sb_json_node_refuse(&name, err, "not the name of an errno");
         }
     }
     *ret_value = (uint32_t)value;
     return 0;
 }
 
-static int expect_list(const struct node *node, struct sb_err *err)
-{
-    return cJSON_IsArray(node->json) ? 0 : bad(node, err, "a list is expected");
-}
-
-/* True in *ret_found when one of the strings of the list is text. */
-static int list_has(const struct node *list, const char *text, bool *ret_found, struct sb_err *err)
-{
-    size_t i = 0;
-    *ret_found = false;
-    if (expect_list(list, err) < 0) {
-        return -1;
-    }
-    for (const cJSON *json = list->json->child; json != NULL; json = json->next) {
-        struct node at = element(list, json, i++);
-        if (!cJSON_IsString(json)) {
-            return bad(&at, err, "a name in quotes is expected");
-        }
-        *ret_found = *ret_found || strcmp(json->valuestring, text) == 0;
-    }
-    return 0;
-}
-
 /* ---- conditions of a whole rule ---- */
 
 /* True in *ret_met when the running kernel is at least "major.minor". */
-static int kernel_at_least(const struct node *node, bool *ret_met, struct sb_err *err)
+static int kernel_at_least(const struct sb_json_node *node, bool *ret_met, struct sb_err *err)
 {
     unsigned major = 0;
     unsigned minor = 0;
@@ -228,7 +109,7 @@ static int kernel_at_least(const struct node *node, bool *ret_met, struct sb_err
     char rest = 0;
     if (!cJSON_IsString(node->json) ||
         sscanf(node->json->valuestring, "%4u.%4u%c", &major, &minor, &rest) != 2) {
-        return bad(node, err, "a kernel version such as \"4.8\" is expected");
+        return sb_json_node_refuse(node, err, "a kernel version such as \"4.8\" is expected");
     }
     if (uname(&own) < 0 || sscanf(own.release, "%4u.%4u", &own_major, &own_minor) != 2) {
         return sb_err_set(err, SB_INTERNAL, "the version of the running kernel is not known");
@@ -246,34 +127,34 @@ struct condition {
 };
 
 static int
-read_condition(const struct node *node, struct condition *ret_condition, struct sb_err *err)
+read_condition(const struct sb_json_node *node, struct condition *ret_condition, struct sb_err *err)
 {
     static const char *const keys[] = {"caps", "arches", "minKernel"};
     struct condition c = {0};
-    if (is_absent(node->json)) {
+    if (sb_json_node_is_absent(node)) {
         *ret_condition = c;
         return 0;
     }
-    if (check_keys(node, keys, sizeof keys / sizeof keys[0], err) < 0) {
+    if (sb_json_node_check_keys(node, keys, sizeof keys / sizeof keys[0], err) < 0) {
         return -1;
     }
-    struct node caps = member(node, "caps");
-    struct node arches = member(node, "arches");
-    struct node kernel = member(node, "minKernel");
+    struct sb_json_node caps = sb_json_node_member(node, "caps");
+    struct sb_json_node arches = sb_json_node_member(node, "arches");
+    struct sb_json_node kernel = sb_json_node_member(node, "minKernel");
     bool ignored = false;
-    if (!is_absent(caps.json)) {
-        if (list_has(&caps, "", &ignored, err) < 0) {
+    if (!sb_json_node_is_absent(&caps)) {
+        if (sb_json_node_list_has(&caps, "", &ignored, err) < 0) {
             return -1;
         }
         c.has_caps = caps.json->child != NULL;
     }
-    if (!is_absent(arches.json)) {
-        if (list_has(&arches, NATIVE_GO, &c.arch_matches, err) < 0) {
+    if (!sb_json_node_is_absent(&arches)) {
+        if (sb_json_node_list_has(&arches, NATIVE_GO, &c.arch_matches, err) < 0) {
             return -1;
         }
         c.has_arches = arches.json->child != NULL;
     }
-    if (!is_absent(kernel.json)) {
+    if (!sb_json_node_is_absent(&kernel)) {
         c.has_kernel = true;
         if (kernel_at_least(&kernel, &c.kernel_matches, err) < 0) {
             return -1;
@@ -284,10 +165,10 @@ read_condition(const struct node *node, struct condition *ret_condition, struct 
 }
 
 /* A sandbox has no capability: what asks for one never applies, what excludes one always does. */
-static int rule_applies(const struct node *rule, bool *ret_applies, struct sb_err *err)
+static int rule_applies(const struct sb_json_node *rule, bool *ret_applies, struct sb_err *err)
 {
-    struct node includes = member(rule, "includes");
-    struct node excludes = member(rule, "excludes");
+    struct sb_json_node includes = sb_json_node_member(rule, "includes");
+    struct sb_json_node excludes = sb_json_node_member(rule, "excludes");
     struct condition in;
     struct condition ex;
     if (read_condition(&includes, &in, err) < 0 || read_condition(&excludes, &ex, err) < 0) {
@@ -302,30 +183,33 @@ static int rule_applies(const struct node *rule, bool *ret_applies, struct sb_er
 
 /* ---- rules ---- */
 
-static int read_arg(const struct node *node, Spawn__V1__FilterArg **ret_arg, struct sb_err *err)
+static int
+read_arg(const struct sb_json_node *node, Spawn__V1__FilterArg **ret_arg, struct sb_err *err)
 {
     static const char *const keys[] = {"index", "value", "valueTwo", "op"};
     uint64_t index = 0;
     uint64_t value = 0;
     uint64_t value_two = 0;
     int op = 0;
-    if (check_keys(node, keys, sizeof keys / sizeof keys[0], err) < 0) {
+    if (sb_json_node_check_keys(node, keys, sizeof keys / sizeof keys[0], err) < 0) {
         return -1;
     }
-    struct node at = member(node, "index");
-    if (read_number(&at, 5, &index, err) < 0) {
+    struct sb_json_node at = sb_json_node_member(node, "index");
+    if (sb_json_node_read_number(&at, 5, &index, err) < 0) {
         return -1;
     }
-    at = member(node, "value");
-    if (read_number(&at, EXACT_MAX, &value, err) < 0) {
+    at = sb_json_node_member(node, "value");
+    if (sb_json_node_read_number(&at, SB_JSON_NODE_EXACT_MAX, &value, err) < 0) {
         return -1;
     }
-    at = member(node, "valueTwo");
-    if (!is_absent(at.json) && read_number(&at, EXACT_MAX, &value_two, err) < 0) {
+    at = sb_json_node_member(node, "valueTwo");
+    if (!sb_json_node_is_absent(&at) &&
+        sb_json_node_read_number(&at, SB_JSON_NODE_EXACT_MAX, &value_two, err) < 0) {
         return -1;
     }
-    at = member(node, "op");
-    if (read_name(&at, compares, sizeof compares / sizeof compares[0], &op, err) < 0) {
+    at = sb_json_node_member(node, "op");
+    if (sb_json_node_read_choice(&at, compares, sizeof compares / sizeof compares[0], &op, err) <
+        0) {
         return -1;
     }
     Spawn__V1__FilterArg *arg = (Spawn__V1__FilterArg *)malloc(sizeof *arg);
@@ -341,24 +225,25 @@ static int read_arg(const struct node *node, Spawn__V1__FilterArg **ret_arg, str
     return 0;
 }
 
-static int read_args(const struct node *list, Spawn__V1__FilterRule *rule, struct sb_err *err)
+static int
+read_args(const struct sb_json_node *list, Spawn__V1__FilterRule *rule, struct sb_err *err)
 {
-    if (is_absent(list->json)) {
+    if (sb_json_node_is_absent(list)) {
         return 0;
     }
-    if (expect_list(list, err) < 0) {
+    if (sb_json_node_expect_list(list, err) < 0) {
         return -1;
     }
     size_t n = (size_t)cJSON_GetArraySize(list->json);
     if (n > ARGS_MAX) {
-        return bad(list, err, "more than 256 conditions");
+        return sb_json_node_refuse(list, err, "more than 256 conditions");
     }
     rule->args = (Spawn__V1__FilterArg **)calloc(n + 1, sizeof(Spawn__V1__FilterArg *));
     if (rule->args == NULL) {
         return sb_err_oom(err);
     }
     for (const cJSON *json = list->json->child; json != NULL; json = json->next) {
-        struct node at = element(list, json, rule->n_args);
+        struct sb_json_node at = sb_json_node_element(list, json, rule->n_args);
         if (read_arg(&at, &rule->args[rule->n_args], err) < 0) {
             return -1;
         }
@@ -374,10 +259,11 @@ static bool is_call_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
-static int add_name(const struct node *node, Spawn__V1__FilterRule *rule, struct sb_err *err)
+static int
+add_name(const struct sb_json_node *node, Spawn__V1__FilterRule *rule, struct sb_err *err)
 {
     if (!cJSON_IsString(node->json) || !is_call_name(node->json->valuestring)) {
-        return bad(node, err, "the name of a system call is expected");
+        return sb_json_node_refuse(node, err, "the name of a system call is expected");
     }
     char *copy = strdup(node->json->valuestring);
     if (copy == NULL) {
@@ -387,20 +273,21 @@ static int add_name(const struct node *node, Spawn__V1__FilterRule *rule, struct
     return 0;
 }
 
-static int read_names(const struct node *syscall, Spawn__V1__FilterRule *rule, struct sb_err *err)
+static int
+read_names(const struct sb_json_node *syscall, Spawn__V1__FilterRule *rule, struct sb_err *err)
 {
-    struct node list = member(syscall, "names");
-    struct node single = member(syscall, "name");
-    bool has_list = !is_absent(list.json);
-    if (has_list != is_absent(single.json)) {
-        return bad(syscall, err, "either \"names\" or \"name\" is expected");
+    struct sb_json_node list = sb_json_node_member(syscall, "names");
+    struct sb_json_node single = sb_json_node_member(syscall, "name");
+    bool has_list = !sb_json_node_is_absent(&list);
+    if (has_list != sb_json_node_is_absent(&single)) {
+        return sb_json_node_refuse(syscall, err, "either \"names\" or \"name\" is expected");
     }
-    if (has_list && expect_list(&list, err) < 0) {
+    if (has_list && sb_json_node_expect_list(&list, err) < 0) {
         return -1;
     }
     size_t n = has_list ? (size_t)cJSON_GetArraySize(list.json) : 1;
     if (n > NAMES_MAX) {
-        return bad(&list, err, "more than 1024 names");
+        return sb_json_node_refuse(&list, err, "more than 1024 names");
     }
     rule->names = (char **)calloc(n + 1, sizeof(char *));
     if (rule->names == NULL) {
@@ -410,7 +297,7 @@ static int read_names(const struct node *syscall, Spawn__V1__FilterRule *rule, s
         return add_name(&single, rule, err);
     }
     for (const cJSON *json = list.json->child; json != NULL; json = json->next) {
-        struct node at = element(&list, json, rule->n_names);
+        struct sb_json_node at = sb_json_node_element(&list, json, rule->n_names);
         if (add_name(&at, rule, err) < 0) {
             return -1;
         }
@@ -434,8 +321,14 @@ static Spawn__V1__FilterRule *new_rule(void)
     return rule;
 }
 
+static bool needs_errno(Spawn__V1__Action action)
+{
+    return action == SPAWN__V1__ACTION__ACTION_ERRNO || action == SPAWN__V1__ACTION__ACTION_NOTIFY;
+}
+
 /* The whole of one rule; *ret_rule is NULL when it does not apply here. */
-static int read_rule(const struct node *node, Spawn__V1__FilterRule **ret_rule, struct sb_err *err)
+static int
+read_rule(const struct sb_json_node *node, Spawn__V1__FilterRule **ret_rule, struct sb_err *err)
 {
     static const char *const keys[] = {"names", "name",     "action",   "errnoRet", "errno",
                                        "args",  "includes", "excludes", "comment"};
@@ -445,18 +338,22 @@ static int read_rule(const struct node *node, Spawn__V1__FilterRule **ret_rule, 
     if (rule == NULL) {
         return sb_err_oom(err);
     }
-    if (check_keys(node, keys, sizeof keys / sizeof keys[0], err) < 0) {
+    if (sb_json_node_check_keys(node, keys, sizeof keys / sizeof keys[0], err) < 0) {
         return -1;
     }
-    struct node action_node = member(node, "action");
-    struct node args = member(node, "args");
+    struct sb_json_node action_node = sb_json_node_member(node, "action");
+    struct sb_json_node args = sb_json_node_member(node, "args");
     if (read_names(node, rule, err) < 0 ||
-        read_name(&action_node, actions, sizeof actions / sizeof actions[0], &action, err) < 0 ||
+        sb_json_node_read_choice(&action_node, actions, sizeof actions / sizeof actions[0], &action,
+                                 err) < 0 ||
         read_errno(node, "errnoRet", "errno", &rule->errno_value, err) < 0 ||
         read_args(&args, rule, err) < 0 || rule_applies(node, &applies, err) < 0) {
         return -1;
     }
     rule->action = (Spawn__V1__Action)action;
+    if (rule->errno_value == 0 && needs_errno(rule->action)) {
+        return sb_json_node_refuse(node, err, "errno 0 would make a refusal look like success");
+    }
     *ret_rule = applies && rule->n_names > 0 ? SB_STEAL_PTR(rule) : NULL;
     return 0;
 }
@@ -532,13 +429,14 @@ add_split_rule(Spawn__V1__LoadFilter *filter, Spawn__V1__FilterRule *rule, struc
     return 0;
 }
 
-static int read_syscalls(const struct node *list, Spawn__V1__LoadFilter *filter, struct sb_err *err)
+static int
+read_syscalls(const struct sb_json_node *list, Spawn__V1__LoadFilter *filter, struct sb_err *err)
 {
     size_t i = 0;
-    if (is_absent(list->json)) {
+    if (sb_json_node_is_absent(list)) {
         return 0;
     }
-    if (expect_list(list, err) < 0) {
+    if (sb_json_node_expect_list(list, err) < 0) {
         return -1;
     }
     filter->rules = (Spawn__V1__FilterRule **)calloc(RULES_MAX, sizeof(Spawn__V1__FilterRule *));
@@ -547,7 +445,7 @@ static int read_syscalls(const struct node *list, Spawn__V1__LoadFilter *filter,
     }
     for (const cJSON *json = list->json->child; json != NULL; json = json->next) {
         Spawn__V1__FilterRule *rule = NULL;
-        struct node at = element(list, json, i++);
+        struct sb_json_node at = sb_json_node_element(list, json, i++);
         if (read_rule(&at, &rule, err) < 0 ||
             (rule != NULL && add_split_rule(filter, rule, err) < 0)) {
             return -1;
@@ -557,31 +455,31 @@ static int read_syscalls(const struct node *list, Spawn__V1__LoadFilter *filter,
 }
 
 /* OCI names architectures in one list, Docker maps each to those that run on it. */
-static int check_arches(const struct node *root, struct sb_err *err)
+static int check_arches(const struct sb_json_node *root, struct sb_err *err)
 {
     static const char *const keys[] = {"architecture", "subArchitectures"};
-    struct node flat = member(root, "architectures");
-    struct node map = member(root, "archMap");
-    bool found = is_absent(flat.json) && is_absent(map.json);
+    struct sb_json_node flat = sb_json_node_member(root, "architectures");
+    struct sb_json_node map = sb_json_node_member(root, "archMap");
+    bool found = sb_json_node_is_absent(&flat) && sb_json_node_is_absent(&map);
     size_t i = 0;
-    if (!is_absent(flat.json)) {
-        if (list_has(&flat, NATIVE_SCMP, &found, err) < 0) {
+    if (!sb_json_node_is_absent(&flat)) {
+        if (sb_json_node_list_has(&flat, NATIVE_SCMP, &found, err) < 0) {
             return -1;
         }
         found = found || flat.json->child == NULL;
     }
-    if (!is_absent(map.json) && expect_list(&map, err) < 0) {
+    if (!sb_json_node_is_absent(&map) && sb_json_node_expect_list(&map, err) < 0) {
         return -1;
     }
-    const cJSON *json = is_absent(map.json) ? NULL : map.json->child;
+    const cJSON *json = sb_json_node_is_absent(&map) ? NULL : map.json->child;
     for (; json != NULL; json = json->next) {
-        struct node at = element(&map, json, i++);
-        if (check_keys(&at, keys, sizeof keys / sizeof keys[0], err) < 0) {
+        struct sb_json_node at = sb_json_node_element(&map, json, i++);
+        if (sb_json_node_check_keys(&at, keys, sizeof keys / sizeof keys[0], err) < 0) {
             return -1;
         }
-        struct node arch = member(&at, "architecture");
+        struct sb_json_node arch = sb_json_node_member(&at, "architecture");
         if (!cJSON_IsString(arch.json)) {
-            return bad(&arch, err, "a name in quotes is expected");
+            return sb_json_node_refuse(&arch, err, "a name in quotes is expected");
         }
         found = found || strcmp(arch.json->valuestring, NATIVE_SCMP) == 0;
     }
@@ -592,23 +490,28 @@ static int check_arches(const struct node *root, struct sb_err *err)
     return 0;
 }
 
-static int read_filter(const struct node *root, Spawn__V1__LoadFilter *filter, struct sb_err *err)
+static int
+read_filter(const struct sb_json_node *root, Spawn__V1__LoadFilter *filter, struct sb_err *err)
 {
     static const char *const keys[] = {"defaultAction", "defaultErrnoRet", "defaultErrno",
                                        "architectures", "archMap",         "flags",
                                        "syscalls",      "comment"};
     int action = 0;
-    if (check_keys(root, keys, sizeof keys / sizeof keys[0], err) < 0) {
+    if (sb_json_node_check_keys(root, keys, sizeof keys / sizeof keys[0], err) < 0) {
         return -1;
     }
-    struct node default_action = member(root, "defaultAction");
-    struct node syscalls = member(root, "syscalls");
-    if (read_name(&default_action, actions, sizeof actions / sizeof actions[0], &action, err) < 0 ||
+    struct sb_json_node default_action = sb_json_node_member(root, "defaultAction");
+    struct sb_json_node syscalls = sb_json_node_member(root, "syscalls");
+    if (sb_json_node_read_choice(&default_action, actions, sizeof actions / sizeof actions[0],
+                                 &action, err) < 0 ||
         read_errno(root, "defaultErrnoRet", "defaultErrno", &filter->default_errno, err) < 0 ||
         check_arches(root, err) < 0) {
         return -1;
     }
     filter->default_action = (Spawn__V1__Action)action;
+    if (filter->default_errno == 0 && needs_errno(filter->default_action)) {
+        return sb_json_node_refuse(root, err, "errno 0 would make a refusal look like success");
+    }
     return read_syscalls(&syscalls, filter, err);
 }
 
@@ -670,7 +573,7 @@ int sb_seccomp_json_parse(const char *name,
     if (parsed == NULL || filter == NULL) {
         return sb_err_oom(err);
     }
-    struct node root = {.json = parsed};
+    struct sb_json_node root = {.json = parsed};
     if (read_filter(&root, filter->message, err) < 0 || hash_filter(filter, err) < 0) {
         return -1;
     }
