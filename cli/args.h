@@ -1,0 +1,76 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sb_err;
+struct sb_option;
+struct sb_option_group;
+
+/** Borrowed texts in the order they were given. */
+struct sb_texts {
+    const char **items; /* owned array of borrowed strings */
+    size_t n;
+};
+
+/** Everything a command line can say; each verb accepts some of it (cli/verb.c). Texts point into
+ *  argv. Absent: NULL, 0, false. */
+struct sb_args {
+    /* everywhere */
+    const char *address;
+    bool verbose;
+    bool json;
+    bool help;
+    bool version;
+    /* what the sandbox is */
+    const char *profile;
+    const char *workspace;
+    bool no_workspace;
+    const char *network;
+    const char *hostname;
+    struct sb_texts mounts;
+    struct sb_texts labels;
+    struct sb_texts require;
+    uint64_t memory_bytes;
+    uint64_t cpu_millis;
+    uint64_t pids;
+    uint64_t disk_bytes;
+    uint64_t ttl_ms;
+    uint64_t idle_ms;
+    /* what runs in it */
+    const char *cwd;
+    struct sb_texts env;
+    struct sb_texts env_files;
+    uint64_t timeout_ms;
+    bool detach;
+    bool no_stdin;
+    /* which ones */
+    bool all;
+    bool quiet;
+    bool follow;
+    bool only_stdout;
+    bool only_stderr;
+    uint64_t tail_bytes;
+    /* rest */
+    char **operands; /* borrowed from argv; NULL-terminated */
+    size_t n_operands;
+};
+
+enum sb_args_style {
+    SB_ARGS_MIXED,      /* options and operands in any order */
+    SB_ARGS_COMMAND,    /* the first operand ends the options: what follows is a command */
+    SB_ARGS_IN_COMMAND, /* the same, one operand (a sandbox) later */
+};
+
+/** Parses argv (without program and verb) by NULL-terminated @groups. Operands are moved to the
+ * front of argv, which ends with NULL. `--name value`, `--name=value`, `-n value`, `-nvalue`,
+ * bundled flags, `--`. Errors: SB_INVALID: the text names the option and what it takes, or the
+ * nearest option. */
+int sb_args_parse(struct sb_args *args,
+                  const struct sb_option_group *const *groups,
+                  enum sb_args_style style,
+                  char **argv,
+                  struct sb_err *err);
+void sb_args_done(struct sb_args *args);
+
+int sb_args_push(struct sb_texts *texts, const char *text, struct sb_err *err);

@@ -1,0 +1,352 @@
+/** The worker of one's own.
+ *
+ *  Theory of operation. The fast path is one connect(2) on a path made from the environment. Only
+ *  when nobody answers there:
+ *
+ *      aisbx                                     aisbx-worker --embedded
+ *      make DIR (0700), flock DIR/start.lock
+ *      connect again: another aisbx may have been faster
+ *      fork, new session, 0-2 to null and log  -->  bind, listen
+ *      read the pipe                           <--  "READY ...\n", or why not
+ *      unlock, connect
+ *
+ *  The worker gets a chosen few environment variables, not the caller's secrets, and no descriptor
+ *  but the pipe: it outlives the shell that started it. */
+#include "cli/embedded.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/setting.h"
+#include "proto/rpc/rpc.h"
+
+enum { READY_FD = 3, START_TIMEOUT_MS = 20000, READY_LINE_BYTES = 400 };
+
+/* ---- where ---- */
+
+/* Directories below /tmp could have been made by anybody. */
+static int check_owner(const char *dir, struct sb_err *err)
+{
+    struct stat st;
+    if (lstat(dir, &st) < 0) {
+        return errno == ENOENT ? 0 : sb_err_sys(err, errno, "%s", dir);
+    }
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
+        return sb_err_set(err, SB_DENIED, "%s is not a directory that only you can change", dir);
+    }
+    return 0;
+}
+
+static int find_dir(char out[PATH_MAX], struct sb_err *err)
+{
+    const char *own = sb_setting_get(SB_SETTING_RUNTIME_DIR);
+    const char *xdg = getenv("XDG_RUNTIME_DIR");
+    if (own != NULL) {
+        (void)snprintf(out, PATH_MAX, "%s", own);
+    } else if (geteuid() == 0) {
+        (void)snprintf(out, PATH_MAX, "/run/aisbx");
+    } else if (xdg != NULL && *xdg == '/') {
+        (void)snprintf(out, PATH_MAX, "%s/aisbx", xdg);
+    } else {
+        (void)snprintf(out, PATH_MAX, "/tmp/aisbx-%lu", (unsigned long)geteuid());
+        return check_owner(out, err);
+    }
+    return 0;
+}
+
+/* "" or "-0123456789abcdef". */
+static int config_suffix(char out[20], struct sb_err *err)
+{
+    const char *config = sb_setting_get(SB_SETTING_CONFIG_PATH);
+    out[0] = '\0';
+    if (config == NULL) {
+        return 0;
+    }
+    SB_CLEANUP(sb_freep) char *real = realpath(config, NULL);
+    if (real == NULL) {
+        return sb_err_sys(err, errno, "%s: %s", sb_setting_table[SB_SETTING_CONFIG_PATH].name,
+                          config);
+    }
+    const struct sb_hash_key key = {0}; /* a name, not a defence */
+    (void)snprintf(out, 20, "-%016" PRIx64, sb_hash_sip13(key, real, strlen(real)));
+    return 0;
+}
+
+int sb_embedded_address(char out[SB_EMBEDDED_ADDRESS_SIZE], struct sb_err *err)
+{
+    char dir[PATH_MAX];
+    char suffix[20];
+    if (find_dir(dir, err) < 0 || config_suffix(suffix, err) < 0) {
+        return -1;
+    }
+    int len = snprintf(out, SB_EMBEDDED_ADDRESS_SIZE, "unix:%s/worker%s.sock", dir, suffix);
+    if (len < 0 || (size_t)len >= SB_EMBEDDED_ADDRESS_SIZE) {
+        return sb_err_set(err, SB_INVALID, "%s: too long for the path of a socket", dir);
+    }
+    return 0;
+}
+
+/* ---- starting ---- */
+
+/* Paths of one start. */
+struct place {
+    char dir[PATH_MAX];
+    char lock[PATH_MAX];
+    char log[PATH_MAX];
+    char config[PATH_MAX]; /* absolute; "" without */
+};
+
+static int make_place(const char *address, struct place *place, struct sb_err *err)
+{
+    const char *path = address + strlen("unix:");
+    const char *slash = strrchr(path, '/');
+    const char *config = sb_setting_get(SB_SETTING_CONFIG_PATH);
+    int len = (int)(slash - path);
+    (void)snprintf(place->dir, PATH_MAX, "%.*s", len, path);
+    (void)snprintf(place->lock, PATH_MAX, "%.*s/start.lock", len, path);
+    (void)snprintf(place->log, PATH_MAX, "%.*s.log", (int)(strlen(path) - strlen(".sock")), path);
+    place->config[0] = '\0';
+    if (config != NULL && realpath(config, place->config) == NULL) {
+        return sb_err_sys(err, errno, "%s", config);
+    }
+    if (mkdir(place->dir, 0700) < 0 && errno != EEXIST) {
+        return sb_err_sys(err, errno, "make %s", place->dir);
+    }
+    return geteuid() == 0 ? 0 : check_owner(place->dir, err);
+}
+
+static int lock_place(const struct place *place, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep)
+    int fd = open(place->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return sb_err_sys(err, errno, "%s", place->lock);
+    }
+    while (flock(fd, LOCK_EX) < 0) {
+        if (errno != EINTR) {
+            return sb_err_sys(err, errno, "lock %s", place->lock);
+        }
+    }
+    return SB_STEAL_FD(fd);
+}
+
+/* Beside aisbx in a build tree, in ../libexec/aisbx when installed, else by PATH. */
+static int find_worker(char out[PATH_MAX], struct sb_err *err)
+{
+    static const char *const relative[] = {"aisbx-worker", "../libexec/aisbx/aisbx-worker"};
+    char dir[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", dir, sizeof dir - 1);
+    char *slash = len < 0 ? NULL : memrchr(dir, '/', (size_t)len);
+    if (slash != NULL) {
+        slash[1] = '\0';
+        for (size_t i = 0; i < sizeof relative / sizeof relative[0]; i++) {
+            int n = snprintf(out, PATH_MAX, "%s%s", dir, relative[i]);
+            if (n < PATH_MAX && access(out, X_OK) == 0) {
+                return 0;
+            }
+        }
+    }
+    struct sb_str rest = sb_str_from(getenv("PATH"));
+    for (struct sb_str piece; sb_str_next(&rest, ':', &piece);) {
+        int n = snprintf(out, PATH_MAX, "%.*s/aisbx-worker", SB_STR_ARG(piece));
+        if (piece.len > 0 && piece.ptr[0] == '/' && n < PATH_MAX && access(out, X_OK) == 0) {
+            return 0;
+        }
+    }
+    return sb_err_set(err, SB_NOT_FOUND,
+                      "aisbx-worker is neither beside aisbx, nor in ../libexec/aisbx, nor in PATH");
+}
+
+/* What the worker may know of the caller's environment. */
+static const char *const inherited[] = {"PATH",
+                                        "HOME",
+                                        "USER",
+                                        "LOGNAME",
+                                        "TMPDIR",
+                                        "XDG_RUNTIME_DIR",
+                                        "XDG_CONFIG_HOME",
+                                        "XDG_STATE_HOME",
+                                        "XDG_DATA_HOME",
+                                        "AISBX_DEBUG",
+                                        "AISBX_RUNTIME_DIR",
+                                        "ASAN_OPTIONS",
+                                        "UBSAN_OPTIONS",
+                                        "TSAN_OPTIONS"};
+
+enum { N_INHERITED = sizeof inherited / sizeof inherited[0] };
+
+/* Owned strings, ended by NULL; what memory does not suffice for is left out. */
+struct environment {
+    char *items[N_INHERITED + 2];
+};
+
+static void environment_make(struct environment *env, const struct place *place)
+{
+    size_t n = 0;
+    *env = (struct environment){0};
+    for (size_t i = 0; i < N_INHERITED; i++) {
+        const char *value = getenv(inherited[i]);
+        if (value != NULL && asprintf(&env->items[n], "%s=%s", inherited[i], value) >= 0) {
+            n++;
+        }
+    }
+    if (place->config[0] != '\0' &&
+        asprintf(&env->items[n], "AISBX_CONFIG_PATH=%s", place->config) < 0) {
+        env->items[n] = NULL;
+    }
+}
+
+static void environment_done(struct environment *env)
+{
+    for (size_t i = 0; i < N_INHERITED + 2; i++) {
+        free(env->items[i]);
+    }
+}
+
+/* Child: never returns. */
+_Noreturn static void become_worker(const char *worker,
+                                    const char *address,
+                                    const struct place *place,
+                                    char **environment,
+                                    int ready_fd)
+{
+    char fd_text[] = {'0' + READY_FD, '\0'};
+    const char *const argv[] = {"aisbx-worker", "--embedded", "--listen", address,
+                                "--ready-fd",   fd_text,      NULL};
+    char *args[sizeof argv / sizeof argv[0]];
+    memcpy(args, argv, sizeof argv);
+    (void)setsid();
+    (void)umask(077);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int log = open(place->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGPIPE, SIG_DFL);
+    /* Order: ready_fd may be 0, 1 or 2 when aisbx was started with one of them closed. */
+    int ready = fcntl(ready_fd, F_DUPFD, READY_FD + 1);
+    if (null < 0 || log < 0 || ready < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 ||
+        dup2(log, 2) < 0 || dup2(ready, READY_FD) < 0 || chdir("/") < 0) {
+        dprintf(ready_fd, "open %s: %s\n", place->log, strerror(errno));
+        _exit(EXIT_FAILURE);
+    }
+    (void)close_range(READY_FD + 1, ~0U, 0);
+    (void)execve(worker, args, environment);
+    dprintf(READY_FD, "execute %s: %s\n", worker, strerror(errno));
+    _exit(EXIT_FAILURE);
+}
+
+/* Reads one line; *ret_len excludes its end. False: it was cut short by EOF or time. */
+static bool read_line(int fd, char line[READY_LINE_BYTES])
+{
+    uint64_t deadline = sb_clock_mono_ms() + START_TIMEOUT_MS;
+    size_t len = 0;
+    while (len < READY_LINE_BYTES - 1) {
+        struct pollfd pfd = {.fd = fd, .events = POLLIN};
+        int ready = poll(&pfd, 1, sb_clock_left_ms(deadline));
+        if (ready < 0 && errno == EINTR) {
+            continue;
+        }
+        ssize_t n = ready <= 0 ? 0 : read(fd, line + len, READY_LINE_BYTES - 1 - len);
+        if (n <= 0) {
+            break;
+        }
+        len += (size_t)n;
+        if (line[len - 1] == '\n') {
+            line[len - 1] = '\0';
+            return true;
+        }
+    }
+    line[len] = '\0';
+    return false;
+}
+
+static int wait_ready(pid_t pid, int fd, struct sb_err *err)
+{
+    char line[READY_LINE_BYTES];
+    bool is_line = read_line(fd, line);
+    if (is_line && strncmp(line, "READY", 5) == 0) {
+        return 0;
+    }
+    if (line[0] != '\0') {
+        return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: %s", line);
+    }
+    int status = 0;
+    if (waitpid(pid, &status, WNOHANG) != pid) {
+        return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: no answer within %d s",
+                          START_TIMEOUT_MS / 1000);
+    }
+    if (WIFSIGNALED(status)) {
+        return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: ended by signal %d",
+                          WTERMSIG(status));
+    }
+    return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: exit status %d",
+                      WEXITSTATUS(status));
+}
+
+static int spawn(const char *address, const struct place *place, struct sb_err *err)
+{
+    char worker[PATH_MAX];
+    char old[PATH_MAX + 4];
+    int ends[2];
+    if (find_worker(worker, err) < 0 || sb_fd_pipe(ends, err) < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_closep) int ours = ends[0];
+    SB_CLEANUP(sb_closep) int theirs = ends[1];
+    (void)snprintf(old, sizeof old, "%s.old", place->log);
+    (void)rename(place->log, old);
+    SB_CLEANUP(environment_done) struct environment environment;
+    environment_make(&environment, place);
+    SB_LOG_DEBUG("starting worker", "program=%s address=%s", worker, address);
+    pid_t pid = fork();
+    if (pid < 0) {
+        return sb_err_sys(err, errno, "start the worker");
+    }
+    if (pid == 0) {
+        become_worker(worker, address, place, environment.items, theirs);
+    }
+    sb_closep(&theirs);
+    theirs = -1;
+    return wait_ready(pid, ours, err);
+}
+
+int sb_embedded_start(const char *address, char *hint, size_t hint_size, struct sb_err *err)
+{
+    struct place place;
+    struct sb_rpc_channel *channel = NULL;
+    struct sb_err nobody;
+    if (make_place(address, &place, err) < 0) {
+        return sb_err_wrap(err, "cannot start a worker");
+    }
+    SB_CLEANUP(sb_closep) int lock = lock_place(&place, err);
+    if (lock < 0) {
+        return sb_err_wrap(err, "cannot start a worker");
+    }
+    if (sb_rpc_channel_open(address, NULL, &channel, &nobody) == 0) {
+        sb_rpc_channel_free(channel); /* another aisbx was faster */
+        return 0;
+    }
+    if (spawn(address, &place, err) < 0) {
+        (void)snprintf(hint, hint_size, "its log is %.200s", place.log);
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,116 @@
+#include "cli/help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/option.h"
+#include "cli/out.h"
+#include "cli/setting.h"
+#include "cli/verb.h"
+
+enum { WIDTH = 88, LABEL_MAX = 64 };
+
+const char *const sb_help_statuses[][2] = {
+    {"0..123", "run, exec: the program's own; other verbs: 0 done, 1 failed, 2 wrong usage"},
+    {"124", "The program ran longer than its limit"},
+    {"125", "The sandbox or the worker failed, or the command line is wrong"},
+    {"126", "The command was found but cannot be executed"},
+    {"127", "The command was not found"},
+    {"128+N", "Signal N ended the program, or aisbx (130: Ctrl-C)"},
+    {NULL, NULL},
+};
+
+/* Writes text in lines of at most WIDTH characters, each after the first indented; "\n" breaks. */
+static void put_wrapped(struct sb_out *out, const char *text, size_t indent, size_t column)
+{
+    while (*text != '\0') {
+        size_t word = strcspn(text, " \n");
+        if (column > indent && column + 1 + word > WIDTH) {
+            sb_out_printf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            sb_out_put(out, " ");
+            column++;
+        }
+        sb_out_write(out, text, word);
+        column += word;
+        text += word;
+        for (; *text == '\n'; text++) {
+            sb_out_printf(out, "\n%*s", text[1] == '\n' ? 0 : (int)indent, "");
+            column = indent;
+        }
+        text += *text == ' ';
+    }
+    sb_out_put(out, "\n");
+}
+
+static void put_row(struct sb_out *out, const char *label, size_t label_width, const char *text)
+{
+    size_t indent = 2 + label_width + 2;
+    if (strlen(label) > label_width) {
+        sb_out_printf(out, "  %s\n%*s", label, (int)indent, "");
+    } else {
+        sb_out_printf(out, "  %-*s  ", (int)label_width, label);
+    }
+    put_wrapped(out, text, indent, indent);
+}
+
+static const char *label_of(char out[LABEL_MAX], const struct sb_option *row)
+{
+    char letter[] = {'-', row->letter, ',', ' ', '\0'};
+    (void)snprintf(out, LABEL_MAX, "%s--%s%s%s", row->letter == '\0' ? "    " : letter, row->name,
+                   row->value == NULL ? "" : " ", row->value == NULL ? "" : row->value);
+    return out;
+}
+
+static void put_group(struct sb_out *out, const struct sb_option_group *group)
+{
+    char label[LABEL_MAX];
+    sb_out_printf(out, "\n%s:\n", group->title);
+    for (size_t i = 0; i < group->n; i++) {
+        put_row(out, label_of(label, &group->rows[i]), 24, group->rows[i].help);
+    }
+}
+
+void sb_help_overview(struct sb_out *out)
+{
+    sb_out_put(out, "aisbx: run programs that a machine wrote in a sandbox\n\n"
+                    "Usage: aisbx [OPTIONS] VERB ...\n\nVerbs:\n");
+    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+        if (!v->is_hidden) {
+            put_row(out, v->name, 24, v->summary);
+        }
+    }
+    put_group(out, &sb_option_everywhere);
+    sb_out_put(out, "\nEnvironment:\n");
+    for (size_t i = 0; i < SB_SETTING_COUNT; i++) {
+        put_row(out, sb_setting_table[i].name, 24, sb_setting_table[i].help);
+    }
+    sb_out_put(out, "\nExit status:\n");
+    for (size_t i = 0; sb_help_statuses[i][0] != NULL; i++) {
+        put_row(out, sb_help_statuses[i][0], 24, sb_help_statuses[i][1]);
+    }
+    sb_out_put(out, "\nExamples:\n"
+                    "  aisbx run --profile python-dev python3 script.py\n"
+                    "  aisbx help run\n");
+}
+
+void sb_help_verb(struct sb_out *out, const struct sb_verb *verb)
+{
+    sb_out_printf(out, "aisbx %s: %s\n\nUsage: aisbx %s%s%s\n", verb->name, verb->summary,
+                  verb->name, *verb->usage == '\0' ? "" : " ", verb->usage);
+    if (verb->about != NULL) {
+        sb_out_put(out, "\n");
+        put_wrapped(out, verb->about, 0, 0);
+    }
+    for (size_t i = 0; i < SB_VERB_GROUPS_MAX && verb->groups[i] != NULL; i++) {
+        put_group(out, verb->groups[i]);
+    }
+    put_group(out, &sb_option_everywhere);
+    if (verb->examples != NULL) {
+        sb_out_put(out, "\nExamples:\n");
+        for (const char *const *e = verb->examples; *e != NULL; e += 2) {
+            sb_out_printf(out, "  # %s\n  %s\n", e[0], e[1]);
+        }
+    }
+}

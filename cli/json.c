@@ -1,0 +1,128 @@
+#include "cli/json.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "cli/out.h"
+
+static void put_char(struct sb_out *out, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char shorts[] = {['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+                                  ['\n'] = 'n', ['\r'] = 'r',  ['\t'] = 't'};
+    if (c < sizeof shorts && shorts[c] != 0) {
+        sb_out_write(out, (char[]){'\\', shorts[c]}, 2);
+    } else {
+        sb_out_write(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+    }
+}
+
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+}
+
+/* Escapes C0, DEL, quote and backslash; replaces bytes that are not UTF-8. */
+static void put_quoted(struct sb_out *out, struct sb_str text)
+{
+    sb_out_put(out, "\"");
+    const char *run = text.ptr; /* bytes from here to text.ptr go out as they are */
+    while (text.len > 0) {
+        const char *at = text.ptr;
+        int32_t code = sb_utf8_next(&text);
+        if (code >= 0x80 || (code >= 0 && is_plain((unsigned char)code))) {
+            continue;
+        }
+        sb_out_write(out, run, (size_t)(at - run));
+        if (code < 0) {
+            sb_out_put(out, "\xef\xbf\xbd");
+        } else {
+            put_char(out, (unsigned char)code);
+        }
+        run = text.ptr;
+    }
+    if (text.ptr != NULL && run != NULL) {
+        sb_out_write(out, run, (size_t)(text.ptr - run));
+    }
+    sb_out_put(out, "\"");
+}
+
+static void begin(struct sb_json *json, const char *key)
+{
+    if (json->needs_comma) {
+        sb_out_put(json->out, ",");
+    }
+    json->needs_comma = true;
+    if (key != NULL) {
+        put_quoted(json->out, sb_str_from(key));
+        sb_out_put(json->out, ":");
+    }
+}
+
+void sb_json_open(struct sb_json *json, const char *key, char bracket)
+{
+    begin(json, key);
+    sb_out_write(json->out, &bracket, 1);
+    json->needs_comma = false;
+}
+
+void sb_json_close(struct sb_json *json, char bracket)
+{
+    sb_out_write(json->out, &bracket, 1);
+    json->needs_comma = true;
+}
+
+void sb_json_str(struct sb_json *json, const char *key, struct sb_str value)
+{
+    begin(json, key);
+    put_quoted(json->out, value);
+}
+
+void sb_json_cstr(struct sb_json *json, const char *key, const char *value)
+{
+    sb_json_str(json, key, sb_str_from(value));
+}
+
+void sb_json_u64(struct sb_json *json, const char *key, uint64_t value)
+{
+    begin(json, key);
+    sb_out_printf(json->out, "%" PRIu64, value);
+}
+
+void sb_json_i64(struct sb_json *json, const char *key, int64_t value)
+{
+    begin(json, key);
+    sb_out_printf(json->out, "%" PRId64, value);
+}
+
+void sb_json_double(struct sb_json *json, const char *key, double value)
+{
+    if (!isfinite(value)) {
+        sb_json_null(json, key); /* JSON has no such number */
+        return;
+    }
+    begin(json, key);
+    sb_out_printf(json->out, "%.17g", value);
+}
+
+void sb_json_bool(struct sb_json *json, const char *key, bool value)
+{
+    begin(json, key);
+    sb_out_put(json->out, value ? "true" : "false");
+}
+
+void sb_json_null(struct sb_json *json, const char *key)
+{
+    begin(json, key);
+    sb_out_put(json->out, "null");
+}
+
+void sb_json_key(struct sb_json *json, struct sb_str key)
+{
+    begin(json, NULL);
+    put_quoted(json->out, key);
+    sb_out_put(json->out, ":");
+    json->needs_comma = false;
+}

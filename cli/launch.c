@@ -1,0 +1,127 @@
+#include "cli/launch.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/utf8.h"
+#include "cli/connect.h"
+#include "cli/json.h"
+#include "cli/message.h"
+#include "cli/out.h"
+#include "cli/pbjson.h"
+#include "cli/report.h"
+#include "cli/session.h"
+#include "cli/status.h"
+#include "cli/verb.h"
+
+static void on_started(const Aisbx__V1__ExecStarted *started, void *user)
+{
+    const struct sb_cli *cli = user;
+    if (cli->args.verbose && started->sandbox != NULL) {
+        sb_report_sandbox(started->sandbox);
+    }
+}
+
+static bool is_text(struct sb_str bytes)
+{
+    return sb_utf8_valid(bytes.ptr, bytes.len) && !sb_str_has_nul(bytes);
+}
+
+static void put_stream(struct sb_json *json,
+                       const struct sb_session_result *result,
+                       int i,
+                       const char *const names[3])
+{
+    struct sb_str bytes = sb_buf_str(&result->captured[i]);
+    sb_json_str(json, names[0], bytes);
+    sb_json_bool(json, names[1], !is_text(bytes));
+    sb_json_u64(json, names[2], result->dropped_bytes[i]);
+}
+
+int sb_launch_print_json(const struct sb_session_result *result, int status, struct sb_err *err)
+{
+    static const char *const names[2][3] = {
+        {"stdout", "stdout_is_binary", "stdout_dropped_bytes"},
+        {"stderr", "stderr_is_binary", "stderr_dropped_bytes"},
+    };
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, STDOUT_FILENO);
+    struct sb_json json = {.out = &out};
+    sb_json_open(&json, NULL, '{');
+    if (status >= 0) {
+        sb_json_i64(&json, "exit_status", status);
+    }
+    put_stream(&json, result, 0, names[0]);
+    put_stream(&json, result, 1, names[1]);
+    const Aisbx__V1__Exec *exec = result->exec;
+    if (exec != NULL && exec->verdict != NULL) {
+        sb_pbjson_message(&json, "verdict", (const void *)exec->verdict);
+        if (exec->verdict->usage != NULL) {
+            sb_pbjson_message(&json, "usage", (const void *)exec->verdict->usage);
+        }
+    }
+    if (exec != NULL) {
+        sb_json_cstr(&json, "exec_id", exec->exec_id);
+    }
+    if (result->sandbox != NULL) {
+        sb_pbjson_message(&json, "sandbox", (const void *)result->sandbox);
+    }
+    sb_json_close(&json, '}');
+    sb_out_put(&out, "\n");
+    return sb_out_flush(&out, err);
+}
+
+int sb_launch_run(struct sb_cli *cli,
+                  struct sb_connect *connect,
+                  Aisbx__V1__StartExecRequest *request,
+                  bool *ret_was_started,
+                  int *ret_status,
+                  struct sb_err *err)
+{
+    const struct sb_session_options options = {
+        .captures = cli->args.json,
+        .no_stdin = cli->args.no_stdin,
+        .started = on_started,
+        .user = cli,
+    };
+    SB_CLEANUP(sb_session_result_done) struct sb_session_result result = {0};
+    int rc = sb_session_run(connect, request, &options, &result, err);
+    *ret_was_started = result.is_started;
+    const Aisbx__V1__Verdict *verdict = result.exec == NULL ? NULL : result.exec->verdict;
+    int status = result.signal != 0 ? 128 + result.signal : sb_status_of(verdict);
+    *ret_status = status;
+    if (verdict != NULL && cli->args.verbose) {
+        sb_report_verdict(verdict);
+    }
+    if (rc < 0) {
+        return result.signal == SIGPIPE ? 0 : -1;
+    }
+    if (verdict != NULL && result.signal == 0) {
+        sb_status_say(verdict);
+    }
+    return cli->args.json ? sb_launch_print_json(&result, status, err) : 0;
+}
+
+int sb_launch_detached(struct sb_cli *cli,
+                       struct sb_connect *connect,
+                       Aisbx__V1__StartExecRequest *request,
+                       const char *sandbox_id,
+                       struct sb_err *err)
+{
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__Exec *exec = NULL;
+    if (sb_session_start(connect, request, &exec, err) < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, STDOUT_FILENO);
+    if (cli->args.json) {
+        struct sb_json json = {.out = &out};
+        sb_pbjson_message(&json, NULL, (const void *)exec);
+        sb_out_put(&out, "\n");
+    } else {
+        sb_out_printf(&out, "%s\n", sandbox_id != NULL ? sandbox_id : exec->exec_id);
+    }
+    return sb_out_flush(&out, err);
+}

@@ -1,0 +1,135 @@
+/** aisbx: the command line. Finds the verb, parses its options by its rows, runs it, says what went
+ *  wrong. Everything below returns errors; only this file decides how they look. */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "cli/args.h"
+#include "cli/help.h"
+#include "cli/json.h"
+#include "cli/option.h"
+#include "cli/out.h"
+#include "cli/say.h"
+#include "cli/setting.h"
+#include "cli/verb.h"
+
+static const struct sb_option_group *const everywhere[] = {&sb_option_everywhere, NULL};
+
+static int show_help(const struct sb_verb *verb, struct sb_err *err)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, STDOUT_FILENO);
+    if (verb == NULL) {
+        sb_help_overview(&out);
+    } else {
+        sb_help_verb(&out, verb);
+    }
+    return sb_out_flush(&out, err);
+}
+
+static int parse_verb(struct sb_cli *cli, const struct sb_verb *verb, struct sb_err *err)
+{
+    const struct sb_option_group *groups[SB_VERB_GROUPS_MAX + 2];
+    size_t n = 0;
+    for (; n < SB_VERB_GROUPS_MAX && verb->groups[n] != NULL; n++) {
+        groups[n] = verb->groups[n];
+    }
+    groups[n] = &sb_option_everywhere;
+    groups[n + 1] = NULL;
+    if (sb_args_parse(&cli->args, groups, verb->style, cli->args.operands, err) < 0) {
+        return -1;
+    }
+    size_t got = cli->args.n_operands;
+    if (cli->args.help) {
+        return 0;
+    }
+    if (got < verb->min_operands) {
+        return sb_err_set(err, SB_INVALID, "%s needs %s", verb->name, verb->wants);
+    }
+    if (got > verb->max_operands) {
+        const char *extra = cli->args.operands[verb->max_operands];
+        return sb_err_set(err, SB_INVALID, "%s takes no \"%s\"", verb->name, extra);
+    }
+    return 0;
+}
+
+/* With --json the error is an object on stdout as well, for the program that reads it there. */
+static void say_failure(const struct sb_cli *cli, const struct sb_err *err)
+{
+    sb_say_error(err, cli->hint);
+    if (!cli->args.json) {
+        return;
+    }
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    struct sb_err ignored;
+    sb_out_init(&out, STDOUT_FILENO);
+    struct sb_json json = {.out = &out};
+    sb_json_open(&json, NULL, '{');
+    sb_json_open(&json, "error", '{');
+    sb_json_cstr(&json, "code", sb_code_name(err->code));
+    sb_json_cstr(&json, "message", err->text);
+    sb_json_cstr(&json, "hint", cli->hint);
+    sb_json_close(&json, '}');
+    sb_json_close(&json, '}');
+    sb_out_put(&out, "\n");
+    (void)sb_out_flush(&out, &ignored);
+}
+
+static int run_verb(struct sb_cli *cli, const struct sb_verb *verb)
+{
+    struct sb_err err = {0};
+    int status = 0;
+    if (parse_verb(cli, verb, &err) < 0) {
+        sb_verb_hint(cli, "aisbx %s --help", verb->name);
+        say_failure(cli, &err);
+        return verb->runs_program ? SB_STATUS_SANDBOX : SB_STATUS_USAGE;
+    }
+    if (cli->args.help) {
+        if (show_help(verb, &err) == 0) {
+            return 0;
+        }
+    } else if (verb->run(cli, &status, &err) == 0) {
+        return status;
+    }
+    say_failure(cli, &err);
+    return verb->runs_program ? SB_STATUS_SANDBOX : SB_STATUS_FAILED;
+}
+
+static int dispatch(struct sb_cli *cli, char **argv)
+{
+    char version[] = "version";
+    char *version_words[] = {version, NULL};
+    struct sb_err err = {0};
+    const struct sb_verb *verb = NULL;
+    size_t used = 0;
+    int parsed = sb_args_parse(&cli->args, everywhere, SB_ARGS_COMMAND, argv + 1, &err);
+    char **words = parsed == 0 && cli->args.version ? version_words : cli->args.operands;
+    if (parsed == 0 && words[0] == NULL) {
+        if (show_help(NULL, &err) == 0) {
+            return cli->args.help ? 0 : SB_STATUS_USAGE;
+        }
+        parsed = -1;
+    }
+    if (parsed < 0 || sb_verb_find(words, &verb, &used, &err) < 0) {
+        sb_verb_hint(cli, "aisbx --help");
+        say_failure(cli, &err);
+        return SB_STATUS_USAGE;
+    }
+    cli->args.operands = words + used;
+    return run_verb(cli, verb);
+}
+
+int main(int argc, char **argv)
+{
+    struct sb_cli cli = {0};
+    bool debugs = sb_setting_get(SB_SETTING_DEBUG) != NULL;
+    (void)argc;
+    sb_log_init(SB_LOG_FORMAT_LOGFMT, debugs ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_WARN, "aisbx");
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away shows as EPIPE */
+    int status = dispatch(&cli, argv);
+    sb_args_done(&cli.args);
+    return status;
+}

@@ -1,0 +1,65 @@
+#include "cli/mount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "cli/arena.h"
+
+/* Takes ":ro" or ":rw" off the end. */
+static enum sb_mount_mode take_mode(struct sb_str *text)
+{
+    bool is_rw = sb_str_ends_with(*text, SB_STR(":rw"));
+    if (!is_rw && !sb_str_ends_with(*text, SB_STR(":ro"))) {
+        return SB_MOUNT_UNSAID;
+    }
+    text->len -= 3;
+    return is_rw ? SB_MOUNT_RW : SB_MOUNT_RO;
+}
+
+int sb_mount_parse(struct sb_str text, struct sb_mount_text *ret_mount, struct sb_err *err)
+{
+    struct sb_mount_text mount = {.source = text};
+    mount.mode = take_mode(&mount.source);
+    bool has_target = sb_str_split(mount.source, ':', &mount.source, &mount.target);
+    if (mount.source.len == 0 ||
+        (has_target && (mount.target.len == 0 || mount.target.ptr[0] != '/'))) {
+        return sb_err_set(err, SB_INVALID, "\"%.*s\" is not SRC[:DST][:ro|rw] with an absolute DST",
+                          SB_STR_ARG(text));
+    }
+    if (has_target && memchr(mount.target.ptr, ':', mount.target.len) != NULL) {
+        return sb_err_set(err, SB_INVALID,
+                          "\"%.*s\" has one part too many, or a mode other than ro and rw",
+                          SB_STR_ARG(text));
+    }
+    *ret_mount = mount;
+    return 0;
+}
+
+int sb_mount_parse_workspace(struct sb_str text,
+                             struct sb_mount_text *ret_mount,
+                             struct sb_err *err)
+{
+    struct sb_mount_text mount = {.source = text, .target = SB_STR(SB_MOUNT_WORKSPACE)};
+    mount.mode = take_mode(&mount.source);
+    if (mount.source.len == 0) {
+        return sb_err_set(err, SB_INVALID, "\"%.*s\" is not DIR or DIR:ro", SB_STR_ARG(text));
+    }
+    *ret_mount = mount;
+    return 0;
+}
+
+char *sb_mount_real(struct sb_arena *arena, struct sb_str path, struct sb_err *err)
+{
+    char *text = sb_arena_text(arena, path, err);
+    if (text == NULL) {
+        return NULL;
+    }
+    SB_CLEANUP(sb_freep) char *real = realpath(text, NULL);
+    if (real == NULL) {
+        (void)sb_err_sys(err, errno, "%s", text);
+        return NULL;
+    }
+    return sb_arena_text(arena, sb_str_from(real), err);
+}

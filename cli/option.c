@@ -1,0 +1,124 @@
+#include "cli/option.h"
+
+#include <stdint.h>
+
+#include "cli/args.h"
+#include "cli/control.h"
+
+#define AT(member) offsetof(struct sb_args, member)
+#define GROUP(text, table)                                                                         \
+    {                                                                                              \
+        .title = (text), .rows = (table), .n = sizeof(table) / sizeof(table)[0]                    \
+    }
+
+static const char *const network_modes[] = {"none", "limited", NULL};
+
+/* Limits stand in proto/aisbx/v1/sandbox.proto, message Limits; the worker checks them again. */
+static const struct sb_option everywhere_rows[] = {
+    {'A', "address", SB_OPTION_TEXT, AT(address), "ADDRESS",
+     "Worker to use: unix:/path, dns:///host:port, ipv4:a:port; default: a worker of your own, "
+     "started when needed",
+     0, 0, SB_OFFER_NOTHING, NULL},
+    {'v', "verbose", SB_OPTION_FLAG, AT(verbose), NULL,
+     "Say on stderr what was set up, how it ended and what it used", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "json", SB_OPTION_FLAG, AT(json), NULL, "Print one JSON value on stdout instead of text", 0,
+     0, SB_OFFER_NOTHING, NULL},
+    {'h', "help", SB_OPTION_FLAG, AT(help), NULL, "Show help with examples", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+    {0, "version", SB_OPTION_FLAG, AT(version), NULL, "Show the version", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+};
+
+static const struct sb_option sandbox_rows[] = {
+    {'p', "profile", SB_OPTION_TEXT, AT(profile), "NAME",
+     "Policy to run under (aisbx profile list); default: $AISBX_DEFAULT_PROFILE, else the worker's",
+     0, 0, SB_OFFER_PROFILE, NULL},
+    {'w', "workspace", SB_OPTION_TEXT, AT(workspace), "DIR[:ro]",
+     "Directory seen as /workspace; default: the current one, unless that is / or your home or "
+     "belongs to the system",
+     0, 0, SB_OFFER_DIRECTORY, NULL},
+    {0, "no-workspace", SB_OPTION_FLAG, AT(no_workspace), NULL,
+     "Bind no directory; /workspace is empty and goes with the sandbox", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+    {0, "mount", SB_OPTION_TEXTS, AT(mounts), "SRC[:DST][:ro|rw]",
+     "Make a host file or directory visible inside, read-only unless rw; may be repeated", 0, 0,
+     SB_OFFER_FILE, NULL},
+    {0, "memory", SB_OPTION_BYTES, AT(memory_bytes), "SIZE", "Lower the memory limit: 512m, 2g",
+     4 << 20, 1ULL << 40, SB_OFFER_NOTHING, NULL},
+    {0, "cpu", SB_OPTION_CPU, AT(cpu_millis), "CPUS", "Lower the CPU limit: 1, 0.5", 10, 1024000,
+     SB_OFFER_NOTHING, NULL},
+    {0, "pids", SB_OPTION_COUNT, AT(pids), "N", "Lower the limit of processes and threads", 1,
+     1048576, SB_OFFER_NOTHING, NULL},
+    {0, "disk", SB_OPTION_BYTES, AT(disk_bytes), "SIZE",
+     "Lower the limit of writable space that is the sandbox's own", 64 << 10, 1ULL << 40,
+     SB_OFFER_NOTHING, NULL},
+    {0, "network", SB_OPTION_TEXT, AT(network), "MODE",
+     "none: no network; limited: what the profile allows", 0, 0, SB_OFFER_CHOICES, network_modes},
+    {0, "require", SB_OPTION_COMMAS, AT(require), "CONTROL,...",
+     "Refuse to run unless these controls are enforced: " SB_CONTROL_NAMES, 0, 0, SB_OFFER_NOTHING,
+     NULL},
+    {'l', "label", SB_OPTION_TEXTS, AT(labels), "KEY=VALUE",
+     "Label of the sandbox, for lists; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "hostname", SB_OPTION_TEXT, AT(hostname), "NAME", "Host name inside", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option lifetime_rows[] = {
+    {0, "ttl", SB_OPTION_MILLIS, AT(ttl_ms), "TIME",
+     "Destroy the sandbox this long after it was made", 1, 31536000000, SB_OFFER_NOTHING, NULL},
+    {0, "idle", SB_OPTION_MILLIS, AT(idle_ms), "TIME",
+     "Destroy the sandbox this long after its last program ended", 1, 31536000000, SB_OFFER_NOTHING,
+     NULL},
+};
+
+static const struct sb_option program_rows[] = {
+    {'t', "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME",
+     "Kill the program and all it started after this long: 30s, 5m; exit status 124", 1, 86400000,
+     SB_OFFER_NOTHING, NULL},
+    {'e', "env", SB_OPTION_TEXTS, AT(env), "KEY[=VALUE]",
+     "Set a variable, or pass yours through; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "env-file", SB_OPTION_TEXTS, AT(env_files), "FILE",
+     "Read KEY=VALUE lines from a file; may be repeated", 0, 0, SB_OFFER_FILE, NULL},
+    {'C', "cwd", SB_OPTION_TEXT, AT(cwd), "DIR",
+     "Directory inside to start in; default: /workspace", 0, 0, SB_OFFER_NOTHING, NULL},
+    {'n', "no-stdin", SB_OPTION_FLAG, AT(no_stdin), NULL,
+     "Give the program an empty standard input", 0, 0, SB_OFFER_NOTHING, NULL},
+    {'d', "detach", SB_OPTION_FLAG, AT(detach), NULL,
+     "Start the program and leave it running; prints the id for aisbx logs", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+};
+
+static const struct sb_option list_rows[] = {
+    {'a', "all", SB_OPTION_FLAG, AT(all), NULL,
+     "Destroyed sandboxes too, while they are remembered", 0, 0, SB_OFFER_NOTHING, NULL},
+    {'l', "label", SB_OPTION_TEXTS, AT(labels), "KEY=VALUE",
+     "Only those with this label; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
+    {'p', "profile", SB_OPTION_TEXT, AT(profile), "NAME", "Only those of this profile", 0, 0,
+     SB_OFFER_PROFILE, NULL},
+    {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "Only the ids, one a line", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option logs_rows[] = {
+    {'f', "follow", SB_OPTION_FLAG, AT(follow), NULL, "Go on until the program ends", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {0, "tail", SB_OPTION_BYTES, AT(tail_bytes), "SIZE",
+     "Only the last bytes of each stream: 500, 64k", 1, 1ULL << 30, SB_OFFER_NOTHING, NULL},
+    {0, "stdout", SB_OPTION_FLAG, AT(only_stdout), NULL, "Only standard output", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {0, "stderr", SB_OPTION_FLAG, AT(only_stderr), NULL, "Only standard error", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option destroy_rows[] = {
+    {'a', "all", SB_OPTION_FLAG, AT(all), NULL, "Every live sandbox of yours", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+const struct sb_option_group sb_option_everywhere = GROUP("Options everywhere", everywhere_rows);
+const struct sb_option_group sb_option_sandbox = GROUP("Options of the sandbox", sandbox_rows);
+const struct sb_option_group sb_option_lifetime = GROUP("Options of its lifetime", lifetime_rows);
+const struct sb_option_group sb_option_program = GROUP("Options of the program", program_rows);
+const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
+const struct sb_option_group sb_option_logs = GROUP("Options", logs_rows);
+const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);

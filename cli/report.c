@@ -1,0 +1,77 @@
+#include "cli/report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/control.h"
+#include "cli/out.h"
+#include "cli/say.h"
+#include "cli/status.h"
+
+/* "seccomp, userns" of all controls in that state. */
+static void
+put_controls(struct sb_out *out, const Aisbx__V1__Sandbox *sandbox, Aisbx__V1__ControlState state)
+{
+    size_t before = out->buf.len;
+    for (size_t i = 0; i < sandbox->n_controls; i++) {
+        const Aisbx__V1__ControlStatus *control = sandbox->controls[i];
+        if (control->state == state) {
+            sb_out_printf(out, "%s%s", out->buf.len == before ? "" : " ",
+                          sb_control_name(control->control));
+        }
+    }
+    if (out->buf.len == before) {
+        sb_out_put(out, "none");
+    }
+}
+
+static void say_weaker(const Aisbx__V1__ControlStatus *control)
+{
+    const char *state =
+        control->state == AISBX__V1__CONTROL_STATE__CONTROL_STATE_DEGRADED ? "degraded" : "absent";
+    sb_say_detail("%s %s: %s%s%s", state, sb_control_name(control->control), control->detail,
+                  *control->fix == '\0' ? "" : "; to have it: ", control->fix);
+}
+
+void sb_report_sandbox(const Aisbx__V1__Sandbox *sandbox)
+{
+    struct sb_out out;
+    sb_say_detail("sandbox %s, profile %s, driver %s", sandbox->sandbox_id, sandbox->profile,
+                  sandbox->driver);
+    sb_out_init(&out, -1);
+    sb_out_put(&out, "enforced: ");
+    put_controls(&out, sandbox, AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED);
+    sb_say_detail("%s", sb_buf_cstr(&out.buf));
+    sb_out_done(&out);
+    for (size_t i = 0; i < sandbox->n_controls; i++) {
+        if (sandbox->controls[i]->state != AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED) {
+            say_weaker(sandbox->controls[i]);
+        }
+    }
+    for (size_t i = 0; i < sandbox->n_notices; i++) {
+        sb_say_detail("notice: %s", sandbox->notices[i]);
+    }
+}
+
+static void say_violation(const Aisbx__V1__Violation *violation)
+{
+    sb_say_detail("denied %s%s%s, %" PRIu64 " times, by %s of %s%s%s", violation->subject,
+                  *violation->detail == '\0' ? "" : " ", violation->detail, violation->count,
+                  violation->decided_by, violation->profile,
+                  *violation->allow_with == '\0' ? "" : "; to allow: ", violation->allow_with);
+}
+
+void sb_report_verdict(const Aisbx__V1__Verdict *verdict)
+{
+    struct sb_out out;
+    sb_out_init(&out, -1);
+    sb_status_put(&out, verdict);
+    sb_say_detail("%s", sb_buf_cstr(&out.buf));
+    sb_out_done(&out);
+    for (size_t i = 0; i < verdict->n_degraded; i++) {
+        sb_say_detail("weaker than the profile asks: %s", verdict->degraded[i]);
+    }
+    for (size_t i = 0; i < verdict->n_violations; i++) {
+        say_violation(verdict->violations[i]);
+    }
+}

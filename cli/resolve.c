@@ -1,0 +1,112 @@
+#include "cli/resolve.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "aisbx/v1/sandbox_service.rpc.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "cli/connect.h"
+#include "cli/message.h"
+
+enum { PAGE = 1000 };
+
+/* What is looked for, and what has been found so far. */
+struct search {
+    const char *kind; /* "sandbox" */
+    const char *prefix;
+    char wanted[SB_ID_SIZE];
+    char found[SB_ID_SIZE];
+    unsigned n;
+};
+
+static void look_at(struct search *search, const char *id)
+{
+    if (strncmp(id, search->wanted, strlen(search->wanted)) == 0 && strlen(id) < SB_ID_SIZE) {
+        search->n++;
+        (void)snprintf(search->found, sizeof search->found, "%s", id);
+    }
+}
+
+/* True when the text is a whole id already. */
+static bool begin(struct search *search, const char *text)
+{
+    if (sb_id_valid(sb_str_from(text), search->prefix)) {
+        (void)snprintf(search->found, sizeof search->found, "%s", text);
+        return true;
+    }
+    bool has_prefix = strncmp(text, search->prefix, strlen(search->prefix)) == 0;
+    (void)snprintf(search->wanted, sizeof search->wanted, "%s%s", has_prefix ? "" : search->prefix,
+                   text);
+    return false;
+}
+
+static int finish(const struct search *search, const char *text, struct sb_err *err)
+{
+    if (search->n == 0) {
+        return sb_err_set(err, SB_NOT_FOUND, "no %s has an id that begins with \"%s\"",
+                          search->kind, text);
+    }
+    if (search->n > 1) {
+        return sb_err_set(err, SB_INVALID, "the ids of %u %ss begin with \"%s\"", search->n,
+                          search->kind, text);
+    }
+    return 0;
+}
+
+int sb_resolve_sandbox(struct sb_connect *connect,
+                       const char *text,
+                       char ret_id[SB_ID_SIZE],
+                       struct sb_err *err)
+{
+    static Aisbx__V1__SandboxState states[] = {
+        AISBX__V1__SANDBOX_STATE__SANDBOX_STATE_STARTING,
+        AISBX__V1__SANDBOX_STATE__SANDBOX_STATE_RUNNING,
+        AISBX__V1__SANDBOX_STATE__SANDBOX_STATE_PAUSED,
+        AISBX__V1__SANDBOX_STATE__SANDBOX_STATE_STOPPING,
+        AISBX__V1__SANDBOX_STATE__SANDBOX_STATE_DESTROYED,
+    };
+    struct search search = {.kind = "sandbox", .prefix = "sb_"};
+    Aisbx__V1__ListSandboxesRequest request = AISBX__V1__LIST_SANDBOXES_REQUEST__INIT;
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListSandboxesResponse *reply = NULL;
+    bool is_whole = begin(&search, text);
+    request.page_size = PAGE;
+    request.states = states;
+    request.n_states = sizeof states / sizeof states[0];
+    if (!is_whole && aisbx__v1__sandbox_service__list_sandboxes__call(
+                         connect->channel, &request, &connect->options, &reply, err) < 0) {
+        return sb_err_wrap(err, "cannot look for sandbox %s", text);
+    }
+    for (size_t i = 0; reply != NULL && i < reply->n_sandboxes; i++) {
+        look_at(&search, reply->sandboxes[i]->sandbox_id);
+    }
+    if (!is_whole && finish(&search, text, err) < 0) {
+        return -1;
+    }
+    memcpy(ret_id, search.found, SB_ID_SIZE);
+    return 0;
+}
+
+int sb_resolve_exec(struct sb_connect *connect,
+                    const char *text,
+                    char ret_id[SB_ID_SIZE],
+                    struct sb_err *err)
+{
+    struct search search = {.kind = "exec", .prefix = "ex_"};
+    Aisbx__V1__ListExecsRequest request = AISBX__V1__LIST_EXECS_REQUEST__INIT;
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListExecsResponse *reply = NULL;
+    bool is_whole = begin(&search, text);
+    request.page_size = PAGE;
+    if (!is_whole && aisbx__v1__sandbox_service__list_execs__call(
+                         connect->channel, &request, &connect->options, &reply, err) < 0) {
+        return sb_err_wrap(err, "cannot look for exec %s", text);
+    }
+    for (size_t i = 0; reply != NULL && i < reply->n_execs; i++) {
+        look_at(&search, reply->execs[i]->exec_id);
+    }
+    if (!is_whole && finish(&search, text, err) < 0) {
+        return -1;
+    }
+    memcpy(ret_id, search.found, SB_ID_SIZE);
+    return 0;
+}

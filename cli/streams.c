@@ -1,0 +1,273 @@
+#include "cli/streams.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+
+enum { CHUNK_BYTES = 64 << 10, TURNS_MAX = 16 };
+
+static const char *const names[] = {"standard input", "standard output", "standard error"};
+
+/* ---- deciding ---- */
+
+static bool may_be_passed(const struct stat *st)
+{
+    return S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) ||
+           (S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3)); /* /dev/null */
+}
+
+static int pass_null(struct sb_streams *streams, int i, struct sb_err *err)
+{
+    int fd = open("/dev/null", (i == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+    if (fd < 0) {
+        return sb_err_sys(err, errno, "/dev/null");
+    }
+    streams->passed[i] = fd;
+    streams->is_own[i] = true;
+    return 0;
+}
+
+static int pass_pipe(struct sb_streams *streams, int i, bool is_file, struct sb_err *err)
+{
+    int ends[2];
+    if (sb_fd_pipe(ends, err) < 0) {
+        return -1;
+    }
+    bool is_input = i == STDIN_FILENO;
+    int ours = is_input ? ends[1] : ends[0];
+    streams->passed[i] = is_input ? ends[0] : ends[1];
+    streams->is_own[i] = true;
+    streams->pumps[i] = (struct sb_pump){
+        .from = is_input ? i : ours,
+        .to = is_input ? ours : i,
+        .is_input = is_input,
+        .can_splice = is_file,
+    };
+    return sb_fd_nonblock(ours, err);
+}
+
+static int plan_one(struct sb_streams *streams, int i, bool is_empty, struct sb_err *err)
+{
+    struct stat st;
+    if (is_empty || fstat(i, &st) < 0) {
+        return pass_null(streams, i, err);
+    }
+    if (may_be_passed(&st)) {
+        streams->passed[i] = i;
+        return 0;
+    }
+    return pass_pipe(streams, i, S_ISREG(st.st_mode), err);
+}
+
+int sb_streams_plan(struct sb_streams *streams, bool no_stdin, struct sb_err *err)
+{
+    *streams = (struct sb_streams){.passed = {-1, -1, -1}};
+    for (int i = 0; i < 3; i++) {
+        streams->pumps[i] = (struct sb_pump){.from = -1, .to = -1};
+    }
+    for (int i = 0; i < 3; i++) {
+        if (plan_one(streams, i, no_stdin && i == STDIN_FILENO, err) < 0) {
+            return sb_err_wrap(err, "%s", names[i]);
+        }
+    }
+    return 0;
+}
+
+void sb_streams_release(struct sb_streams *streams)
+{
+    for (int i = 0; i < 3; i++) {
+        if (streams->is_own[i]) {
+            sb_closep(&streams->passed[i]);
+            streams->is_own[i] = false;
+        }
+        streams->passed[i] = -1;
+    }
+    streams->is_released = true;
+}
+
+/* Closes our end of the pipe, never 0, 1 or 2. */
+static void end_pump(struct sb_pump *pump)
+{
+    if (pump->from >= 0) {
+        sb_closep(pump->is_input ? &pump->to : &pump->from);
+        pump->from = -1;
+        pump->to = -1;
+        pump->held_len = 0;
+    }
+}
+
+void sb_streams_done(struct sb_streams *streams)
+{
+    for (int i = 0; i < 3; i++) {
+        if (streams->pumps[i].from != streams->pumps[i].to) { /* not all zero */
+            end_pump(&streams->pumps[i]);
+        }
+        free(streams->pumps[i].held);
+        streams->pumps[i].held = NULL;
+    }
+    sb_streams_release(streams);
+}
+
+/* ---- copying ---- */
+
+enum turn {
+    TURN_MORE, /* copied something */
+    TURN_WAIT, /* would block */
+    TURN_OVER, /* end of file, or the other side is gone */
+    TURN_COPY, /* cannot be spliced */
+};
+
+static enum turn splice_turn(struct sb_pump *pump)
+{
+    ssize_t n =
+        splice(pump->from, NULL, pump->to, NULL, CHUNK_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (n > 0) {
+        return TURN_MORE;
+    }
+    if (n == 0) {
+        return TURN_OVER;
+    }
+    switch (errno) {
+    case EAGAIN:
+        pump->waits_for_to = pump->is_input; /* a file can always be read */
+        return TURN_WAIT;
+    case EINTR:
+        return TURN_MORE;
+    case EINVAL: /* append mode, or a file system that cannot */
+        pump->can_splice = false;
+        return TURN_COPY;
+    default:
+        pump->failed = pump->is_input ? 0 : errno;
+        return TURN_OVER;
+    }
+}
+
+static enum turn write_held(struct sb_pump *pump)
+{
+    struct sb_err err = {0};
+    if (!pump->is_input) { /* our own terminal or file: waiting is right */
+        int rc = sb_fd_write_full(pump->to, pump->held + pump->held_at, pump->held_len, &err);
+        pump->held_len = 0;
+        pump->failed = rc < 0 ? err.sys : 0;
+        return rc < 0 ? TURN_OVER : TURN_MORE;
+    }
+    ssize_t n = write(pump->to, pump->held + pump->held_at, pump->held_len);
+    if (n < 0) {
+        pump->waits_for_to = errno == EAGAIN;
+        return errno == EAGAIN ? TURN_WAIT : errno == EINTR ? TURN_MORE : TURN_OVER;
+    }
+    pump->held_at += (size_t)n;
+    pump->held_len -= (size_t)n;
+    return TURN_MORE;
+}
+
+static enum turn copy_turn(struct sb_pump *pump)
+{
+    if (pump->held == NULL && (pump->held = malloc(CHUNK_BYTES)) == NULL) {
+        pump->failed = ENOMEM;
+        return TURN_OVER;
+    }
+    if (pump->held_len > 0) {
+        return write_held(pump);
+    }
+    ssize_t n = read(pump->from, pump->held, CHUNK_BYTES);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        return TURN_OVER; /* EIO: the terminal is gone */
+    }
+    if (n < 0) {
+        return errno == EINTR ? TURN_MORE : TURN_WAIT;
+    }
+    pump->held_at = 0;
+    pump->held_len = (size_t)n;
+    return write_held(pump);
+}
+
+/* One turn, or more for our own files: reading a terminal again could block. */
+static void run_pump(struct sb_pump *pump)
+{
+    pump->waits_for_to = false;
+    enum turn turn = TURN_MORE;
+    for (int i = 0; turn == TURN_MORE && i < TURNS_MAX; i++) {
+        bool would_block = pump->is_input && !pump->can_splice && pump->held_len == 0 && i > 0;
+        if (would_block) {
+            return;
+        }
+        turn = pump->can_splice ? splice_turn(pump) : copy_turn(pump);
+        turn = turn == TURN_COPY ? copy_turn(pump) : turn;
+    }
+    if (turn == TURN_OVER) {
+        end_pump(pump);
+    }
+}
+
+bool sb_streams_may_read(int fd)
+{
+    pid_t foreground = tcgetpgrp(fd);
+    return foreground < 0 || foreground == getpgrp();
+}
+
+size_t sb_streams_prepare(const struct sb_streams *streams, struct pollfd *ret_fds, int *timeout_ms)
+{
+    size_t n = 0;
+    for (int i = 0; i < 3 && streams->is_released; i++) {
+        const struct sb_pump *pump = &streams->pumps[i];
+        if (pump->from < 0) {
+            continue;
+        }
+        bool waits_for_to = pump->waits_for_to || pump->held_len > 0;
+        if (pump->is_input && !waits_for_to && !sb_streams_may_read(pump->from)) {
+            if (*timeout_ms < 0 || *timeout_ms > SB_STREAMS_RECHECK_MS) {
+                *timeout_ms = SB_STREAMS_RECHECK_MS;
+            }
+            continue;
+        }
+        ret_fds[n++] = (struct pollfd){.fd = waits_for_to ? pump->to : pump->from,
+                                       .events = waits_for_to ? POLLOUT : POLLIN};
+    }
+    return n;
+}
+
+void sb_streams_step(struct sb_streams *streams, const struct pollfd *fds, size_t n)
+{
+    for (int i = 0; i < 3; i++) {
+        struct sb_pump *pump = &streams->pumps[i];
+        for (size_t k = 0; pump->from >= 0 && k < n; k++) {
+            if ((fds[k].fd == pump->from || fds[k].fd == pump->to) && fds[k].revents != 0) {
+                run_pump(pump);
+                break;
+            }
+        }
+    }
+}
+
+void sb_streams_drain(struct sb_streams *streams)
+{
+    end_pump(&streams->pumps[STDIN_FILENO]);
+    for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++) {
+        struct sb_pump *pump = &streams->pumps[i];
+        struct pollfd pfd = {.fd = pump->from, .events = POLLIN};
+        while (pump->from >= 0 && poll(&pfd, 1, 0) > 0) {
+            run_pump(pump);
+        }
+        end_pump(pump);
+    }
+}
+
+int sb_streams_check(const struct sb_streams *streams, struct sb_err *err)
+{
+    for (int i = 0; i < 3; i++) {
+        int failed = streams->pumps[i].failed;
+        if (failed != 0 && failed != EPIPE) {
+            return sb_err_sys(err, failed, "write %s", names[i]);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,332 @@
+#include "cli/verb.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/near.h"
+#include "cli/option.h"
+
+static const char *const run_examples[] = {
+    "Run a script; the current directory is /workspace",
+    "aisbx run --profile python-dev python3 script.py",
+    "At most 30 seconds and 256 MiB, and nothing less than these controls",
+    "aisbx run --timeout 30s --memory 256m --require userns,seccomp -- ./untrusted --flag",
+    "Data in and out by pipes, no directory bound",
+    "cat data.csv | aisbx run --no-workspace awk -F, '{ n += $2 } END { print n }'",
+    "Everything about one run as JSON",
+    "aisbx run --json -p strict sh -c 'echo hello; exit 3' | jq .verdict",
+    NULL,
+};
+static const char *const create_examples[] = {
+    "Make a sandbox that lives until an hour has passed without a program",
+    "id=$(aisbx create --profile node-dev --idle 1h --label project=demo)",
+    NULL,
+};
+static const char *const exec_examples[] = {
+    "Run programs in it, one after the other or at once",
+    "aisbx exec \"$id\" npm test",
+    "Start a server there and read its output later",
+    "ex=$(aisbx exec --detach \"$id\" node server.js) && aisbx logs --follow \"$ex\"",
+    NULL,
+};
+static const char *const list_examples[] = {
+    "Sandboxes of one project, the destroyed ones too",
+    "aisbx list --all --label project=demo",
+    "Ids alone, for scripts",
+    "aisbx list --quiet | xargs -r aisbx destroy",
+    NULL,
+};
+static const char *const logs_examples[] = {
+    "Follow what a program writes",
+    "aisbx logs --follow ex_4m2c",
+    "The last 4 KiB of standard error of the newest program in a sandbox",
+    "aisbx logs --stderr --tail 4k sb_9xq2",
+    NULL,
+};
+static const char *const destroy_examples[] = {
+    "By id, or by the beginning of an id",
+    "aisbx destroy sb_9xq2 sb_c41",
+    "All of yours",
+    "aisbx destroy --all",
+    NULL,
+};
+static const char *const profile_list_examples[] = {
+    "Built-in ones and those of your config.yaml",
+    "aisbx profile list",
+    NULL,
+};
+static const char *const profile_show_examples[] = {
+    "What it comes to, with all it inherits",
+    "aisbx profile show strict",
+    NULL,
+};
+static const char *const profile_validate_examples[] = {
+    "Check a file before you use it",
+    "aisbx profile validate ./config.yaml",
+    "Check standard input",
+    "aisbx profile validate - < config.yaml",
+    NULL,
+};
+static const char *const worker_info_examples[] = {
+    "Which controls this machine really gives",
+    "aisbx worker info",
+    NULL,
+};
+static const char *const worker_stop_examples[] = {
+    "End the worker that aisbx started for you; its sandboxes end with it",
+    "aisbx worker stop",
+    NULL,
+};
+static const char *const completion_examples[] = {
+    "For this shell",
+    "source <(aisbx completion bash)",
+    "For every fish shell",
+    "aisbx completion fish > ~/.config/fish/completions/aisbx.fish",
+    NULL,
+};
+static const char *const help_examples[] = {"About one verb", "aisbx help run", NULL};
+
+const struct sb_verb sb_verb_table[] = {
+    {
+        .name = "run",
+        .summary = "Run a program in a new sandbox",
+        .usage = "[OPTIONS] [--] COMMAND [ARGS...]",
+        .about =
+            "Makes a sandbox, runs one program in it and destroys it. Standard input, output and "
+            "error are yours; the exit status is the program's. Options end at COMMAND.\n\n"
+            "COMMAND is looked up in PATH inside, or is a path below the workspace (./tool), or an "
+            "absolute path: one below the workspace is found there, any other outside the system "
+            "directories is made visible read-only.\n\n"
+            "Ctrl-C, SIGTERM, SIGHUP and SIGQUIT end everything the program started.",
+        .groups = {&sb_option_sandbox, &sb_option_lifetime, &sb_option_program},
+        .style = SB_ARGS_COMMAND,
+        .min_operands = 1,
+        .max_operands = SIZE_MAX,
+        .wants = "a command to run",
+        .offer = SB_VERB_OFFERS_COMMANDS,
+        .runs_program = true,
+        .examples = run_examples,
+        .run = sb_verb_run,
+    },
+    {
+        .name = "create",
+        .summary = "Make a sandbox that stays, and print its id",
+        .usage = "[OPTIONS]",
+        .about =
+            "The sandbox lives until aisbx destroy, its --ttl or its --idle. Without either it "
+            "lives as long as the worker.",
+        .groups = {&sb_option_sandbox, &sb_option_lifetime},
+        .examples = create_examples,
+        .run = sb_verb_create,
+    },
+    {
+        .name = "exec",
+        .summary = "Run a program in a sandbox that exists",
+        .usage = "[OPTIONS] SANDBOX [--] COMMAND [ARGS...]",
+        .about = "As aisbx run, but files and leftover processes of earlier programs are there. "
+                 "Options end at COMMAND.",
+        .groups = {&sb_option_program},
+        .style = SB_ARGS_IN_COMMAND,
+        .min_operands = 2,
+        .max_operands = SIZE_MAX,
+        .wants = "a sandbox id and a command to run",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .runs_program = true,
+        .examples = exec_examples,
+        .run = sb_verb_exec,
+    },
+    {
+        .name = "list",
+        .summary = "List sandboxes, newest first",
+        .usage = "[OPTIONS]",
+        .groups = {&sb_option_list},
+        .examples = list_examples,
+        .run = sb_verb_list,
+    },
+    {
+        .name = "logs",
+        .summary = "Show what a program wrote",
+        .usage = "[OPTIONS] EXEC|SANDBOX",
+        .about = "For a sandbox, the newest program in it. Standard output goes to standard output "
+                 "and standard error to standard error, byte for byte.",
+        .groups = {&sb_option_logs},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "the id of an exec or a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = logs_examples,
+        .run = sb_verb_logs,
+    },
+    {
+        .name = "destroy",
+        .summary = "Kill everything in sandboxes and remove them",
+        .usage = "[--all] [SANDBOX...]",
+        .groups = {&sb_option_destroy},
+        .max_operands = SIZE_MAX,
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = destroy_examples,
+        .run = sb_verb_destroy,
+    },
+    {
+        .name = "profile list",
+        .summary = "List the profiles",
+        .usage = "",
+        .examples = profile_list_examples,
+        .run = sb_verb_profile_list,
+    },
+    {
+        .name = "profile show",
+        .summary = "Show one profile with all it inherits",
+        .usage = "NAME",
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "the name of a profile",
+        .offer = SB_VERB_OFFERS_PROFILES,
+        .examples = profile_show_examples,
+        .run = sb_verb_profile_show,
+    },
+    {
+        .name = "profile validate",
+        .summary = "Check a configuration file",
+        .usage = "[FILE|-]",
+        .about = "Without FILE: $AISBX_CONFIG_PATH, else ./config.yaml. Prints each problem as "
+                 "FILE:LINE:COLUMN: what is wrong; exit status 1 when there is one.",
+        .max_operands = 1,
+        .offer = SB_VERB_OFFERS_FILES,
+        .examples = profile_validate_examples,
+        .run = sb_verb_profile_validate,
+    },
+    {
+        .name = "worker info",
+        .summary = "Show the worker and the controls this machine gives",
+        .usage = "",
+        .examples = worker_info_examples,
+        .run = sb_verb_worker_info,
+    },
+    {
+        .name = "worker stop",
+        .summary = "End the worker that aisbx started for you",
+        .usage = "",
+        .examples = worker_stop_examples,
+        .run = sb_verb_worker_stop,
+    },
+    {
+        .name = "completion",
+        .summary = "Print a completion script",
+        .usage = "bash|zsh|fish",
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "a shell: bash, zsh or fish",
+        .offer = SB_VERB_OFFERS_SHELLS,
+        .examples = completion_examples,
+        .run = sb_verb_completion,
+    },
+    {
+        .name = "version",
+        .summary = "Print the version",
+        .usage = "",
+        .run = sb_verb_version,
+    },
+    {
+        .name = "help",
+        .summary = "Show help",
+        .usage = "[VERB]",
+        .max_operands = 2,
+        .offer = SB_VERB_OFFERS_VERBS,
+        .examples = help_examples,
+        .run = sb_verb_help,
+    },
+    {
+        .name = "man",
+        .summary = "Print the generated parts of the manual page",
+        .usage = "",
+        .is_hidden = true,
+        .run = sb_verb_man,
+    },
+    {.name = NULL},
+};
+
+/* Words that @name takes when words begin with it; 0: they do not. */
+static size_t words_taken(const char *name, char *const *words)
+{
+    struct sb_str first = sb_str_from(name);
+    struct sb_str second;
+    if (!sb_str_split(first, ' ', &first, &second)) {
+        return sb_str_eq(first, sb_str_from(words[0])) ? 1 : 0;
+    }
+    return sb_str_eq(first, sb_str_from(words[0])) && words[1] != NULL &&
+                   sb_str_eq(second, sb_str_from(words[1]))
+               ? 2
+               : 0;
+}
+
+/* Second words of "profile", "worker". False: no verb begins with that word. */
+static bool second_words(const char *first, char *text, size_t cap)
+{
+    size_t len = 0;
+    text[0] = '\0';
+    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+        struct sb_str head;
+        struct sb_str tail;
+        if (sb_str_split(sb_str_from(v->name), ' ', &head, &tail) &&
+            sb_str_eq(head, sb_str_from(first)) && len < cap) {
+            len += (size_t)snprintf(text + len, cap - len, "%s%.*s", len == 0 ? "" : ", ",
+                                    SB_STR_ARG(tail));
+        }
+    }
+    return len > 0;
+}
+
+static int refuse(char *const *words, struct sb_err *err)
+{
+    char seconds[128];
+    if (second_words(words[0], seconds, sizeof seconds)) {
+        if (words[1] == NULL) {
+            return sb_err_set(err, SB_INVALID, "%s what? There are: %s", words[0], seconds);
+        }
+        return sb_err_set(err, SB_INVALID, "%s has no verb \"%s\"; there are: %s", words[0],
+                          words[1], seconds);
+    }
+    const char *near = NULL;
+    size_t best = SIZE_MAX;
+    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+        struct sb_str name = sb_str_from(v->name);
+        struct sb_str tail;
+        (void)sb_str_split(name, ' ', &name, &tail);
+        if (!v->is_hidden && sb_near_improves(sb_str_from(words[0]), name, &best)) {
+            near = v->name;
+        }
+    }
+    if (near == NULL) {
+        return sb_err_set(err, SB_INVALID, "there is no verb \"%s\"", words[0]);
+    }
+    return sb_err_set(err, SB_INVALID, "there is no verb \"%s\"; did you mean \"%s\"?", words[0],
+                      near);
+}
+
+int sb_verb_find(char *const *words,
+                 const struct sb_verb **ret_verb,
+                 size_t *ret_used,
+                 struct sb_err *err)
+{
+    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+        size_t taken = words_taken(v->name, words);
+        if (taken > 0) {
+            *ret_verb = v;
+            *ret_used = taken;
+            return 0;
+        }
+    }
+    return refuse(words, err);
+}
+
+void sb_verb_hint(struct sb_cli *cli, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(cli->hint, sizeof cli->hint, fmt, ap);
+    va_end(ap);
+}

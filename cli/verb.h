@@ -1,0 +1,83 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/str.h"
+#include "cli/args.h"
+
+struct sb_err;
+struct sb_option_group;
+
+/** One command line on its way. */
+struct sb_cli {
+    struct sb_args args;
+    char hint[320]; /* next step, shown below the error; "" for none */
+};
+
+/** What a shell should offer for operands. */
+enum sb_verb_offer {
+    SB_VERB_OFFERS_NOTHING,
+    SB_VERB_OFFERS_COMMANDS,
+    SB_VERB_OFFERS_SANDBOXES,
+    SB_VERB_OFFERS_FILES,
+    SB_VERB_OFFERS_PROFILES,
+    SB_VERB_OFFERS_SHELLS,
+    SB_VERB_OFFERS_VERBS,
+};
+
+enum {
+    SB_VERB_GROUPS_MAX = 5,
+    SB_STATUS_FAILED = 1, /* the verb could not do it */
+    SB_STATUS_USAGE = 2,  /* the command line is wrong */
+    SB_STATUS_TIMEOUT = 124,
+    SB_STATUS_SANDBOX = 125, /* run, exec: anything that is not the program's own doing */
+};
+
+/** One row, from which dispatch, --help, completion and the manual page are made. */
+struct sb_verb {
+    const char *name; /* "run", "profile list" */
+    const char *summary;
+    const char *usage; /* after "aisbx NAME" */
+    const char *about; /* paragraphs parted by an empty line */
+    const struct sb_option_group *groups[SB_VERB_GROUPS_MAX]; /* ended by NULL */
+    enum sb_args_style style;
+    size_t min_operands;
+    size_t max_operands; /* SIZE_MAX: any number */
+    const char *wants;   /* what is missing when operands are: "a command to run" */
+    enum sb_verb_offer offer;
+    bool is_hidden;
+    bool runs_program;           /* failures of ours exit 125, so that 1 and 2 are the program's */
+    const char *const *examples; /* pairs of comment and command line, ended by NULL */
+    /* *ret_status is the exit status. On -1 main prints *err and cli->hint. */
+    int (*run)(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+};
+
+/** All rows, in the order of help; ended by a row without name. */
+extern const struct sb_verb sb_verb_table[];
+
+/** The row for words[0], or words[0] and words[1]; *ret_used is how many words its name took.
+ *  Errors: SB_INVALID: the text suggests the nearest verb. */
+int sb_verb_find(char *const *words,
+                 const struct sb_verb **ret_verb,
+                 size_t *ret_used,
+                 struct sb_err *err);
+
+/** Sets cli->hint. */
+void sb_verb_hint(struct sb_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* One file per verb. */
+int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_exec(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_logs(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_destroy(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_profile_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_profile_show(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_profile_validate(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_worker_info(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_completion(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_help(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_man(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_version(struct sb_cli *cli, int *ret_status, struct sb_err *err);

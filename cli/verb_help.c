@@ -1,0 +1,55 @@
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "cli/help.h"
+#include "cli/json.h"
+#include "cli/manpage.h"
+#include "cli/out.h"
+#include "cli/verb.h"
+
+int sb_verb_help(struct sb_cli *cli, int *ret_status, struct sb_err *err)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, STDOUT_FILENO);
+    if (cli->args.n_operands == 0) {
+        sb_help_overview(&out);
+    } else {
+        const struct sb_verb *verb = NULL;
+        size_t used = 0;
+        if (sb_verb_find(cli->args.operands, &verb, &used, err) < 0) {
+            sb_verb_hint(cli, "aisbx help lists all verbs");
+            return -1;
+        }
+        sb_help_verb(&out, verb);
+    }
+    *ret_status = 0;
+    return sb_out_flush(&out, err);
+}
+
+int sb_verb_man(struct sb_cli *cli, int *ret_status, struct sb_err *err)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    (void)cli;
+    sb_out_init(&out, STDOUT_FILENO);
+    sb_manpage_write(&out);
+    *ret_status = 0;
+    return sb_out_flush(&out, err);
+}
+
+int sb_verb_version(struct sb_cli *cli, int *ret_status, struct sb_err *err)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, STDOUT_FILENO);
+    if (cli->args.json) {
+        struct sb_json json = {.out = &out};
+        sb_json_open(&json, NULL, '{');
+        sb_json_cstr(&json, "version", SB_VERSION);
+        sb_json_close(&json, '}');
+        sb_out_put(&out, "\n");
+    } else {
+        sb_out_put(&out, "aisbx " SB_VERSION "\n");
+    }
+    *ret_status = 0;
+    return sb_out_flush(&out, err);
+}

@@ -1,0 +1,142 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "aisbx/v1/worker_service.rpc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "cli/connect.h"
+#include "cli/control.h"
+#include "cli/json.h"
+#include "cli/message.h"
+#include "cli/out.h"
+#include "cli/pbjson.h"
+#include "cli/table.h"
+#include "cli/verb.h"
+#include "cli/when.h"
+
+enum { STOP_WAIT_MS = 10000 };
+
+static int
+get_info(struct sb_connect *connect, Aisbx__V1__GetInfoResponse **ret_info, struct sb_err *err)
+{
+    Aisbx__V1__GetInfoRequest request = AISBX__V1__GET_INFO_REQUEST__INIT;
+    if (aisbx__v1__worker_service__get_info__call(connect->channel, &request, &connect->options,
+                                                  ret_info, err) < 0) {
+        return sb_err_wrap(err, "cannot ask the worker");
+    }
+    return 0;
+}
+
+/* ---- info ---- */
+
+static void put_drivers(struct sb_out *out, const Aisbx__V1__GetInfoResponse *info)
+{
+    static const char *const titles[] = {"DRIVER", "AVAILABLE", "DETAIL"};
+    struct sb_table table;
+    sb_table_init(&table, titles, sizeof titles / sizeof titles[0]);
+    for (size_t i = 0; i < info->n_drivers; i++) {
+        sb_table_cell(&table, info->drivers[i]->driver);
+        sb_table_cell(&table, info->drivers[i]->available ? "yes" : "no");
+        sb_table_cell(&table, info->drivers[i]->detail);
+    }
+    sb_out_put(out, "\n");
+    sb_table_print(&table, out);
+    sb_table_done(&table);
+}
+
+static void put_controls(struct sb_out *out, const Aisbx__V1__GetInfoResponse *info)
+{
+    static const char *const titles[] = {"CONTROL", "STATE", "DETAIL", "FIX"};
+    char state[64];
+    struct sb_table table;
+    sb_table_init(&table, titles, sizeof titles / sizeof titles[0]);
+    for (size_t i = 0; i < info->n_controls; i++) {
+        const Aisbx__V1__ControlStatus *control = info->controls[i];
+        sb_table_cell(&table, sb_control_name(control->control));
+        sb_table_cell(&table, sb_pbjson_enum(&aisbx__v1__control_state__descriptor,
+                                             (int)control->state, state));
+        sb_table_cell(&table, control->detail);
+        sb_table_cell(&table, control->fix);
+    }
+    sb_out_put(out, "\n");
+    sb_table_print(&table, out);
+    sb_table_done(&table);
+}
+
+static void put_info(struct sb_out *out, const Aisbx__V1__GetInfoResponse *info)
+{
+    char age[SB_WHEN_SIZE];
+    sb_out_printf(out, "worker %s, version %s, %s mode%s%s\n", info->worker_id, info->version,
+                  info->mode, info->embedded ? ", embedded" : "",
+                  info->draining ? ", draining" : "");
+    sb_out_printf(out, "pid %" PRId64 ", up %s, kernel %s, default profile %s\n", info->pid,
+                  sb_when_format_age(age, info->start_time, sb_clock_real_ms()), info->kernel,
+                  info->default_profile);
+    put_drivers(out, info);
+    put_controls(out, info);
+}
+
+int sb_verb_worker_info(struct sb_cli *cli, int *ret_status, struct sb_err *err)
+{
+    SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__GetInfoResponse *info = NULL;
+    if (sb_connect_open(cli, SB_CONNECT_START, &connect, err) < 0 ||
+        get_info(&connect, &info, err) < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, STDOUT_FILENO);
+    if (cli->args.json) {
+        struct sb_json json = {.out = &out};
+        sb_pbjson_message(&json, NULL, (const void *)info);
+        sb_out_put(&out, "\n");
+    } else {
+        put_info(&out, info);
+    }
+    *ret_status = 0;
+    return sb_out_flush(&out, err);
+}
+
+/* ---- stop ---- */
+
+static int end_process(pid_t pid, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0 || syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0) {
+        return sb_err_sys(err, errno, "cannot end process %d", (int)pid);
+    }
+    struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+    int ready;
+    do {
+        ready = poll(&pfd, 1, STOP_WAIT_MS);
+    } while (ready < 0 && errno == EINTR);
+    if (ready <= 0) {
+        return sb_err_set(err, SB_DEADLINE, "process %d goes on", (int)pid);
+    }
+    return 0;
+}
+
+int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err)
+{
+    SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__GetInfoResponse *info = NULL;
+    *ret_status = 0;
+    if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0) {
+        return err->code == SB_NOT_FOUND ? 0 : -1; /* none runs: that is what was asked for */
+    }
+    if (get_info(&connect, &info, err) < 0) {
+        return -1;
+    }
+    if (!info->embedded || info->pid <= 0) {
+        sb_verb_hint(cli, "stop it where it was started, e.g. by systemctl");
+        return sb_err_set(err, SB_PRECONDITION, "that worker was not started by aisbx");
+    }
+    sb_connect_done(&connect);
+    return end_process((pid_t)info->pid, err);
+}
