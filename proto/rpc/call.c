@@ -160,6 +160,11 @@ uint64_t sb_rpc_call_time_left_ms(const struct sb_rpc_call *call)
     return call->deadline_ms > now ? call->deadline_ms - now : 0;
 }
 
+int sb_rpc_call_peer_fd(const struct sb_rpc_call *call)
+{
+    return call->is_ended ? -1 : call->peer_fd;
+}
+
 bool sb_rpc_call_is_cancelled(const struct sb_rpc_call *call)
 {
     return call->is_cancelled;

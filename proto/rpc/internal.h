@@ -79,6 +79,7 @@ struct sb_rpc_call {
     struct sb_rpc_peer peer;                /* strings owned by the transport, until free */
     const struct sb_rpc_metadata *metadata; /* the same; values NUL-terminated one past len */
     size_t n_metadata;
+    int peer_fd;             /* the unix connection, borrowed; -1 for TCP */
     uint64_t deadline_ms;    /* CLOCK_MONOTONIC; UINT64_MAX: none */
     int fds[SB_RPC_MAX_FDS]; /* -1: none or taken; what is left is closed by the base */
     unsigned n_fds;

@@ -401,6 +401,7 @@ static void fill_base(struct sb_grpc_call *call)
     base->ops = &call_ops;
     base->metadata = call->metadata_list;
     base->n_metadata = call->metadata.count;
+    base->peer_fd = call->peer.fd;
     base->deadline_ms = deadline_mono_ms(call->deadline);
     base->peer = (struct sb_rpc_peer){
         .transport = call->peer.transport,

@@ -382,6 +382,7 @@ static struct call *new_call(struct conn *conn,
     call->base.ops = &call_ops;
     call->base.peer = (struct sb_rpc_peer){"local",        conn->cred.pid, conn->cred.uid,
                                            conn->cred.gid, NULL,           "unix:"};
+    call->base.peer_fd = conn->link.fd;
     call->base.metadata = call->metadata.entries;
     call->base.n_metadata = call->metadata.n;
     sb_rpc_call_init(&call->base, conn->local->server, reg);
