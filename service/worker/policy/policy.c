@@ -168,7 +168,15 @@ static int add_mounts(struct sb_policy *policy,
     }
     bool has_workspace = sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE)) != NULL;
     for (size_t i = 0; i < request->mounts.n; i++) {
-        const struct sb_mount *mount = &request->mounts.items[i];
+        struct sb_mount as_profile = request->mounts.items[i];
+        const struct sb_mount *mount = &as_profile;
+        if (mount->is_as_profile) {
+            if (policy->filesystem == SB_FILESYSTEM_MINIMAL) {
+                continue;
+            }
+            as_profile.is_writable = policy->filesystem == SB_FILESYSTEM_RESTRICTED;
+            as_profile.is_as_profile = false;
+        }
         char field[sizeof request->field + 32];
         (void)snprintf(field, sizeof field, "%s.mounts[%zu]", request->field, i);
         int rc = 0;

@@ -145,6 +145,8 @@ static int take_mount(const Aisbx__V1__Mount *mount,
         .target = mount->target,
         .is_writable = mount->mode == AISBX__V1__MOUNT_MODE__MOUNT_MODE_RW,
         .is_requested = true,
+        .is_as_profile = mount->mode == AISBX__V1__MOUNT_MODE__MOUNT_MODE_UNSPECIFIED &&
+                         sb_str_eq(target, SB_STR("/workspace")),
     };
     return sb_mounts_set(to, &made, err);
 }
