@@ -1,0 +1,179 @@
+#include "service/init/exec.h"
+
+#include <asm/ioctls.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "service/init/sys.h"
+#include "service/init/text.h"
+
+enum { MAX_PATH = 4096 };
+
+/* Of a shell without PATH. */
+static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
+
+/* What a child that could not exec tells. */
+struct failure {
+    int error;
+    enum sb_init_stage stage;
+};
+
+int sb_exec_parse(char *packet, unsigned long len, const int *fds, int n_fds, struct sb_exec *ret)
+{
+    /* One slot in front of argv, and a NULL behind each list. */
+    static const char *pointers[1 + SB_INIT_MAX_STRINGS + 2];
+    struct sb_init_exec head;
+    if (len < sizeof head || n_fds != SB_INIT_FDS) {
+        return -EINVAL;
+    }
+    __builtin_memcpy(&head, packet, sizeof head);
+    if (head.type != SB_INIT_EXEC || head.n_args == 0 || head.n_args > SB_INIT_MAX_STRINGS ||
+        head.n_env > SB_INIT_MAX_STRINGS - head.n_args ||
+        (head.flags & ~(uint32_t)(SB_INIT_ONLY | SB_INIT_TERMINAL)) != 0 ||
+        packet[len - 1] != '\0') {
+        return -EINVAL;
+    }
+    const char *text = packet + sizeof head;
+    const char *end = packet + len;
+    const char *cwd = text;
+    unsigned n = 0;
+    for (const char *at = text + sb_text_len(text) + 1; at < end; at += sb_text_len(at) + 1) {
+        if (n == head.n_args + head.n_env) {
+            return -EINVAL;
+        }
+        pointers[1 + n + (n >= head.n_args)] = at;
+        n++;
+    }
+    if (n != head.n_args + head.n_env) {
+        return -EINVAL;
+    }
+    pointers[1 + head.n_args] = NULL;
+    pointers[1 + n + 1] = NULL;
+    for (int i = 0; i < SB_INIT_FDS; i++) {
+        ret->fds[i] = fds[i];
+    }
+    ret->flags = head.flags;
+    ret->cwd = cwd;
+    ret->argv = &pointers[1];
+    ret->envp = &pointers[1 + head.n_args + 1];
+    return 0;
+}
+
+void sb_exec_send(int sock, const void *data, unsigned long len)
+{
+    struct iovec iov = {.iov_len = len};
+    __builtin_memcpy(&iov.iov_base, &data, sizeof data);
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    (void)sb_sys_sendmsg(sock, &msg, MSG_NOSIGNAL);
+}
+
+/* execve, and what shells do with a script that has no "#!". Returns -errno. */
+static int run(const struct sb_exec *exec, const char *path)
+{
+    int error = (int)sb_sys_execve(path, exec->argv, exec->envp);
+    if (error != -ENOEXEC) {
+        return error;
+    }
+    const char **shell_argv = (const char **)(uintptr_t)(exec->argv - 1);
+    shell_argv[0] = "sh";
+    shell_argv[1] = path;
+    return (int)sb_sys_execve("/bin/sh", shell_argv, exec->envp);
+}
+
+/* Returns -errno: as execvp, EACCES when something was found and nothing could be run. */
+static int search(const struct sb_exec *exec)
+{
+    char path[MAX_PATH];
+    const char *name = exec->argv[0];
+    const char *dirs = sb_text_env(exec->envp, "PATH=");
+    int found = -ENOENT;
+    if (name[0] == '\0') {
+        return -ENOENT;
+    }
+    if (sb_text_has(name, '/')) {
+        return run(exec, name);
+    }
+    for (const char *dir = dirs != NULL ? dirs : default_path; dir != NULL;) {
+        char *at = path;
+        while (*dir != ':' && *dir != '\0' && at < path + sizeof path - 1) {
+            *at++ = *dir++;
+        }
+        int is_cut = *dir != ':' && *dir != '\0';
+        dir = *dir == ':' ? dir + 1 : NULL;
+        if (is_cut || (size_t)(path + sizeof path - at) < sb_text_len(name) + 2) {
+            continue;
+        }
+        if (at > path) { /* an empty part is the working directory */
+            *at++ = '/';
+        }
+        sb_text_add(&at, path + sizeof path, name);
+        int error = run(exec, path);
+        if (error == -EACCES) {
+            found = -EACCES;
+        } else if (error != -ENOENT && error != -ENOTDIR) {
+            return error;
+        }
+    }
+    return found;
+}
+
+/* The child. Returns -errno. */
+static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
+{
+    long error = 0;
+    *stage = SB_INIT_STAGE_FORK;
+    if ((error = sb_sys_setsid()) < 0) {
+        return (int)error;
+    }
+    for (int i = 0; i < 3; i++) {
+        if ((error = sb_sys_dup(exec->fds[i], i)) < 0) {
+            return (int)error;
+        }
+    }
+    *stage = SB_INIT_STAGE_TERMINAL;
+    if ((exec->flags & SB_INIT_TERMINAL) != 0 && (error = sb_sys_ioctl(0, TIOCSCTTY, 0)) < 0) {
+        return (int)error;
+    }
+    *stage = SB_INIT_STAGE_CWD;
+    if (exec->cwd[0] != '\0' && (error = sb_sys_chdir(exec->cwd)) < 0) {
+        return (int)error;
+    }
+    *stage = SB_INIT_STAGE_EXEC;
+    /* All are close-on-exec by birth; nothing may depend on that alone. */
+    if ((error = sb_sys_close_range_on_exec(3)) < 0) {
+        return (int)error;
+    }
+    sb_sys_sigmask(0);
+    return search(exec);
+}
+
+int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage)
+{
+    int ends[2];
+    struct failure failure = {0, SB_INIT_STAGE_FORK};
+    int pid = (int)sb_sys_pipe(ends, O_CLOEXEC);
+    if (pid == 0) {
+        pid = (int)sb_sys_fork();
+        if (pid == 0) {
+            failure.error = become_program(exec, &failure.stage);
+            (void)sb_sys_write(ends[1], &failure, sizeof failure);
+            sb_sys_exit(127);
+        }
+        sb_sys_close(ends[1]);
+    }
+    for (int i = 0; i < 3; i++) {
+        sb_sys_close(exec->fds[i]);
+    }
+    if (pid < 0) {
+        *ret_stage = SB_INIT_STAGE_FORK;
+        return pid;
+    }
+    long len = sb_sys_read(ends[0], &failure, sizeof failure);
+    sb_sys_close(ends[0]);
+    if (len == (long)sizeof failure) {
+        (void)sb_sys_wait(pid, NULL, 0, NULL);
+        *ret_stage = failure.stage;
+        return failure.error;
+    }
+    return pid;
+}

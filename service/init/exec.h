@@ -1,0 +1,21 @@
+#pragma once
+#include "service/shared/initproto.h"
+
+/** One exec as received, checked. */
+struct sb_exec {
+    int fds[SB_INIT_FDS]; /* stdin, stdout, stderr, the exec's own socket; all close-on-exec */
+    uint32_t flags;       /* enum sb_init_flags */
+    const char *cwd;
+    const char *const *argv; /* ends with NULL; argv[-1] is writable room for an interpreter */
+    const char *const *envp;
+};
+
+/** Checks a packet and fills *ret_exec, whose strings lie in it.
+ *  @fds  that came with it. Returns 0, or -errno. Not reentrant: argv and envp are static. */
+int sb_exec_parse(char *packet, unsigned long len, const int *fds, int n_fds, struct sb_exec *ret);
+
+/** Starts the program. Returns its pid, or -errno and the stage that failed. Closes fds 0..2. */
+int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage);
+
+/** Sends one packet; a peer that is gone or slow is ignored. */
+void sb_exec_send(int sock, const void *data, unsigned long len);

@@ -1,0 +1,173 @@
+/* aisbx-init: PID 1 of every sandbox.
+ *
+ * Theory of operation. It has the uid of the job, no capability, and the job's system call filter;
+ * its only advantage over the job is to be PID 1 and not to be dumpable: the file it is executed
+ * from cannot be read, so it never is, not even for an instant, and no process inside can look into
+ * it or take its descriptors. It has no libc and no heap.
+ *
+ *   spawner --execve--> init --fork--> stub (one per exec) --fork--> the program
+ *                                        '- a child subreaper: what the program detaches stays
+ * below
+ *
+ * With SB_INIT_ONLY there is no stub, and PID 1 does the stub's work. A stub can be killed by the
+ * job, as it has the same uid. Then its socket closes, which the worker sees, and what was below it
+ * becomes children of PID 1, which ends them. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "service/init/exec.h"
+#include "service/init/serve.h"
+#include "service/init/sys.h"
+#include "service/init/tree.h"
+#include "service/shared/initproto.h"
+
+enum { MAX_STUBS = 1024 };
+
+#define SIGNAL_BIT(n) (1ULL << ((n)-1))
+
+struct init {
+    int signal_fd;
+    int stubs[MAX_STUBS + 1]; /* pids, then 0 */
+    int n_stubs;
+};
+
+_Noreturn void sb_main(void);
+
+static void forget_stub(struct init *init, int pid)
+{
+    for (int i = 0; i < init->n_stubs; i++) {
+        if (init->stubs[i] == pid) {
+            init->stubs[i] = init->stubs[--init->n_stubs];
+            init->stubs[init->n_stubs] = 0;
+        }
+    }
+}
+
+static void fail(int sock, int error)
+{
+    struct sb_init_failed failed = {SB_INIT_FAILED, error, SB_INIT_STAGE_FORK};
+    sb_exec_send(sock, &failed, sizeof failed);
+}
+
+static void start_stub(struct init *init, struct sb_exec *exec)
+{
+    int pid = init->n_stubs == MAX_STUBS ? -EAGAIN : (int)sb_sys_fork();
+    if (pid == 0) {
+        sb_sys_close(SB_INIT_FD);
+        (void)sb_sys_prctl(PR_SET_CHILD_SUBREAPER, 1);
+        sb_serve_exec(exec, -1, init->signal_fd);
+    }
+    if (pid < 0) {
+        fail(exec->fds[SB_INIT_FDS - 1], -pid);
+    } else {
+        init->stubs[init->n_stubs++] = pid;
+    }
+    for (int i = 0; i < SB_INIT_FDS; i++) {
+        sb_sys_close(exec->fds[i]);
+    }
+}
+
+/* Takes the descriptors out of a received message; returns how many. */
+static int take_fds(struct msghdr *msg, int *fds, int max)
+{
+    const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+    if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+        return 0;
+    }
+    int n = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    n = n < max ? n : max;
+    __builtin_memcpy(fds, CMSG_DATA(c), (size_t)n * sizeof(int));
+    return n;
+}
+
+static void on_control(struct init *init)
+{
+    static char packet[SB_INIT_MAX_PACKET];
+    int fds[SB_INIT_FDS] = {-1, -1, -1, -1};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof fds)];
+    } control;
+    struct sb_exec exec;
+    struct iovec iov = {.iov_base = packet, .iov_len = sizeof packet};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof control.bytes,
+    };
+    long len = sb_sys_recvmsg(SB_INIT_FD, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (len == -EAGAIN || len == -EINTR) {
+        return;
+    }
+    if (len <= 0) {
+        sb_sys_exit(0);
+    }
+    int n_fds = take_fds(&msg, fds, SB_INIT_FDS);
+    int error = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0
+                    ? -EINVAL
+                    : sb_exec_parse(packet, (unsigned long)len, fds, n_fds, &exec);
+    if (error < 0) {
+        if (n_fds == SB_INIT_FDS) {
+            fail(fds[SB_INIT_FDS - 1], -error);
+        }
+        for (int i = 0; i < n_fds; i++) {
+            sb_sys_close(fds[i]);
+        }
+        return;
+    }
+    if ((exec.flags & SB_INIT_ONLY) != 0) {
+        sb_serve_exec(&exec, SB_INIT_FD, init->signal_fd);
+    }
+    start_stub(init, &exec);
+}
+
+/* Every child of PID 1 is a stub, or was left behind by one that was killed. */
+static void on_child(struct init *init)
+{
+    int status = 0;
+    int is_orphaned = 0;
+    long pid = 0;
+    while ((pid = sb_sys_wait(-1, &status, WNOHANG, NULL)) > 0) {
+        is_orphaned = is_orphaned || !WIFEXITED(status);
+        forget_stub(init, (int)pid);
+    }
+    if (is_orphaned) {
+        sb_tree_kill(init->stubs);
+    }
+}
+
+_Noreturn void sb_main(void)
+{
+    static struct init init;
+    char drained[1024];
+    (void)sb_sys_prctl(PR_SET_DUMPABLE, 0);
+    (void)sb_sys_prctl(PR_SET_NAME, SB_SYS_PTR("aisbx-init"));
+    (void)sb_sys_fcntl(SB_INIT_FD, F_SETFD, FD_CLOEXEC);
+    sb_sys_sigmask(SIGNAL_BIT(SIGCHLD));
+    init.signal_fd = (int)sb_sys_signalfd(SIGNAL_BIT(SIGCHLD), O_CLOEXEC | O_NONBLOCK);
+    if (init.signal_fd < 0) {
+        sb_sys_exit(1);
+    }
+    for (;;) {
+        struct pollfd fds[] = {
+            {.fd = SB_INIT_FD, .events = POLLIN},
+            {.fd = init.signal_fd, .events = POLLIN},
+        };
+        (void)sb_sys_poll(fds, 2, NULL);
+        if (fds[1].revents != 0) {
+            while (sb_sys_read(init.signal_fd, drained, sizeof drained) > 0) {
+            }
+            on_child(&init);
+        }
+        if (fds[0].revents != 0) {
+            on_control(&init);
+        }
+    }
+}
+
+SB_SYS_START(sb_main);

@@ -1,0 +1,174 @@
+#include "service/init/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "service/init/exec.h"
+#include "service/init/sys.h"
+#include "service/init/tree.h"
+
+enum { KILL_ROUND_MS = 5, MAX_SIGNAL = 64 };
+
+/* What this process serves; one per process, on the stack of sb_serve_exec. */
+struct serve {
+    int sock;      /* the exec's own */
+    int ctl_fd;    /* -1: this is a stub */
+    int signal_fd; /* SIGCHLD */
+    int main_pid;  /* 0: ended */
+    int is_killing;
+    uint32_t killed;
+    uint64_t user_us; /* of all that was reaped */
+    uint64_t system_us;
+    uint64_t max_rss_bytes;
+};
+
+static uint64_t micros(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
+}
+
+static void on_main_exit(struct serve *serve, int status, const struct rusage *usage)
+{
+    struct sb_init_exited exited = {
+        .type = SB_INIT_EXITED,
+        .wait_status = status,
+        .user_us = micros(usage->ru_utime),
+        .system_us = micros(usage->ru_stime),
+        .max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
+    };
+    serve->main_pid = 0;
+    sb_exec_send(serve->sock, &exited, sizeof exited);
+}
+
+static _Noreturn void finish(const struct serve *serve)
+{
+    struct sb_init_empty empty = {
+        .type = SB_INIT_EMPTY,
+        .killed = serve->killed,
+        .user_us = serve->user_us,
+        .system_us = serve->system_us,
+        .max_rss_bytes = serve->max_rss_bytes,
+    };
+    sb_exec_send(serve->sock, &empty, sizeof empty);
+    sb_sys_exit(0);
+}
+
+/* Reaps all that has ended; does not return when nothing is left. */
+static void reap(struct serve *serve)
+{
+    struct rusage usage;
+    int status = 0;
+    long pid = 0;
+    while ((pid = sb_sys_wait(-1, &status, WNOHANG, &usage)) > 0) {
+        uint64_t rss = (uint64_t)usage.ru_maxrss * 1024;
+        serve->user_us += micros(usage.ru_utime);
+        serve->system_us += micros(usage.ru_stime);
+        serve->max_rss_bytes = rss > serve->max_rss_bytes ? rss : serve->max_rss_bytes;
+        if (serve->is_killing && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+            serve->killed++;
+        }
+        if (pid == serve->main_pid) {
+            on_main_exit(serve, status, &usage);
+        }
+    }
+    if (pid == -ECHILD) {
+        finish(serve);
+    }
+}
+
+static void kill_all(struct serve *serve)
+{
+    serve->is_killing = 1;
+    if (serve->ctl_fd >= 0) {
+        (void)sb_sys_kill(-1, SIGKILL); /* PID 1: all of the namespace at once */
+    } else {
+        sb_tree_kill(NULL);
+    }
+}
+
+static void on_signal_request(const struct serve *serve, const struct sb_init_signal *request)
+{
+    if (request->signal <= 0 || request->signal > MAX_SIGNAL) {
+        return;
+    }
+    if (request->tree != 0) {
+        (void)sb_tree_signal(request->signal, NULL);
+    } else if (serve->main_pid != 0) {
+        (void)sb_sys_kill(serve->main_pid, request->signal);
+    }
+}
+
+static void on_request(struct serve *serve)
+{
+    union {
+        uint32_t type;
+        struct sb_init_signal signal;
+        struct sb_init_kill kill;
+    } request;
+    struct iovec iov = {.iov_base = &request, .iov_len = sizeof request};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    long len = sb_sys_recvmsg(serve->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (len == -EAGAIN || len == -EINTR) {
+        return;
+    }
+    if (len >= (long)sizeof request.signal && request.type == SB_INIT_SIGNAL) {
+        on_signal_request(serve, &request.signal);
+    } else {
+        kill_all(serve); /* KILL, end of file, or nonsense */
+    }
+}
+
+/* PID 1: nothing more is expected there but the end. */
+static void on_control(const struct serve *serve)
+{
+    char byte;
+    struct iovec iov = {.iov_base = &byte, .iov_len = sizeof byte};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    long len = sb_sys_recvmsg(serve->ctl_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (len != -EAGAIN && len != -EINTR) {
+        sb_sys_exit(0);
+    }
+}
+
+static void clear_signals(int signal_fd)
+{
+    char data[1024];
+    while (sb_sys_read(signal_fd, data, sizeof data) > 0) {
+    }
+}
+
+_Noreturn void sb_serve_exec(struct sb_exec *exec, int ctl_fd, int signal_fd)
+{
+    struct serve serve = {
+        .sock = exec->fds[SB_INIT_FDS - 1], .ctl_fd = ctl_fd, .signal_fd = signal_fd};
+    enum sb_init_stage stage = SB_INIT_STAGE_FORK;
+    int pid = sb_exec_start(exec, &stage);
+    if (pid < 0) {
+        struct sb_init_failed failed = {SB_INIT_FAILED, -pid, stage};
+        sb_exec_send(serve.sock, &failed, sizeof failed);
+        sb_sys_exit(0);
+    }
+    struct sb_init_started started = {SB_INIT_STARTED, pid};
+    serve.main_pid = pid;
+    sb_exec_send(serve.sock, &started, sizeof started);
+    for (;;) {
+        static const struct timespec round = {0, KILL_ROUND_MS * 1000000L};
+        struct pollfd fds[] = {
+            {.fd = signal_fd, .events = POLLIN},
+            {.fd = serve.is_killing ? -1 : serve.sock, .events = POLLIN},
+            {.fd = ctl_fd, .events = POLLIN},
+        };
+        (void)sb_sys_poll(fds, 3, serve.is_killing ? &round : NULL);
+        clear_signals(signal_fd);
+        reap(&serve);
+        if (fds[2].revents != 0) {
+            on_control(&serve);
+        }
+        if (serve.is_killing) {
+            kill_all(&serve); /* what forked away from the last round */
+        } else if (fds[1].revents != 0) {
+            on_request(&serve);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+#pragma once
+/** System calls without libc, for x86_64 and aarch64. They return the kernel's value: negative is
+ *  -errno. Only what aisbx-init uses; each must be in the table of service/spawner/floor.c. */
+
+#include <asm/unistd.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+
+#if defined(__x86_64__)
+static inline long sb_sys_call6(long n, long a, long b, long c, long d, long e)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = 0;
+    long ret;
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return ret;
+}
+/* The kernel enters with an unaligned idea of a function call: align, and call C. */
+#define SB_SYS_START(main)                                                                         \
+    __asm__(".globl _start\n_start:\n xor %ebp, %ebp\n and $-16, %rsp\n call " #main "\n hlt\n")
+#elif defined(__aarch64__)
+static inline long sb_sys_call6(long n, long a, long b, long c, long d, long e)
+{
+    register long x8 __asm__("x8") = n;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = 0;
+    __asm__ volatile("svc #0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+}
+#define SB_SYS_START(main)                                                                         \
+    __asm__(".globl _start\n_start:\n mov x29, #0\n mov x30, #0\n bl " #main "\n brk #1\n")
+#else
+#error "aisbx-init knows x86_64 and aarch64"
+#endif
+
+#define SB_SYS_PTR(p) ((long)(uintptr_t)(p))
+#define SB_SYS(n, a, b, c, d, e)                                                                   \
+    sb_sys_call6((n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
+
+enum { SB_SYS_SIGSET = 8 }; /* bytes of the kernel's sigset_t */
+
+static inline long sb_sys_read(int fd, void *data, size_t len)
+{
+    return SB_SYS(__NR_read, fd, SB_SYS_PTR(data), len, 0, 0);
+}
+
+static inline long sb_sys_write(int fd, const void *data, size_t len)
+{
+    return SB_SYS(__NR_write, fd, SB_SYS_PTR(data), len, 0, 0);
+}
+
+static inline long sb_sys_open(const char *path, int flags)
+{
+    return SB_SYS(__NR_openat, -100, SB_SYS_PTR(path), flags, 0, 0);
+}
+
+static inline void sb_sys_close(int fd)
+{
+    (void)SB_SYS(__NR_close, fd, 0, 0, 0, 0);
+}
+
+static inline long sb_sys_close_range_on_exec(unsigned first)
+{
+    return SB_SYS(__NR_close_range, first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */, 0, 0);
+}
+
+static inline long sb_sys_getdents(int fd, void *data, size_t len)
+{
+    return SB_SYS(__NR_getdents64, fd, SB_SYS_PTR(data), len, 0, 0);
+}
+
+static inline long sb_sys_dup(int fd, int at)
+{
+    return SB_SYS(__NR_dup3, fd, at, 0, 0, 0);
+}
+
+static inline long sb_sys_fcntl(int fd, int command, long value)
+{
+    return SB_SYS(__NR_fcntl, fd, command, value, 0, 0);
+}
+
+static inline long sb_sys_ioctl(int fd, unsigned long request, long value)
+{
+    return SB_SYS(__NR_ioctl, fd, request, value, 0, 0);
+}
+
+static inline long sb_sys_pipe(int fds[2], int flags)
+{
+    return SB_SYS(__NR_pipe2, SB_SYS_PTR(fds), flags, 0, 0, 0);
+}
+
+static inline long sb_sys_poll(struct pollfd *fds, unsigned n, const struct timespec *timeout)
+{
+    struct timespec left; /* the kernel writes the rest of the time back */
+    if (timeout != NULL) {
+        left = *timeout;
+    }
+    return SB_SYS(__NR_ppoll, SB_SYS_PTR(fds), n, SB_SYS_PTR(timeout == NULL ? NULL : &left), 0, 0);
+}
+
+static inline long sb_sys_recvmsg(int sock, struct msghdr *msg, int flags)
+{
+    return SB_SYS(__NR_recvmsg, sock, SB_SYS_PTR(msg), flags, 0, 0);
+}
+
+static inline long sb_sys_sendmsg(int sock, const struct msghdr *msg, int flags)
+{
+    return SB_SYS(__NR_sendmsg, sock, SB_SYS_PTR(msg), flags, 0, 0);
+}
+
+static inline long sb_sys_fork(void)
+{
+    return SB_SYS(__NR_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+static inline long sb_sys_execve(const char *path, const char *const *argv, const char *const *envp)
+{
+    return SB_SYS(__NR_execve, SB_SYS_PTR(path), SB_SYS_PTR(argv), SB_SYS_PTR(envp), 0, 0);
+}
+
+static inline long sb_sys_wait(int pid, int *status, int flags, struct rusage *usage)
+{
+    return SB_SYS(__NR_wait4, pid, SB_SYS_PTR(status), flags, SB_SYS_PTR(usage), 0);
+}
+
+static inline long sb_sys_kill(int pid, int signal_number)
+{
+    return SB_SYS(__NR_kill, pid, signal_number, 0, 0, 0);
+}
+
+static inline int sb_sys_getpid(void)
+{
+    return (int)SB_SYS(__NR_getpid, 0, 0, 0, 0, 0);
+}
+
+static inline long sb_sys_setsid(void)
+{
+    return SB_SYS(__NR_setsid, 0, 0, 0, 0, 0);
+}
+
+static inline long sb_sys_chdir(const char *path)
+{
+    return SB_SYS(__NR_chdir, SB_SYS_PTR(path), 0, 0, 0, 0);
+}
+
+static inline long sb_sys_prctl(int option, long value)
+{
+    return SB_SYS(__NR_prctl, option, value, 0, 0, 0);
+}
+
+/* Blocks exactly the signals of the mask, bit n - 1 for signal n. */
+static inline void sb_sys_sigmask(uint64_t mask)
+{
+    (void)SB_SYS(__NR_rt_sigprocmask, SIG_SETMASK, SB_SYS_PTR(&mask), 0, SB_SYS_SIGSET, 0);
+}
+
+static inline long sb_sys_signalfd(uint64_t mask, int flags)
+{
+    return SB_SYS(__NR_signalfd4, -1, SB_SYS_PTR(&mask), SB_SYS_SIGSET, flags, 0);
+}
+
+static inline _Noreturn void sb_sys_exit(int status)
+{
+    for (;;) {
+        (void)SB_SYS(__NR_exit_group, status, 0, 0, 0, 0);
+    }
+}

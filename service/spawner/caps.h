@@ -1,0 +1,20 @@
+#pragma once
+#include <stdbool.h>
+
+struct sb_child;
+struct sb_err;
+
+/** Drops every capability of this process that the spawner does not need; see the table.
+ *  @is_root  false: in a user namespace of its own. Errors: by errno; SB_PRECONDITION: one that is
+ *  needed is missing. */
+int sb_caps_keep(bool is_root, struct sb_err *err);
+
+/** True when this process has all that root mode needs. */
+bool sb_caps_has_root(void);
+
+/* Steps of the child, in this order. */
+
+/** Empties bounding and ambient set, and locks the securebits so that no id means anything. */
+int sb_caps_lock(struct sb_child *child, struct sb_err *err);
+/** Empties the other sets, and sets no_new_privs. */
+int sb_caps_drop(struct sb_child *child, struct sb_err *err);

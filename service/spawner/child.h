@@ -1,0 +1,40 @@
+#pragma once
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "service/spawner/plan.h"
+
+struct sb_filter;
+
+enum {
+    SB_CHILD_ID = 1000,      /* uid and gid of the job, inside */
+    SB_CHILD_STEP_SIZE = 24, /* bytes of a step's name, with the NUL */
+};
+
+/** Everything the cloned child needs to become a sandbox; prepared by the parent. The child works
+ *  on its own copy of the parent's memory, and its calls neither allocate, log nor lock. */
+struct sb_child {
+    const struct sb_plan *plan;
+    const struct sb_filter *filter;
+    unsigned setup_id;  /* uid and gid it sets up with and that own what it makes: 0 when the
+                           sandbox has a range of ids, else SB_CHILD_ID */
+    bool has_setgroups; /* supplementary groups can be dropped */
+    bool has_tty_group; /* gid 5 is mapped */
+    int sync_fd;        /* a byte arrives when the id maps are written; end of file: parent gone */
+    int report_fd;      /* takes a struct sb_child_report; end of file: init runs */
+    int ctl_fd;         /* becomes init's SB_INIT_FD */
+    int init_fd;        /* sealed executable */
+    int root_fd;        /* the new root; set by the child */
+    int mount_fds[SB_PLAN_MAX_MOUNTS]; /* detached; order of plan->mounts */
+    bool mount_is_dir[SB_PLAN_MAX_MOUNTS];
+};
+
+/** What a child that fails says before it exits. */
+struct sb_child_report {
+    char step[SB_CHILD_STEP_SIZE];
+    struct sb_err err;
+};
+
+/** Runs the steps and becomes init. Never returns. */
+_Noreturn void sb_child_run(struct sb_child *child);

@@ -1,0 +1,76 @@
+#include "service/spawner/dev.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "service/spawner/child.h"
+#include "service/spawner/mount.h"
+#include "service/spawner/rootfs.h"
+
+/* Not MOUNT_ATTR_NODEV, as the node is the point of the mount. */
+#define NODE_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
+
+static const struct {
+    const char *name;
+    unsigned major;
+    unsigned minor;
+} nodes[] = {
+    {"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+    {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
+};
+
+static const struct {
+    const char *text;
+    const char *path;
+} links[] = {
+    {"/proc/self/fd", "dev/fd"},       {"/proc/self/fd/0", "dev/stdin"},
+    {"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
+    {"pts/ptmx", "dev/ptmx"},
+};
+
+static int add_node(size_t i, struct sb_err *err)
+{
+    char host[32];
+    struct stat st;
+    (void)snprintf(host, sizeof host, "/dev/%s", nodes[i].name);
+    SB_CLEANUP(sb_closep) int fd = sb_mount_clone(AT_FDCWD, host, NODE_ATTR, err);
+    if (fd < 0) {
+        return -1;
+    }
+    if (fstat(fd, &st) < 0) {
+        return sb_err_sys(err, errno, "look at %s", host);
+    }
+    if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(nodes[i].major, nodes[i].minor)) {
+        return sb_err_set(err, SB_PRECONDITION, "%s is not the device %u:%u", host, nodes[i].major,
+                          nodes[i].minor);
+    }
+    return sb_rootfs_write(host + 1, "", err) < 0 ? -1
+                                                  : sb_mount_attach(fd, AT_FDCWD, host + 1, err);
+}
+
+int sb_dev_make(struct sb_child *child, struct sb_err *err)
+{
+    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
+        if (add_node(i, err) < 0) {
+            return -1;
+        }
+    }
+    /* max: ptys come from one pool of the whole host. */
+    const char *options = child->has_tty_group ? "newinstance,ptmxmode=0666,mode=0620,gid=5,max=64"
+                                               : "newinstance,ptmxmode=0666,mode=0620,max=64";
+    if (mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, options) < 0) {
+        return sb_err_sys(err, errno, "mount devpts");
+    }
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        if (sb_rootfs_symlink(links[i].text, links[i].path, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,134 @@
+#include "service/spawner/etc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "service/spawner/child.h"
+#include "service/spawner/mount.h"
+#include "service/spawner/rootfs.h"
+
+#define HOST_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+
+static const struct {
+    const char *path;
+    const char *text;
+} generated[] = {
+    {"etc/passwd", "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
+                   "sandbox:x:1000:1000:sandbox:/tmp:/bin/sh\n"
+                   "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"},
+    {"etc/group", "root:x:0:\ntty:x:5:\nsandbox:x:1000:\nnogroup:x:65534:\n"},
+    {"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\nservices: files\n"
+                          "protocols: files\n"},
+    {"etc/resolv.conf", ""},
+    {"etc/shells", "/bin/sh\n"},
+};
+
+/* What of the host's /etc is shown, when it is there. Every row is readable by all on a stock
+ * system and holds no secret: no row may be a directory in which administrators keep keys
+ * (ssl/private is why ssl itself is not here) or credentials (pip.conf, npmrc, maven). */
+static const struct {
+    const char *name;
+    bool in_minimal;
+} shown[] = {
+    {"ld.so.cache", true},
+    {"alternatives", true},
+    {"localtime", true},
+    {"ld.so.conf", false},
+    {"ld.so.conf.d", false},
+    {"ssl/certs", false},
+    {"ssl/openssl.cnf", false},
+    {"ca-certificates.conf", false},
+    {"pki/tls/certs", false},
+    {"java-11-openjdk", false},
+    {"java-17-openjdk", false},
+    {"java-21-openjdk", false},
+    {"java-25-openjdk", false},
+    {"python3", false},
+    {"python3.9", false},
+    {"python3.10", false},
+    {"python3.11", false},
+    {"python3.12", false},
+    {"python3.13", false},
+    {"python3.14", false},
+    {"perl", false},
+    {"php", false},
+    {"R", false},
+    {"mime.types", false},
+    {"magic", false},
+    {"magic.mime", false},
+    {"protocols", false},
+    {"services", false},
+    {"terminfo", false},
+    {"timezone", false},
+    {"locale.alias", false},
+    {"fonts", false},
+    {"gai.conf", false},
+    {"os-release", false},
+    {"debian_version", false},
+    {"inputrc", false},
+};
+
+/* Names with a slash need their directory; one level is all there is. */
+static int make_parent(const char *name, struct sb_err *err)
+{
+    char path[64] = "etc/";
+    size_t at = 4;
+    for (const char *c = name; *c != '\0' && at < sizeof path - 1; c++) {
+        if (*c == '/' && sb_rootfs_mkdir(path, 0755, err) < 0) {
+            return -1;
+        }
+        path[at++] = *c;
+        path[at] = '\0';
+    }
+    return 0;
+}
+
+static int show(const char *name, struct sb_err *err)
+{
+    char host[64];
+    char inside[64];
+    struct stat st;
+    (void)snprintf(host, sizeof host, "/etc/%s", name);
+    (void)snprintf(inside, sizeof inside, "etc/%s", name);
+    if (stat(host, &st) < 0) {
+        return 0;
+    }
+    if (make_parent(name, err) < 0) {
+        return -1;
+    }
+    if (S_ISDIR(st.st_mode) ? sb_rootfs_mkdir(inside, 0755, err) < 0
+                            : sb_rootfs_write(inside, "", err) < 0) {
+        return -1;
+    }
+    return sb_mount_bind(host, inside, HOST_ATTR, err);
+}
+
+int sb_etc_make(struct sb_child *child, struct sb_err *err)
+{
+    char text[256];
+    for (size_t i = 0; i < sizeof generated / sizeof *generated; i++) {
+        if (sb_rootfs_write(generated[i].path, generated[i].text, err) < 0) {
+            return -1;
+        }
+    }
+    (void)snprintf(text, sizeof text, "%s\n", child->plan->hostname);
+    if (sb_rootfs_write("etc/hostname", text, err) < 0) {
+        return -1;
+    }
+    (void)snprintf(text, sizeof text,
+                   "127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost ip6-localhost\n",
+                   child->plan->hostname);
+    if (sb_rootfs_write("etc/hosts", text, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        if ((shown[i].in_minimal || !child->plan->is_minimal) && show(shown[i].name, err) < 0) {
+            return -1;
+        }
+    }
+    return sb_rootfs_symlink("/proc/self/mounts", "etc/mtab", err);
+}

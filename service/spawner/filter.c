@@ -1,0 +1,407 @@
+#include "service/spawner/filter.h"
+
+/* Theory of operation. A process may carry several seccomp filters; the kernel runs all of them and
+ * takes the most severe answer (kill, then trap, then errno, then allow), of equals the one that
+ * was put on last. libseccomp drops a conditional refusal in silence when the same filter allows
+ * that call without condition. So each sandbox has two:
+ *
+ *   allow  what the profile says: its default action and its rules, and what init needs;
+ *   deny   allows by default and holds refusals only: all of the profile, and the floor, which no
+ *          profile can lift. Put on last, so that its errno values win.
+ *
+ * Both kill the process on a call of another architecture (x32 and 32-bit x86 too), whose numbers
+ * mean other calls. */
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <seccomp.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/hash.h"
+#include "service/shared/frame.h"
+#include "service/spawner/child.h"
+#include "service/spawner/floor.h"
+
+enum { MAX_RULES = 4096, MAX_NAMES = 1024, MAX_ARGS = 6, MAX_ERRNO = 4095 };
+
+/* Fixed: the cache is filled by the worker, whose fault collisions would be alone. */
+static const struct sb_hash_key content_key = {0x61697362782d6264ULL, 0x2d66696c74657273ULL};
+
+static void release(scmp_filter_ctx *ctx)
+{
+    if (*ctx != NULL) {
+        seccomp_release(*ctx);
+    }
+}
+
+/* libseccomp's value of an action of the protocol. */
+static int
+action_of(Spawn__V1__Action action, uint32_t error, uint32_t *ret_action, struct sb_err *err)
+{
+    static const uint32_t actions[] = {
+        [SPAWN__V1__ACTION__ACTION_ALLOW] = SCMP_ACT_ALLOW,
+        [SPAWN__V1__ACTION__ACTION_KILL_PROCESS] = SCMP_ACT_KILL_PROCESS,
+        [SPAWN__V1__ACTION__ACTION_KILL_THREAD] = SCMP_ACT_KILL_THREAD,
+        [SPAWN__V1__ACTION__ACTION_TRAP] = SCMP_ACT_TRAP,
+        [SPAWN__V1__ACTION__ACTION_LOG] = SCMP_ACT_LOG,
+    };
+    if (action == SPAWN__V1__ACTION__ACTION_ERRNO || action == SPAWN__V1__ACTION__ACTION_NOTIFY) {
+        if (error == 0 || error > MAX_ERRNO) {
+            return sb_err_set(err, SB_INVALID, "errno: %u is not within 1..%d", error, MAX_ERRNO);
+        }
+        *ret_action = SCMP_ACT_ERRNO(error);
+        return 0;
+    }
+    if ((int)action <= 0 || (size_t)action >= sizeof actions / sizeof *actions) {
+        return sb_err_set(err, SB_INVALID, "action: %d is not an action", (int)action);
+    }
+    *ret_action = actions[action];
+    return 0;
+}
+
+static bool is_refusal(uint32_t action)
+{
+    return action != SCMP_ACT_ALLOW && action != SCMP_ACT_LOG;
+}
+
+static int
+args_of(const Spawn__V1__FilterRule *rule, struct scmp_arg_cmp *ret_args, struct sb_err *err)
+{
+    static const enum scmp_compare compares[] = {
+        [SPAWN__V1__COMPARE__COMPARE_NE] = SCMP_CMP_NE,
+        [SPAWN__V1__COMPARE__COMPARE_LT] = SCMP_CMP_LT,
+        [SPAWN__V1__COMPARE__COMPARE_LE] = SCMP_CMP_LE,
+        [SPAWN__V1__COMPARE__COMPARE_EQ] = SCMP_CMP_EQ,
+        [SPAWN__V1__COMPARE__COMPARE_GE] = SCMP_CMP_GE,
+        [SPAWN__V1__COMPARE__COMPARE_GT] = SCMP_CMP_GT,
+        [SPAWN__V1__COMPARE__COMPARE_MASKED_EQ] = SCMP_CMP_MASKED_EQ,
+    };
+    if (rule->n_args > MAX_ARGS) {
+        return sb_err_set(err, SB_INVALID, "args: %zu, at most %d", rule->n_args, MAX_ARGS);
+    }
+    unsigned seen = 0;
+    for (size_t i = 0; i < rule->n_args; i++) {
+        const Spawn__V1__FilterArg *arg = rule->args[i];
+        if (arg->index >= MAX_ARGS || (seen & (1U << arg->index)) != 0) {
+            return sb_err_set(err, SB_INVALID, "args.index: %u is not one of 0..5, each once",
+                              arg->index);
+        }
+        seen |= 1U << arg->index;
+        if ((int)arg->op <= 0 || (size_t)arg->op >= sizeof compares / sizeof *compares) {
+            return sb_err_set(err, SB_INVALID, "args.op: %d is not a comparison", (int)arg->op);
+        }
+        ret_args[i] = (struct scmp_arg_cmp){
+            .arg = arg->index,
+            .op = compares[arg->op],
+            .datum_a = arg->value,
+            .datum_b = arg->value_two,
+        };
+    }
+    return 0;
+}
+
+static int add(scmp_filter_ctx ctx,
+               uint32_t action,
+               int number,
+               unsigned n_args,
+               const struct scmp_arg_cmp *args,
+               struct sb_err *err)
+{
+    int failed = seccomp_rule_add_array(ctx, action, number, n_args, args);
+    /* EEXIST: said before; one rule is enough. */
+    if (failed != 0 && failed != -EEXIST) {
+        return sb_err_sys(err, -failed, "add rule for system call %d", number);
+    }
+    return 0;
+}
+
+static scmp_filter_ctx new_context(uint32_t default_action, struct sb_err *err)
+{
+    scmp_filter_ctx ctx = seccomp_init(default_action);
+    if (ctx == NULL) {
+        (void)sb_err_oom(err);
+        return NULL;
+    }
+    /* NNP: init sets it long before. OPTIMIZE 2: a binary tree of numbers instead of a list. */
+    if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0) != 0 ||
+        seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) != 0 ||
+        seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) != 0) {
+        seccomp_release(ctx);
+        (void)sb_err_set(err, SB_INTERNAL, "libseccomp is too old");
+        return NULL;
+    }
+    return ctx;
+}
+
+/* Both contexts while rules are added. */
+struct pair {
+    scmp_filter_ctx allow;
+    scmp_filter_ctx deny;
+    uint32_t default_action; /* of allow */
+    const Spawn__V1__LoadFilter *msg;
+};
+
+/* True when some rule allows the call without condition. */
+static bool is_allowed(const Spawn__V1__LoadFilter *msg, const char *name)
+{
+    for (size_t i = 0; i < msg->n_rules; i++) {
+        const Spawn__V1__FilterRule *rule = msg->rules[i];
+        if (rule->action != SPAWN__V1__ACTION__ACTION_ALLOW || rule->n_args > 0) {
+            continue;
+        }
+        for (size_t k = 0; k < rule->n_names; k++) {
+            if (strcmp(rule->names[k], name) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool is_needed_by_init(const char *name)
+{
+    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
+        if (strcmp(sb_floor_init_calls[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int add_name(struct pair *pair,
+                    const Spawn__V1__FilterRule *rule,
+                    const char *name,
+                    uint32_t action,
+                    struct sb_err *err)
+{
+    struct scmp_arg_cmp args[MAX_ARGS];
+    unsigned n_args = (unsigned)rule->n_args;
+    int number = sb_floor_resolve(name);
+    if (number < 0) {
+        return 0;
+    }
+    if (args_of(rule, args, err) < 0) {
+        return -1;
+    }
+    if (is_refusal(action) && add(pair->deny, action, number, n_args, args, err) < 0) {
+        return -1;
+    }
+    /* The allowing filter holds a refusal too where it has another default, unless the call is
+     * allowed, which libseccomp does not take side by side. */
+    if (action == pair->default_action ||
+        (is_refusal(action) && (is_allowed(pair->msg, name) || is_needed_by_init(name)))) {
+        return 0;
+    }
+    if (!is_refusal(action) && n_args > 0 && is_needed_by_init(name)) {
+        return 0; /* allowed anyway, below */
+    }
+    return add(pair->allow, action, number, n_args, args, err);
+}
+
+static int add_rule(struct pair *pair, const Spawn__V1__FilterRule *rule, struct sb_err *err)
+{
+    uint32_t action = 0;
+    if (action_of(rule->action, rule->errno_value, &action, err) < 0) {
+        return -1;
+    }
+    if (rule->n_names > MAX_NAMES) {
+        return sb_err_set(err, SB_INVALID, "names: %zu, at most %d", rule->n_names, MAX_NAMES);
+    }
+    for (size_t i = 0; i < rule->n_names; i++) {
+        if (add_name(pair, rule, rule->names[i], action, err) < 0) {
+            return sb_err_wrap(err, "%s", rule->names[i]);
+        }
+    }
+    return 0;
+}
+
+/* personality takes 0, 8, 0x20000, 0x20008 and, to ask, 0xffffffff. A rule has one condition on an
+ * argument, so "any other bit, but not all" is said in pairs: of the other bits, taken in a circle,
+ * some bit is set while the next is not, except where all or none are. Where all are, 8 and 0x20000
+ * must be as well. */
+static int add_personality(scmp_filter_ctx deny, struct sb_err *err)
+{
+    const uint64_t fine = 0x20008;
+    int number = sb_floor_resolve("personality");
+    uint64_t bits[32];
+    size_t n = 0;
+    for (unsigned i = 0; i < 32; i++) {
+        if ((fine & (1ULL << i)) == 0) {
+            bits[n++] = 1ULL << i;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint64_t both = bits[i] | bits[(i + 1) % n];
+        struct scmp_arg_cmp arg = {0, SCMP_CMP_MASKED_EQ, both, bits[i]};
+        if (add(deny, SCMP_ACT_ERRNO(EPERM), number, 1, &arg, err) < 0) {
+            return -1;
+        }
+    }
+    static const uint64_t fine_bits[] = {0x8, 0x20000};
+    for (size_t i = 0; i < sizeof fine_bits / sizeof *fine_bits; i++) {
+        struct scmp_arg_cmp arg = {0, SCMP_CMP_MASKED_EQ, bits[0] | fine_bits[i], bits[0]};
+        if (add(deny, SCMP_ACT_ERRNO(EPERM), number, 1, &arg, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int add_floor(struct pair *pair, struct sb_err *err)
+{
+    for (size_t i = 0; i < sb_floor_n_rules; i++) {
+        const struct sb_floor_rule *rule = &sb_floor_rules[i];
+        int number = sb_floor_resolve(rule->name);
+        if (number >= 0 && add(pair->deny, SCMP_ACT_ERRNO(rule->error), number, rule->n_args,
+                               rule->args, err) < 0) {
+            return sb_err_wrap(err, "floor: %s", rule->name);
+        }
+    }
+    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
+        int number = sb_floor_resolve(sb_floor_init_calls[i]);
+        if (number >= 0 && pair->default_action != SCMP_ACT_ALLOW &&
+            add(pair->allow, SCMP_ACT_ALLOW, number, 0, NULL, err) < 0) {
+            return sb_err_wrap(err, "init: %s", sb_floor_init_calls[i]);
+        }
+    }
+    return add_personality(pair->deny, err);
+}
+
+/* The program as the kernel takes it. */
+static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret_program, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int fd = memfd_create("filter", MFD_CLOEXEC);
+    if (fd < 0) {
+        return sb_err_sys(err, errno, "make memfd");
+    }
+    int failed = seccomp_export_bpf(ctx, fd);
+    if (failed != 0) {
+        return sb_err_sys(err, -failed, "compile filter");
+    }
+    off_t size = lseek(fd, 0, SEEK_CUR);
+    size_t len = size > 0 ? (size_t)size / sizeof(struct sock_filter) : 0;
+    if (len == 0 || len > BPF_MAXINSNS) {
+        return sb_err_set(err, SB_INVALID, "rules: %zu instructions, at most %d", len,
+                          BPF_MAXINSNS);
+    }
+    SB_CLEANUP(sb_freep) struct sock_filter *code = calloc(len, sizeof *code);
+    if (code == NULL) {
+        return sb_err_oom(err);
+    }
+    if (pread(fd, code, len * sizeof *code, 0) != size) {
+        return sb_err_set(err, SB_INTERNAL, "read compiled filter");
+    }
+    *ret_program = (struct sock_fprog){.len = (unsigned short)len, .filter = SB_STEAL_PTR(code)};
+    return 0;
+}
+
+int sb_filter_compile(const Spawn__V1__LoadFilter *msg,
+                      struct sb_filter *ret_filter,
+                      struct sb_err *err)
+{
+    uint32_t default_action = 0;
+    if (action_of(msg->default_action, msg->default_errno, &default_action, err) < 0) {
+        return sb_err_wrap(err, "default_action");
+    }
+    if (msg->n_rules > MAX_RULES) {
+        return sb_err_set(err, SB_INVALID, "rules: %zu, at most %d", msg->n_rules, MAX_RULES);
+    }
+    SB_CLEANUP(release) scmp_filter_ctx allow = new_context(default_action, err);
+    SB_CLEANUP(release) scmp_filter_ctx deny = new_context(SCMP_ACT_ALLOW, err);
+    if (allow == NULL || deny == NULL) {
+        return -1;
+    }
+    struct pair pair = {.allow = allow, .deny = deny, .default_action = default_action, .msg = msg};
+    /* The floor first: of two rules for one call and condition, libseccomp keeps the first. */
+    if (add_floor(&pair, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < msg->n_rules; i++) {
+        if (add_rule(&pair, msg->rules[i], err) < 0) {
+            return sb_err_wrap(err, "rules[%zu]", i);
+        }
+    }
+    struct sb_filter filter = {0};
+    if (export_program(allow, &filter.allow, err) < 0 ||
+        export_program(deny, &filter.deny, err) < 0) {
+        sb_filter_done(&filter);
+        return -1;
+    }
+    *ret_filter = filter;
+    return 0;
+}
+
+void sb_filter_done(struct sb_filter *filter)
+{
+    free(filter->allow.filter);
+    free(filter->deny.filter);
+    *filter = (struct sb_filter){0};
+}
+
+int sb_filter_load(struct sb_filter_cache *cache,
+                   const Spawn__V1__LoadFilter *msg,
+                   uint64_t *ret_id,
+                   struct sb_err *err)
+{
+    uint8_t packed[SB_FRAME_MAX];
+    size_t len = spawn__v1__load_filter__get_packed_size(msg);
+    if (len > sizeof packed) {
+        return sb_err_set(err, SB_INVALID, "rules: %zu bytes, at most %d", len, SB_FRAME_MAX);
+    }
+    (void)spawn__v1__load_filter__pack(msg, packed);
+    uint64_t hash = sb_hash_sip13(content_key, packed, len);
+    for (size_t i = 0; i < cache->n; i++) {
+        if (cache->entries[i].hash == hash && cache->entries[i].packed_len == len) {
+            *ret_id = i + 1;
+            return 0;
+        }
+    }
+    if (cache->n == SB_FILTER_MAX_CACHED) {
+        return sb_err_set(err, SB_EXHAUSTED, "%d different filters are loaded, which is the most",
+                          SB_FILTER_MAX_CACHED);
+    }
+    struct sb_filter filter;
+    if (sb_filter_compile(msg, &filter, err) < 0) {
+        return sb_err_wrap(err, "filter %.64s", msg->name);
+    }
+    cache->entries[cache->n].hash = hash;
+    cache->entries[cache->n].packed_len = len;
+    cache->entries[cache->n].filter = filter;
+    *ret_id = ++cache->n;
+    return 0;
+}
+
+const struct sb_filter *sb_filter_find(const struct sb_filter_cache *cache, uint64_t id)
+{
+    return id == 0 || id > cache->n ? NULL : &cache->entries[id - 1].filter;
+}
+
+void sb_filter_cache_done(struct sb_filter_cache *cache)
+{
+    for (size_t i = 0; i < cache->n; i++) {
+        sb_filter_done(&cache->entries[i].filter);
+    }
+    cache->n = 0;
+}
+
+int sb_filter_install(const struct sb_filter *filter, struct sb_err *err)
+{
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->allow) < 0 ||
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->deny) < 0) {
+        return sb_err_sys(err, errno, "install seccomp filter");
+    }
+    return 0;
+}
+
+int sb_filter_apply(struct sb_child *child, struct sb_err *err)
+{
+    return sb_filter_install(child->filter, err);
+}

@@ -1,0 +1,314 @@
+#include "service/spawner/floor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+#define LOW32 0xffffffffULL /* the kernel reads an int from these bits and ignores those above */
+
+/* Conditions. BITS: all of these bits are set. INT: the argument, read as an int, is that. */
+#define BITS(arg, bits)                                                                            \
+    {                                                                                              \
+        (arg), SCMP_CMP_MASKED_EQ, (bits), (bits)                                                  \
+    }
+#define FIELD(arg, mask, is)                                                                       \
+    {                                                                                              \
+        (arg), SCMP_CMP_MASKED_EQ, (mask), (is)                                                    \
+    }
+#define INT(arg, value) FIELD(arg, LOW32, (uint64_t)(value))
+#define IS(arg, value)                                                                             \
+    {                                                                                              \
+        (arg), SCMP_CMP_EQ, (value), 0                                                             \
+    }
+#define ABOVE(arg, value)                                                                          \
+    {                                                                                              \
+        (arg), SCMP_CMP_GT, (value), 0                                                             \
+    }
+#define NOT(arg, value)                                                                            \
+    {                                                                                              \
+        (arg), SCMP_CMP_NE, (value), 0                                                             \
+    }
+
+#define NEVER(name)                                                                                \
+    {                                                                                              \
+        name, EPERM, 0,                                                                            \
+        {                                                                                          \
+            {                                                                                      \
+                0                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }
+#define ABSENT(name)                                                                               \
+    {                                                                                              \
+        name, ENOSYS, 0,                                                                           \
+        {                                                                                          \
+            {                                                                                      \
+                0                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }
+#define WHEN(name, a)                                                                              \
+    {                                                                                              \
+        name, EPERM, 1,                                                                            \
+        {                                                                                          \
+            a                                                                                      \
+        }                                                                                          \
+    }
+#define WHEN2(name, a, b)                                                                          \
+    {                                                                                              \
+        name, EPERM, 2,                                                                            \
+        {                                                                                          \
+            a, b                                                                                   \
+        }                                                                                          \
+    }
+
+/* A new namespace brings kernel interfaces into reach that only root meets otherwise. The flags of
+ * clone3 lie in memory, where no filter can see them: it must seem not to exist, so that libc falls
+ * back to clone. */
+#define CLONE_BIT(bit) WHEN("clone", BITS(0, bit))
+
+/* Sockets: UNIX, INET, INET6, and NETLINK with protocol ROUTE (0). */
+#define NO_FAMILY(call, family)                                                                    \
+    {                                                                                              \
+        call, EAFNOSUPPORT, 1,                                                                     \
+        {                                                                                          \
+            IS(0, family)                                                                          \
+        }                                                                                          \
+    }
+#define FAMILIES(call)                                                                             \
+    NO_FAMILY(call, 0), NO_FAMILY(call, 3), NO_FAMILY(call, 4), NO_FAMILY(call, 5),                \
+        NO_FAMILY(call, 6), NO_FAMILY(call, 7), NO_FAMILY(call, 8), NO_FAMILY(call, 9),            \
+        NO_FAMILY(call, 11), NO_FAMILY(call, 12), NO_FAMILY(call, 13), NO_FAMILY(call, 14),        \
+        NO_FAMILY(call, 15), {call, EAFNOSUPPORT, 1, {ABOVE(0, AF_NETLINK)}},                      \
+    {                                                                                              \
+        call, EAFNOSUPPORT, 2,                                                                     \
+        {                                                                                          \
+            IS(0, AF_NETLINK), NOT(2, 0)                                                           \
+        }                                                                                          \
+    }
+
+/* No file may become setuid or setgid: on a bound directory it would be one of the host's. */
+#define SETID(call, mode) WHEN(call, BITS(mode, S_ISUID)), WHEN(call, BITS(mode, S_ISGID))
+#define SETID_IF(call, flags, flag, mode)                                                          \
+    WHEN2(call, BITS(flags, flag), BITS(mode, S_ISUID)),                                           \
+        WHEN2(call, BITS(flags, flag), BITS(mode, S_ISGID))
+/* mode counts only with these flags; without them libraries leave any value in its place. */
+#define SETID_OPEN(call, flags, mode)                                                              \
+    SETID_IF(call, flags, O_CREAT, mode), SETID_IF(call, flags, O_TMPFILE & ~O_DIRECTORY, mode)
+#define NO_DEVICE(call, mode)                                                                      \
+    WHEN(call, FIELD(mode, S_IFMT, S_IFCHR)), WHEN(call, FIELD(mode, S_IFMT, S_IFBLK))
+
+const struct sb_floor_rule sb_floor_rules[] = {
+    /* namespaces, mounts, roots */
+    CLONE_BIT(CLONE_NEWNS),
+    CLONE_BIT(CLONE_NEWCGROUP),
+    CLONE_BIT(CLONE_NEWUTS),
+    CLONE_BIT(CLONE_NEWIPC),
+    CLONE_BIT(CLONE_NEWUSER),
+    CLONE_BIT(CLONE_NEWPID),
+    CLONE_BIT(CLONE_NEWNET),
+    ABSENT("clone3"),
+    NEVER("unshare"),
+    NEVER("setns"),
+    NEVER("mount"),
+    NEVER("umount"),
+    NEVER("umount2"),
+    NEVER("pivot_root"),
+    NEVER("chroot"),
+    NEVER("open_tree"),
+    NEVER("open_tree_attr"),
+    NEVER("move_mount"),
+    NEVER("fsopen"),
+    NEVER("fsconfig"),
+    NEVER("fsmount"),
+    NEVER("fspick"),
+    NEVER("mount_setattr"),
+    NEVER("statmount"),
+    NEVER("listmount"),
+    NEVER("listns"),
+    NEVER("open_by_handle_at"),
+    NEVER("name_to_handle_at"),
+    NEVER("quotactl"),
+    NEVER("quotactl_fd"),
+    NEVER("fanotify_init"),
+    NEVER("fanotify_mark"),
+
+    /* other processes, their memory and keys */
+    NEVER("ptrace"),
+    NEVER("process_vm_readv"),
+    NEVER("process_vm_writev"),
+    NEVER("process_madvise"),
+    NEVER("process_mrelease"),
+    NEVER("pidfd_getfd"),
+    NEVER("kcmp"),
+    NEVER("keyctl"),
+    NEVER("add_key"),
+    NEVER("request_key"),
+    NEVER("move_pages"),
+    NEVER("migrate_pages"),
+    NEVER("lookup_dcookie"),
+
+    /* wide kernel interfaces */
+    NEVER("bpf"),
+    NEVER("perf_event_open"),
+    NEVER("userfaultfd"),
+    NEVER("vmsplice"),
+    ABSENT("io_uring_setup"),
+    ABSENT("io_uring_enter"),
+    ABSENT("io_uring_register"),
+    NEVER("modify_ldt"),
+    NEVER("uselib"),
+    NEVER("ustat"),
+    NEVER("sysfs"),
+    NEVER("_sysctl"),
+    NEVER("nfsservctl"),
+    NEVER("remap_file_pages"),
+    NEVER("vm86"),
+    NEVER("vm86old"),
+
+    /* the machine */
+    NEVER("kexec_load"),
+    NEVER("kexec_file_load"),
+    NEVER("init_module"),
+    NEVER("finit_module"),
+    NEVER("delete_module"),
+    NEVER("create_module"),
+    NEVER("reboot"),
+    NEVER("swapon"),
+    NEVER("swapoff"),
+    NEVER("acct"),
+    NEVER("syslog"),
+    NEVER("settimeofday"),
+    NEVER("stime"),
+    NEVER("clock_settime"),
+    NEVER("clock_settime64"),
+    NEVER("iopl"),
+    NEVER("ioperm"),
+    NEVER("sethostname"),
+    NEVER("setdomainname"),
+    NEVER("vhangup"),
+    /* adjtimex and clock_adjtime only read without CAP_SYS_TIME, and libraries do */
+
+    FAMILIES("socket"),
+    FAMILIES("socketpair"),
+
+    /* typing into a terminal, taking one over, and signals sent by way of descriptors that
+     * others share */
+    WHEN("ioctl", INT(1, TIOCSTI)),
+    WHEN("ioctl", INT(1, TIOCLINUX)),
+    WHEN("ioctl", INT(1, TIOCCONS)),
+    WHEN("ioctl", INT(1, TIOCSETD)),
+    WHEN("ioctl", INT(1, FIOSETOWN)),
+    WHEN("ioctl", INT(1, SIOCSPGRP)),
+    WHEN("fcntl", INT(1, F_SETOWN)),
+    WHEN("fcntl", INT(1, F_SETOWN_EX)),
+    /* a lease on a file of the host stalls whoever opens it there */
+    WHEN("fcntl", INT(1, F_SETLEASE)),
+
+    /* mkdir is not here: the kernel drops these bits itself */
+    SETID("chmod", 1),
+    SETID("fchmod", 1),
+    SETID("fchmodat", 2),
+    SETID("fchmodat2", 2),
+    SETID("creat", 1),
+    SETID("mknod", 1),
+    SETID("mknodat", 2),
+    SETID_OPEN("open", 1, 2),
+    SETID_OPEN("openat", 2, 3),
+    ABSENT("openat2"), /* its mode lies in memory */
+    NO_DEVICE("mknod", 1),
+    NO_DEVICE("mknodat", 2),
+};
+const size_t sb_floor_n_rules = COUNT(sb_floor_rules);
+
+const char *const sb_floor_init_calls[] = {
+    "brk",
+    "chdir",
+    "clone",
+    "close",
+    "close_range",
+    "dup2",
+    "dup3",
+    "execve",
+    "execveat",
+    "exit",
+    "exit_group",
+    "fcntl",
+    "fork",
+    "futex",
+    "getdents64",
+    "getpid",
+    "getppid",
+    "ioctl",
+    "kill",
+    "mmap",
+    "munmap",
+    "open",
+    "openat",
+    "pipe2",
+    "poll",
+    "ppoll",
+    "prctl",
+    "read",
+    "recvmsg",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "rt_sigtimedwait",
+    "seccomp",
+    "sendmsg",
+    "sendto",
+    "setsid",
+    "signalfd4",
+    "vfork",
+    "wait4",
+    "waitid",
+    "write",
+};
+const size_t sb_floor_n_init_calls = COUNT(sb_floor_init_calls);
+
+/* From Linux 5.18 on; the numbers are the same on all architectures. */
+static const struct {
+    const char *name;
+    int number;
+} newer[] = {
+    {"set_mempolicy_home_node", 450},
+    {"cachestat", 451},
+    {"fchmodat2", 452},
+    {"map_shadow_stack", 453},
+    {"futex_wake", 454},
+    {"futex_wait", 455},
+    {"futex_requeue", 456},
+    {"statmount", 457},
+    {"listmount", 458},
+    {"lsm_get_self_attr", 459},
+    {"lsm_set_self_attr", 460},
+    {"lsm_list_modules", 461},
+    {"mseal", 462},
+    {"setxattrat", 463},
+    {"getxattrat", 464},
+    {"listxattrat", 465},
+    {"removexattrat", 466},
+    {"open_tree_attr", 467},
+    {"file_getattr", 468},
+    {"file_setattr", 469},
+    {"listns", 470},
+};
+
+int sb_floor_resolve(const char *name)
+{
+    for (size_t i = 0; i < COUNT(newer); i++) {
+        if (strcmp(newer[i].name, name) == 0) {
+            return newer[i].number;
+        }
+    }
+    int number = seccomp_syscall_resolve_name(name);
+    return number == __NR_SCMP_ERROR ? -1 : number;
+}

@@ -1,0 +1,17 @@
+#pragma once
+#include <stdbool.h>
+#include <sys/types.h>
+
+/** What the spawner is and has; found once at start, then constant. */
+struct sb_host {
+    bool is_root;     /* real capabilities; else those of a user namespace of its own, in which
+                         the caller is id 0 and sub-ids, if there are any, are 1..n_subids */
+    uid_t caller_uid; /* as whom the spawner was started; ids of the namespace it was started in */
+    gid_t caller_gid;
+    uid_t first_subuid; /* user mode: host id of id 1 */
+    unsigned n_subids;  /* user mode; 0: there are none */
+    bool has_setgroups; /* sandboxes can drop supplementary groups */
+    bool has_idmap;     /* idmapped mounts work */
+    pid_t parent;       /* the worker */
+    int init_fd;        /* sealed copy of aisbx-init; owned */
+};

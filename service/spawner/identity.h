@@ -1,0 +1,13 @@
+#pragma once
+
+struct sb_child;
+struct sb_err;
+
+/* Steps of the child. */
+
+/** Waits until the parent has written the id maps. */
+int sb_identity_wait(struct sb_child *child, struct sb_err *err);
+/** No supplementary groups, and the ids that set the sandbox up. */
+int sb_identity_set_up(struct sb_child *child, struct sb_err *err);
+/** The ids of the job. */
+int sb_identity_become_job(struct sb_child *child, struct sb_err *err);

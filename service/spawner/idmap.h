@@ -1,0 +1,20 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sb_err;
+
+/** Which owner on disk appears as which id. */
+struct sb_idmap {
+    uint32_t disk_uid;
+    uint32_t disk_gid;
+    uint32_t host_uid;
+    uint32_t host_gid;
+};
+
+/** Maps the ids of a detached mount tree and of all mounts in it. Root mode.
+ *  Returns 1, or 0 when a file system in the tree has no support for it, or -1. */
+int sb_idmap_apply(int tree_fd, const struct sb_idmap *map, struct sb_err *err);
+
+/** True when the kernel maps the ids of a tmpfs. Root mode. */
+bool sb_idmap_works(void);

@@ -1,0 +1,110 @@
+/* aisbx-spawner: makes sandboxes on request of the worker, and is the only program with privilege.
+ *
+ * Theory of operation. It is started by the worker with one end of a socket pair, parses nothing
+ * but plans, and holds no state but which sandboxes live. Two modes: with root's capabilities, each
+ * sandbox gets a range of host ids of its own; otherwise it moves into a user namespace of the
+ * caller's, once, and works with the caller's ids and sub-ids. It ends, and every sandbox with it,
+ * when the worker closes the socket or dies, however either dies. */
+
+#include <errno.h>
+#include <grp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "service/spawner/caps.h"
+#include "service/spawner/host.h"
+#include "service/spawner/idmap.h"
+#include "service/spawner/ids.h"
+#include "service/spawner/initfile.h"
+#include "service/spawner/process.h"
+#include "service/spawner/serve.h"
+#include "service/spawner/userns.h"
+
+static const char usage[] = "usage: aisbx-spawner --fd <n>\n"
+                            "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
+
+struct options {
+    int fd; /* -1: none given */
+};
+
+/* False when the program shall end with *ret_status. */
+static bool parse_options(int argc, char **argv, struct options *options, int *ret_status)
+{
+    struct sb_err err;
+    uint64_t fd = 0;
+    *ret_status = EXIT_SUCCESS;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        (void)puts("aisbx-spawner " SB_VERSION);
+        return false;
+    }
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        (void)fputs(usage, stdout);
+        return false;
+    }
+    if (argc == 3 && strcmp(argv[1], "--fd") == 0 &&
+        sb_num_u64(sb_str_from(argv[2]), 3, 1023, &fd, &err) == 0) {
+        options->fd = (int)fd;
+        return true;
+    }
+    (void)fputs(usage, stderr);
+    *ret_status = 2;
+    return false;
+}
+
+/* Finds out what we are, and becomes no more than that. */
+static int settle(struct sb_host *host, struct sb_err *err)
+{
+    host->caller_uid = geteuid();
+    host->caller_gid = getegid();
+    host->is_root = sb_caps_has_root() && sb_ids_are_ours();
+    host->init_fd = sb_initfile_load(err);
+    if (host->init_fd < 0) {
+        return -1;
+    }
+    if (host->is_root) {
+        host->has_setgroups = true;
+        if (setgroups(0, NULL) < 0) {
+            return sb_err_sys(err, errno, "drop supplementary groups");
+        }
+    } else if (sb_userns_enter(host, err) < 0) {
+        return -1;
+    }
+    if (sb_caps_keep(host->is_root, err) < 0 || sb_process_guard(host->parent, err) < 0) {
+        return -1;
+    }
+    host->has_idmap = host->is_root && sb_idmap_works();
+    return 0;
+}
+
+static int run(int fd, struct sb_err *err)
+{
+    struct sb_host host = {.parent = getppid(), .init_fd = -1};
+    if (sb_process_clean(fd, err) < 0 || settle(&host, err) < 0) {
+        return -1;
+    }
+    int signal_fd = sb_process_signals(err);
+    return signal_fd < 0 ? -1 : sb_serve_run(&host, fd, signal_fd, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {-1};
+    struct sb_err err;
+    int status = EXIT_SUCCESS;
+    if (!parse_options(argc, argv, &options, &status)) {
+        return status;
+    }
+    sb_log_init(SB_LOG_FORMAT_LOGFMT, SB_LOG_LEVEL_INFO, "aisbx-spawner");
+    if (run(options.fd, &err) < 0) {
+        SB_LOG_ERROR("spawner ends", "reason=%s", err.text);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,104 @@
+#include "service/spawner/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+int sb_mount_clone(int dirfd, const char *path, uint64_t attr, struct sb_err *err)
+{
+    /* Always the whole tree: the kernel refuses to clone a mount alone when that would uncover
+     * what lies below mounts that came from a more privileged namespace. */
+    SB_CLEANUP(sb_closep)
+    int fd =
+        open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+    if (fd < 0) {
+        return sb_err_sys(err, errno, "clone mount %s", path);
+    }
+    struct mount_attr set = {.attr_set = attr, .propagation = MS_PRIVATE};
+    if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &set, sizeof set) < 0) {
+        return sb_err_sys(err, errno, "set attributes of mount %s", path);
+    }
+    return SB_STEAL_FD(fd);
+}
+
+int sb_mount_attach(int tree_fd, int dirfd, const char *target, struct sb_err *err)
+{
+    if (move_mount(tree_fd, "", dirfd, target, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+        return sb_err_sys(err, errno, "mount at %s", target);
+    }
+    return 0;
+}
+
+int sb_mount_bind(const char *source, const char *target, uint64_t attr, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int fd = sb_mount_clone(AT_FDCWD, source, attr, err);
+    return fd < 0 ? -1 : sb_mount_attach(fd, AT_FDCWD, target, err);
+}
+
+/* Sets "key=value" pairs one by one. */
+static int configure(int fs, const char *options, struct sb_err *err)
+{
+    char text[256];
+    if (strlen(options) >= sizeof text) {
+        return sb_err_set(err, SB_INTERNAL, "options of tmpfs are too long");
+    }
+    memcpy(text, options, strlen(options) + 1);
+    char *rest = text;
+    for (char *pair; (pair = strsep(&rest, ",")) != NULL;) {
+        char *value = strchr(pair, '=');
+        if (value == NULL) {
+            return sb_err_set(err, SB_INTERNAL, "option of tmpfs without value: %s", pair);
+        }
+        *value++ = '\0';
+        if (fsconfig(fs, FSCONFIG_SET_STRING, pair, value, 0) < 0) {
+            return sb_err_sys(err, errno, "tmpfs %s=%s", pair, value);
+        }
+    }
+    return 0;
+}
+
+int sb_mount_new_tmpfs(const char *options, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    if (fs < 0) {
+        return sb_err_sys(err, errno, "open tmpfs");
+    }
+    if (configure(fs, options, err) < 0) {
+        return -1;
+    }
+    if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+        return sb_err_sys(err, errno, "create tmpfs");
+    }
+    int fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    return fd < 0 ? sb_err_sys(err, errno, "mount tmpfs") : fd;
+}
+
+int sb_mount_tmpfs(const char *target,
+                   uint64_t bytes,
+                   uint64_t inodes,
+                   unsigned mode,
+                   unsigned id,
+                   struct sb_err *err)
+{
+    char options[128];
+    (void)snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=%o,uid=%u,gid=%u",
+                   (unsigned long long)bytes, (unsigned long long)inodes, mode, id, id);
+    if (mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) {
+        return sb_err_sys(err, errno, "mount tmpfs at %s", target);
+    }
+    return 0;
+}
+
+int sb_mount_add_attr(int dirfd, const char *path, uint64_t attr, struct sb_err *err)
+{
+    struct mount_attr set = {.attr_set = attr};
+    if (mount_setattr(dirfd, path, AT_EMPTY_PATH, &set, sizeof set) < 0) {
+        return sb_err_sys(err, errno, "set attributes of mount %s", path);
+    }
+    return 0;
+}

@@ -1,0 +1,34 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sb_err;
+
+/* Mounts by descriptor (the mount API of Linux 5.2 and 5.12). All calls are safe in a cloned child:
+ * they neither allocate nor log. Errors: by errno; the text names the path. */
+
+/** A detached copy of the mount tree at @path, or at @dirfd itself when path is "": private, with
+ *  @attr (MOUNT_ATTR_*) added to every mount in it. Returns the descriptor, owned by the caller. */
+int sb_mount_clone(int dirfd, const char *path, uint64_t attr, struct sb_err *err);
+
+/** Puts a detached mount at @target, which exists. @tree_fd stays open. */
+int sb_mount_attach(int tree_fd, int dirfd, const char *target, struct sb_err *err);
+
+/** Clone, then attach relative to the working directory. */
+int sb_mount_bind(const char *source, const char *target, uint64_t attr, struct sb_err *err);
+
+/** A new tmpfs that is not attached anywhere, nosuid and nodev.
+ *  @options  "size=..,nr_inodes=..": pairs parted by commas, at most 256 bytes. */
+int sb_mount_new_tmpfs(const char *options, struct sb_err *err);
+
+/** A writable tmpfs at @target, relative to the working directory: nosuid, nodev, bounded.
+ *  @mode  of its root directory.   @id  uid and gid of its root directory. */
+int sb_mount_tmpfs(const char *target,
+                   uint64_t bytes,
+                   uint64_t inodes,
+                   unsigned mode,
+                   unsigned id,
+                   struct sb_err *err);
+
+/** Adds @attr to the mount whose root is @path. */
+int sb_mount_add_attr(int dirfd, const char *path, uint64_t attr, struct sb_err *err);

@@ -1,0 +1,92 @@
+#include "service/spawner/ns.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "service/spawner/child.h"
+
+enum { KEYCTL_JOIN_SESSION_KEYRING_ = 1 }; /* linux/keyctl.h is not always there */
+
+const uint64_t sb_ns_all = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET |
+                           CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+pid_t sb_ns_clone(uint64_t namespaces, bool is_root, int *ret_pidfd, struct sb_err *err)
+{
+    int pidfd = -1;
+    struct clone_args args = {
+        .flags = namespaces | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    /* In user mode the maps of the child can be written only while it is dumpable, which it
+     * inherits; there the caller can look into the spawner by other ways anyway. */
+    if (!is_root) {
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    }
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid == 0) {
+        return 0;
+    }
+    int sys = errno;
+    if (!is_root) {
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+    if (pid < 0 && (sys == ENOSPC || sys == EUSERS)) {
+        return (pid_t)sb_err_set(err, SB_EXHAUSTED,
+                                 "clone: no more namespaces; raise sysctl "
+                                 "user.max_user_namespaces and the other user.max_*_namespaces");
+    }
+    if (pid < 0) {
+        return (pid_t)sb_err_sys(err, sys, "clone into new namespaces");
+    }
+    *ret_pidfd = pidfd;
+    return (pid_t)pid;
+}
+
+int sb_ns_hostname(struct sb_child *child, struct sb_err *err)
+{
+    const char *name = child->plan->hostname;
+    if (sethostname(name, strlen(name)) < 0) {
+        return sb_err_sys(err, errno, "set host name");
+    }
+    return setdomainname("", 0) < 0 ? sb_err_sys(err, errno, "clear domain name") : 0;
+}
+
+int sb_ns_loopback(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    struct ifreq request = {.ifr_name = "lo"};
+    SB_CLEANUP(sb_closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return sb_err_sys(err, errno, "make socket");
+    }
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    return ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? sb_err_sys(err, errno, "bring lo up") : 0;
+}
+
+int sb_ns_session(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    if (setsid() < 0) {
+        return sb_err_sys(err, errno, "setsid");
+    }
+    /* A keyring of its own is a second layer: the spawner's session keyring, inherited otherwise,
+     * is an empty one, and the filter refuses the calls. So a quota that is used up is no failure.
+     */
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING_, NULL) < 0 && errno != EDQUOT &&
+        errno != ENOSYS && errno != EPERM) {
+        return sb_err_sys(err, errno, "join a session keyring");
+    }
+    return 0;
+}

@@ -1,0 +1,286 @@
+#include "service/spawner/probe.h"
+
+/* Theory of operation. Nothing is believed of versions and configuration: each row is tried in a
+ * cloned child, in the namespaces the row names, with ids mapped as for a sandbox, and the child
+ * says what happened. Controls that others enforce (cgroups, egress) are not here. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "service/spawner/caps.h"
+#include "service/spawner/child.h"
+#include "service/spawner/host.h"
+#include "service/spawner/identity.h"
+#include "service/spawner/ids.h"
+#include "service/spawner/mount.h"
+#include "service/spawner/ns.h"
+#include "service/spawner/userns.h"
+
+/* aisbx.v1.ControlState; the public contract is not part of this program. */
+enum { ENFORCED = 1, DEGRADED = 2, ABSENT = 3 };
+
+struct probe {
+    const struct sb_host *host;
+    struct sb_child *child;
+};
+
+static int try_nothing(struct probe *probe, struct sb_err *err)
+{
+    (void)probe;
+    (void)err;
+    return 0;
+}
+
+static int try_pid(struct probe *probe, struct sb_err *err)
+{
+    (void)probe;
+    if (mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
+        return sb_err_sys(err, errno, "mount proc");
+    }
+    return getpid() == 1 ? 0 : sb_err_set(err, SB_INTERNAL, "the child is not PID 1");
+}
+
+static int try_hostname(struct probe *probe, struct sb_err *err)
+{
+    (void)probe;
+    return sethostname("sandbox", 7) < 0 ? sb_err_sys(err, errno, "set host name") : 0;
+}
+
+static int try_loopback(struct probe *probe, struct sb_err *err)
+{
+    return sb_ns_loopback(probe->child, err);
+}
+
+static int try_seccomp(struct probe *probe, struct sb_err *err)
+{
+    (void)probe;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* the number */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDOM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
+        return sb_err_sys(err, errno, "install a filter");
+    }
+    return syscall(SYS_getppid) == -1 && errno == EDOM
+               ? 0
+               : sb_err_set(err, SB_INTERNAL, "a filter has no effect");
+}
+
+static int try_caps(struct probe *probe, struct sb_err *err)
+{
+    return sb_caps_lock(probe->child, err) < 0 || sb_identity_become_job(probe->child, err) < 0 ||
+                   sb_caps_drop(probe->child, err) < 0
+               ? -1
+               : 0;
+}
+
+static int try_landlock(struct probe *probe, struct sb_err *err)
+{
+    (void)probe;
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    return abi < 0 ? sb_err_sys(err, errno, "landlock") : 0;
+}
+
+static int try_root(struct probe *probe, struct sb_err *err)
+{
+    (void)probe;
+    SB_CLEANUP(sb_closep)
+    int fd = sb_mount_clone(AT_FDCWD, "/usr",
+                            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+    if (fd < 0) {
+        return -1;
+    }
+    return faccessat(fd, ".", W_OK, 0) < 0 && errno == EROFS
+               ? 0
+               : sb_err_set(err, SB_INTERNAL, "a read-only mount can be written");
+}
+
+static int try_space(struct probe *probe, struct sb_err *err)
+{
+    (void)probe;
+    char block[4096] = {0};
+    SB_CLEANUP(sb_closep) int fs = sb_mount_new_tmpfs("size=16k,nr_inodes=16,mode=0755", err);
+    if (fs < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_closep) int fd = openat(fs, "x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return sb_err_sys(err, errno, "write to a tmpfs");
+    }
+    for (int i = 0; i < 8; i++) {
+        if (write(fd, block, sizeof block) < 0) {
+            return errno == ENOSPC ? 0 : sb_err_sys(err, errno, "fill a tmpfs");
+        }
+    }
+    return sb_err_set(err, SB_INTERNAL, "a tmpfs grows beyond its size");
+}
+
+/* Fixes. */
+#define FIX_USERNS                                                                                 \
+    "sysctl -w user.max_user_namespaces=15000; on Debian also "                                    \
+    "kernel.unprivileged_userns_clone=1, "                                                         \
+    "on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0"
+#define FIX_NS(name) "sysctl -w user.max_" name "_namespaces=15000"
+#define FIX_PROC                                                                                   \
+    "run the container with an unmasked /proc: docker --security-opt systempaths=unconfined, or "  \
+    "Kubernetes procMount: Unmasked"
+#define FIX_MOUNT "Linux 5.12 or newer, and in a container a seccomp profile that permits mount"
+
+static const struct row {
+    uint32_t control; /* aisbx.v1.Control */
+    uint64_t namespaces;
+    int (*run)(struct probe *probe, struct sb_err *err);
+    uint32_t state_without;
+    const char *detail; /* when it holds */
+    const char *fix;
+} rows[] = {
+    {1, 0, try_nothing, ABSENT, "user namespace with ids of its own", FIX_USERNS},
+    {2, CLONE_NEWPID | CLONE_NEWNS, try_pid, ABSENT, "PID namespace with a fresh /proc", FIX_PROC},
+    {3, CLONE_NEWNS, try_root, ABSENT, "mount namespace", FIX_NS("mnt")},
+    {4, CLONE_NEWNET, try_loopback, ABSENT, "network namespace with lo only", FIX_NS("net")},
+    {5, CLONE_NEWIPC, try_nothing, ABSENT, "IPC namespace", FIX_NS("ipc")},
+    {6, CLONE_NEWUTS, try_hostname, ABSENT, "UTS namespace", FIX_NS("uts")},
+    {7, CLONE_NEWCGROUP, try_nothing, ABSENT, "cgroup namespace", FIX_NS("cgroup")},
+    {8, 0, try_seccomp, ABSENT, "two stacked filters", "a kernel with CONFIG_SECCOMP_FILTER"},
+    {9, 0, try_caps, ABSENT, "all five sets empty, no_new_privs", "a kernel with user namespaces"},
+    {11, 0, try_landlock, ABSENT, "the kernel has it; sandboxes do not use it yet",
+     "boot with landlock in the lsm= list"},
+    {14, CLONE_NEWNS, try_root, ABSENT, "read-only mounts", FIX_MOUNT},
+    {15, CLONE_NEWNS, try_space, ABSENT, "tmpfs with size and nr_inodes", FIX_MOUNT},
+};
+
+/* In the child. */
+static _Noreturn void
+run_row(const struct row *row, struct probe *probe, int report_fd, struct sb_err *err)
+{
+    sb_err_clear(err);
+    if (sb_identity_wait(probe->child, err) == 0 && sb_identity_set_up(probe->child, err) == 0) {
+        (void)row->run(probe, err);
+    }
+    struct sb_err ignored;
+    (void)sb_fd_write_full(report_fd, err, sizeof *err, &ignored);
+    _exit(0);
+}
+
+static void map_ids(const struct sb_host *host, struct sb_userns_map *ret_map)
+{
+    uint32_t outside = host->is_root ? SB_IDS_LAST + 1U - SB_IDS_RANGE : 0;
+    *ret_map = (struct sb_userns_map){
+        .inside_uid = host->is_root ? 0 : SB_CHILD_ID,
+        .inside_gid = host->is_root ? 0 : SB_CHILD_ID,
+        .outside_uid = outside,
+        .outside_gid = outside,
+        .count = host->is_root ? SB_IDS_RANGE : 1,
+        .has_setgroups = host->has_setgroups,
+    };
+}
+
+/* What the child of one row says; its failure to exist is said likewise. */
+static void try_row(const struct sb_host *host, const struct row *row, struct sb_err *ret_said)
+{
+    struct sb_userns_map map;
+    struct sb_child child = {
+        .setup_id = host->is_root ? 0 : SB_CHILD_ID,
+        .has_setgroups = host->has_setgroups,
+    };
+    struct probe probe = {.host = host, .child = &child};
+    int sync[2] = {-1, -1};
+    int report[2] = {-1, -1};
+    int pidfd = -1;
+    if (sb_fd_pipe(sync, ret_said) < 0 || sb_fd_pipe(report, ret_said) < 0) {
+        sb_fd_close_all(sync, 2);
+        return;
+    }
+    child.sync_fd = sync[0];
+    pid_t pid = sb_ns_clone(CLONE_NEWUSER | row->namespaces, host->is_root, &pidfd, ret_said);
+    if (pid == 0) {
+        (void)close(sync[1]);
+        run_row(row, &probe, report[1], ret_said);
+    }
+    sb_fd_close_all(&report[1], 1);
+    map_ids(host, &map);
+    if (pid > 0 && sb_userns_write(pid, &map, ret_said) == 0 &&
+        sb_fd_write_full(sync[1], "g", 1, ret_said) == 0) {
+        size_t len = 0;
+        if (sb_fd_read_full(report[0], ret_said, sizeof *ret_said, &len, ret_said) == 0 &&
+            len != sizeof *ret_said) {
+            (void)sb_err_set(ret_said, SB_INTERNAL, "the probe died");
+        }
+    }
+    sb_fd_close_all(sync, 2);
+    sb_fd_close_all(report, 2);
+    sb_fd_close_all(&pidfd, 1);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+}
+
+static void add(struct sb_probe_result *result,
+                uint32_t control,
+                uint32_t state,
+                const char *detail,
+                const char *fix)
+{
+    size_t i = result->message.n_controls++;
+    Spawn__V1__ProbedControl *out = &result->controls[i];
+    spawn__v1__probed_control__init(out);
+    (void)snprintf(result->details[i], sizeof result->details[i], "%s", detail);
+    out->control = control;
+    out->state = state;
+    out->detail = result->details[i];
+    memcpy(&out->fix, &fix, sizeof fix); /* protobuf-c has no const */
+    result->pointers[i] = out;
+}
+
+static void add_ids(const struct sb_host *host, struct sb_probe_result *result)
+{
+    if (host->is_root) {
+        add(result, 13, host->has_idmap ? ENFORCED : DEGRADED,
+            host->has_idmap ? "a range of 1024 ids for each sandbox, idmapped mounts"
+                            : "a range of 1024 ids for each sandbox without mounts",
+            host->has_idmap ? "" : "Linux 5.12 or newer for idmapped mounts");
+    } else if (host->n_subids > 0) {
+        add(result, 13, DEGRADED,
+            "sub-ids for sandboxes without mounts; with mounts they run as the user",
+            "run the worker as root, as a system service");
+    } else {
+        add(result, 13, ABSENT, "sandboxes run as the user",
+            "apt install uidmap and a line for the user in /etc/subuid and /etc/subgid, or run "
+            "the worker as root");
+    }
+}
+
+void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result)
+{
+    spawn__v1__probed__init(&ret_result->message);
+    ret_result->message.controls = ret_result->pointers;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sb_err said;
+        try_row(host, &rows[i], &said);
+        if (said.code == SB_OK) {
+            add(ret_result, rows[i].control, ENFORCED, rows[i].detail, "");
+        } else {
+            add(ret_result, rows[i].control, rows[i].state_without, said.text, rows[i].fix);
+        }
+    }
+    add_ids(host, ret_result);
+}

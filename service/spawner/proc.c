@@ -1,0 +1,122 @@
+#include "service/spawner/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "service/spawner/child.h"
+#include "service/spawner/mount.h"
+#include "service/spawner/rootfs.h"
+
+#define COVER_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+/* Parents of covers: an empty file and an empty directory of the new root. They are regular, not
+ * /dev/null, since a device on a read-only mount can still be opened for writing. */
+#define EMPTY_FILE "run/.empty"
+#define EMPTY_DIR  "run/.none"
+
+enum cover {
+    COVER_HIDE,      /* an empty file or directory in its place */
+    COVER_READ_ONLY, /* bound onto itself, read-only */
+};
+
+/* Absent ones are skipped: which exist depends on the kernel. */
+static const struct {
+    const char *path; /* relative to the new root */
+    enum cover cover;
+} covers[] = {
+    {"proc/sys", COVER_READ_ONLY},      {"proc/fs", COVER_READ_ONLY},
+    {"proc/bus", COVER_HIDE},           {"proc/irq", COVER_HIDE},
+    {"proc/acpi", COVER_HIDE},          {"proc/asound", COVER_HIDE},
+    {"proc/driver", COVER_HIDE},        {"proc/dynamic_debug", COVER_HIDE},
+    {"proc/scsi", COVER_HIDE},          {"proc/bootconfig", COVER_HIDE},
+    {"proc/buddyinfo", COVER_HIDE},     {"proc/cmdline", COVER_HIDE},
+    {"proc/config.gz", COVER_HIDE},     {"proc/consoles", COVER_HIDE},
+    {"proc/diskstats", COVER_HIDE},     {"proc/interrupts", COVER_HIDE},
+    {"proc/iomem", COVER_HIDE},         {"proc/ioports", COVER_HIDE},
+    {"proc/kallsyms", COVER_HIDE},      {"proc/kcore", COVER_HIDE},
+    {"proc/key-users", COVER_HIDE},     {"proc/keys", COVER_HIDE},
+    {"proc/kmsg", COVER_HIDE},          {"proc/kpagecgroup", COVER_HIDE},
+    {"proc/kpagecount", COVER_HIDE},    {"proc/kpageflags", COVER_HIDE},
+    {"proc/latency_stats", COVER_HIDE}, {"proc/modules", COVER_HIDE},
+    {"proc/mtrr", COVER_HIDE},          {"proc/pagetypeinfo", COVER_HIDE},
+    {"proc/partitions", COVER_HIDE},    {"proc/sched_debug", COVER_HIDE},
+    {"proc/slabinfo", COVER_HIDE},      {"proc/softirqs", COVER_HIDE},
+    {"proc/sysrq-trigger", COVER_HIDE}, {"proc/timer_list", COVER_HIDE},
+    {"proc/timer_stats", COVER_HIDE},   {"proc/vmallocinfo", COVER_HIDE},
+    {"proc/zoneinfo", COVER_HIDE},
+};
+
+static int add_cover(size_t i, int file_fd, int dir_fd, struct sb_err *err)
+{
+    struct stat st;
+    const char *path = covers[i].path;
+    if (lstat(path, &st) < 0) {
+        return errno == ENOENT ? 0 : sb_err_sys(err, errno, "look at %s", path);
+    }
+    if (covers[i].cover == COVER_READ_ONLY) {
+        return sb_mount_bind(path, path, COVER_ATTR, err);
+    }
+    SB_CLEANUP(sb_closep)
+    int fd = sb_mount_clone(S_ISDIR(st.st_mode) ? dir_fd : file_fd, "", COVER_ATTR, err);
+    return fd < 0 ? -1 : sb_mount_attach(fd, AT_FDCWD, path, err);
+}
+
+int sb_proc_mount(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
+        if (errno == EPERM) {
+            return sb_err_set(err, SB_PRECONDITION,
+                              "mount proc: not permitted, as parts of /proc are covered here; run "
+                              "the container with an unmasked /proc "
+                              "(--security-opt systempaths=unconfined)");
+        }
+        return sb_err_sys(err, errno, "mount proc");
+    }
+    if (sb_rootfs_write(EMPTY_FILE, "", err) < 0 || sb_rootfs_mkdir(EMPTY_DIR, 0555, err) < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_closep) int file_fd = open(EMPTY_FILE, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    SB_CLEANUP(sb_closep) int dir_fd = open(EMPTY_DIR, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    if (file_fd < 0 || dir_fd < 0) {
+        return sb_err_sys(err, errno, "open covers");
+    }
+    for (size_t i = 0; i < sizeof covers / sizeof *covers; i++) {
+        if (add_cover(i, file_fd, dir_fd, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int sb_proc_verify(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    struct statfs fs;
+    if (statfs("/proc", &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) {
+        return sb_err_set(err, SB_INTERNAL, "/proc is not a procfs");
+    }
+    for (size_t i = 0; i < sizeof covers / sizeof *covers; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "/%s", covers[i].path);
+        if (statfs(path, &fs) < 0) {
+            continue;
+        }
+        bool is_procfs = fs.f_type == PROC_SUPER_MAGIC;
+        bool is_hidden = covers[i].cover == COVER_HIDE;
+        if (is_procfs == is_hidden || (fs.f_flags & ST_RDONLY) == 0) {
+            return sb_err_set(err, SB_INTERNAL, "%s is not covered", path);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,104 @@
+#include "service/spawner/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "service/spawner/child.h"
+
+static int close_others(int keep_fd, struct sb_err *err)
+{
+    if (keep_fd > STDERR_FILENO + 1 &&
+        close_range(STDERR_FILENO + 1, (unsigned)keep_fd - 1, 0) < 0) {
+        return sb_err_sys(err, errno, "close descriptors");
+    }
+    if (close_range((unsigned)keep_fd + 1, ~0U, 0) < 0) {
+        return sb_err_sys(err, errno, "close descriptors");
+    }
+    if (fcntl(keep_fd, F_SETFD, FD_CLOEXEC) < 0) {
+        return sb_err_sys(err, errno, "descriptor %d", keep_fd);
+    }
+    return 0;
+}
+
+static void default_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    for (int signal_number = 1; signal_number < NSIG; signal_number++) {
+        (void)sigaction(signal_number, &action, NULL);
+    }
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int sb_process_clean(int keep_fd, struct sb_err *err)
+{
+    if (clearenv() != 0 || setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1) < 0 ||
+        setenv("LC_ALL", "C.UTF-8", 1) < 0) {
+        return sb_err_oom(err);
+    }
+    default_signals();
+    (void)umask(022);
+    if (chdir("/") < 0) {
+        return sb_err_sys(err, errno, "enter /");
+    }
+    /* Best effort: a second layer, see sb_ns_session. */
+    (void)syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+    return close_others(keep_fd, err);
+}
+
+int sb_process_guard(pid_t parent, struct sb_err *err)
+{
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+        return sb_err_sys(err, errno, "prctl");
+    }
+    if (getppid() != parent) {
+        return sb_err_set(err, SB_UNAVAILABLE, "the worker is gone");
+    }
+    return 0;
+}
+
+int sb_process_signals(struct sb_err *err)
+{
+    sigset_t wanted;
+    (void)sigemptyset(&wanted);
+    (void)sigaddset(&wanted, SIGCHLD);
+    (void)sigaddset(&wanted, SIGTERM);
+    (void)sigaddset(&wanted, SIGINT);
+    (void)sigaddset(&wanted, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &wanted, NULL) < 0) {
+        return sb_err_sys(err, errno, "block signals");
+    }
+    int fd = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? sb_err_sys(err, errno, "signalfd") : fd;
+}
+
+int sb_process_reset(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    (void)err;
+    default_signals();
+    return 0;
+}
+
+int sb_process_tie(struct sb_child *child, struct sb_err *err)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+        return sb_err_sys(err, errno, "prctl");
+    }
+    /* getppid tells nothing across PID namespaces; the spawner's end of the pipe does. */
+    struct pollfd sync = {.fd = child->sync_fd};
+    if (poll(&sync, 1, 0) < 0) {
+        return sb_err_sys(err, errno, "poll");
+    }
+    return sync.revents != 0 ? sb_err_set(err, SB_UNAVAILABLE, "the spawner is gone") : 0;
+}

@@ -1,0 +1,27 @@
+#pragma once
+
+struct sb_child;
+struct sb_err;
+
+/* Steps of the child that build its root file system, in this order. Theory of operation: rootfs.c.
+ * Errors: by errno; the text names the path. */
+
+/** Cuts mount propagation, mounts the new root and works in it from then on. */
+int sb_rootfs_begin(struct sb_child *child, struct sb_err *err);
+/** System directories, read-only. */
+int sb_rootfs_system(struct sb_child *child, struct sb_err *err);
+/** /tmp, /dev/shm and /workspace. */
+int sb_rootfs_space(struct sb_child *child, struct sb_err *err);
+/** Host files and directories of the plan. */
+int sb_rootfs_mounts(struct sb_child *child, struct sb_err *err);
+/** Makes the new root the only one, read-only. */
+int sb_rootfs_enter(struct sb_child *child, struct sb_err *err);
+/** Goes to where the sandbox starts. */
+int sb_rootfs_cwd(struct sb_child *child, struct sb_err *err);
+
+/** Makes a directory of the new root; it may exist. Path relative to the new root. */
+int sb_rootfs_mkdir(const char *path, unsigned mode, struct sb_err *err);
+/** Makes a file of the new root with that text; relative path. */
+int sb_rootfs_write(const char *path, const char *text, struct sb_err *err);
+/** Makes a symbolic link; relative path. */
+int sb_rootfs_symlink(const char *text, const char *path, struct sb_err *err);

@@ -1,0 +1,293 @@
+#include "service/spawner/sandbox.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "service/spawner/child.h"
+#include "service/spawner/filter.h"
+#include "service/spawner/host.h"
+#include "service/spawner/hostmount.h"
+#include "service/spawner/ns.h"
+#include "service/spawner/peer.h"
+#include "service/spawner/plan.h"
+#include "service/spawner/userns.h"
+
+/* What the parent's steps share. */
+struct start {
+    const struct sb_host *host;
+    struct sb_ids_pool *pool;
+    const struct sb_plan *plan;
+    const struct sb_peer *peer;
+    struct sb_sandbox *sandbox;
+    struct sb_hostmounts mounts;
+    struct sb_child child; /* the child's copy of all it needs */
+    int child_sync_fd;     /* owned; the child's ends */
+    int child_report_fd;
+    int child_ctl_fd;
+};
+
+static void start_done(struct start *start)
+{
+    sb_hostmount_done(&start->mounts);
+    sb_closep(&start->child_sync_fd);
+    sb_closep(&start->child_report_fd);
+    sb_closep(&start->child_ctl_fd);
+}
+
+static int take_ids(struct start *start, struct sb_err *err)
+{
+    const struct sb_host *host = start->host;
+    struct sb_ids *ids = &start->sandbox->ids;
+    if (start->pool->n_ranges > 0) {
+        return sb_ids_take(start->pool, ids, err);
+    }
+    if (host->caller_uid == 0 || host->caller_gid == 0) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "root without CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID and CAP_SETPCAP has "
+                          "no id to give away: start as an ordinary user, or with a range for root "
+                          "in /etc/subuid and /etc/subgid");
+    }
+    sb_ids_share(ids, 0, 0); /* the caller, see sb_host */
+    return 0;
+}
+
+static int open_mounts(struct start *start, struct sb_err *err)
+{
+    if (start->plan->n_mounts == 0) {
+        return 0;
+    }
+    if (start->peer == NULL) {
+        return sb_err_set(err, SB_INVALID, "mounts: the caller's connection is missing");
+    }
+    return sb_hostmount_open(start->host, start->plan, start->peer, &start->sandbox->ids,
+                             &start->mounts, err);
+}
+
+static int refuse_root(struct start *start, struct sb_err *err)
+{
+    const struct sb_ids *ids = &start->sandbox->ids;
+    bool is_root = start->host->is_root
+                       ? sb_ids_job_uid(ids) == 0 || sb_ids_job_gid(ids) == 0
+                       : !sb_ids_are_distinct(ids) &&
+                             (start->host->caller_uid == 0 || start->host->caller_gid == 0);
+    return is_root ? sb_err_set(err, SB_PRECONDITION, "the job would be root on the host") : 0;
+}
+
+static int open_channels(struct start *start, struct sb_err *err)
+{
+    struct sb_sandbox *sandbox = start->sandbox;
+    int ends[2];
+    if (sb_fd_pipe(ends, err) < 0) {
+        return -1;
+    }
+    start->child_sync_fd = ends[0];
+    sandbox->sync_fd = ends[1];
+    if (sb_fd_pipe(ends, err) < 0) {
+        return -1;
+    }
+    sandbox->report_fd = ends[0];
+    start->child_report_fd = ends[1];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        return sb_err_sys(err, errno, "make socket pair");
+    }
+    sandbox->ctl_fd = ends[0];
+    start->child_ctl_fd = ends[1];
+    return 0;
+}
+
+static void fill_child(struct start *start)
+{
+    struct sb_child *child = &start->child;
+    const struct sb_ids *ids = &start->sandbox->ids;
+    child->setup_id = ids->inside == 0 ? 0 : SB_CHILD_ID;
+    child->has_tty_group = ids->inside == 0;
+    child->has_setgroups = start->host->has_setgroups;
+    child->sync_fd = start->child_sync_fd;
+    child->report_fd = start->child_report_fd;
+    child->ctl_fd = start->child_ctl_fd;
+    child->init_fd = start->host->init_fd;
+    child->root_fd = -1;
+    for (size_t i = 0; i < start->mounts.n; i++) {
+        child->mount_fds[i] = start->mounts.fds[i];
+        child->mount_is_dir[i] = start->mounts.is_dir[i];
+    }
+}
+
+static int clone_child(struct start *start, struct sb_err *err)
+{
+    struct sb_sandbox *sandbox = start->sandbox;
+    fill_child(start);
+    pid_t pid = sb_ns_clone(sb_ns_all, start->host->is_root, &sandbox->pidfd, err);
+    if (pid == 0) {
+        /* Else the child would never see the end of file that tells of the spawner's death. */
+        (void)close(sandbox->sync_fd);
+        sb_child_run(&start->child);
+    }
+    sandbox->pid = pid;
+    return pid < 0 ? -1 : 0;
+}
+
+static int write_maps(struct start *start, struct sb_err *err)
+{
+    const struct sb_ids *ids = &start->sandbox->ids;
+    struct sb_userns_map map = {
+        .inside_uid = ids->inside,
+        .inside_gid = ids->inside,
+        .outside_uid = ids->outside_uid,
+        .outside_gid = ids->outside_gid,
+        .count = ids->count,
+        .has_setgroups = start->host->has_setgroups,
+    };
+    return sb_userns_write(start->sandbox->pid, &map, err);
+}
+
+static int let_go(struct start *start, struct sb_err *err)
+{
+    return sb_fd_write_full(start->sandbox->sync_fd, "g", 1, err);
+}
+
+/* The parent's part. All that can fail for a reason of the caller's comes before the clone. */
+static const struct step {
+    const char *name;
+    int (*run)(struct start *start, struct sb_err *err);
+} steps[] = {
+    {"ids", take_ids},
+    {"mounts", open_mounts}, /* may change the ids */
+    {"root", refuse_root},   /* whatever the steps above have done */
+    {"channels", open_channels},
+    {"clone", clone_child},
+    {"maps", write_maps}, /* before that the child has no rights at all */
+    {"go", let_go},
+};
+
+static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
+{
+    if (!sb_ids_are_distinct(&sandbox->ids)) {
+        sandbox->degraded[sandbox->n_degraded++] =
+            start->mounts.lacks_idmap ? "distinct uid: a file system of its mounts cannot map ids"
+            : start->plan->n_mounts > 0 && !start->host->is_root
+                ? "distinct uid: mounts of an ordinary user need the user's own id"
+                : "distinct uid: no sub-ids of the user, or no newuidmap";
+    }
+    if (!start->host->has_setgroups) {
+        sandbox->degraded[sandbox->n_degraded++] =
+            "supplementary groups: those of the user remain, as no newgidmap is there to drop them";
+    }
+}
+
+/* Ends a child that will not become a sandbox, and waits for it. */
+static void abandon(struct sb_sandbox *sandbox)
+{
+    if (sandbox->pid > 0) {
+        sb_sandbox_kill(sandbox);
+        while (waitpid(sandbox->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+    }
+    sb_sandbox_free(sandbox);
+}
+
+struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
+                                    struct sb_ids_pool *pool,
+                                    const struct sb_plan *plan,
+                                    const struct sb_filter *filter,
+                                    const struct sb_peer *peer,
+                                    struct sb_err *err)
+{
+    struct sb_sandbox *sandbox = calloc(1, sizeof *sandbox);
+    if (sandbox == NULL) {
+        (void)sb_err_oom(err);
+        return NULL;
+    }
+    sandbox->pidfd = sandbox->report_fd = sandbox->sync_fd = sandbox->ctl_fd = -1;
+    sandbox->state = SB_SANDBOX_STARTING;
+    sandbox->deadline_ms = sb_clock_mono_ms() + SB_SANDBOX_START_MS;
+    SB_CLEANUP(start_done)
+    struct start start = {
+        .host = host,
+        .pool = pool,
+        .plan = plan,
+        .peer = peer,
+        .sandbox = sandbox,
+        .child = {.plan = plan, .filter = filter},
+        .child_sync_fd = -1,
+        .child_report_fd = -1,
+        .child_ctl_fd = -1,
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        if (steps[i].run(&start, err) < 0) {
+            (void)sb_err_wrap(err, "%s", steps[i].name);
+            abandon(sandbox);
+            return NULL;
+        }
+    }
+    note_degraded(sandbox, &start);
+    return sandbox;
+}
+
+int sb_sandbox_started(struct sb_sandbox *sandbox, char *ret_step, struct sb_err *err)
+{
+    struct sb_child_report report;
+    size_t len = 0;
+    ret_step[0] = '\0';
+    if (sb_fd_read_full(sandbox->report_fd, &report, sizeof report, &len, err) < 0) {
+        sb_sandbox_fail(sandbox);
+        return -1;
+    }
+    siginfo_t info = {0};
+    if (len == 0 &&
+        waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid == 0) {
+        sandbox->state = SB_SANDBOX_RUNNING;
+        sb_closep(&sandbox->report_fd);
+        sb_closep(&sandbox->sync_fd);
+        sandbox->report_fd = sandbox->sync_fd = -1;
+        return 0;
+    }
+    sb_sandbox_fail(sandbox);
+    if (len != sizeof report) {
+        return sb_err_set(err, SB_INTERNAL, "the child died (status %d)", info.si_status);
+    }
+    memcpy(ret_step, report.step, SB_CHILD_STEP_SIZE);
+    ret_step[SB_CHILD_STEP_SIZE - 1] = '\0';
+    *err = report.err;
+    return -1;
+}
+
+void sb_sandbox_fail(struct sb_sandbox *sandbox)
+{
+    sb_sandbox_kill(sandbox);
+    sandbox->state = SB_SANDBOX_FAILED;
+    sb_closep(&sandbox->report_fd);
+    sb_closep(&sandbox->sync_fd);
+    sb_closep(&sandbox->ctl_fd);
+    sandbox->report_fd = sandbox->sync_fd = sandbox->ctl_fd = -1;
+}
+
+void sb_sandbox_kill(const struct sb_sandbox *sandbox)
+{
+    (void)pidfd_send_signal(sandbox->pidfd, SIGKILL, NULL, 0);
+}
+
+void sb_sandbox_free(struct sb_sandbox *sandbox)
+{
+    if (sandbox == NULL) {
+        return;
+    }
+    sb_list_remove(&sandbox->link);
+    sb_ids_release(&sandbox->ids);
+    sb_closep(&sandbox->pidfd);
+    sb_closep(&sandbox->report_fd);
+    sb_closep(&sandbox->sync_fd);
+    sb_closep(&sandbox->ctl_fd);
+    free(sandbox);
+}

@@ -1,0 +1,73 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "service/spawner/ids.h"
+
+struct sb_err;
+struct sb_filter;
+struct sb_host;
+struct sb_peer;
+struct sb_plan;
+
+/*                 init runs                    reaped
+ *   STARTING ------------------> RUNNING ----------------> freed, Gone is told
+ *      |  step failed, deadline                    ^
+ *      +-------------------> FAILED ---------------+ freed, nothing is told
+ */
+enum sb_sandbox_state {
+    SB_SANDBOX_STARTING, /* the child works on its steps */
+    SB_SANDBOX_RUNNING,  /* init runs; the worker has been told */
+    SB_SANDBOX_FAILED,   /* the worker has been told so; the child is being killed */
+};
+
+enum {
+    SB_SANDBOX_MAX = 16384,      /* alive at one time */
+    SB_SANDBOX_START_MS = 20000, /* until a child that still works on its steps is killed */
+    SB_SANDBOX_MAX_DEGRADED = 4,
+};
+
+/** One sandbox. */
+struct sb_sandbox {
+    struct sb_list link;
+    uint64_t slot; /* its name towards the worker; never used twice */
+    uint64_t tag;  /* of the request that made it */
+    enum sb_sandbox_state state;
+    uint64_t deadline_ms; /* STARTING: monotonic */
+    pid_t pid;            /* of init */
+    int pidfd;            /* owned */
+    int report_fd;        /* owned; STARTING: the child's struct sb_child_report */
+    int sync_fd;          /* owned; the child ends when it is closed too early */
+    int ctl_fd;           /* owned; STARTING: the worker's end of init's socket */
+    struct sb_ids ids;
+    const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts */
+    size_t n_degraded;
+};
+
+/** Clones a child that becomes a sandbox of that plan; it is STARTING.
+ *  @peer  NULL when the plan has no mounts.
+ *  Errors: by errno; SB_DENIED, SB_PRECONDITION, SB_EXHAUSTED: the text starts with the step. */
+struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
+                                    struct sb_ids_pool *pool,
+                                    const struct sb_plan *plan,
+                                    const struct sb_filter *filter,
+                                    const struct sb_peer *peer,
+                                    struct sb_err *err);
+
+/** Reads what the child of a STARTING sandbox says; call when report_fd is readable.
+ *  @ret_step  at least SB_CHILD_STEP_SIZE bytes: the step that failed.
+ *  Returns 0: it is RUNNING; -1: it is FAILED. */
+int sb_sandbox_started(struct sb_sandbox *sandbox, char *ret_step, struct sb_err *err);
+
+/** Gives up a STARTING sandbox: it is FAILED. */
+void sb_sandbox_fail(struct sb_sandbox *sandbox);
+
+/** Sends SIGKILL to init, and so to all of the sandbox. Harmless when it is dead already. */
+void sb_sandbox_kill(const struct sb_sandbox *sandbox);
+
+/** Frees. Only when init is reaped: the ids go back to the pool. NULL is fine. */
+void sb_sandbox_free(struct sb_sandbox *sandbox);

@@ -1,0 +1,481 @@
+#include "service/spawner/serve.h"
+
+/* Theory of operation. One thread waits for three things: requests of the worker, signals (a child
+ * has ended; we shall end), and what the children that are starting have to say. It never waits for
+ * one child alone. The worker parses what strangers send, so it is taken to be hostile: which
+ * requests are permitted is one row per state, and anything else ends the spawner, and with it all
+ * sandboxes. A request that is merely refused gets a Failure. */
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "service/shared/frame.h"
+#include "service/spawner/child.h"
+#include "service/spawner/filter.h"
+#include "service/spawner/host.h"
+#include "service/spawner/ids.h"
+#include "service/spawner/peer.h"
+#include "service/spawner/plan.h"
+#include "service/spawner/probe.h"
+#include "service/spawner/sandbox.h"
+
+enum {
+    PROTOCOL_VERSION = 1,
+    MAX_STARTING = 64,   /* sandboxes that work on their steps at one time */
+    LAST_REAP_MS = 5000, /* how long the end waits for killed sandboxes */
+};
+
+enum state {
+    STATE_NEW,   /* nothing said yet */
+    STATE_READY, /* versions agree */
+};
+
+struct server {
+    const struct sb_host *host;
+    int sock;
+    int signal_fd;
+    enum state state;
+    bool is_stopping;
+    uint64_t last_slot;
+    size_t n_sandboxes;
+    size_t n_starting;
+    struct sb_list sandboxes;
+    struct sb_ids_pool pool;
+    struct sb_filter_cache filters;
+};
+
+static int reply(struct server *server,
+                 Spawn__V1__Reply *message,
+                 const int *fds,
+                 size_t n_fds,
+                 struct sb_err *err)
+{
+    return sb_frame_send(server->sock, &message->base, fds, n_fds, err);
+}
+
+static int reply_failure(struct server *server,
+                         uint64_t tag,
+                         const char *step,
+                         const struct sb_err *failure,
+                         struct sb_err *err)
+{
+    Spawn__V1__Failure body = SPAWN__V1__FAILURE__INIT;
+    Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
+    char step_text[SB_CHILD_STEP_SIZE] = "";
+    char text[SB_ERR_TEXT_SIZE];
+    (void)strncat(step_text, step, sizeof step_text - 1);
+    (void)memcpy(text, failure->text, sizeof text);
+    body.code = (uint32_t)failure->code;
+    body.sys = failure->sys;
+    body.step = step_text;
+    body.text = text;
+    message.tag = tag;
+    message.body_case = SPAWN__V1__REPLY__BODY_FAILURE;
+    message.failure = &body;
+    return reply(server, &message, NULL, 0, err);
+}
+
+static struct sb_sandbox *find_slot(struct server *server, uint64_t slot)
+{
+    SB_FOREACH (node, &server->sandboxes) {
+        struct sb_sandbox *sandbox = SB_LIST_ENTRY(node, struct sb_sandbox, link);
+        if (sandbox->slot == slot) {
+            return sandbox;
+        }
+    }
+    return NULL;
+}
+
+static struct sb_sandbox *find_pid(struct server *server, pid_t pid)
+{
+    SB_FOREACH (node, &server->sandboxes) {
+        struct sb_sandbox *sandbox = SB_LIST_ENTRY(node, struct sb_sandbox, link);
+        if (sandbox->pid == pid) {
+            return sandbox;
+        }
+    }
+    return NULL;
+}
+
+/* Handlers of requests. 0: answered, or will be; -1: refused, *failure says why.
+ * A socket that fails shows as end of file later. */
+
+struct call {
+    const Spawn__V1__Request *request;
+    struct sb_frame *frame;
+    Spawn__V1__Reply *reply; /* to be sent when is_answered */
+    bool is_answered;
+    union {
+        Spawn__V1__Welcome welcome;
+        Spawn__V1__FilterLoaded filter_loaded;
+        Spawn__V1__Killed killed;
+        struct sb_probe_result probed;
+    } body; /* what the reply points at */
+};
+
+static int on_hello(struct server *server, struct call *call, struct sb_err *failure)
+{
+    if (call->request->hello->version != PROTOCOL_VERSION) {
+        return sb_err_set(failure, SB_PRECONDITION,
+                          "worker speaks version %u, spawner %d: they are of different builds",
+                          call->request->hello->version, PROTOCOL_VERSION);
+    }
+    Spawn__V1__Welcome *body = &call->body.welcome;
+    spawn__v1__welcome__init(body);
+    body->is_root = server->host->is_root;
+    body->id_ranges = server->pool.n_ranges;
+    body->has_idmap = server->host->has_idmap;
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_WELCOME;
+    call->reply->welcome = body;
+    call->is_answered = true;
+    server->state = STATE_READY;
+    return 0;
+}
+
+static int on_load_filter(struct server *server, struct call *call, struct sb_err *failure)
+{
+    uint64_t id = 0;
+    if (sb_filter_load(&server->filters, call->request->load_filter, &id, failure) < 0) {
+        return -1;
+    }
+    const struct sb_filter *filter = sb_filter_find(&server->filters, id);
+    Spawn__V1__FilterLoaded *body = &call->body.filter_loaded;
+    spawn__v1__filter_loaded__init(body);
+    body->filter_id = id;
+    body->instructions = (uint32_t)filter->allow.len + filter->deny.len;
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_FILTER_LOADED;
+    call->reply->filter_loaded = body;
+    call->is_answered = true;
+    return 0;
+}
+
+static int on_spawn(struct server *server, struct call *call, struct sb_err *failure)
+{
+    struct sb_plan plan;
+    struct sb_peer peer;
+    const struct sb_peer *has_peer = NULL;
+    if (sb_plan_check(call->request->spawn->plan, &plan, failure) < 0) {
+        return -1;
+    }
+    if (server->n_sandboxes >= SB_SANDBOX_MAX || server->n_starting >= MAX_STARTING) {
+        return sb_err_set(failure, SB_EXHAUSTED, "%zu sandboxes, %zu of them starting",
+                          server->n_sandboxes, server->n_starting);
+    }
+    const struct sb_filter *filter = sb_filter_find(&server->filters, plan.filter_id);
+    if (filter == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "filter_id: no filter %llu is loaded",
+                          (unsigned long long)plan.filter_id);
+    }
+    if (plan.n_mounts > 0 && call->frame->nfds == 1) {
+        if (sb_peer_of(call->frame->fds[0], &peer, failure) < 0) {
+            return -1;
+        }
+        has_peer = &peer;
+    }
+    struct sb_sandbox *sandbox =
+        sb_sandbox_start(server->host, &server->pool, &plan, filter, has_peer, failure);
+    if (sandbox == NULL) {
+        return -1;
+    }
+    sandbox->slot = ++server->last_slot;
+    sandbox->tag = call->request->tag;
+    sb_list_append(&server->sandboxes, &sandbox->link);
+    server->n_sandboxes++;
+    server->n_starting++;
+    return 0;
+}
+
+static int on_kill(struct server *server, struct call *call, struct sb_err *failure)
+{
+    const struct sb_sandbox *sandbox = find_slot(server, call->request->kill->slot);
+    if (sandbox == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "no sandbox in slot %llu",
+                          (unsigned long long)call->request->kill->slot);
+    }
+    sb_sandbox_kill(sandbox);
+    Spawn__V1__Killed *body = &call->body.killed;
+    spawn__v1__killed__init(body);
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_KILLED;
+    call->reply->killed = body;
+    call->is_answered = true;
+    return 0;
+}
+
+static int on_probe(struct server *server, struct call *call, struct sb_err *failure)
+{
+    (void)failure;
+    sb_probe_run(server->host, &call->body.probed);
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_PROBED;
+    call->reply->probed = &call->body.probed.message;
+    call->is_answered = true;
+    return 0;
+}
+
+/* Which request is permitted when, and how many descriptors it may bring. */
+static const struct row {
+    Spawn__V1__Request__BodyCase body;
+    enum state state;
+    size_t max_fds;
+    const char *name;
+    int (*handle)(struct server *server, struct call *call, struct sb_err *failure);
+} rows[] = {
+    {SPAWN__V1__REQUEST__BODY_HELLO, STATE_NEW, 0, "hello", on_hello},
+    {SPAWN__V1__REQUEST__BODY_LOAD_FILTER, STATE_READY, 0, "load_filter", on_load_filter},
+    {SPAWN__V1__REQUEST__BODY_SPAWN, STATE_READY, 1, "spawn", on_spawn},
+    {SPAWN__V1__REQUEST__BODY_KILL, STATE_READY, 0, "kill", on_kill},
+    {SPAWN__V1__REQUEST__BODY_PROBE, STATE_READY, 0, "probe", on_probe},
+};
+
+static int dispatch(struct server *server, struct sb_frame *frame, struct sb_err *err)
+{
+    const Spawn__V1__Request *request = (const Spawn__V1__Request *)frame->msg;
+    Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
+    struct call call = {.request = request, .frame = frame, .reply = &message};
+    struct sb_err failure;
+    message.tag = request->tag;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct row *row = &rows[i];
+        if (row->body != request->body_case) {
+            continue;
+        }
+        if (row->state != server->state || frame->nfds > row->max_fds || request->tag == 0) {
+            return sb_err_set(err, SB_INVALID, "%s is not permitted now", row->name);
+        }
+        if (row->handle(server, &call, &failure) < 0) {
+            return reply_failure(server, request->tag, row->name, &failure, err);
+        }
+        return call.is_answered ? reply(server, &message, NULL, 0, err) : 0;
+    }
+    return sb_err_set(err, SB_INVALID, "unknown request");
+}
+
+static int on_worker(struct server *server, struct sb_err *err)
+{
+    SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+    int got =
+        sb_frame_recv(server->sock, &spawn__v1__request__descriptor, MSG_DONTWAIT, &frame, err);
+    if (got < 0) {
+        return err->sys == EAGAIN ? 0 : -1;
+    }
+    if (got == 0) {
+        server->is_stopping = true;
+        return 0;
+    }
+    return dispatch(server, &frame, err);
+}
+
+static uint32_t host_uid(const struct server *server, const struct sb_sandbox *sandbox)
+{
+    uint32_t uid = sb_ids_job_uid(&sandbox->ids);
+    if (server->host->is_root) {
+        return uid;
+    }
+    return uid == 0 ? server->host->caller_uid : server->host->first_subuid + uid - 1;
+}
+
+static int tell_spawned(struct server *server, struct sb_sandbox *sandbox, struct sb_err *err)
+{
+    Spawn__V1__Spawned body = SPAWN__V1__SPAWNED__INIT;
+    Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
+    char *degraded[SB_SANDBOX_MAX_DEGRADED];
+    memcpy(degraded, sandbox->degraded, sizeof degraded);
+    body.slot = sandbox->slot;
+    body.init_pid = sandbox->pid;
+    body.host_uid = host_uid(server, sandbox);
+    body.distinct_uid = sb_ids_are_distinct(&sandbox->ids);
+    body.n_degraded = sandbox->n_degraded;
+    body.degraded = degraded;
+    message.tag = sandbox->tag;
+    message.body_case = SPAWN__V1__REPLY__BODY_SPAWNED;
+    message.spawned = &body;
+    const int fds[] = {sandbox->ctl_fd, sandbox->pidfd};
+    int done = reply(server, &message, fds, 2, err);
+    sb_closep(&sandbox->ctl_fd); /* init must see the end when the worker closes its copy */
+    sandbox->ctl_fd = -1;
+    return done;
+}
+
+static int on_report(struct server *server, struct sb_sandbox *sandbox, struct sb_err *err)
+{
+    char step[SB_CHILD_STEP_SIZE];
+    struct sb_err failure;
+    server->n_starting--;
+    if (sb_sandbox_started(sandbox, step, &failure) < 0) {
+        return reply_failure(server, sandbox->tag, step, &failure, err);
+    }
+    return tell_spawned(server, sandbox, err);
+}
+
+static uint64_t micros(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
+}
+
+static int tell_gone(struct server *server,
+                     const struct sb_sandbox *sandbox,
+                     int status,
+                     const struct rusage *usage,
+                     struct sb_err *err)
+{
+    Spawn__V1__Gone body = SPAWN__V1__GONE__INIT;
+    Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
+    body.slot = sandbox->slot;
+    body.wait_status = status;
+    body.cpu_user_us = micros(usage->ru_utime);
+    body.cpu_system_us = micros(usage->ru_stime);
+    body.max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024;
+    message.body_case = SPAWN__V1__REPLY__BODY_GONE;
+    message.gone = &body;
+    return reply(server, &message, NULL, 0, err);
+}
+
+/* Reaps whatever has ended. @tells  whether the worker is told. */
+static int reap(struct server *server, bool tells, struct sb_err *err)
+{
+    struct rusage usage;
+    int status = 0;
+    int done = 0;
+    pid_t pid = 0;
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        struct sb_sandbox *sandbox = find_pid(server, pid);
+        if (sandbox == NULL) {
+            continue;
+        }
+        if (sandbox->state == SB_SANDBOX_STARTING && tells && done == 0) {
+            done = on_report(server, sandbox, err); /* what it had to say lies in the pipe */
+        }
+        if (sandbox->state == SB_SANDBOX_RUNNING && tells && done == 0) {
+            done = tell_gone(server, sandbox, status, &usage, err);
+        }
+        sb_sandbox_free(sandbox);
+        server->n_sandboxes--;
+    }
+    return done;
+}
+
+static int on_signal(struct server *server, struct sb_err *err)
+{
+    struct signalfd_siginfo info;
+    while (read(server->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo != SIGCHLD) {
+            server->is_stopping = true;
+        }
+    }
+    return reap(server, true, err);
+}
+
+/* Gives up sandboxes whose child hangs, say in a file system that does not answer.
+ * Returns milliseconds until the next deadline, -1: none. */
+static int check_deadlines(struct server *server, int *ret_wait_ms, struct sb_err *err)
+{
+    int wait_ms = -1;
+    SB_FOREACH (node, &server->sandboxes) {
+        struct sb_sandbox *sandbox = SB_LIST_ENTRY(node, struct sb_sandbox, link);
+        if (sandbox->state != SB_SANDBOX_STARTING) {
+            continue;
+        }
+        int left = sb_clock_left_ms(sandbox->deadline_ms);
+        if (left == 0) {
+            struct sb_err failure;
+            (void)sb_err_set(&failure, SB_DEADLINE, "not ready within %d ms", SB_SANDBOX_START_MS);
+            server->n_starting--;
+            sb_sandbox_fail(sandbox);
+            if (reply_failure(server, sandbox->tag, "", &failure, err) < 0) {
+                return -1;
+            }
+        } else if (wait_ms < 0 || left < wait_ms) {
+            wait_ms = left;
+        }
+    }
+    *ret_wait_ms = wait_ms;
+    return 0;
+}
+
+static int turn(struct server *server, struct sb_err *err)
+{
+    struct pollfd fds[2 + MAX_STARTING] = {
+        {.fd = server->sock, .events = POLLIN},
+        {.fd = server->signal_fd, .events = POLLIN},
+    };
+    struct sb_sandbox *starting[2 + MAX_STARTING];
+    nfds_t n = 2;
+    int wait_ms = -1;
+    if (check_deadlines(server, &wait_ms, err) < 0) {
+        return -1;
+    }
+    SB_FOREACH (node, &server->sandboxes) {
+        struct sb_sandbox *sandbox = SB_LIST_ENTRY(node, struct sb_sandbox, link);
+        if (sandbox->state == SB_SANDBOX_STARTING) {
+            starting[n] = sandbox;
+            fds[n++] = (struct pollfd){.fd = sandbox->report_fd, .events = POLLIN};
+        }
+    }
+    if (poll(fds, n, wait_ms) < 0) {
+        return errno == EINTR ? 0 : sb_err_sys(err, errno, "poll");
+    }
+    /* Reports first: reaping frees sandboxes. */
+    for (nfds_t i = 2; i < n; i++) {
+        if (fds[i].revents != 0 && on_report(server, starting[i], err) < 0) {
+            return -1;
+        }
+    }
+    if (fds[1].revents != 0 && on_signal(server, err) < 0) {
+        return -1;
+    }
+    return fds[0].revents != 0 && !server->is_stopping ? on_worker(server, err) : 0;
+}
+
+/* Kills all, and waits until it is true that nothing is left. */
+static void end_all(struct server *server)
+{
+    struct sb_err ignored;
+    uint64_t deadline = sb_clock_mono_ms() + LAST_REAP_MS;
+    SB_FOREACH (node, &server->sandboxes) {
+        sb_sandbox_kill(SB_LIST_ENTRY(node, struct sb_sandbox, link));
+    }
+    while (reap(server, false, &ignored) == 0 && server->n_sandboxes > 0) {
+        struct pollfd wait = {.fd = server->signal_fd, .events = POLLIN};
+        struct signalfd_siginfo info;
+        int left = sb_clock_left_ms(deadline);
+        if (left == 0) {
+            SB_LOG_ERROR("sandboxes do not end", "left=%zu", server->n_sandboxes);
+            return;
+        }
+        (void)poll(&wait, 1, left);
+        while (read(server->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        }
+    }
+}
+
+int sb_serve_run(const struct sb_host *host, int sock, int signal_fd, struct sb_err *err)
+{
+    struct server *server = calloc(1, sizeof *server);
+    if (server == NULL) {
+        return sb_err_oom(err);
+    }
+    server->host = host;
+    server->sock = sock;
+    server->signal_fd = signal_fd;
+    sb_list_init(&server->sandboxes);
+    sb_ids_pool_init(&server->pool, host);
+    int done = 0;
+    while (done == 0 && !server->is_stopping) {
+        done = turn(server, err);
+    }
+    end_all(server);
+    sb_filter_cache_done(&server->filters);
+    free(server);
+    return done;
+}

@@ -1,0 +1,189 @@
+#include "service/spawner/userns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "service/spawner/host.h"
+#include "service/spawner/subids.h"
+
+static int write_proc(pid_t pid, const char *name, const char *text, struct sb_err *err)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    SB_CLEANUP(sb_closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0) {
+        return sb_err_sys(err, errno, "write %s", name);
+    }
+    return 0;
+}
+
+pid_t sb_userns_fork(struct sb_err *err)
+{
+    struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid < 0) {
+        return (pid_t)sb_err_sys(err, errno, "make a user namespace");
+    }
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            (void)pause();
+        }
+    }
+    return (pid_t)pid;
+}
+
+int sb_userns_write(pid_t pid, const struct sb_userns_map *map, struct sb_err *err)
+{
+    char uids[64];
+    char gids[64];
+    (void)snprintf(uids, sizeof uids, "%u %u %u\n", map->inside_uid, map->outside_uid, map->count);
+    (void)snprintf(gids, sizeof gids, "%u %u %u\n", map->inside_gid, map->outside_gid, map->count);
+    if (!map->has_setgroups && write_proc(pid, "setgroups", "deny", err) < 0) {
+        return -1;
+    }
+    return write_proc(pid, "uid_map", uids, err) < 0 ? -1 : write_proc(pid, "gid_map", gids, err);
+}
+
+/* Runs "tool pid 0 caller 1 1 first count" and tells whether it worked. These tools are setuid, or
+ * have capabilities of their own; they must run outside of the new namespace. */
+static bool run_map_tool(const char *tool, pid_t pid, unsigned caller, const struct sb_subids *ids)
+{
+    char numbers[4][16];
+    (void)snprintf(numbers[0], sizeof numbers[0], "%d", pid);
+    (void)snprintf(numbers[1], sizeof numbers[1], "%u", caller);
+    (void)snprintf(numbers[2], sizeof numbers[2], "%u", ids->first);
+    (void)snprintf(numbers[3], sizeof numbers[3], "%u", ids->count);
+    const char *const args[] = {tool, numbers[0], "0",        numbers[1], "1",
+                                "1",  numbers[2], numbers[3], NULL};
+    pid_t child = fork();
+    if (child == 0) {
+        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        (void)dup2(null_fd, STDERR_FILENO);
+        char *argv[sizeof args / sizeof *args];
+        memcpy(argv, args, sizeof args);
+        (void)execv(tool, argv);
+        _exit(127);
+    }
+    int status = -1;
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Body of the helper that stays outside: waits for the byte that says "the namespace is there",
+ * maps, and answers with its exit status: bit 0 uids, bit 1 gids. */
+static _Noreturn void map_from_outside(int go_fd,
+                                       pid_t spawner,
+                                       const struct sb_host *host,
+                                       const struct sb_subids ids[2])
+{
+    char go = 0;
+    int done = 0;
+    if (read(go_fd, &go, 1) != 1) {
+        _exit(0);
+    }
+    if (run_map_tool("/usr/bin/newuidmap", spawner, host->caller_uid, &ids[0])) {
+        done |= 1;
+    }
+    if (done != 0 && run_map_tool("/usr/bin/newgidmap", spawner, host->caller_gid, &ids[1])) {
+        done |= 2;
+    }
+    _exit(done);
+}
+
+static int unshare_user(struct sb_err *err)
+{
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) {
+        return 0;
+    }
+    if (errno == ENOSPC || errno == EUSERS) {
+        return sb_err_set(
+            err, SB_PRECONDITION,
+            "user namespaces are switched off: sysctl -w user.max_user_namespaces=15000");
+    }
+    return sb_err_set(err, SB_PRECONDITION,
+                      "user namespaces are not permitted (%s): sysctl -w "
+                      "kernel.unprivileged_userns_clone=1 (Debian), "
+                      "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), or in a container "
+                      "a seccomp profile that permits unshare",
+                      strerror(errno));
+}
+
+/* Maps the caller alone, for want of sub-ids. @done  what the helper has mapped. */
+static int map_self(const struct sb_host *host, int done, struct sb_err *err)
+{
+    char text[64];
+    pid_t self = getpid();
+    if ((done & 1) == 0) {
+        (void)snprintf(text, sizeof text, "0 %u 1\n", host->caller_uid);
+        if (write_proc(self, "uid_map", text, err) < 0) {
+            return -1;
+        }
+    }
+    if ((done & 2) == 0) {
+        (void)snprintf(text, sizeof text, "0 %u 1\n", host->caller_gid);
+        if (write_proc(self, "setgroups", "deny", err) < 0 ||
+            write_proc(self, "gid_map", text, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int sb_userns_enter(struct sb_host *host, struct sb_err *err)
+{
+    struct sb_subids ids[2] = {{0}, {0}};
+    bool has_subids = sb_subids_find("/etc/subuid", host->caller_uid, &ids[0]) &&
+                      sb_subids_find("/etc/subgid", host->caller_uid, &ids[1]);
+    int go[2];
+    if (sb_fd_pipe(go, err) < 0) {
+        return -1;
+    }
+    pid_t spawner = getpid();
+    pid_t helper = has_subids ? fork() : -1;
+    if (helper == 0) {
+        (void)close(go[1]);
+        map_from_outside(go[0], spawner, host, ids);
+    }
+    int unshared = unshare_user(err);
+    if (unshared == 0) {
+        (void)!write(go[1], "g", 1);
+    }
+    (void)close(go[0]);
+    (void)close(go[1]);
+    int status = 0;
+    while (helper > 0 && waitpid(helper, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (unshared < 0) {
+        return -1;
+    }
+    int done = helper > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    if (map_self(host, done, err) < 0) {
+        return sb_err_wrap(err, "map ids");
+    }
+    host->has_setgroups = done == 3;
+    if (done == 3) {
+        host->first_subuid = ids[0].first;
+        host->n_subids = ids[0].count < ids[1].count ? ids[0].count : ids[1].count;
+    }
+    /* Mounts made on the host later should appear here, and never the other way round. */
+    if (mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+        return sb_err_sys(err, errno, "make mounts slaves");
+    }
+    return 0;
+}

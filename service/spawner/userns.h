@@ -1,0 +1,28 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct sb_err;
+struct sb_host;
+
+/** Ids of a user namespace, as seen from its parent. */
+struct sb_userns_map {
+    uint32_t inside_uid;
+    uint32_t outside_uid;
+    uint32_t inside_gid;
+    uint32_t outside_gid;
+    uint32_t count;
+    bool has_setgroups;
+};
+
+/** Forks a child into a new user namespace in which it waits to be killed. Errors: by errno. */
+pid_t sb_userns_fork(struct sb_err *err);
+
+/** Writes the maps of process @pid. Errors: by errno. */
+int sb_userns_write(pid_t pid, const struct sb_userns_map *map, struct sb_err *err);
+
+/** User mode, at start: moves this process into a user and a mount namespace of its own, with the
+ *  caller's sub-ids by newuidmap and newgidmap when there are any, and fills the ids of *host.
+ *  Errors: SB_PRECONDITION: not permitted on this host; the text says what to change. */
+int sb_userns_enter(struct sb_host *host, struct sb_err *err);
