@@ -1,0 +1,114 @@
+#include "service/worker/api.h"
+
+#include <string.h>
+
+#include "aisbx/v1/context_service.rpc.h"
+#include "aisbx/v1/file_service.rpc.h"
+#include "aisbx/v1/port_service.rpc.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "service/worker/api_sandbox.h"
+#include "service/worker/api_worker.h"
+#include "service/worker/exec.h"
+#include "service/worker/sandbox.h"
+#include "service/worker/worker.h"
+
+bool sb_api_identify(struct sb_rpc_call *call,
+                     const struct sb_worker *worker,
+                     struct sb_caller *ret_caller)
+{
+    struct sb_err err;
+    if (sb_access_identify(sb_rpc_call_peer(call), worker->start_uid, ret_caller, &err) < 0) {
+        sb_rpc_call_fail(call, &err);
+        return false;
+    }
+    ret_caller->peer_fd = sb_rpc_call_peer_fd(call);
+    return true;
+}
+
+static int check_id(const char *id, const char *prefix, const char *field, struct sb_err *err)
+{
+    if (!sb_id_valid(sb_str_from(id), prefix)) {
+        return sb_err_set(err, SB_INVALID, "%s: %s (ids look like %smfrggzdfmztwq2lkmfrggzdfmz)",
+                          field, id[0] == '\0' ? "is missing" : "is no such id", prefix);
+    }
+    return 0;
+}
+
+int sb_api_find_sandbox(const struct sb_worker *worker,
+                        const struct sb_caller *caller,
+                        const char *id,
+                        struct sb_sandbox **ret_sandbox,
+                        struct sb_err *err)
+{
+    if (check_id(id, "sb_", "sandbox_id", err) < 0) {
+        return -1;
+    }
+    struct sb_sandbox *sandbox = sb_registry_sandbox(&worker->registry, id);
+    if (sandbox == NULL || !sb_access_sees(caller, sandbox->owner)) {
+        return sb_err_set(err, SB_NOT_FOUND, "no sandbox %s (aisbx list shows what there is)", id);
+    }
+    *ret_sandbox = sandbox;
+    return 0;
+}
+
+int sb_api_find_exec(const struct sb_worker *worker,
+                     const struct sb_caller *caller,
+                     const char *id,
+                     struct sb_exec **ret_exec,
+                     struct sb_err *err)
+{
+    if (check_id(id, "ex_", "exec_id", err) < 0) {
+        return -1;
+    }
+    struct sb_exec *exec = sb_registry_exec(&worker->registry, id);
+    if (exec == NULL || !sb_access_sees(caller, exec->sandbox->owner)) {
+        return sb_err_set(err, SB_NOT_FOUND, "no exec %s", id);
+    }
+    *ret_exec = exec;
+    return 0;
+}
+
+void sb_api_finish(struct sb_rpc_call *call, void *msg, const struct sb_err *err)
+{
+    struct sb_err oom;
+    if (err->code == SB_OK && msg == NULL) {
+        (void)sb_err_oom(&oom);
+        err = &oom;
+    }
+    if (err->code != SB_OK) {
+        sb_rpc_call_fail(call, err);
+    } else {
+        sb_rpc_call_reply(call, msg);
+    }
+    if (msg != NULL) {
+        protobuf_c_message_free_unpacked(msg, NULL);
+    }
+}
+
+/** Services without a handler yet: every method answers UNIMPLEMENTED, and reflection shows them.
+ */
+static const struct aisbx__v1__file_service__server no_files;
+static const struct aisbx__v1__context_service__server no_contexts;
+static const struct aisbx__v1__port_service__server no_ports;
+
+int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
+{
+    struct sb_rpc_server *server = worker->server;
+    if (aisbx__v1__sandbox_service__serve(server, &sb_api_sandbox_service, worker, err) < 0 ||
+        aisbx__v1__worker_service__serve(server, &sb_api_worker_service, worker, err) < 0 ||
+        aisbx__v1__file_service__serve(server, &no_files, worker, err) < 0 ||
+        aisbx__v1__context_service__serve(server, &no_contexts, worker, err) < 0 ||
+        aisbx__v1__port_service__serve(server, &no_ports, worker, err) < 0) {
+        return -1;
+    }
+    sb_rpc_server_describe(server, &aisbx_v1_sandbox_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_worker_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_file_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_context_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_port_service__descriptors);
+    sb_rpc_server_set_health(server, "", SB_RPC_HEALTH_SERVING);
+    sb_rpc_server_set_health(server, "aisbx.v1.SandboxService", SB_RPC_HEALTH_SERVING);
+    sb_rpc_server_set_health(server, "aisbx.v1.WorkerService", SB_RPC_HEALTH_SERVING);
+    return 0;
+}

@@ -1,0 +1,288 @@
+#include "service/worker/api_pb.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "service/worker/exec.h"
+#include "service/worker/policy/api_profile.h"
+#include "service/worker/policy/policy.h"
+#include "service/worker/probe.h"
+#include "service/worker/sandbox.h"
+#include "service/worker/worker.h"
+
+void *sb_api_pb_new(const ProtobufCMessageDescriptor *desc)
+{
+    ProtobufCMessage *msg = calloc(1, desc->sizeof_message);
+    if (msg != NULL) {
+        protobuf_c_message_init(desc, msg);
+    }
+    return msg;
+}
+
+bool sb_api_pb_text(char **field, const char *text)
+{
+    if (text == NULL || text[0] == '\0') {
+        return true;
+    }
+    char *copy = sb_str_dup(sb_str_from(text));
+    if (copy != NULL) {
+        *field = copy;
+    }
+    return copy != NULL;
+}
+
+bool sb_api_pb_time(uint64_t real_ms, Google__Protobuf__Timestamp **field)
+{
+    if (real_ms == 0) {
+        return true;
+    }
+    *field = sb_api_pb_new(&google__protobuf__timestamp__descriptor);
+    if (*field == NULL) {
+        return false;
+    }
+    (*field)->seconds = (int64_t)(real_ms / 1000);
+    (*field)->nanos = (int32_t)(real_ms % 1000 * 1000000);
+    return true;
+}
+
+static Aisbx__V1__ControlStatus *control_new(unsigned number, const struct sb_control *from)
+{
+    Aisbx__V1__ControlStatus *status = sb_api_pb_new(&aisbx__v1__control_status__descriptor);
+    if (status == NULL) {
+        return NULL;
+    }
+    status->control = (Aisbx__V1__Control)number;
+    status->state = (Aisbx__V1__ControlState)from->state;
+    if (!sb_api_pb_text(&status->detail, from->detail) ||
+        !sb_api_pb_text(&status->fix, from->fix)) {
+        aisbx__v1__control_status__free_unpacked(status, NULL);
+        return NULL;
+    }
+    return status;
+}
+
+bool sb_api_pb_controls(const struct sb_probe *probe,
+                        size_t *ret_n,
+                        Aisbx__V1__ControlStatus ***ret_controls)
+{
+    *ret_n = 0;
+    *ret_controls = calloc(SB_PROBE_CONTROLS, sizeof **ret_controls);
+    if (*ret_controls == NULL) {
+        return false;
+    }
+    for (unsigned i = 1; i < SB_PROBE_CONTROLS; i++) {
+        if (probe->controls[i].state == SB_CONTROL_UNKNOWN) {
+            continue;
+        }
+        Aisbx__V1__ControlStatus *status = control_new(i, &probe->controls[i]);
+        if (status == NULL) {
+            return false;
+        }
+        (*ret_controls)[(*ret_n)++] = status;
+    }
+    return true;
+}
+
+/** What the spawn itself decided, on top of what the host gives. */
+static bool adjust_controls(const struct sb_sandbox *sandbox, Aisbx__V1__Sandbox *msg)
+{
+    for (size_t i = 0; i < msg->n_controls; i++) {
+        Aisbx__V1__ControlStatus *status = msg->controls[i];
+        if (status->control != AISBX__V1__CONTROL__CONTROL_DISTINCT_UID) {
+            continue;
+        }
+        if (sandbox->has_distinct_uid) {
+            status->state = AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED;
+        } else if (status->state == AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED) {
+            status->state = AISBX__V1__CONTROL_STATE__CONTROL_STATE_ABSENT;
+            if (status->detail != NULL && status->detail != protobuf_c_empty_string) {
+                free(status->detail);
+            }
+            status->detail = (char *)(uintptr_t)protobuf_c_empty_string;
+            return sb_api_pb_text(&status->detail,
+                                  "this sandbox shares the caller's id, for its host directories");
+        }
+    }
+    return true;
+}
+
+static bool add_labels(const struct sb_pairs *labels, Aisbx__V1__Sandbox *msg)
+{
+    if (labels->n == 0) {
+        return true;
+    }
+    msg->labels = calloc(labels->n, sizeof *msg->labels);
+    if (msg->labels == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < labels->n; i++) {
+        Aisbx__V1__Sandbox__LabelsEntry *entry =
+            sb_api_pb_new(&aisbx__v1__sandbox__labels_entry__descriptor);
+        if (entry == NULL) {
+            return false;
+        }
+        msg->labels[msg->n_labels++] = entry;
+        if (!sb_api_pb_text(&entry->key, labels->items[i].name) ||
+            !sb_api_pb_text(&entry->value, labels->items[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/** Fills a repeated string from two lists. */
+static bool
+add_texts(const struct sb_strings *a, const struct sb_strings *b, size_t *ret_n, char ***ret_texts)
+{
+    static const struct sb_strings none = {NULL, 0};
+    const struct sb_strings *lists[] = {a, b == NULL ? &none : b};
+    size_t n = lists[0]->n + lists[1]->n;
+    *ret_n = 0;
+    if (n == 0) {
+        return true;
+    }
+    *ret_texts = calloc(n, sizeof **ret_texts);
+    if (*ret_texts == NULL) {
+        return false;
+    }
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < lists[k]->n; i++) {
+            char *copy = sb_str_dup(sb_str_from(lists[k]->items[i]));
+            if (copy == NULL) {
+                return false;
+            }
+            (*ret_texts)[(*ret_n)++] = copy;
+        }
+    }
+    return true;
+}
+
+static void fill_numbers(const struct sb_sandbox *sandbox, bool is_here, Aisbx__V1__Sandbox *msg)
+{
+    msg->state = (Aisbx__V1__SandboxState)sandbox->state;
+    msg->destroy_reason = sandbox->state == SB_STATE_DESTROYED
+                              ? (Aisbx__V1__DestroyReason)sandbox->reason
+                              : AISBX__V1__DESTROY_REASON__DESTROY_REASON_UNSPECIFIED;
+    msg->active_execs = sandbox->n_active;
+    msg->init_pid = is_here && sandbox->state != SB_STATE_DESTROYED ? sandbox->init_pid : 0;
+    msg->idle_ms = sandbox->idle_ms;
+}
+
+static bool fill_sandbox(const struct sb_sandbox *sandbox, bool is_here, Aisbx__V1__Sandbox *msg)
+{
+    const struct sb_policy *policy = sandbox->policy;
+    fill_numbers(sandbox, is_here, msg);
+    msg->limits = sb_api_profile_limits(&policy->limits);
+    msg->network = sb_api_profile_network(&policy->network);
+    return msg->limits != NULL && msg->network != NULL &&
+           sb_api_profile_mounts(&policy->mounts, &msg->n_mounts, &msg->mounts) == 0 &&
+           sb_api_pb_text(&msg->sandbox_id, sandbox->id) &&
+           sb_api_pb_text(&msg->profile, policy->profile) &&
+           sb_api_pb_text(&msg->policy_hash, policy->hash) &&
+           sb_api_pb_text(&msg->driver, sb_driver_names[policy->driver]) &&
+           add_labels(&sandbox->labels, msg) &&
+           sb_api_pb_controls(sandbox->worker->probe, &msg->n_controls, &msg->controls) &&
+           adjust_controls(sandbox, msg) && sb_api_pb_time(sandbox->create_ms, &msg->create_time) &&
+           sb_api_pb_time(sandbox->expire_ms, &msg->expire_time) &&
+           sb_api_pb_time(sandbox->destroy_ms, &msg->destroy_time) &&
+           (sandbox->state != SB_STATE_DESTROYED ||
+            sb_api_pb_text(&msg->destroy_message, sandbox->destroy_message)) &&
+           add_texts(&policy->notices, &sandbox->degraded, &msg->n_notices, &msg->notices);
+}
+
+Aisbx__V1__Sandbox *sb_api_pb_sandbox(const struct sb_sandbox *sandbox, bool is_here)
+{
+    Aisbx__V1__Sandbox *msg = sb_api_pb_new(&aisbx__v1__sandbox__descriptor);
+    if (msg != NULL && !fill_sandbox(sandbox, is_here, msg)) {
+        aisbx__v1__sandbox__free_unpacked(msg, NULL);
+        return NULL;
+    }
+    return msg;
+}
+
+static bool add_usage(const struct sb_facts *facts, Aisbx__V1__Verdict *msg)
+{
+    Aisbx__V1__Usage *usage = sb_api_pb_new(&aisbx__v1__usage__descriptor);
+    if (usage == NULL) {
+        return false;
+    }
+    msg->usage = usage;
+    usage->wall_ms = facts->wall_ms;
+    usage->cpu_user_us = facts->cpu_user_us;
+    usage->cpu_system_us = facts->cpu_system_us;
+    usage->memory_peak_bytes = facts->max_rss_bytes;
+    usage->stdout_bytes = facts->stdout_bytes;
+    usage->stderr_bytes = facts->stderr_bytes;
+    return sb_api_pb_text(&usage->memory_peak_source, "rusage");
+}
+
+static bool add_evidence(const struct sb_verdict *verdict, Aisbx__V1__Verdict *msg)
+{
+    if (verdict->n_evidence == 0) {
+        return true;
+    }
+    msg->evidence = calloc(verdict->n_evidence, sizeof *msg->evidence);
+    if (msg->evidence == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < verdict->n_evidence; i++) {
+        Aisbx__V1__Evidence *item = sb_api_pb_new(&aisbx__v1__evidence__descriptor);
+        if (item == NULL) {
+            return false;
+        }
+        msg->evidence[msg->n_evidence++] = item;
+        item->value = verdict->evidence[i].value;
+        if (!sb_api_pb_text(&item->source, verdict->evidence[i].source)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_verdict(const struct sb_exec *exec, Aisbx__V1__Exec *exec_msg)
+{
+    const struct sb_verdict *verdict = &exec->verdict;
+    if (exec->state != SB_EXEC_ENDED) {
+        return true;
+    }
+    Aisbx__V1__Verdict *msg = sb_api_pb_new(&aisbx__v1__verdict__descriptor);
+    if (msg == NULL) {
+        return false;
+    }
+    exec_msg->verdict = msg;
+    msg->kind = (Aisbx__V1__VerdictKind)verdict->kind;
+    msg->exit_code = verdict->exit_code;
+    msg->signal = verdict->signal;
+    msg->killed_processes = exec->facts.has_empty ? exec->facts.killed : 0;
+    return sb_api_pb_text(&msg->message, verdict->message) &&
+           sb_api_pb_text(&msg->next_step, verdict->next_step) && add_usage(&exec->facts, msg) &&
+           add_evidence(verdict, msg) &&
+           add_texts(&exec->sandbox->degraded, NULL, &msg->n_degraded, &msg->degraded);
+}
+
+static bool fill_exec(const struct sb_exec *exec, Aisbx__V1__Exec *msg)
+{
+    msg->stdout_bytes = exec->out[0].spool.total;
+    msg->stderr_bytes = exec->out[1].spool.total;
+    msg->pid = exec->pid;
+    msg->background = exec->is_background;
+    const struct sb_strings args = {exec->args, exec->n_args};
+    return sb_api_pb_text(&msg->exec_id, exec->id) &&
+           sb_api_pb_text(&msg->sandbox_id, exec->sandbox->id) &&
+           sb_api_pb_text(&msg->cwd, exec->cwd) &&
+           add_texts(&args, NULL, &msg->n_args, &msg->args) &&
+           sb_api_pb_time(exec->start_real_ms, &msg->start_time) &&
+           sb_api_pb_time(exec->state == SB_EXEC_ENDED ? exec->end_real_ms : 0, &msg->end_time) &&
+           add_verdict(exec, msg);
+}
+
+Aisbx__V1__Exec *sb_api_pb_exec(const struct sb_exec *exec)
+{
+    Aisbx__V1__Exec *msg = sb_api_pb_new(&aisbx__v1__exec__descriptor);
+    if (msg != NULL && !fill_exec(exec, msg)) {
+        aisbx__v1__exec__free_unpacked(msg, NULL);
+        return NULL;
+    }
+    return msg;
+}

@@ -1,0 +1,30 @@
+#pragma once
+/** Messages of the public contract made from live things. Everything returned is a heap message for
+ *  ..._free_unpacked (or for the message it becomes part of); NULL: out of memory. Loop thread. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aisbx/v1/exec.pb-c.h"
+#include "aisbx/v1/sandbox.pb-c.h"
+#include "aisbx/v1/verdict.pb-c.h"
+
+struct sb_control;
+struct sb_exec;
+struct sb_probe;
+struct sb_sandbox;
+
+/** A zeroed message of that kind. */
+void *sb_api_pb_new(const ProtobufCMessageDescriptor *desc);
+/** Sets a string field of a heap message. False: out of memory. */
+bool sb_api_pb_text(char **field, const char *text);
+/** Sets a timestamp field of a heap message; 0 leaves it unset. False: out of memory. */
+bool sb_api_pb_time(uint64_t real_ms, Google__Protobuf__Timestamp **field);
+
+/** @is_here  the reader is on this machine. */
+Aisbx__V1__Sandbox *sb_api_pb_sandbox(const struct sb_sandbox *sandbox, bool is_here);
+Aisbx__V1__Exec *sb_api_pb_exec(const struct sb_exec *exec);
+
+/** The host's controls, as probed. False: out of memory (what was made is in the fields). */
+bool sb_api_pb_controls(const struct sb_probe *probe,
+                        size_t *ret_n,
+                        Aisbx__V1__ControlStatus ***ret_controls);

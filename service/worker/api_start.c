@@ -1,0 +1,181 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "proto/rpc/rpc.h"
+#include "service/worker/api.h"
+#include "service/worker/exec.h"
+#include "service/worker/policy/collections.h"
+#include "service/worker/policy/request.h"
+#include "service/worker/sandbox.h"
+#include "service/worker/worker.h"
+
+enum { PASSED = 3, MAX_ARGS = 4096 };
+
+static int check_spec(const Aisbx__V1__ExecSpec *spec, struct sb_err *err)
+{
+    if (spec == NULL || spec->program_case == AISBX__V1__EXEC_SPEC__PROGRAM__NOT_SET) {
+        return sb_err_set(err, SB_INVALID, "exec.command: is missing");
+    }
+    if (spec->program_case == AISBX__V1__EXEC_SPEC__PROGRAM_SCRIPT) {
+        return sb_err_set(err, SB_UNIMPLEMENTED,
+                          "exec.script: this worker runs programs by their arguments only; use "
+                          "exec.command");
+    }
+    if (spec->terminal != NULL) {
+        return sb_err_set(err, SB_UNIMPLEMENTED,
+                          "exec.terminal: this worker gives no terminals; leave it out");
+    }
+    if (spec->command->n_args > MAX_ARGS) {
+        return sb_err_set(err, SB_INVALID, "exec.command.args: more than %d", MAX_ARGS);
+    }
+    return 0;
+}
+
+static int take_env(const Aisbx__V1__ExecSpec *spec, struct sb_pairs *ret_env, struct sb_err *err)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < spec->n_env; i++) {
+        struct sb_str name = sb_str_from(spec->env[i]->key);
+        struct sb_str value = sb_str_from(spec->env[i]->value);
+        if (sb_request_check_env(name, value, "exec.env", &total, err) < 0 ||
+            sb_pairs_set(ret_env, name, value, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/** What a program gets it can reopen by /proc/self/fd: only what has no more behind it passes. */
+static int check_passed(int fd, int i, struct sb_err *err)
+{
+    static const char *const names[PASSED] = {"stdin", "stdout", "stderr"};
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        return sb_err_sys(err, errno, "passed %s", names[i]);
+    }
+    bool is_null = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+    if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || is_null) {
+        return 0;
+    }
+    return sb_err_set(err, SB_INVALID,
+                      "passed %s: must be a pipe, a socket or /dev/null, for the program could "
+                      "reopen anything else",
+                      names[i]);
+}
+
+static int take_passed(struct sb_rpc_call *call, int fds[PASSED], struct sb_err *err)
+{
+    for (int i = 0; i < PASSED; i++) {
+        fds[i] = sb_rpc_call_take_fd(call, (unsigned)i);
+        if (fds[i] < 0) {
+            return sb_err_set(err, SB_INVALID,
+                              "exec.stdio: PASSED needs three descriptors with the call, over the "
+                              "worker's local socket; use SPOOLED elsewhere");
+        }
+        if (check_passed(fds[i], i, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int make_sandbox(struct sb_worker *worker,
+                        const struct sb_api_start *start,
+                        struct sb_sandbox **ret_sandbox,
+                        struct sb_err *err)
+{
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = NULL;
+    if (sb_request_make(start->target->new_sandbox, "target.new_sandbox", &request, err) < 0) {
+        return -1;
+    }
+    const struct sb_sandbox_options options = {
+        .owner = start->caller->owner,
+        .request = request,
+        .is_only = true,
+        .peer_fd = start->caller->peer_fd,
+    };
+    return sb_sandbox_new(worker, &options, ret_sandbox, err);
+}
+
+static int get_sandbox(struct sb_worker *worker,
+                       const struct sb_api_start *start,
+                       struct sb_sandbox **ret_sandbox,
+                       struct sb_err *err)
+{
+    if (start->target == NULL) {
+        return sb_err_set(err, SB_INVALID, "target: is missing (sandbox_id or new_sandbox)");
+    }
+    switch (start->target->sandbox_case) {
+    case AISBX__V1__EXEC_TARGET__SANDBOX_SANDBOX_ID:
+        return sb_api_find_sandbox(worker, start->caller, start->target->sandbox_id, ret_sandbox,
+                                   err);
+    case AISBX__V1__EXEC_TARGET__SANDBOX_NEW_SANDBOX:
+        return make_sandbox(worker, start, ret_sandbox, err);
+    case AISBX__V1__EXEC_TARGET__SANDBOX__NOT_SET:
+    case _AISBX__V1__EXEC_TARGET__SANDBOX__CASE_IS_INT_SIZE:
+    default:
+        return sb_err_set(err, SB_INVALID, "target: is empty (sandbox_id or new_sandbox)");
+    }
+}
+
+static int start_in(struct sb_worker *worker,
+                    const struct sb_api_start *start,
+                    const struct sb_exec_options *options,
+                    struct sb_exec **ret_exec,
+                    struct sb_err *err)
+{
+    struct sb_sandbox *sandbox = NULL;
+    if (get_sandbox(worker, start, &sandbox, err) < 0) {
+        return -1;
+    }
+    bool is_new = start->target->sandbox_case == AISBX__V1__EXEC_TARGET__SANDBOX_NEW_SANDBOX;
+    if (!is_new && sandbox->is_only) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "sandbox %s was made for one exec only; create one first", sandbox->id);
+    }
+    if (sb_exec_new(sandbox, options, is_new, ret_exec, err) < 0) {
+        if (is_new) {
+            sb_sandbox_destroy(sandbox, SB_REASON_CANCELLED, err->text);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+int sb_api_start_exec(struct sb_worker *worker,
+                      const struct sb_api_start *start,
+                      struct sb_exec **ret_exec,
+                      struct sb_err *err)
+{
+    const Aisbx__V1__ExecSpec *spec = start->spec;
+    SB_CLEANUP(sb_pairs_done) struct sb_pairs env = {NULL, 0};
+    int passed[PASSED] = {-1, -1, -1};
+    if (check_spec(spec, err) < 0 || take_env(spec, &env, err) < 0) {
+        return -1;
+    }
+    bool is_passed = spec->stdio == AISBX__V1__STDIO_MODE__STDIO_MODE_PASSED;
+    if (is_passed && take_passed(start->call, passed, err) < 0) {
+        sb_fd_close_all(passed, PASSED);
+        return -1;
+    }
+    const struct sb_exec_options options = {
+        .args = spec->command->args,
+        .n_args = spec->command->n_args,
+        .env = &env,
+        .cwd = spec->cwd[0] == '\0' ? NULL : spec->cwd,
+        .wall_ms = spec->wall_ms,
+        .is_background = spec->background,
+        .has_stdin = !is_passed && (start->has_stdin || spec->open_stdin),
+        .passed = is_passed ? passed : NULL,
+    };
+    if (start_in(worker, start, &options, ret_exec, err) < 0) {
+        sb_fd_close_all(passed, PASSED);
+        return -1;
+    }
+    return 0;
+}

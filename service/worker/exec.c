@@ -1,0 +1,521 @@
+#include "service/worker/exec.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "service/shared/initproto.h"
+#include "service/worker/exec_init.h"
+#include "service/worker/exec_io.h"
+#include "service/worker/limits.h"
+#include "service/worker/policy/policy.h"
+#include "service/worker/policy/request.h"
+#include "service/worker/sandbox.h"
+#include "service/worker/spawner.h"
+#include "service/worker/watch.h"
+#include "service/worker/worker.h"
+
+static void arm(struct event *timer, uint64_t ms)
+{
+    const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
+    (void)event_add(timer, &tv);
+}
+
+void sb_exec_notify(struct sb_exec *exec)
+{
+    SB_FOREACH (node, &exec->observers) {
+        struct sb_exec_observer *observer = SB_LIST_ENTRY(node, struct sb_exec_observer, link);
+        observer->changed(observer, exec);
+    }
+}
+
+void sb_exec_observe(struct sb_exec *exec, struct sb_exec_observer *observer)
+{
+    sb_list_append(&exec->observers, &observer->link);
+}
+
+void sb_exec_unobserve(struct sb_exec_observer *observer)
+{
+    sb_list_remove(&observer->link);
+}
+
+bool sb_exec_has_ended(const struct sb_exec *exec)
+{
+    return exec->state == SB_EXEC_ENDED;
+}
+
+bool sb_exec_is_empty(const struct sb_exec *exec)
+{
+    return exec->state == SB_EXEC_ENDED && exec->sock < 0;
+}
+
+/* ---- the end ---- */
+
+/** Nothing of it lives and nothing will change: from now on only remembered. */
+static void retire(struct sb_exec *exec)
+{
+    if (!sb_exec_is_empty(exec) || !sb_list_is_linked(&exec->sandbox_link)) {
+        return;
+    }
+    sb_exec_io_close(exec);
+    sb_list_remove(&exec->sandbox_link);
+    sb_registry_exec_ended(&exec->worker->registry, exec);
+}
+
+static void end(struct sb_exec *exec)
+{
+    assert(exec->state != SB_EXEC_ENDED);
+    exec->state = SB_EXEC_ENDED;
+    (void)event_del(&exec->wall_timer);
+    (void)event_del(&exec->grace_timer);
+    if (exec->packet != NULL) {
+        free(exec->packet);
+        exec->packet = NULL;
+        sb_fd_close_all(exec->stdio, 3);
+    }
+    if (exec->end_real_ms == 0) {
+        exec->end_real_ms = sb_clock_real_ms();
+    }
+    struct sb_facts *facts = &exec->facts;
+    if (!facts->has_exited && exec->start_mono_ms != 0) {
+        facts->wall_ms = sb_clock_mono_ms() - exec->start_mono_ms;
+    }
+    facts->stdout_bytes = exec->out[0].spool.total;
+    facts->stderr_bytes = exec->out[1].spool.total;
+    facts->dropped_bytes =
+        sb_spool_dropped(&exec->out[0].spool) + sb_spool_dropped(&exec->out[1].spool);
+    if (exec->start_err.code == SB_OK) {
+        sb_verdict_decide(facts, &exec->verdict);
+    }
+    SB_LOG_DEBUG("exec ended", "exec=%s sandbox=%s verdict=%s", exec->id, exec->sandbox->id,
+                 exec->verdict.message);
+    exec->worker->registry.n_active_execs--;
+    sb_sandbox_exec_left(exec->sandbox);
+    retire(exec);
+    if (exec->start_err.code == SB_OK) {
+        sb_watch_exec(exec->worker, SB_WATCH_EXEC_ENDED, exec);
+    } else {
+        sb_idem_drop(&exec->worker->idem, exec->id);
+    }
+    sb_exec_notify(exec);
+}
+
+/** The main process has ended: is the output complete? */
+static void maybe_end(struct sb_exec *exec)
+{
+    if (exec->state == SB_EXEC_EXITED && !exec->is_only && sb_exec_io_is_drained(exec)) {
+        end(exec);
+    }
+}
+
+static void on_grace(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_exec *exec = ctx;
+    if (exec->state == SB_EXEC_EXITED && !exec->is_only) {
+        sb_exec_io_drain(exec);
+        end(exec);
+    }
+}
+
+void sb_exec_on_drained(struct sb_exec *exec)
+{
+    maybe_end(exec);
+}
+
+/* ---- what init says ---- */
+
+void sb_exec_on_started(struct sb_exec *exec, int64_t pid)
+{
+    if (exec->state != SB_EXEC_STARTING) {
+        return;
+    }
+    exec->state = SB_EXEC_RUNNING;
+    exec->pid = pid;
+    sb_exec_io_start(exec);
+    sb_watch_exec(exec->worker, SB_WATCH_EXEC_STARTED, exec);
+    sb_exec_notify(exec);
+}
+
+void sb_exec_on_failed(struct sb_exec *exec, int sys, unsigned stage)
+{
+    if (exec->state != SB_EXEC_STARTING) {
+        return;
+    }
+    exec->facts.has_failed = true;
+    exec->facts.fail_errno = sys;
+    exec->facts.fail_stage = stage;
+    exec->state = SB_EXEC_EXITED;
+    sb_exec_init_close(exec);
+    if (exec->is_only) {
+        sb_sandbox_destroy(exec->sandbox, SB_REASON_EXEC_ENDED, NULL);
+        return;
+    }
+    end(exec);
+}
+
+static void take_usage(struct sb_exec *exec, uint64_t user, uint64_t system, uint64_t rss)
+{
+    struct sb_facts *facts = &exec->facts;
+    facts->cpu_user_us = user > facts->cpu_user_us ? user : facts->cpu_user_us;
+    facts->cpu_system_us = system > facts->cpu_system_us ? system : facts->cpu_system_us;
+    facts->max_rss_bytes = rss > facts->max_rss_bytes ? rss : facts->max_rss_bytes;
+}
+
+void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited)
+{
+    if (exec->state != SB_EXEC_RUNNING && exec->state != SB_EXEC_STARTING) {
+        return;
+    }
+    exec->state = SB_EXEC_EXITED;
+    exec->facts.has_exited = true;
+    exec->facts.wait_status = exited->wait_status;
+    exec->facts.wall_ms = sb_clock_mono_ms() - exec->start_mono_ms;
+    exec->end_real_ms = sb_clock_real_ms();
+    take_usage(exec, exited->user_us, exited->system_us, exited->max_rss_bytes);
+    (void)event_del(&exec->wall_timer);
+    if (exec->is_only) {
+        /* Its sandbox ends with it: what it left behind has no home. */
+        (void)sb_exec_init_kill(exec);
+        arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        return;
+    }
+    sb_exec_io_drain(exec);
+    arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
+    maybe_end(exec);
+}
+
+/** No process of it is left, or nobody who knows. */
+static void on_tree_end(struct sb_exec *exec)
+{
+    sb_exec_init_close(exec);
+    if (exec->is_only) {
+        arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS); /* PID 1 ends by itself, or else */
+        sb_sandbox_expect_gone(exec->sandbox);
+        return;
+    }
+    (void)event_del(&exec->kill_timer);
+    sb_exec_io_drain(exec);
+    if (exec->state == SB_EXEC_ENDED) {
+        retire(exec);
+        sb_exec_notify(exec);
+    } else {
+        exec->state = SB_EXEC_EXITED;
+        end(exec);
+    }
+}
+
+void sb_exec_on_empty(struct sb_exec *exec, const struct sb_init_empty *empty)
+{
+    exec->facts.has_empty = true;
+    exec->facts.killed = empty->killed;
+    take_usage(exec, empty->user_us, empty->system_us, empty->max_rss_bytes);
+    on_tree_end(exec);
+}
+
+void sb_exec_on_hangup(struct sb_exec *exec)
+{
+    if (exec->is_only) {
+        sb_exec_init_close(exec); /* Gone follows, and says why */
+        arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        return;
+    }
+    if (!exec->facts.has_exited && exec->facts.cause == SB_CAUSE_NONE) {
+        exec->facts.cause = SB_CAUSE_STUB_DIED;
+    }
+    on_tree_end(exec);
+}
+
+/* ---- killing ---- */
+
+static void on_kill_timeout(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_exec *exec = ctx;
+    SB_LOG_WARN("init did not end an exec in time", "exec=%s", exec->id);
+    if (exec->is_only) {
+        sb_sandbox_expect_gone(exec->sandbox);
+        sb_spawner_kill(exec->worker->spawner, exec->sandbox->slot);
+    } else if (exec->sock >= 0) {
+        (void)shutdown(exec->sock, SHUT_WR); /* end of file means KILL */
+    }
+}
+
+static void on_wall_timeout(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_exec *exec = ctx;
+    sb_exec_settle(exec); /* it may have ended in time, unread yet */
+    if (exec->state == SB_EXEC_STARTING || exec->state == SB_EXEC_RUNNING) {
+        sb_exec_kill(exec, SB_CAUSE_TIMEOUT);
+    }
+}
+
+void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause)
+{
+    bool is_alive = exec->state < SB_EXEC_EXITED;
+    if (is_alive && exec->facts.cause == SB_CAUSE_NONE) {
+        exec->facts.cause = cause;
+    }
+    if (exec->sock >= 0) {
+        (void)sb_exec_init_kill(exec);
+        arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+    } else if (is_alive && exec->is_only) {
+        sb_sandbox_destroy(exec->sandbox, SB_REASON_CANCELLED, NULL);
+    } else if (is_alive) {
+        end(exec);
+    }
+}
+
+int sb_exec_signal(struct sb_exec *exec, int signal, bool is_tree, struct sb_err *err)
+{
+    bool is_there = exec->state == SB_EXEC_RUNNING || (is_tree && exec->sock >= 0);
+    if (!is_there || !sb_exec_init_signal(exec, signal, is_tree)) {
+        return sb_err_set(err, SB_PRECONDITION, "exec %s %s", exec->id,
+                          exec->state < SB_EXEC_RUNNING ? "has not started yet" : "has ended");
+    }
+    return 0;
+}
+
+/* ---- the beginning ---- */
+
+static int copy_args(struct sb_exec *exec, const struct sb_exec_options *options)
+{
+    size_t bytes = (options->n_args + 1) * sizeof(char *);
+    for (size_t i = 0; i < options->n_args; i++) {
+        bytes += strlen(options->args[i]) + 1;
+    }
+    exec->args = malloc(bytes);
+    if (exec->args == NULL) {
+        return -1;
+    }
+    char *text = (char *)(exec->args + options->n_args + 1);
+    for (size_t i = 0; i < options->n_args; i++) {
+        size_t len = strlen(options->args[i]) + 1;
+        exec->args[i] = memcpy(text, options->args[i], len);
+        text += len;
+    }
+    exec->args[options->n_args] = NULL;
+    exec->n_args = options->n_args;
+    return 0;
+}
+
+static int check(const struct sb_exec_options *options, struct sb_err *err)
+{
+    if (options->n_args == 0 || options->args[0][0] == '\0') {
+        return sb_err_set(err, SB_INVALID, "exec.command.args: must name a program");
+    }
+    if (options->cwd != NULL && options->cwd[0] != '/') {
+        return sb_err_set(err, SB_INVALID, "exec.cwd: must be an absolute path inside the sandbox");
+    }
+    return 0;
+}
+
+static int fill_wall(struct sb_exec *exec, uint64_t wanted_ms, struct sb_err *err)
+{
+    uint64_t limit_ms = exec->sandbox->policy->limits.wall_ms;
+    if (limit_ms != 0 && wanted_ms > limit_ms) {
+        return sb_err_set(err, SB_INVALID,
+                          "exec.wall_ms: %ju is more than the sandbox's limit of %ju ms",
+                          (uintmax_t)wanted_ms, (uintmax_t)limit_ms);
+    }
+    exec->wall_ms = wanted_ms == 0 ? limit_ms : wanted_ms;
+    return 0;
+}
+
+static int pack(struct sb_exec *exec, const struct sb_exec_options *options, struct sb_err *err)
+{
+    size_t n_env = 0;
+    SB_CLEANUP(sb_freep)
+    char **env = sb_policy_environ(exec->sandbox->policy, options->env, NULL, &n_env);
+    const char *cwd = options->cwd == NULL ? sb_policy_cwd(exec->sandbox->policy) : options->cwd;
+    exec->cwd = sb_str_dup(sb_str_from(cwd));
+    if (env == NULL || exec->cwd == NULL || copy_args(exec, options) < 0) {
+        return sb_err_oom(err);
+    }
+    exec->facts.program = exec->args[0];
+    exec->facts.cwd = exec->cwd;
+    return sb_exec_init_pack(exec, env, n_env, &exec->packet, &exec->packet_len, err);
+}
+
+static void free_parts(struct sb_exec *exec)
+{
+    sb_exec_io_close(exec);
+    sb_exec_init_close(exec);
+    sb_fd_close_all(exec->stdio, 3);
+    sb_spool_done(&exec->out[0].spool);
+    sb_spool_done(&exec->out[1].spool);
+    free(exec->packet);
+    free(exec->args);
+    free(exec->cwd);
+    if (exec->sandbox != NULL) {
+        sb_sandbox_unref(exec->sandbox);
+    }
+    free(exec);
+}
+
+void sb_exec_free(struct sb_exec *exec)
+{
+    if (exec == NULL) {
+        return;
+    }
+    assert(sb_list_is_empty(&exec->observers));
+    sb_list_remove(&exec->sandbox_link);
+    (void)event_del(&exec->wall_timer);
+    (void)event_del(&exec->grace_timer);
+    (void)event_del(&exec->kill_timer);
+    free_parts(exec);
+}
+
+static void init(struct sb_exec *exec, struct sb_sandbox *sandbox)
+{
+    struct sb_worker *worker = sandbox->worker;
+    exec->worker = worker;
+    exec->sandbox = sandbox;
+    sandbox->refs++;
+    exec->sock = -1;
+    exec->in.fd = -1;
+    sb_buf_init(&exec->in.waiting, SB_MAX_STDIN_BYTES);
+    for (int i = 0; i < 3; i++) {
+        exec->stdio[i] = -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        exec->out[i].exec = exec;
+        exec->out[i].fd = -1;
+        sb_spool_init(&exec->out[i].spool, worker->state_dir, sandbox->policy->limits.output_bytes);
+    }
+    exec->facts.output_limit = sandbox->policy->limits.output_bytes;
+    sb_list_init(&exec->observers);
+    (void)event_assign(&exec->wall_timer, worker->base, -1, 0, on_wall_timeout, exec);
+    (void)event_assign(&exec->grace_timer, worker->base, -1, 0, on_grace, exec);
+    (void)event_assign(&exec->kill_timer, worker->base, -1, 0, on_kill_timeout, exec);
+}
+
+static int fill(struct sb_exec *exec, const struct sb_exec_options *options, struct sb_err *err)
+{
+    exec->is_background = options->is_background;
+    exec->is_passed = options->passed != NULL;
+    if (fill_wall(exec, options->wall_ms, err) < 0 || sb_id_make(exec->id, "ex_", err) < 0 ||
+        pack(exec, options, err) < 0) {
+        return -1;
+    }
+    exec->facts.wall_limit_ms = exec->wall_ms;
+    if (options->passed == NULL) {
+        return sb_exec_io_open(exec, options->has_stdin, err);
+    }
+    memcpy(exec->stdio, options->passed, sizeof exec->stdio);
+    return 0;
+}
+
+int sb_exec_new(struct sb_sandbox *sandbox,
+                const struct sb_exec_options *options,
+                bool is_only,
+                struct sb_exec **ret_exec,
+                struct sb_err *err)
+{
+    if (sandbox->state > SB_STATE_RUNNING) {
+        return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
+                          sb_state_name(sandbox->state));
+    }
+    if (check(options, err) < 0) {
+        return -1;
+    }
+    struct sb_exec *exec = calloc(1, sizeof *exec);
+    if (exec == NULL) {
+        return sb_err_oom(err);
+    }
+    init(exec, sandbox);
+    exec->is_only = is_only;
+    if (fill(exec, options, err) < 0 ||
+        sb_registry_add_exec(&sandbox->worker->registry, exec, err) < 0) {
+        if (options->passed != NULL) {
+            memset(exec->stdio, 0xff, sizeof exec->stdio); /* still the caller's */
+        }
+        free_parts(exec);
+        return -1;
+    }
+    sb_list_append(&sandbox->execs, &exec->sandbox_link);
+    sandbox->worker->registry.n_active_execs++;
+    sb_sandbox_exec_joined(sandbox);
+    *ret_exec = exec;
+    if (sandbox->state == SB_STATE_RUNNING) {
+        sb_exec_begin(exec);
+    }
+    return 0;
+}
+
+void sb_exec_begin(struct sb_exec *exec)
+{
+    if (exec->state != SB_EXEC_WAITING) {
+        return;
+    }
+    exec->state = SB_EXEC_STARTING;
+    exec->start_real_ms = sb_clock_real_ms();
+    exec->start_mono_ms = sb_clock_mono_ms();
+    if (exec->wall_ms != 0) {
+        arm(&exec->wall_timer, exec->wall_ms);
+    }
+    if (!sb_exec_send(exec)) {
+        sb_sandbox_want_write(exec->sandbox);
+    }
+}
+
+bool sb_exec_send(struct sb_exec *exec)
+{
+    if (exec->state != SB_EXEC_STARTING || exec->packet == NULL) {
+        return true;
+    }
+    struct sb_err err;
+    int sent = sb_exec_init_send(exec, exec->sandbox->init_fd, &err);
+    if (sent < 0) {
+        /* Init is gone, or as good as: the sandbox has no future. */
+        SB_LOG_WARN("cannot reach init", "sandbox=%s why=%s", exec->sandbox->id, err.text);
+        sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
+    }
+    return sent != 0;
+}
+
+void sb_exec_fail(struct sb_exec *exec, const struct sb_err *err)
+{
+    if (exec->state != SB_EXEC_ENDED) {
+        exec->start_err = *err;
+        end(exec);
+    }
+}
+
+void sb_exec_settle(struct sb_exec *exec)
+{
+    sb_exec_init_read(exec);
+}
+
+void sb_exec_gone(struct sb_exec *exec, enum sb_cause cause, const struct sb_gone *gone)
+{
+    (void)event_del(&exec->kill_timer);
+    sb_exec_init_close(exec);
+    sb_exec_io_drain(exec);
+    sb_exec_io_close(exec);
+    if (exec->state == SB_EXEC_ENDED) {
+        retire(exec);
+        sb_exec_notify(exec);
+        return;
+    }
+    struct sb_facts *facts = &exec->facts;
+    facts->has_gone = true;
+    facts->init_status = gone->init_status;
+    if (exec->is_only && !facts->has_empty) {
+        take_usage(exec, gone->cpu_user_us, gone->cpu_system_us, gone->max_rss_bytes);
+    }
+    if (!facts->has_exited && !facts->has_failed && facts->cause == SB_CAUSE_NONE) {
+        facts->cause = cause;
+    }
+    end(exec);
+}

@@ -1,0 +1,18 @@
+#pragma once
+/** Pipes between the worker and a program. Loop thread. */
+#include <stdbool.h>
+
+struct sb_err;
+struct sb_exec;
+
+/** Makes the three ends for the program in exec->stdio and the worker's own in exec->out, exec->in.
+ *  @has_stdin  a pipe; else /dev/null. */
+int sb_exec_io_open(struct sb_exec *exec, bool has_stdin, struct sb_err *err);
+/** Starts to read output and to write input. */
+void sb_exec_io_start(struct sb_exec *exec);
+/** Reads what is there, without waiting for more. */
+void sb_exec_io_drain(struct sb_exec *exec);
+/** Closes the worker's ends; what was kept stays. */
+void sb_exec_io_close(struct sb_exec *exec);
+/** True when no output can come any more. */
+bool sb_exec_io_is_drained(const struct sb_exec *exec);

@@ -1,0 +1,38 @@
+#pragma once
+/** Every bound of the worker in one table: name, value, unit, what it bounds. Becomes constants
+ *  SB_MAX_<NAME> here and lines of --help in options.c. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* clang-format off */
+#define SB_WORKER_LIMITS(X)                                                                        \
+    X(SANDBOXES,        1024,       "sandboxes",    "alive at once")                               \
+    X(EXECS,            4096,       "execs",        "alive at once, leftovers of ended ones included") \
+    X(TOMBSTONES,       1024,       "sandboxes",    "remembered after their end")                  \
+    X(ENDED_EXECS,      2048,       "execs",        "remembered after their end")                  \
+    X(KEPT_BYTES,       1ULL << 30, "bytes",        "output kept of ended execs, all together")    \
+    X(MEMORY_MS,        86400000,   "ms",           "how long ended sandboxes and execs are remembered") \
+    X(REQUEST_IDS,      8192,       "ids",          "remembered request_id values")                \
+    X(REQUEST_ID_BYTES, 64,         "bytes",        "one request_id")                              \
+    X(WATCHERS,         64,         "calls",        "of WatchSandboxes at once")                   \
+    X(FOLLOWERS,        64,         "calls",        "following one exec")                          \
+    X(STDIN_BYTES,      2 << 20,    "bytes",        "input waiting for one exec")                  \
+    X(SPOOL_HEAP_BYTES, 16 << 10,   "bytes",        "of one output stream held in memory before it goes to a file") \
+    X(CHUNK_BYTES,      64 << 10,   "bytes",        "in one output message, and in one read from a program") \
+    X(READ_BYTES,       1 << 20,    "bytes",        "in one ReadExecOutput reply")                 \
+    X(READ_WAIT_MS,     60000,      "ms",           "ReadExecOutput waits for a first byte")       \
+    X(PAGE,             1000,       "items",        "on one page of a list")                       \
+    X(LABELS,           64,         "labels",       "of one sandbox")                              \
+    X(LABEL_BYTES,      63,         "bytes",        "key or value of a label")                     \
+    X(SPAWNER_REQUESTS, 4096,       "requests",     "waiting for the spawner")                     \
+    X(LISTEN,           8,          "addresses",    "listened on")                                 \
+    X(KILL_WAIT_MS,     2000,       "ms",           "init may take to end a tree before its PID namespace is ended") \
+    X(DRAIN_GRACE_MS,   10000,      "ms",           "live calls get to end on SIGTERM")            \
+    X(OUTPUT_GRACE_MS,  100,        "ms",           "output may come after the end of a main process whose pipes are still held") \
+    X(PROBE_AGE_MS,     5000,       "ms",           "a probe of the host's controls is good for")
+/* clang-format on */
+
+#define SB_LIMIT_CONSTANT(name, value, unit, help) SB_MAX_##name = (value),
+enum sb_worker_limit { SB_WORKER_LIMITS(SB_LIMIT_CONSTANT) };
+#undef SB_LIMIT_CONSTANT

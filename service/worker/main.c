@@ -1,0 +1,320 @@
+/* aisbx-worker: serves sandboxes over gRPC and the local transport.
+ *
+ * Theory of operation. The order of start is the table `steps`. What needs privilege comes first:
+ * the spawner is started, sockets are bound, files are opened. Then the process drops all
+ * privilege, and only then gRPC starts its threads and the first byte of anybody is parsed.
+ *
+ *     aisbx-worker   no capability, its own filter; gRPC threads (check, unpack, post) and one loop
+ *       |            thread that owns everything else
+ *       +-- aisbx-spawner   holds the privilege; SOCK_SEQPACKET; the end of either ends the other
+ *             +-- aisbx-init, PID 1 of each sandbox; its control socket comes to the worker */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "proto/rpc/rpc.h"
+#include "service/worker/access.h"
+#include "service/worker/api.h"
+#include "service/worker/harden.h"
+#include "service/worker/limits.h"
+#include "service/worker/place.h"
+#include "service/worker/policy/profiles.h"
+#include "service/worker/probe.h"
+#include "service/worker/spawner.h"
+#include "service/worker/worker.h"
+
+enum { EXIT_USAGE = 2 };
+
+static int step_place(struct sb_worker *worker, struct sb_err *err)
+{
+    worker->start_uid = geteuid();
+    worker->start_ms = sb_clock_real_ms();
+    worker->page_key.key = sb_hash_key_random();
+    sb_registry_init(&worker->registry);
+    sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
+    sb_list_init(&worker->watches);
+    if (sb_id_make(worker->id, "wk_", err) < 0) {
+        return -1;
+    }
+    return sb_place_settle(&worker->options, err);
+}
+
+static int step_listeners(struct sb_worker *worker, struct sb_err *err)
+{
+    const struct sb_options *options = &worker->options;
+    bool has_pair = options->tls_cert != NULL && options->tls_key != NULL;
+    if (options->n_listen == 0) {
+        return sb_err_set(err, SB_INVALID, "nothing to listen on: give --listen or --embedded");
+    }
+    if (!has_pair &&
+        (options->tls_cert != NULL || options->tls_key != NULL || options->tls_ca != NULL)) {
+        return sb_err_set(err, SB_INVALID, "TLS needs both --tls-cert and --tls-key");
+    }
+    for (size_t i = 0; i < options->n_listen; i++) {
+        if (sb_access_check_listen(options->listen[i], has_pair && options->tls_ca != NULL, err) <
+            0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int step_spawner(struct sb_worker *worker, struct sb_err *err)
+{
+    return sb_spawner_start(&worker->spawner, err);
+}
+
+static int step_loop(struct sb_worker *worker, struct sb_err *err)
+{
+    worker->base = event_base_new();
+    worker->chunk = malloc(SB_MAX_CHUNK_BYTES);
+    worker->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    worker->probe = calloc(1, sizeof *worker->probe);
+    if (worker->base == NULL || worker->chunk == NULL || worker->probe == NULL) {
+        return sb_err_oom(err);
+    }
+    if (worker->null_fd < 0) {
+        return sb_err_sys(err, errno, "/dev/null");
+    }
+    sb_probe_init(worker->probe, worker);
+    return 0;
+}
+
+static bool is_unix(const char *address)
+{
+    return strncmp(address, "unix:", 5) == 0;
+}
+
+/** Binds the addresses of one kind. */
+static int listen_on(struct sb_worker *worker, bool is_for_unix, struct sb_err *err)
+{
+    const struct sb_options *options = &worker->options;
+    const struct sb_rpc_tls tls = {options->tls_cert, options->tls_key, options->tls_ca};
+    for (size_t i = 0; i < options->n_listen; i++) {
+        int port = 0;
+        if (is_unix(options->listen[i]) != is_for_unix) {
+            continue;
+        }
+        const struct sb_rpc_tls *use = is_for_unix || options->tls_cert == NULL ? NULL : &tls;
+        if (sb_rpc_server_listen(worker->server, options->listen[i], (unsigned)options->socket_mode,
+                                 use, &port, err) < 0) {
+            return -1;
+        }
+        SB_LOG_INFO("listening", "address=%s port=%d", options->listen[i], port);
+    }
+    return 0;
+}
+
+static int step_bind(struct sb_worker *worker, struct sb_err *err)
+{
+    const struct sb_rpc_server_options options = {.base = worker->base};
+    worker->server = sb_rpc_server_new(&options, err);
+    return worker->server == NULL ? -1 : listen_on(worker, true, err);
+}
+
+static int step_profiles(struct sb_worker *worker, struct sb_err *err)
+{
+    SB_CLEANUP(sb_freep) char *found = NULL;
+    const char *path = worker->options.config;
+    if (path == NULL) {
+        if (sb_profiles_find_config(&found, err) < 0) {
+            return -1;
+        }
+        path = found;
+    }
+    if (sb_profiles_new(&worker->profiles, err) < 0) {
+        return -1;
+    }
+    return path == NULL ? 0 : sb_profiles_load(worker->profiles, path, NULL, err);
+}
+
+static int step_state(struct sb_worker *worker, struct sb_err *err)
+{
+    uid_t uid = 0;
+    gid_t gid = 0;
+    sb_harden_ids(&uid, &gid);
+    sb_harden_raise_files();
+    return sb_place_state(&worker->options, uid, gid, &worker->state_dir, err);
+}
+
+static int step_drop(struct sb_worker *worker, struct sb_err *err)
+{
+    (void)worker;
+    uid_t uid = 0;
+    gid_t gid = 0;
+    sb_harden_ids(&uid, &gid);
+    return sb_harden_drop(uid, gid, err);
+}
+
+/** The answer is awaited in step_probed: meanwhile the other steps do their work. */
+static void on_probed(struct sb_probe_waiter *waiter, const struct sb_err *err)
+{
+    (void)waiter;
+    if (err != NULL) {
+        SB_LOG_ERROR("probe failed", "why=%s", err->text);
+    }
+}
+
+static struct sb_probe_waiter first_probe = {.ready = on_probed};
+
+static int step_probe(struct sb_worker *worker, struct sb_err *err)
+{
+    return sb_worker_watch_spawner(worker, err) < 0 ||
+                   sb_probe_refresh(worker->probe, &first_probe, err) < 0 ||
+                   event_base_loop(worker->base, EVLOOP_NONBLOCK) < 0
+               ? -1
+               : 0;
+}
+
+static int step_grpc(struct sb_worker *worker, struct sb_err *err)
+{
+    if (sb_rpc_server_enable_grpc(worker->server, sb_rpc_grpc_server_transport(),
+                                  (unsigned)worker->options.grpc_threads, err) < 0) {
+        return -1;
+    }
+    return listen_on(worker, false, err);
+}
+
+static int step_probed(struct sb_worker *worker, struct sb_err *err)
+{
+    while (worker->probe->is_under_way && !sb_spawner_is_lost(worker->spawner)) {
+        if (event_base_loop(worker->base, EVLOOP_ONCE) < 0) {
+            break;
+        }
+    }
+    return sb_probe_is_fresh(worker->probe)
+               ? 0
+               : sb_err_set(err, SB_UNAVAILABLE, "the spawner could not probe this host");
+}
+
+static int step_serve(struct sb_worker *worker, struct sb_err *err)
+{
+    return sb_api_serve(worker, err) < 0 || sb_worker_arm(worker, err) < 0
+               ? -1
+               : sb_rpc_server_start(worker->server, err);
+}
+
+/* The order is the security argument: see the theory of operation. */
+static const struct {
+    const char *name;
+    int (*run)(struct sb_worker *worker, struct sb_err *err);
+} steps[] = {
+    {"runtime directory", step_place},
+    {"listeners", step_listeners},
+    {"spawner", step_spawner}, /* before any thread; with our privilege */
+    {"event loop", step_loop},
+    {"bind", step_bind},         /* needs rights in the socket's directory */
+    {"profiles", step_profiles}, /* needs to read the configuration */
+    {"state directory", step_state},
+    {"probe", step_probe},
+    {"drop privilege", step_drop},
+    {"gRPC", step_grpc}, /* starts threads */
+    {"probed", step_probed},
+    {"serve", step_serve}, /* the first byte of anybody */
+};
+
+static int start(struct sb_worker *worker, struct sb_err *err)
+{
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        uint64_t before_ns = sb_clock_mono_ns();
+        if (steps[i].run(worker, err) < 0) {
+            return sb_err_wrap(err, "%s", steps[i].name);
+        }
+        SB_LOG_DEBUG("started", "step=%s us=%ju", steps[i].name,
+                     (uintmax_t)((sb_clock_mono_ns() - before_ns) / 1000));
+    }
+    return 0;
+}
+
+static void tell(const struct sb_worker *worker, const struct sb_err *failure)
+{
+    struct sb_err err;
+    char line[SB_ERR_TEXT_SIZE + 16];
+    if (worker->options.ready_fd == UINT64_MAX) {
+        return;
+    }
+    int n = failure == NULL ? snprintf(line, sizeof line, "READY\n")
+                            : snprintf(line, sizeof line, "ERROR %s\n", failure->text);
+    int fd = (int)worker->options.ready_fd;
+    (void)sb_fd_write_full(fd, line, (size_t)n, &err);
+    close(fd);
+}
+
+static void finish(struct sb_worker *worker)
+{
+    sb_rpc_server_free(worker->server);
+    sb_registry_done(&worker->registry);
+    sb_spawner_free(worker->spawner);
+    sb_idem_done(&worker->idem);
+    if (worker->probe != NULL) {
+        sb_probe_done(worker->probe);
+        free(worker->probe);
+    }
+    sb_profiles_free(worker->profiles);
+    free(worker->chunk);
+    if (worker->null_fd >= 0) {
+        close(worker->null_fd);
+    }
+    if (worker->state_dir >= 0) {
+        close(worker->state_dir);
+    }
+    if (worker->base != NULL) {
+        event_base_free(worker->base);
+    }
+    sb_options_done(&worker->options);
+}
+
+static int run(struct sb_worker *worker)
+{
+    struct sb_err err;
+    if (start(worker, &err) < 0) {
+        SB_LOG_ERROR("cannot start", "why=%s", err.text);
+        tell(worker, &err);
+        return EXIT_FAILURE;
+    }
+    SB_LOG_INFO("ready", "version=%s worker=%s mode=%s uid=%u", SB_VERSION, worker->id,
+                sb_spawner_welcome(worker->spawner)->is_root ? "root" : "user",
+                (unsigned)geteuid());
+    tell(worker, NULL);
+    (void)event_base_dispatch(worker->base);
+    SB_LOG_INFO("stopped", "exit=%d", worker->exit_code);
+    return worker->exit_code;
+}
+
+int main(int argc, char **argv)
+{
+    static struct sb_worker worker = {.state_dir = -1, .null_fd = -1};
+    struct sb_err err;
+    const char *debug = getenv("AISBX_DEBUG");
+    bool is_debug = debug != NULL && debug[0] != '\0' && strcmp(debug, "0") != 0;
+    sb_log_init(SB_LOG_FORMAT_LOGFMT, is_debug ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_INFO,
+                "aisbx-worker");
+    if (sb_options_parse(argc, argv, &worker.options, &err) < 0) {
+        (void)fprintf(stderr, "aisbx-worker: %s\n", err.text);
+        sb_options_done(&worker.options);
+        return EXIT_USAGE;
+    }
+    if (worker.options.wants_help || worker.options.wants_version) {
+        if (worker.options.wants_help) {
+            sb_options_help(stdout);
+        } else {
+            (void)puts("aisbx-worker " SB_VERSION);
+        }
+        sb_options_done(&worker.options);
+        return EXIT_SUCCESS;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    int status = run(&worker);
+    finish(&worker);
+    return status;
+}

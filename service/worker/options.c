@@ -1,0 +1,225 @@
+#include "service/worker/options.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/field.h"
+#include "base/near.h"
+#include "service/worker/limits.h"
+
+#define AT(member) offsetof(struct sb_options, member)
+#define DAY_MS     86400000
+
+static const struct sb_field fields[] = {
+    {SB_STR("tls-cert"), SB_FIELD_STRING, AT(tls_cert), 1, 4095, "FILE",
+     "Certificate chain of TCP listeners, PEM", NULL},
+    {SB_STR("tls-key"), SB_FIELD_STRING, AT(tls_key), 1, 4095, "FILE", "Its private key, PEM",
+     NULL},
+    {SB_STR("tls-ca"), SB_FIELD_STRING, AT(tls_ca), 1, 4095, "FILE",
+     "Clients must show a certificate that one of these signed (mTLS)", NULL},
+    {SB_STR("config"), SB_FIELD_STRING, AT(config), 1, 4095, "FILE",
+     "Profiles of your own; default: $AISBX_CONFIG_PATH, ~/.config/aisbx/config.yaml, "
+     "/etc/aisbx/config.yaml",
+     NULL},
+    {SB_STR("state-dir"), SB_FIELD_STRING, AT(state_dir), 1, 4095, "DIRECTORY",
+     "Where long output is kept; default: the runtime directory when embedded, else memory", NULL},
+    {SB_STR("embedded"), SB_FIELD_BOOL, AT(is_embedded), 0, 1, NULL,
+     "Serve one user on the default socket and exit when idle", NULL},
+    {SB_STR("idle-exit"), SB_FIELD_MILLIS, AT(idle_exit_ms), 1, DAY_MS, "DURATION",
+     "With --embedded: exit after this long without sandbox and connection; bare numbers are "
+     "milliseconds",
+     NULL},
+    {SB_STR("drain-grace"), SB_FIELD_MILLIS, AT(drain_grace_ms), 1, DAY_MS, "DURATION",
+     "How long calls under way may take to end on SIGTERM", NULL},
+    {SB_STR("ready-fd"), SB_FIELD_U64, AT(ready_fd), 0, 1023, "FD",
+     "Write READY or ERROR and a reason, one line, to this descriptor", NULL},
+    {SB_STR("grpc-threads"), SB_FIELD_U64, AT(grpc_threads), 1, 8, "N",
+     "Threads that receive gRPC messages", NULL},
+    {SB_STR("version"), SB_FIELD_BOOL, AT(wants_version), 0, 1, NULL, "Print the version", NULL},
+    {SB_STR("help"), SB_FIELD_BOOL, AT(wants_help), 0, 1, NULL, "Print this", NULL},
+};
+enum { N_FIELDS = sizeof fields / sizeof *fields };
+
+static int add_listen(struct sb_options *options, struct sb_str value, struct sb_err *err)
+{
+    if (options->n_listen == SB_OPTIONS_MAX_LISTEN) {
+        return sb_err_set(err, SB_INVALID, "--listen: more than %d", SB_OPTIONS_MAX_LISTEN);
+    }
+    if (value.len == 0) {
+        return sb_err_set(err, SB_INVALID, "--listen: needs an address, e.g. unix:/run/w.sock");
+    }
+    char *copy = sb_str_dup(value);
+    if (copy == NULL) {
+        return sb_err_oom(err);
+    }
+    options->listen[options->n_listen++] = copy;
+    return 0;
+}
+
+static int set_mode(struct sb_options *options, struct sb_str value, struct sb_err *err)
+{
+    uint64_t mode = 0;
+    for (size_t i = 0; i < value.len; i++) {
+        mode = mode * 8 + (uint64_t)(value.ptr[i] - '0');
+        if (value.ptr[i] < '0' || value.ptr[i] > '7' || mode > 0777) {
+            mode = 01000;
+            break;
+        }
+    }
+    if (value.len == 0 || mode > 0777) {
+        return sb_err_set(err, SB_INVALID, "--socket-mode: octal permission bits, e.g. 0660");
+    }
+    options->socket_mode = mode;
+    return 0;
+}
+
+static bool is_digits(struct sb_str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.ptr[i] < '0' || value.ptr[i] > '9') {
+            return false;
+        }
+    }
+    return value.len > 0;
+}
+
+static int set_field(struct sb_options *options,
+                     const struct sb_field *field,
+                     struct sb_str value,
+                     struct sb_err *err)
+{
+    char millis[32];
+    if (field->kind == SB_FIELD_MILLIS && is_digits(value) && value.len < sizeof millis - 3) {
+        (void)snprintf(millis, sizeof millis, "%.*sms", SB_STR_ARG(value));
+        value = sb_str_from(millis);
+    }
+    if (sb_field_set(fields, N_FIELDS, field->name, value, options, err) < 0) {
+        return sb_err_wrap(err, "--");
+    }
+    return 0;
+}
+
+static int unknown(struct sb_str name, struct sb_err *err)
+{
+    const char *names[N_FIELDS + 2];
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        names[i] = fields[i].name.ptr;
+    }
+    names[N_FIELDS] = "listen";
+    names[N_FIELDS + 1] = "socket-mode";
+    const char *near = sb_near_find(name, names, N_FIELDS + 2);
+    return sb_err_set(err, SB_INVALID, "unknown option --%.*s%s%s%s", SB_STR_ARG(name),
+                      near == NULL ? "" : "; did you mean --", near == NULL ? "" : near,
+                      near == NULL ? " (see --help)" : "?");
+}
+
+/** Handles argv[*at]; moves *at to the last word used. */
+static int
+parse_one(int argc, char *const *argv, int *at, struct sb_options *options, struct sb_err *err)
+{
+    struct sb_str word = sb_str_from(argv[*at]);
+    if (!sb_str_starts_with(word, SB_STR("--"))) {
+        return sb_err_set(err, SB_INVALID, "unexpected argument %.*s (see --help)",
+                          SB_STR_ARG(word));
+    }
+    struct sb_str name = sb_str_skip(word, 2);
+    struct sb_str value = {NULL, 0};
+    bool has_value = sb_str_split(name, '=', &name, &value);
+    const struct sb_field *field = sb_field_find(fields, N_FIELDS, name);
+    bool is_listen = sb_str_eq(name, SB_STR("listen"));
+    bool is_mode = sb_str_eq(name, SB_STR("socket-mode"));
+    if (field == NULL && !is_listen && !is_mode) {
+        return unknown(name, err);
+    }
+    if (field != NULL && field->kind == SB_FIELD_BOOL && !has_value) {
+        return set_field(options, field, SB_STR("true"), err);
+    }
+    if (!has_value) {
+        if (*at + 1 >= argc) {
+            return sb_err_set(err, SB_INVALID, "--%.*s: needs a value", SB_STR_ARG(name));
+        }
+        value = sb_str_from(argv[++*at]);
+    }
+    if (is_listen) {
+        return add_listen(options, value, err);
+    }
+    return is_mode ? set_mode(options, value, err) : set_field(options, field, value, err);
+}
+
+int sb_options_parse(int argc,
+                     char *const *argv,
+                     struct sb_options *ret_options,
+                     struct sb_err *err)
+{
+    *ret_options = (struct sb_options){
+        .socket_mode = 0600,
+        .idle_exit_ms = 300000,
+        .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS,
+        .ready_fd = UINT64_MAX,
+        .grpc_threads = 1,
+    };
+    for (int i = 1; i < argc; i++) {
+        if (parse_one(argc, argv, &i, ret_options, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void sb_options_done(struct sb_options *options)
+{
+    for (size_t i = 0; i < options->n_listen; i++) {
+        free(options->listen[i]);
+    }
+    options->n_listen = 0;
+    sb_field_free(fields, N_FIELDS, options);
+}
+
+static void help_bounds(FILE *out)
+{
+#define SB_LIMIT_LINE(name, value, unit, help)                                                     \
+    (void)fprintf(out, "  %12ju %-10s %s\n", (uintmax_t)(value), (unit), (help));
+    SB_WORKER_LIMITS(SB_LIMIT_LINE)
+#undef SB_LIMIT_LINE
+}
+
+void sb_options_help(FILE *out)
+{
+    const struct sb_options defaults = {
+        .idle_exit_ms = 300000, .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS, .grpc_threads = 1};
+    (void)fputs(
+        "aisbx-worker: serves sandboxes (aisbx.v1) over gRPC and over the local transport.\n\n"
+        "Usage: aisbx-worker [--embedded] [--listen ADDRESS]... [OPTION]...\n\n"
+        "  --listen ADDRESS\n"
+        "      unix:/path, ipv4:HOST:PORT or ipv6:[HOST]:PORT; may be given 8 times. TCP\n"
+        "      beyond loopback needs --tls-cert, --tls-key and --tls-ca\n"
+        "  --socket-mode OCTAL\n"
+        "      Permission bits of unix sockets (default: 0600)\n",
+        out);
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        const struct sb_field *field = &fields[i];
+        char text[64] = "";
+        if (field->kind == SB_FIELD_MILLIS || field->offset == AT(grpc_threads)) {
+            (void)sb_field_format(field, &defaults, text, sizeof text);
+        }
+        (void)fprintf(out, "  --%s%s%s\n      %s%s%s%s\n", field->name.ptr,
+                      field->unit == NULL ? "" : " ", field->unit == NULL ? "" : field->unit,
+                      field->help, text[0] == '\0' ? "" : " (default: ", text,
+                      text[0] == '\0' ? "" : ")");
+    }
+    (void)fputs("\nEnvironment:\n"
+                "  AISBX_DEBUG        1: log what happens\n"
+                "  AISBX_CONFIG_PATH  see --config\n"
+                "  XDG_RUNTIME_DIR    where --embedded puts its socket, log and output\n"
+                "\nBounds:\n",
+                out);
+    help_bounds(out);
+    (void)fputs("\nExamples:\n"
+                "  aisbx-worker --listen unix:/run/aisbx/worker.sock\n"
+                "  aisbx-worker --listen ipv4:0.0.0.0:7443 --tls-cert w.pem --tls-key w.key "
+                "--tls-ca clients.pem\n"
+                "  aisbx-worker --embedded --idle-exit 5m\n",
+                out);
+}

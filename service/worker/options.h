@@ -1,0 +1,39 @@
+#pragma once
+/** Command line and environment of aisbx-worker. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct sb_err;
+
+enum { SB_OPTIONS_MAX_LISTEN = 8 };
+
+struct sb_options {
+    char *listen[SB_OPTIONS_MAX_LISTEN]; /* owned, as all strings here */
+    size_t n_listen;
+    uint64_t socket_mode; /* permission bits of unix sockets; octal on the command line */
+    char *tls_cert;
+    char *tls_key;
+    char *tls_ca;
+    char *config;    /* NULL: where it is by default, if there is one */
+    char *state_dir; /* NULL: a default */
+    bool is_embedded;
+    uint64_t idle_exit_ms;
+    uint64_t drain_grace_ms;
+    uint64_t ready_fd; /* UINT64_MAX: none */
+    uint64_t grpc_threads;
+    bool wants_help;
+    bool wants_version;
+};
+
+/** Fills *ret_options with defaults and what argv says. End it with sb_options_done in any case.
+ *  Errors: SB_INVALID; the text suggests what was meant. */
+int sb_options_parse(int argc,
+                     char *const *argv,
+                     struct sb_options *ret_options,
+                     struct sb_err *err);
+void sb_options_done(struct sb_options *options);
+
+/** --help: usage, options, environment, bounds, examples. */
+void sb_options_help(FILE *out);

@@ -1,0 +1,117 @@
+#include "service/worker/probe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "aisbx/v1/sandbox.pb-c.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "service/shared/frame.h"
+#include "service/worker/limits.h"
+#include "service/worker/spawner.h"
+#include "service/worker/worker.h"
+
+void sb_probe_init(struct sb_probe *probe, struct sb_worker *worker)
+{
+    *probe = (struct sb_probe){.worker = worker};
+    sb_list_init(&probe->waiters);
+}
+
+static void clear(struct sb_probe *probe)
+{
+    for (size_t i = 0; i < SB_PROBE_CONTROLS; i++) {
+        free(probe->controls[i].detail);
+        free(probe->controls[i].fix);
+        probe->controls[i] = (struct sb_control){SB_CONTROL_UNKNOWN, NULL, NULL};
+    }
+}
+
+void sb_probe_done(struct sb_probe *probe)
+{
+    clear(probe);
+}
+
+bool sb_probe_is_fresh(const struct sb_probe *probe)
+{
+    return probe->time_ms != 0 && sb_clock_mono_ms() - probe->time_ms < SB_MAX_PROBE_AGE_MS;
+}
+
+static void take(struct sb_probe *probe, const Spawn__V1__Probed *probed)
+{
+    clear(probe);
+    for (size_t i = 0; i < probed->n_controls; i++) {
+        const Spawn__V1__ProbedControl *from = probed->controls[i];
+        if (from->control == 0 || from->control >= SB_PROBE_CONTROLS) {
+            continue;
+        }
+        struct sb_control *to = &probe->controls[from->control];
+        free(to->detail);
+        free(to->fix);
+        to->state = from->state <= SB_CONTROL_ABSENT ? (enum sb_control_state)from->state
+                                                     : SB_CONTROL_UNKNOWN;
+        to->detail = sb_str_dup(sb_str_from(from->detail));
+        to->fix = sb_str_dup(sb_str_from(from->fix));
+    }
+    probe->time_ms = sb_clock_mono_ms();
+}
+
+static void
+on_reply(void *ctx, const Spawn__V1__Reply *reply, struct sb_frame *frame, const struct sb_err *err)
+{
+    (void)frame;
+    struct sb_probe *probe = ctx;
+    probe->is_under_way = false;
+    if (reply != NULL) {
+        take(probe, reply->probed);
+    }
+    for (struct sb_list *node = NULL; (node = sb_list_pop(&probe->waiters)) != NULL;) {
+        struct sb_probe_waiter *waiter = SB_LIST_ENTRY(node, struct sb_probe_waiter, link);
+        waiter->ready(waiter, reply == NULL ? err : NULL);
+    }
+}
+
+int sb_probe_refresh(struct sb_probe *probe, struct sb_probe_waiter *waiter, struct sb_err *err)
+{
+    if (!probe->is_under_way) {
+        if (sb_spawner_probe(probe->worker->spawner, on_reply, probe, err) < 0) {
+            return -1;
+        }
+        probe->is_under_way = true;
+    }
+    sb_list_append(&probe->waiters, &waiter->link);
+    return 0;
+}
+
+void sb_probe_leave(struct sb_probe_waiter *waiter)
+{
+    sb_list_remove(&waiter->link);
+}
+
+const char *sb_probe_control_name(unsigned control)
+{
+    static const char prefix[] = "CONTROL_";
+    const ProtobufCEnumValue *value =
+        protobuf_c_enum_descriptor_get_value(&aisbx__v1__control__descriptor, (int)control);
+    return value == NULL ? "unknown" : value->name + sizeof prefix - 1;
+}
+
+int sb_probe_require(const struct sb_probe *probe, uint64_t require, struct sb_err *err)
+{
+    for (unsigned i = 1; i < 64; i++) {
+        if ((require >> i & 1) == 0) {
+            continue;
+        }
+        const struct sb_control *control = i < SB_PROBE_CONTROLS ? &probe->controls[i] : NULL;
+        if (control != NULL && control->state == SB_CONTROL_ENFORCED) {
+            continue;
+        }
+        bool has_detail = control != NULL && control->detail != NULL && control->detail[0] != '\0';
+        bool has_fix = control != NULL && control->fix != NULL && control->fix[0] != '\0';
+        return sb_err_set(
+            err, SB_PRECONDITION, "required control %s is not enforced on this host%s%s%s%s",
+            sb_probe_control_name(i), has_detail ? ": " : "", has_detail ? control->detail : "",
+            has_fix ? "; to have it: " : "", has_fix ? control->fix : "");
+    }
+    return 0;
+}

@@ -1,0 +1,57 @@
+#pragma once
+/** What this host really gives, asked of the spawner and remembered for SB_MAX_PROBE_AGE_MS. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+struct sb_err;
+struct sb_worker;
+
+enum { SB_PROBE_CONTROLS = 16 }; /* one more than the largest aisbx.v1.Control */
+
+/** The numbers of aisbx.v1.ControlState. */
+enum sb_control_state {
+    SB_CONTROL_UNKNOWN,
+    SB_CONTROL_ENFORCED,
+    SB_CONTROL_DEGRADED,
+    SB_CONTROL_ABSENT,
+};
+
+struct sb_control {
+    enum sb_control_state state;
+    char *detail; /* owned */
+    char *fix;    /* owned */
+};
+
+struct sb_probe {
+    struct sb_worker *worker;
+    struct sb_control controls[SB_PROBE_CONTROLS]; /* by aisbx.v1.Control number; [0] is unused */
+    uint64_t time_ms;                              /* monotonic; 0: never */
+    bool is_under_way;
+    struct sb_list waiters;
+};
+
+/** Waits for a fresh probe. */
+struct sb_probe_waiter {
+    struct sb_list link;
+    /** @err  NULL: sb_probe_* answer freshly. The waiter has left already. */
+    void (*ready)(struct sb_probe_waiter *waiter, const struct sb_err *err);
+};
+
+void sb_probe_init(struct sb_probe *probe, struct sb_worker *worker);
+void sb_probe_done(struct sb_probe *probe);
+
+/** True when the last probe is fresh enough. */
+bool sb_probe_is_fresh(const struct sb_probe *probe);
+/** Asks (unless somebody did) and lets the waiter know, never from inside. Errors: spawner dead. */
+int sb_probe_refresh(struct sb_probe *probe, struct sb_probe_waiter *waiter, struct sb_err *err);
+void sb_probe_leave(struct sb_probe_waiter *waiter);
+
+/** "seccomp". */
+const char *sb_probe_control_name(unsigned control);
+
+/** SB_PRECONDITION naming the first control of the floor that is not enforced here, and the fix.
+ *  @require  bit n: aisbx.v1.Control number n. */
+int sb_probe_require(const struct sb_probe *probe, uint64_t require, struct sb_err *err);

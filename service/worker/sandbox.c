@@ -1,0 +1,468 @@
+#include "service/worker/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "service/shared/frame.h"
+#include "service/worker/exec.h"
+#include "service/worker/policy/plan.h"
+#include "service/worker/policy/policy.h"
+#include "service/worker/policy/request.h"
+#include "service/worker/probe.h"
+#include "service/worker/spawner.h"
+#include "service/worker/watch.h"
+#include "service/worker/worker.h"
+
+/** aisbx.v1.Control number that a spawn itself decides. */
+enum { CONTROL_DISTINCT_UID = 13 };
+
+static const enum sb_cause causes[SB_REASON_END_] = {
+    [SB_REASON_REQUESTED] = SB_CAUSE_DESTROYED,
+    [SB_REASON_TTL] = SB_CAUSE_TTL,
+    [SB_REASON_IDLE] = SB_CAUSE_IDLE,
+    [SB_REASON_INIT_DIED] = SB_CAUSE_INIT_DIED,
+    [SB_REASON_WORKER_LOST] = SB_CAUSE_WORKER_STOPPED,
+    [SB_REASON_CANCELLED] = SB_CAUSE_CLIENT_GONE,
+};
+
+enum sb_cause sb_sandbox_cause(enum sb_reason reason)
+{
+    return reason < SB_REASON_END_ ? causes[reason] : SB_CAUSE_NONE;
+}
+
+static void notify(struct sb_sandbox *sandbox)
+{
+    SB_FOREACH (node, &sandbox->observers) {
+        struct sb_sandbox_observer *observer =
+            SB_LIST_ENTRY(node, struct sb_sandbox_observer, link);
+        observer->changed(observer, sandbox);
+    }
+}
+
+void sb_sandbox_observe(struct sb_sandbox *sandbox, struct sb_sandbox_observer *observer)
+{
+    sb_list_append(&sandbox->observers, &observer->link);
+}
+
+void sb_sandbox_unobserve(struct sb_sandbox_observer *observer)
+{
+    sb_list_remove(&observer->link);
+}
+
+static void move(struct sb_sandbox *sandbox, enum sb_state to)
+{
+    struct sb_err err;
+    if (sb_state_move(&sandbox->state, to, &err) < 0) {
+        SB_LOG_ERROR("bug: state", "sandbox=%s why=%s", sandbox->id, err.text);
+    }
+}
+
+static void set_reason(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message)
+{
+    if (sandbox->reason == SB_REASON_NONE) {
+        sandbox->reason = reason;
+        (void)sb_utf8_sanitize(sandbox->destroy_message, sizeof sandbox->destroy_message,
+                               sb_str_from(message), SB_UTF8_ONE_LINE);
+    }
+}
+
+/* ---- timers ---- */
+
+static void arm(struct event *timer, uint64_t ms)
+{
+    if (ms == 0) {
+        (void)event_del(timer);
+        return;
+    }
+    const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
+    (void)event_add(timer, &tv);
+}
+
+static void on_ttl(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    sb_sandbox_destroy(ctx, SB_REASON_TTL, "its ttl_ms passed");
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    sb_sandbox_destroy(ctx, SB_REASON_IDLE, "idle_ms passed without an exec");
+}
+
+void sb_sandbox_set_ttl(struct sb_sandbox *sandbox, uint64_t ttl_ms)
+{
+    sandbox->ttl_ms = ttl_ms;
+    sandbox->expire_ms = ttl_ms == 0 ? 0 : sb_clock_real_ms() + ttl_ms;
+    arm(&sandbox->ttl_timer, ttl_ms);
+}
+
+void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms)
+{
+    sandbox->idle_ms = idle_ms;
+    arm(&sandbox->idle_timer, sandbox->n_active == 0 ? idle_ms : 0);
+}
+
+void sb_sandbox_exec_joined(struct sb_sandbox *sandbox)
+{
+    sandbox->n_active++;
+    arm(&sandbox->idle_timer, 0);
+}
+
+void sb_sandbox_exec_left(struct sb_sandbox *sandbox)
+{
+    sandbox->n_active--;
+    if (sandbox->n_active == 0 && sandbox->state == SB_STATE_RUNNING) {
+        arm(&sandbox->idle_timer, sandbox->idle_ms);
+    }
+}
+
+/* ---- the end ---- */
+
+static void free_parts(struct sb_sandbox *sandbox)
+{
+    if (sandbox->peer_fd >= 0) {
+        close(sandbox->peer_fd);
+    }
+    if (sandbox->init_fd >= 0) {
+        (void)event_del(&sandbox->init_event);
+        close(sandbox->init_fd);
+    }
+    sandbox->peer_fd = -1;
+    sandbox->init_fd = -1;
+    (void)event_del(&sandbox->ttl_timer);
+    (void)event_del(&sandbox->idle_timer);
+}
+
+void sb_sandbox_unref(struct sb_sandbox *sandbox)
+{
+    if (--sandbox->refs > 0) {
+        return;
+    }
+    free_parts(sandbox);
+    sb_policy_free(sandbox->policy);
+    sb_pairs_done(&sandbox->labels);
+    sb_strings_done(&sandbox->degraded);
+    free(sandbox->owner);
+    free(sandbox);
+}
+
+/** Nothing of it is left. */
+static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
+{
+    move(sandbox, SB_STATE_DESTROYED);
+    sandbox->destroy_ms = sb_clock_real_ms();
+    free_parts(sandbox);
+    sb_registry_bury(&sandbox->worker->registry, sandbox);
+    if (sandbox->start_err.code != SB_OK) {
+        sb_idem_drop(&sandbox->worker->idem, sandbox->id);
+    }
+    SB_LOG_INFO("sandbox destroyed", "sandbox=%s reason=%d message=%s", sandbox->id,
+                (int)sandbox->reason, sandbox->destroy_message);
+    sandbox->refs++; /* the execs hold it too, and may be the last */
+    SB_FOREACH (node, &sandbox->execs) {
+        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        if (sandbox->start_err.code != SB_OK) {
+            sb_exec_fail(exec, &sandbox->start_err);
+        } else {
+            sb_exec_gone(exec, sb_sandbox_cause(sandbox->reason), gone);
+        }
+    }
+    sb_watch_sandbox(sandbox->worker, SB_WATCH_DESTROYED, sandbox);
+    notify(sandbox);
+    sb_sandbox_unref(sandbox);
+}
+
+static void fail(struct sb_sandbox *sandbox, const struct sb_err *err)
+{
+    static const struct sb_gone nothing = {0};
+    if (sandbox->state == SB_STATE_STARTING) {
+        sandbox->start_err = *err;
+        set_reason(sandbox, SB_REASON_START_FAILED, err->text);
+    }
+    finish(sandbox, &nothing);
+}
+
+static void blame(struct sb_sandbox *sandbox, enum sb_reason reason)
+{
+    SB_FOREACH (node, &sandbox->execs) {
+        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        sb_exec_settle(exec); /* what ended by itself before is not ours */
+        if (exec->state < SB_EXEC_EXITED && exec->facts.cause == SB_CAUSE_NONE) {
+            exec->facts.cause = sb_sandbox_cause(reason);
+        }
+    }
+}
+
+void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message)
+{
+    bool is_running = sandbox->state == SB_STATE_RUNNING;
+    if (!is_running && sandbox->state != SB_STATE_STARTING) {
+        return;
+    }
+    set_reason(sandbox, reason, message);
+    blame(sandbox, reason);
+    if (sandbox->state > SB_STATE_RUNNING) {
+        return; /* its only exec turned out to be over */
+    }
+    move(sandbox, SB_STATE_STOPPING);
+    arm(&sandbox->ttl_timer, 0);
+    arm(&sandbox->idle_timer, 0);
+    if (is_running) {
+        sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
+    }
+    sb_watch_sandbox(sandbox->worker, SB_WATCH_CHANGED, sandbox);
+    notify(sandbox);
+}
+
+void sb_sandbox_expect_gone(struct sb_sandbox *sandbox)
+{
+    if (sandbox->state == SB_STATE_RUNNING) {
+        set_reason(sandbox, SB_REASON_EXEC_ENDED, NULL);
+        move(sandbox, SB_STATE_STOPPING);
+    }
+}
+
+void sb_sandbox_gone(struct sb_sandbox *sandbox, const struct sb_gone *gone)
+{
+    SB_FOREACH (node, &sandbox->execs) {
+        sb_exec_settle(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
+    }
+    if (sandbox->state == SB_STATE_RUNNING) {
+        set_reason(sandbox, SB_REASON_INIT_DIED, "its PID 1 ended without being asked to");
+    }
+    finish(sandbox, gone);
+}
+
+void sb_sandbox_lost(struct sb_sandbox *sandbox)
+{
+    static const struct sb_gone nothing = {0};
+    if (sandbox->state == SB_STATE_DESTROYED) {
+        return;
+    }
+    SB_FOREACH (node, &sandbox->execs) {
+        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        sb_exec_settle(exec);
+        if (exec->state < SB_EXEC_EXITED && exec->facts.cause == SB_CAUSE_NONE) {
+            exec->facts.cause = SB_CAUSE_SPAWNER_DIED;
+        }
+    }
+    set_reason(sandbox, SB_REASON_WORKER_LOST, "the worker's spawner died");
+    finish(sandbox, &nothing);
+}
+
+/* ---- the beginning ---- */
+
+static void on_init_writable(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_sandbox *sandbox = ctx;
+    SB_FOREACH (node, &sandbox->execs) {
+        if (!sb_exec_send(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link))) {
+            sb_sandbox_want_write(sandbox);
+            return;
+        }
+    }
+}
+
+void sb_sandbox_want_write(struct sb_sandbox *sandbox)
+{
+    if (sandbox->init_fd >= 0) {
+        (void)event_add(&sandbox->init_event, NULL);
+    }
+}
+
+static void run(struct sb_sandbox *sandbox)
+{
+    move(sandbox, SB_STATE_RUNNING);
+    sb_sandbox_set_ttl(sandbox, sandbox->ttl_ms);
+    sb_sandbox_set_idle(sandbox, sandbox->idle_ms);
+    sb_watch_sandbox(sandbox->worker, SB_WATCH_CREATED, sandbox);
+    SB_LOG_INFO("sandbox started", "sandbox=%s profile=%s owner=%s init=%jd", sandbox->id,
+                sandbox->policy->profile, sandbox->owner, (intmax_t)sandbox->init_pid);
+    SB_FOREACH (node, &sandbox->execs) {
+        sb_exec_begin(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
+    }
+    notify(sandbox);
+}
+
+static int take_spawned(struct sb_sandbox *sandbox,
+                        const Spawn__V1__Spawned *spawned,
+                        struct sb_frame *frame,
+                        struct sb_err *err)
+{
+    sandbox->slot = spawned->slot;
+    sandbox->init_pid = spawned->init_pid;
+    sandbox->host_uid = spawned->host_uid;
+    sandbox->has_distinct_uid = spawned->distinct_uid;
+    sandbox->init_fd = sb_frame_take_fd(frame, 0);
+    if (sandbox->init_fd < 0) {
+        return sb_err_set(err, SB_INTERNAL, "the spawner sent no control socket");
+    }
+    int flags = fcntl(sandbox->init_fd, F_GETFL);
+    if (flags < 0 || fcntl(sandbox->init_fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return sb_err_sys(err, errno, "control socket");
+    }
+    (void)event_assign(&sandbox->init_event, sandbox->worker->base, sandbox->init_fd, EV_WRITE,
+                       on_init_writable, sandbox);
+    for (size_t i = 0; i < spawned->n_degraded; i++) {
+        if (sb_strings_add(&sandbox->degraded, sb_str_from(spawned->degraded[i]), err) < 0) {
+            return -1;
+        }
+    }
+    if ((sandbox->policy->require >> CONTROL_DISTINCT_UID & 1) != 0 && !spawned->distinct_uid) {
+        return sb_err_set(
+            err, SB_PRECONDITION,
+            "required control distinct_uid is not enforced for this sandbox: it binds "
+            "host directories or the worker has no id range; start the worker as root "
+            "or give the user a range in /etc/subuid");
+    }
+    return 0;
+}
+
+static void on_spawned(void *ctx,
+                       const Spawn__V1__Reply *reply,
+                       struct sb_frame *frame,
+                       const struct sb_err *failure)
+{
+    struct sb_sandbox *sandbox = ctx;
+    struct sb_err err;
+    if (reply == NULL) {
+        fail(sandbox, failure);
+        return;
+    }
+    int rc = take_spawned(sandbox, reply->spawned, frame, &err);
+    if (rc == 0) {
+        rc = sb_registry_add_slot(&sandbox->worker->registry, sandbox, &err);
+    }
+    if (rc < 0 && sandbox->state == SB_STATE_STARTING) {
+        sandbox->start_err = err;
+        set_reason(sandbox, SB_REASON_START_FAILED, err.text);
+        move(sandbox, SB_STATE_STOPPING);
+    }
+    if (sandbox->state == SB_STATE_STOPPING) {
+        sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
+        return;
+    }
+    run(sandbox);
+}
+
+static void on_filter(void *ctx,
+                      const Spawn__V1__Reply *reply,
+                      struct sb_frame *frame,
+                      const struct sb_err *failure)
+{
+    (void)frame;
+    struct sb_sandbox *sandbox = ctx;
+    struct sb_err err;
+    Spawn__V1__Plan *plan = NULL;
+    if (reply == NULL) {
+        fail(sandbox, failure);
+        return;
+    }
+    if (sandbox->state != SB_STATE_STARTING) {
+        (void)sb_err_set(&err, SB_CANCELLED, "destroyed before it was started");
+        fail(sandbox, &err);
+        return;
+    }
+    int peer_fd = sandbox->peer_fd;
+    sandbox->peer_fd = -1;
+    if (sb_plan_make(sandbox->policy, sandbox->id, reply->filter_loaded->filter_id, &plan, &err) <
+        0) {
+        if (peer_fd >= 0) {
+            close(peer_fd);
+        }
+        fail(sandbox, &err);
+        return;
+    }
+    if (sb_spawner_spawn(sandbox->worker->spawner, plan, peer_fd, on_spawned, sandbox, &err) < 0) {
+        fail(sandbox, &err);
+    }
+}
+
+static int check_worker(struct sb_worker *worker, struct sb_err *err)
+{
+    if (worker->is_draining) {
+        return sb_err_set(err, SB_UNAVAILABLE, "this worker is draining; use another");
+    }
+    if (sb_spawner_is_lost(worker->spawner)) {
+        return sb_err_set(err, SB_UNAVAILABLE, "this worker's spawner died; start it again");
+    }
+    return 0;
+}
+
+static int
+fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struct sb_err *err)
+{
+    struct sb_worker *worker = sandbox->worker;
+    if (sb_id_make(sandbox->id, "sb_", err) < 0 ||
+        sb_policy_make(worker->profiles, options->request, &sandbox->policy, err) < 0 ||
+        sb_probe_require(worker->probe, sandbox->policy->require, err) < 0 ||
+        sb_pairs_merge(&sandbox->labels, &options->request->labels, err) < 0) {
+        return -1;
+    }
+    sandbox->owner = sb_str_dup(sb_str_from(options->owner));
+    if (sandbox->owner == NULL) {
+        return sb_err_oom(err);
+    }
+    sandbox->ttl_ms = sandbox->policy->ttl_ms;
+    sandbox->idle_ms = sandbox->policy->idle_ms;
+    sandbox->create_ms = sb_clock_real_ms();
+    if (sandbox->policy->mounts.n == 0) {
+        return 0;
+    }
+    if (options->peer_fd < 0) {
+        return sb_err_set(
+            err, SB_DENIED,
+            "mounts: only callers on the worker's unix socket can bind directories of "
+            "its host; upload the files instead");
+    }
+    sandbox->peer_fd = fcntl(options->peer_fd, F_DUPFD_CLOEXEC, 3);
+    return sandbox->peer_fd >= 0 ? 0 : sb_err_sys(err, errno, "keep the caller's connection");
+}
+
+int sb_sandbox_new(struct sb_worker *worker,
+                   const struct sb_sandbox_options *options,
+                   struct sb_sandbox **ret_sandbox,
+                   struct sb_err *err)
+{
+    if (check_worker(worker, err) < 0) {
+        return -1;
+    }
+    sb_registry_sweep(&worker->registry, sb_clock_real_ms());
+    struct sb_sandbox *sandbox = calloc(1, sizeof *sandbox);
+    if (sandbox == NULL) {
+        return sb_err_oom(err);
+    }
+    sandbox->worker = worker;
+    sandbox->refs = 1;
+    sandbox->state = SB_STATE_STARTING;
+    sandbox->is_only = options->is_only;
+    sandbox->peer_fd = -1;
+    sandbox->init_fd = -1;
+    sb_list_init(&sandbox->execs);
+    sb_list_init(&sandbox->observers);
+    (void)event_assign(&sandbox->ttl_timer, worker->base, -1, 0, on_ttl, sandbox);
+    (void)event_assign(&sandbox->idle_timer, worker->base, -1, 0, on_idle, sandbox);
+    if (fill(sandbox, options, err) < 0 ||
+        sb_registry_add_sandbox(&worker->registry, sandbox, err) < 0) {
+        sb_sandbox_unref(sandbox);
+        return -1;
+    }
+    if (sb_spawner_load_filter(worker->spawner, sandbox->policy->filter, on_filter, sandbox, err) <
+        0) {
+        fail(sandbox, err);
+        return -1;
+    }
+    *ret_sandbox = sandbox;
+    return 0;
+}

@@ -1,0 +1,135 @@
+#pragma once
+/** One sandbox: made by the spawner, home of execs, ended by many causes, remembered for a while.
+ *  Everything runs on the loop thread. */
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "service/worker/policy/collections.h"
+#include "service/worker/state.h"
+#include "service/worker/verdict.h"
+
+struct sb_policy;
+struct sb_request;
+struct sb_sandbox;
+struct sb_worker;
+
+/** The numbers of aisbx.v1.DestroyReason. */
+enum sb_reason {
+    SB_REASON_NONE = 0,
+    SB_REASON_REQUESTED = 1,
+    SB_REASON_TTL = 2,
+    SB_REASON_IDLE = 3,
+    SB_REASON_EXEC_ENDED = 4,
+    SB_REASON_START_FAILED = 5,
+    SB_REASON_INIT_DIED = 6,
+    SB_REASON_WORKER_LOST = 7,
+    SB_REASON_CANCELLED = 8,
+    SB_REASON_END_,
+};
+
+/** Told of every move of the state. May leave from inside. A sandbox is not forgotten while
+ * somebody observes it. */
+struct sb_sandbox_observer {
+    struct sb_list link;
+    void (*changed)(struct sb_sandbox_observer *observer, struct sb_sandbox *sandbox);
+};
+
+struct sb_sandbox {
+    struct sb_list link;      /* registry, newest first */
+    struct sb_list tomb_link; /* registry, oldest end first */
+    struct sb_worker *worker;
+    unsigned refs; /* execs that are remembered, and the registry */
+    char id[SB_ID_SIZE];
+    uint64_t seq;
+    enum sb_state state;
+    char *owner;
+    struct sb_policy *policy;
+    struct sb_pairs labels;
+    bool is_only; /* for one exec */
+
+    int peer_fd; /* the caller's connection, for host mounts, until spawned; -1: none */
+    uint64_t slot;
+    int init_fd;             /* control socket of init; -1: not running */
+    struct event init_event; /* writable again */
+    int64_t init_pid;
+    uint32_t host_uid;
+    bool has_distinct_uid;
+    struct sb_strings degraded;
+
+    struct event ttl_timer;
+    struct event idle_timer;
+    uint64_t ttl_ms; /* as asked, for expire_ms */
+    uint64_t idle_ms;
+    uint64_t create_ms; /* real time */
+    uint64_t expire_ms; /* real time; 0: never */
+    uint64_t destroy_ms;
+    enum sb_reason reason;
+    char destroy_message[256];
+    struct sb_err start_err; /* with START_FAILED */
+
+    struct sb_list execs; /* of which a process may live */
+    unsigned n_active;    /* execs without verdict */
+    struct sb_list observers;
+};
+
+/** Who wants what. */
+struct sb_sandbox_options {
+    const char *owner;
+    const struct sb_request *request; /* borrowed */
+    bool is_only;
+    int peer_fd; /* the caller's unix connection, borrowed; -1: none */
+};
+
+/** Makes a sandbox in state STARTING; observers learn what becomes of it.
+ *  Errors: of sb_policy_make; SB_EXHAUSTED: too many sandboxes; SB_UNAVAILABLE: draining, spawner
+ *  dead; SB_DENIED: host directories without a unix connection; SB_PRECONDITION: a required control
+ *  is not enforced on this host. */
+int sb_sandbox_new(struct sb_worker *worker,
+                   const struct sb_sandbox_options *options,
+                   struct sb_sandbox **ret_sandbox,
+                   struct sb_err *err);
+/** A reference less; the last frees. */
+void sb_sandbox_unref(struct sb_sandbox *sandbox);
+
+void sb_sandbox_observe(struct sb_sandbox *sandbox, struct sb_sandbox_observer *observer);
+void sb_sandbox_unobserve(struct sb_sandbox_observer *observer);
+
+/** Kills everything inside; DESTROYED follows when nothing is left. Twice is harmless.
+ *  @message  one sentence more, or NULL. */
+void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message);
+
+/** Its only exec is over and PID 1 ends by itself: STOPPING, without a kill. */
+void sb_sandbox_expect_gone(struct sb_sandbox *sandbox);
+
+/** What a destroy reason means for an exec that still ran. */
+enum sb_cause sb_sandbox_cause(enum sb_reason reason);
+
+/** 0 takes the limit away. From now on. */
+void sb_sandbox_set_ttl(struct sb_sandbox *sandbox, uint64_t ttl_ms);
+void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms);
+
+/** An exec joined, or got its verdict: the idle clock stops and starts. */
+void sb_sandbox_exec_joined(struct sb_sandbox *sandbox);
+void sb_sandbox_exec_left(struct sb_sandbox *sandbox);
+/** An exec has a packet for init's control socket that did not fit. */
+void sb_sandbox_want_write(struct sb_sandbox *sandbox);
+
+/* ---- for worker.c ---- */
+
+/** What the spawner knows of a sandbox whose last process is gone. */
+struct sb_gone {
+    int init_status;
+    uint64_t cpu_user_us; /* of the whole sandbox */
+    uint64_t cpu_system_us;
+    uint64_t max_rss_bytes;
+};
+void sb_sandbox_gone(struct sb_sandbox *sandbox, const struct sb_gone *gone);
+/** The spawner is dead. */
+void sb_sandbox_lost(struct sb_sandbox *sandbox);

@@ -1,0 +1,466 @@
+#include "service/worker/spawner.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "service/shared/frame.h"
+#include "service/worker/limits.h"
+#include "service/worker/policy/seccomp_json.h"
+#include "service/worker/spawner_start.h"
+
+/** One request, waiting to be sent or to be answered. */
+struct ask {
+    struct sb_list link;
+    Spawn__V1__Request req;
+    Spawn__V1__Spawn spawn; /* body; owns its plan */
+    Spawn__V1__Kill kill;
+    Spawn__V1__Probe probe;
+    struct sb_filter *filter; /* reference, or NULL */
+    int fd;                   /* -1: none */
+    sb_spawner_reply_fn *on_reply;
+    void *ctx;
+};
+
+struct sb_spawner {
+    int sock;
+    bool is_lost;
+    bool is_attached;
+    uint64_t next_tag;
+    size_t n_asks;
+    struct sb_list unsent; /* struct ask */
+    struct sb_list sent;
+    Spawn__V1__Reply *welcome; /* owned */
+    struct event readable;
+    struct event writable;
+    struct event dead; /* made active to tell of the death from the loop */
+    struct sb_spawner_events events;
+    void *ctx;
+};
+
+static void free_ask(struct sb_spawner *spawner, struct ask *ask)
+{
+    sb_list_remove(&ask->link);
+    spawner->n_asks--;
+    if (ask->spawn.plan != NULL) {
+        spawn__v1__plan__free_unpacked(ask->spawn.plan, NULL);
+    }
+    sb_filter_unref(ask->filter);
+    if (ask->fd >= 0) {
+        close(ask->fd);
+    }
+    free(ask);
+}
+
+/** Answers everything that is under way with err. */
+static void answer_all(struct sb_spawner *spawner, const struct sb_err *err)
+{
+    struct sb_list *lists[] = {&spawner->sent, &spawner->unsent};
+    for (size_t i = 0; i < 2; i++) {
+        while (!sb_list_is_empty(lists[i])) {
+            struct ask *ask = SB_LIST_ENTRY(lists[i]->next, struct ask, link);
+            sb_spawner_reply_fn *on_reply = ask->on_reply;
+            void *ctx = ask->ctx;
+            free_ask(spawner, ask);
+            if (on_reply != NULL) {
+                on_reply(ctx, NULL, NULL, err);
+            }
+        }
+    }
+}
+
+static void on_dead(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_spawner *spawner = ctx;
+    struct sb_err err;
+    (void)sb_err_set(&err, SB_UNAVAILABLE, "the worker's spawner died");
+    answer_all(spawner, &err);
+    spawner->events.lost(spawner->ctx, &err);
+}
+
+static void lose(struct sb_spawner *spawner, const char *why)
+{
+    if (spawner->is_lost) {
+        return;
+    }
+    SB_LOG_ERROR("spawner lost", "why=%s", why);
+    spawner->is_lost = true;
+    if (spawner->is_attached) {
+        (void)event_del(&spawner->readable);
+        (void)event_del(&spawner->writable);
+        event_active(&spawner->dead, 0, 0);
+    }
+}
+
+static void flush(struct sb_spawner *spawner)
+{
+    while (!spawner->is_lost && !sb_list_is_empty(&spawner->unsent)) {
+        struct ask *ask = SB_LIST_ENTRY(spawner->unsent.next, struct ask, link);
+        struct sb_err err;
+        if (sb_frame_send(spawner->sock, &ask->req.base, &ask->fd, ask->fd >= 0 ? 1 : 0, &err) <
+            0) {
+            if (err.sys == EAGAIN) {
+                (void)event_add(&spawner->writable, NULL);
+                return;
+            }
+            if (err.code == SB_UNAVAILABLE) {
+                lose(spawner, err.text);
+                return;
+            }
+            sb_spawner_reply_fn *on_reply = ask->on_reply;
+            void *ctx = ask->ctx;
+            free_ask(spawner, ask);
+            if (on_reply != NULL) {
+                on_reply(ctx, NULL, NULL, &err);
+            }
+            continue;
+        }
+        sb_list_remove(&ask->link);
+        sb_list_append(&spawner->sent, &ask->link);
+        if (ask->fd >= 0) {
+            close(ask->fd);
+            ask->fd = -1;
+        }
+    }
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    flush(ctx);
+}
+
+/** Which body answers which request. */
+static const struct {
+    Spawn__V1__Request__BodyCase request;
+    Spawn__V1__Reply__BodyCase reply;
+} answers[] = {
+    {SPAWN__V1__REQUEST__BODY_HELLO, SPAWN__V1__REPLY__BODY_WELCOME},
+    {SPAWN__V1__REQUEST__BODY_LOAD_FILTER, SPAWN__V1__REPLY__BODY_FILTER_LOADED},
+    {SPAWN__V1__REQUEST__BODY_SPAWN, SPAWN__V1__REPLY__BODY_SPAWNED},
+    {SPAWN__V1__REQUEST__BODY_KILL, SPAWN__V1__REPLY__BODY_KILLED},
+    {SPAWN__V1__REQUEST__BODY_PROBE, SPAWN__V1__REPLY__BODY_PROBED},
+};
+
+static bool fits(const struct ask *ask, const Spawn__V1__Reply *reply)
+{
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        if (answers[i].request == ask->req.body_case) {
+            return answers[i].reply == reply->body_case;
+        }
+    }
+    return false;
+}
+
+static void failure_err(const Spawn__V1__Failure *failure, struct sb_err *ret_err)
+{
+    enum sb_code code = failure->code == 0 || failure->code > SB_UNAUTHENTICATED
+                            ? SB_INTERNAL
+                            : (enum sb_code)failure->code;
+    if (failure->step[0] != '\0') {
+        (void)sb_err_set(ret_err, code, "%s: %s", failure->step, failure->text);
+    } else {
+        (void)sb_err_set(ret_err, code, "%s", failure->text);
+    }
+    ret_err->sys = failure->sys;
+}
+
+static struct ask *find_sent(const struct sb_spawner *spawner, uint64_t tag)
+{
+    SB_FOREACH (node, &spawner->sent) {
+        struct ask *ask = SB_LIST_ENTRY(node, struct ask, link);
+        if (ask->req.tag == tag) {
+            return ask;
+        }
+    }
+    return NULL;
+}
+
+static void dispatch(struct sb_spawner *spawner, struct sb_frame *frame)
+{
+    const Spawn__V1__Reply *reply = (const Spawn__V1__Reply *)(const void *)frame->msg;
+    if (reply->tag == 0) {
+        if (reply->body_case == SPAWN__V1__REPLY__BODY_GONE) {
+            spawner->events.gone(spawner->ctx, reply->gone);
+        }
+        return;
+    }
+    struct ask *ask = find_sent(spawner, reply->tag);
+    if (ask == NULL) {
+        SB_LOG_WARN("spawner answered nobody", "tag=%ju", (uintmax_t)reply->tag);
+        return;
+    }
+    sb_spawner_reply_fn *on_reply = ask->on_reply;
+    void *ctx = ask->ctx;
+    bool is_fitting = fits(ask, reply);
+    free_ask(spawner, ask);
+    if (on_reply == NULL) {
+        return;
+    }
+    if (is_fitting) {
+        on_reply(ctx, reply, frame, NULL);
+        return;
+    }
+    struct sb_err err;
+    if (reply->body_case == SPAWN__V1__REPLY__BODY_FAILURE) {
+        failure_err(reply->failure, &err);
+    } else {
+        (void)sb_err_set(&err, SB_INTERNAL, "the spawner gave an answer that does not fit");
+    }
+    on_reply(ctx, NULL, NULL, &err);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_spawner *spawner = ctx;
+    for (int turn = 0; turn < 64 && !spawner->is_lost; turn++) {
+        SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+        struct sb_err err;
+        int got =
+            sb_frame_recv(spawner->sock, &spawn__v1__reply__descriptor, MSG_DONTWAIT, &frame, &err);
+        if (got < 0 && err.sys == EAGAIN) {
+            return;
+        }
+        if (got <= 0) {
+            lose(spawner, got == 0 ? "end of file" : err.text);
+            return;
+        }
+        dispatch(spawner, &frame);
+    }
+}
+
+/* ---- start ---- */
+
+static int shake_hands(struct sb_spawner *spawner, struct sb_err *err)
+{
+    Spawn__V1__Hello hello = SPAWN__V1__HELLO__INIT;
+    Spawn__V1__Request req = SPAWN__V1__REQUEST__INIT;
+    hello.version = SB_SPAWNER_VERSION;
+    req.tag = spawner->next_tag++;
+    req.body_case = SPAWN__V1__REQUEST__BODY_HELLO;
+    req.hello = &hello;
+    SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+    if (sb_frame_send(spawner->sock, &req.base, NULL, 0, err) < 0) {
+        return -1;
+    }
+    int got = sb_frame_recv(spawner->sock, &spawn__v1__reply__descriptor, 0, &frame, err);
+    if (got <= 0) {
+        return got < 0 ? -1
+                       : sb_err_set(err, SB_UNAVAILABLE, "it ended at once (see its messages)");
+    }
+    Spawn__V1__Reply *reply = (Spawn__V1__Reply *)(void *)frame.msg;
+    if (reply->body_case == SPAWN__V1__REPLY__BODY_FAILURE) {
+        failure_err(reply->failure, err);
+        return -1;
+    }
+    if (reply->body_case != SPAWN__V1__REPLY__BODY_WELCOME) {
+        return sb_err_set(err, SB_INTERNAL, "it did not answer the greeting");
+    }
+    spawner->welcome = reply;
+    frame.msg = NULL;
+    return sb_fd_nonblock(spawner->sock, err);
+}
+
+int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *err)
+{
+    struct sb_spawner *spawner = calloc(1, sizeof *spawner);
+    if (spawner == NULL) {
+        close(sock);
+        return sb_err_oom(err);
+    }
+    spawner->sock = sock;
+    spawner->next_tag = 1;
+    sb_list_init(&spawner->unsent);
+    sb_list_init(&spawner->sent);
+    if (shake_hands(spawner, err) < 0) {
+        sb_spawner_free(spawner);
+        return sb_err_wrap(err, "spawner");
+    }
+    *ret_spawner = spawner;
+    return 0;
+}
+
+int sb_spawner_start(struct sb_spawner **ret_spawner, struct sb_err *err)
+{
+    int sock = -1;
+    if (sb_spawner_start_process(&sock, err) < 0) {
+        return sb_err_wrap(err, "spawner");
+    }
+    return sb_spawner_adopt(sock, ret_spawner, err);
+}
+
+void sb_spawner_free(struct sb_spawner *spawner)
+{
+    if (spawner == NULL) {
+        return;
+    }
+    if (spawner->is_attached) {
+        (void)event_del(&spawner->readable);
+        (void)event_del(&spawner->writable);
+        (void)event_del(&spawner->dead);
+    }
+    struct sb_list *lists[] = {&spawner->sent, &spawner->unsent};
+    for (size_t i = 0; i < 2; i++) {
+        SB_FOREACH (node, lists[i]) {
+            free_ask(spawner, SB_LIST_ENTRY(node, struct ask, link));
+        }
+    }
+    if (spawner->welcome != NULL) {
+        spawn__v1__reply__free_unpacked(spawner->welcome, NULL);
+    }
+    close(spawner->sock);
+    free(spawner);
+}
+
+int sb_spawner_attach(struct sb_spawner *spawner,
+                      struct event_base *base,
+                      const struct sb_spawner_events *events,
+                      void *ctx,
+                      struct sb_err *err)
+{
+    spawner->events = *events;
+    spawner->ctx = ctx;
+    (void)event_assign(&spawner->readable, base, spawner->sock, EV_READ | EV_PERSIST, on_readable,
+                       spawner);
+    (void)event_assign(&spawner->writable, base, spawner->sock, EV_WRITE, on_writable, spawner);
+    (void)event_assign(&spawner->dead, base, -1, 0, on_dead, spawner);
+    if (event_add(&spawner->readable, NULL) < 0) {
+        return sb_err_set(err, SB_INTERNAL, "spawner: the event loop refused its socket");
+    }
+    spawner->is_attached = true;
+    return 0;
+}
+
+const Spawn__V1__Welcome *sb_spawner_welcome(const struct sb_spawner *spawner)
+{
+    return spawner->welcome->welcome;
+}
+
+bool sb_spawner_is_lost(const struct sb_spawner *spawner)
+{
+    return spawner->is_lost;
+}
+
+/* ---- requests ---- */
+
+static struct ask *
+new_ask(struct sb_spawner *spawner, sb_spawner_reply_fn *on_reply, void *ctx, struct sb_err *err)
+{
+    if (spawner->is_lost) {
+        (void)sb_err_set(err, SB_UNAVAILABLE, "the worker's spawner died");
+        return NULL;
+    }
+    if (spawner->n_asks >= SB_MAX_SPAWNER_REQUESTS) {
+        (void)sb_err_set(err, SB_EXHAUSTED, "too many requests wait for the spawner; try again");
+        return NULL;
+    }
+    struct ask *ask = calloc(1, sizeof *ask);
+    if (ask == NULL) {
+        (void)sb_err_oom(err);
+        return NULL;
+    }
+    spawn__v1__request__init(&ask->req);
+    ask->req.tag = spawner->next_tag++;
+    ask->fd = -1;
+    ask->on_reply = on_reply;
+    ask->ctx = ctx;
+    return ask;
+}
+
+/** Sending may answer at once (too long a message), which must not happen from inside a request:
+ *  the loop sends. */
+static void enqueue(struct sb_spawner *spawner, struct ask *ask)
+{
+    spawner->n_asks++;
+    sb_list_append(&spawner->unsent, &ask->link);
+    event_active(&spawner->writable, EV_WRITE, 0);
+}
+
+int sb_spawner_load_filter(struct sb_spawner *spawner,
+                           struct sb_filter *filter,
+                           sb_spawner_reply_fn *on_reply,
+                           void *ctx,
+                           struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        return -1;
+    }
+    ask->filter = sb_filter_ref(filter);
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_LOAD_FILTER;
+    ask->req.load_filter = filter->message;
+    enqueue(spawner, ask);
+    return 0;
+}
+
+int sb_spawner_spawn(struct sb_spawner *spawner,
+                     Spawn__V1__Plan *plan,
+                     int peer_fd,
+                     sb_spawner_reply_fn *on_reply,
+                     void *ctx,
+                     struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        spawn__v1__plan__free_unpacked(plan, NULL);
+        if (peer_fd >= 0) {
+            close(peer_fd);
+        }
+        return -1;
+    }
+    spawn__v1__spawn__init(&ask->spawn);
+    ask->spawn.plan = plan;
+    ask->fd = peer_fd;
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_SPAWN;
+    ask->req.spawn = &ask->spawn;
+    enqueue(spawner, ask);
+    return 0;
+}
+
+void sb_spawner_kill(struct sb_spawner *spawner, uint64_t slot)
+{
+    struct sb_err err;
+    struct ask *ask = new_ask(spawner, NULL, NULL, &err);
+    if (ask == NULL) {
+        /* A kill that cannot be asked for must not be forgotten: without the spawner all end. */
+        lose(spawner, err.text);
+        return;
+    }
+    spawn__v1__kill__init(&ask->kill);
+    ask->kill.slot = slot;
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_KILL;
+    ask->req.kill = &ask->kill;
+    enqueue(spawner, ask);
+}
+
+int sb_spawner_probe(struct sb_spawner *spawner,
+                     sb_spawner_reply_fn *on_reply,
+                     void *ctx,
+                     struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        return -1;
+    }
+    spawn__v1__probe__init(&ask->probe);
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_PROBE;
+    ask->req.probe = &ask->probe;
+    enqueue(spawner, ask);
+    return 0;
+}

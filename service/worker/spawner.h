@@ -1,0 +1,78 @@
+#pragma once
+/** The worker's side of the conversation with aisbx-spawner.
+ *
+ *  Theory of operation. The spawner is started first, before any thread, over a SOCK_SEQPACKET
+ * pair; its end of file ends the other. Requests carry a tag and wait in a bounded queue until the
+ * socket takes them; each is answered once, by its reply or by the spawner's death. Gone comes
+ * unasked. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "spawn/v1/spawn.pb-c.h"
+
+struct event_base;
+struct sb_err;
+struct sb_filter;
+struct sb_frame;
+struct sb_spawner;
+
+/** @reply  NULL when the request failed; then *err says why. Both borrowed for the call.
+ *  @frame  descriptors of the reply, to be taken with sb_frame_take_fd; NULL with reply NULL. */
+typedef void sb_spawner_reply_fn(void *ctx,
+                                 const Spawn__V1__Reply *reply,
+                                 struct sb_frame *frame,
+                                 const struct sb_err *err);
+
+struct sb_spawner_events {
+    /** The last process of a sandbox is gone. */
+    void (*gone)(void *ctx, const Spawn__V1__Gone *gone);
+    /** The spawner is dead; every request under way was answered before. The spawner may be freed
+     *  later, not from inside. */
+    void (*lost)(void *ctx, const struct sb_err *err);
+};
+
+/** Starts aisbx-spawner (beside this program, or in ../libexec/aisbx) and shakes hands. Blocks.
+ *  Call before any thread, with SIGPIPE ignored.
+ *  Errors: SB_NOT_FOUND: no such program; SB_PRECONDITION: from another build; what it says. */
+int sb_spawner_start(struct sb_spawner **ret_spawner, struct sb_err *err);
+/** For tests: takes the socket of something that talks like a spawner, and shakes hands. */
+int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *err);
+/** Closes the socket, which ends the spawner with everything it made. NULL is fine. */
+void sb_spawner_free(struct sb_spawner *spawner);
+
+/** Lets the loop serve the socket. Once.   @events  copied. */
+int sb_spawner_attach(struct sb_spawner *spawner,
+                      struct event_base *base,
+                      const struct sb_spawner_events *events,
+                      void *ctx,
+                      struct sb_err *err);
+
+/** What the spawner said of itself; borrowed. */
+const Spawn__V1__Welcome *sb_spawner_welcome(const struct sb_spawner *spawner);
+bool sb_spawner_is_lost(const struct sb_spawner *spawner);
+
+/* Requests: loop thread. -1: nothing was asked, and on_reply will not run: SB_EXHAUSTED, or
+ * SB_UNAVAILABLE when the spawner is dead. on_reply never runs from inside these. */
+
+/** @filter  a reference is held. The reply is FilterLoaded. */
+int sb_spawner_load_filter(struct sb_spawner *spawner,
+                           struct sb_filter *filter,
+                           sb_spawner_reply_fn *on_reply,
+                           void *ctx,
+                           struct sb_err *err);
+/** @plan  taken in every case.   @peer_fd  taken in every case; -1: none. */
+int sb_spawner_spawn(struct sb_spawner *spawner,
+                     Spawn__V1__Plan *plan,
+                     int peer_fd,
+                     sb_spawner_reply_fn *on_reply,
+                     void *ctx,
+                     struct sb_err *err);
+/** Asks for the end of a sandbox; Gone tells when. Failure means the spawner is dead. */
+void sb_spawner_kill(struct sb_spawner *spawner, uint64_t slot);
+int sb_spawner_probe(struct sb_spawner *spawner,
+                     sb_spawner_reply_fn *on_reply,
+                     void *ctx,
+                     struct sb_err *err);

@@ -1,0 +1,196 @@
+#include "service/worker/verdict.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/num.h"
+#include "base/utf8.h"
+#include "service/shared/initproto.h"
+
+/** What each cause means. */
+static const struct {
+    enum sb_verdict_kind kind;
+    const char *source; /* of the evidence */
+    const char *text;
+    const char *next_step;
+} causes[SB_CAUSE_END_] = {
+    [SB_CAUSE_TIMEOUT] = {SB_VERDICT_TIMED_OUT, "timer.wall_ms", "timed out",
+                          "raise the wall limit (limits.wall_ms, --timeout) within the profile's"},
+    [SB_CAUSE_CANCELLED] = {SB_VERDICT_CANCELLED, "call.cancel_exec", "cancelled", ""},
+    [SB_CAUSE_CLIENT_GONE] = {SB_VERDICT_CANCELLED, "call.ended",
+                              "cancelled: the call that started it was cancelled, reached its "
+                              "deadline or lost its connection",
+                              "set background to keep it running without its caller"},
+    [SB_CAUSE_DESTROYED] = {SB_VERDICT_CANCELLED, "call.destroy_sandbox",
+                            "cancelled: its sandbox was destroyed", ""},
+    [SB_CAUSE_TTL] = {SB_VERDICT_CANCELLED, "timer.ttl_ms",
+                      "cancelled: the time to live of its sandbox ended",
+                      "raise ttl_ms of the sandbox"},
+    [SB_CAUSE_IDLE] = {SB_VERDICT_CANCELLED, "timer.idle_ms",
+                       "cancelled: its sandbox was idle for too long",
+                       "raise idle_ms of the sandbox"},
+    [SB_CAUSE_WORKER_STOPPED] = {SB_VERDICT_WORKER_LOST, "worker.stopped",
+                                 "the worker was stopped while it ran", "run it again"},
+    [SB_CAUSE_SPAWNER_DIED] = {SB_VERDICT_WORKER_LOST, "spawner.eof",
+                               "the worker's spawner died while it ran",
+                               "run it again; the worker's log says more"},
+    [SB_CAUSE_INIT_DIED] = {SB_VERDICT_SIGNALED, "init.wait_status",
+                            "PID 1 of its sandbox was killed, and the program with it",
+                            "look for the kernel's out-of-memory killer in the host's log"},
+    [SB_CAUSE_STUB_DIED] = {SB_VERDICT_SIGNALED, "init.exec_eof",
+                            "its supervisor inside the sandbox was killed, most likely by the "
+                            "program itself",
+                            ""},
+};
+
+static void add_evidence(struct sb_verdict *verdict, const char *source, uint64_t value)
+{
+    if (verdict->n_evidence < SB_VERDICT_MAX_EVIDENCE) {
+        verdict->evidence[verdict->n_evidence++] = (struct sb_evidence){source, value};
+    }
+}
+
+__attribute__((format(printf, 3, 4))) static void
+put_text(char *out, size_t cap, const char *fmt, ...)
+{
+    char raw[512];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(raw, sizeof raw, fmt, args);
+    va_end(args);
+    size_t len = n < 0 ? 0 : (size_t)n;
+    (void)sb_utf8_sanitize(out, cap, sb_str_of(raw, len < sizeof raw ? len : sizeof raw - 1),
+                           SB_UTF8_ONE_LINE);
+}
+
+static void decide_start_failed(const struct sb_facts *facts, struct sb_verdict *verdict)
+{
+    const char *program = facts->program == NULL ? "" : facts->program;
+    bool has_slash = strchr(program, '/') != NULL;
+    bool is_missing = facts->fail_errno == ENOENT || facts->fail_errno == ENOTDIR;
+    verdict->kind = SB_VERDICT_START_FAILED;
+    verdict->exit_code = 126;
+    add_evidence(verdict, "init.errno", (uint64_t)facts->fail_errno);
+    add_evidence(verdict, "init.stage", facts->fail_stage);
+    if (facts->fail_stage == SB_INIT_STAGE_CWD) {
+        put_text(verdict->message, sizeof verdict->message,
+                 "working directory %s: %s inside the sandbox",
+                 facts->cwd == NULL ? "" : facts->cwd,
+                 is_missing ? "not found" : strerrordesc_np(facts->fail_errno));
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "create it first, mount it, or choose another cwd");
+        return;
+    }
+    if (facts->fail_stage == SB_INIT_STAGE_EXEC && is_missing) {
+        verdict->exit_code = 127;
+        put_text(verdict->message, sizeof verdict->message,
+                 has_slash
+                     ? "%s: not found inside the sandbox (nor its interpreter, if it names one)"
+                     : "%s: not found in PATH inside the sandbox",
+                 program);
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 has_slash ? "mount the file, or use a path below /workspace or /usr"
+                           : "install %s on the host, whose /usr the sandbox shows read-only, or "
+                             "mount the program and use its path",
+                 program);
+        return;
+    }
+    put_text(verdict->message, sizeof verdict->message, "%s: could not be started: %s", program,
+             facts->fail_errno == ENOEXEC ? "not an executable, and no #! line"
+                                          : strerrordesc_np(facts->fail_errno));
+    if (facts->fail_errno == EACCES) {
+        put_text(verdict->next_step, sizeof verdict->next_step, "make it executable: chmod +x");
+    } else if (facts->fail_errno == EAGAIN) {
+        put_text(verdict->next_step, sizeof verdict->next_step, "raise limits.pids");
+    }
+}
+
+static void decide_cause(const struct sb_facts *facts, struct sb_verdict *verdict)
+{
+    char limit[SB_NUM_TEXT_SIZE];
+    char when[SB_NUM_TEXT_SIZE + 16] = "";
+    char killed[64] = "";
+    uint64_t value = 0;
+    verdict->kind = causes[facts->cause].kind;
+    if (facts->cause == SB_CAUSE_TIMEOUT) {
+        value = facts->wall_limit_ms;
+        (void)snprintf(when, sizeof when, " after %s",
+                       sb_num_format_millis(limit, facts->wall_limit_ms));
+    } else if (facts->cause == SB_CAUSE_INIT_DIED) {
+        value = (uint32_t)facts->init_status;
+    }
+    if (verdict->kind == SB_VERDICT_SIGNALED) {
+        verdict->signal = SIGKILL;
+    }
+    if (facts->has_empty && facts->killed > 0) {
+        (void)snprintf(killed, sizeof killed, "; %" PRIu32 " %s killed", facts->killed,
+                       facts->killed == 1 ? "process" : "processes");
+    }
+    add_evidence(verdict, causes[facts->cause].source, value);
+    put_text(verdict->message, sizeof verdict->message, "%s%s%s", causes[facts->cause].text, when,
+             killed);
+    put_text(verdict->next_step, sizeof verdict->next_step, "%s", causes[facts->cause].next_step);
+}
+
+/** Signals whose reason is known well enough to say what to do. */
+static const struct {
+    int signal;
+    const char *next_step;
+} signal_hints[] = {
+    {SIGSYS, "a system call the profile's seccomp list kills for is the usual reason"},
+    {SIGXFSZ, "it wrote past limits.file_bytes: raise it"},
+    {SIGXCPU, "it used up its CPU time limit"},
+};
+
+static void decide_status(const struct sb_facts *facts, struct sb_verdict *verdict)
+{
+    if (WIFEXITED(facts->wait_status)) {
+        verdict->kind = SB_VERDICT_EXITED;
+        verdict->exit_code = WEXITSTATUS(facts->wait_status);
+        put_text(verdict->message, sizeof verdict->message, "exited with %d", verdict->exit_code);
+        return;
+    }
+    verdict->kind = SB_VERDICT_SIGNALED;
+    verdict->signal = WTERMSIG(facts->wait_status);
+    const char *name = sigabbrev_np(verdict->signal);
+    put_text(verdict->message, sizeof verdict->message, "ended by signal %d (SIG%s)",
+             verdict->signal, name == NULL ? "RT" : name);
+    for (size_t i = 0; i < sizeof signal_hints / sizeof *signal_hints; i++) {
+        if (signal_hints[i].signal == verdict->signal) {
+            put_text(verdict->next_step, sizeof verdict->next_step, "%s",
+                     signal_hints[i].next_step);
+        }
+    }
+}
+
+void sb_verdict_decide(const struct sb_facts *facts, struct sb_verdict *ret_verdict)
+{
+    struct sb_verdict verdict = {.kind = SB_VERDICT_NONE};
+    if (facts->has_failed) {
+        decide_start_failed(facts, &verdict);
+    } else if (facts->cause != SB_CAUSE_NONE) {
+        decide_cause(facts, &verdict);
+    } else if (facts->has_exited) {
+        decide_status(facts, &verdict);
+    }
+    if (facts->has_exited) {
+        add_evidence(&verdict, "wait4.status", (uint32_t)facts->wait_status);
+    }
+    if (facts->has_empty) {
+        add_evidence(&verdict, "init.killed", facts->killed);
+    }
+    if (facts->dropped_bytes > 0) {
+        add_evidence(&verdict, "spool.dropped_bytes", facts->dropped_bytes);
+        if (verdict.next_step[0] == '\0') {
+            put_text(
+                verdict.next_step, sizeof verdict.next_step,
+                "output beyond limits.output_bytes was not kept: raise it, or write to a file");
+        }
+    }
+    *ret_verdict = verdict;
+}

@@ -1,0 +1,81 @@
+#pragma once
+/** How an exec ended, decided from facts only. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** The numbers of aisbx.v1.VerdictKind. */
+enum sb_verdict_kind {
+    SB_VERDICT_NONE = 0,
+    SB_VERDICT_EXITED = 1,
+    SB_VERDICT_SIGNALED = 2,
+    SB_VERDICT_TIMED_OUT = 3,
+    SB_VERDICT_CANCELLED = 9,
+    SB_VERDICT_WORKER_LOST = 10,
+    SB_VERDICT_START_FAILED = 11,
+};
+
+/** What made the worker end an exec, when it did; the first one counts. */
+enum sb_cause {
+    SB_CAUSE_NONE,
+    SB_CAUSE_TIMEOUT,     /* its wall limit */
+    SB_CAUSE_CANCELLED,   /* CancelExec */
+    SB_CAUSE_CLIENT_GONE, /* the call that started it ended before it */
+    SB_CAUSE_DESTROYED,   /* DestroySandbox */
+    SB_CAUSE_TTL,
+    SB_CAUSE_IDLE,
+    SB_CAUSE_WORKER_STOPPED,
+    SB_CAUSE_SPAWNER_DIED,
+    SB_CAUSE_INIT_DIED, /* PID 1 of the sandbox ended without being asked */
+    SB_CAUSE_STUB_DIED, /* the exec's supervisor inside ended without a word */
+    SB_CAUSE_END_,
+};
+
+/** All that is known of an exec when it is over. */
+struct sb_facts {
+    enum sb_cause cause;
+    const char *program; /* args[0]; borrowed */
+    const char *cwd;     /* borrowed */
+
+    bool has_failed; /* init could not start it */
+    int fail_errno;
+    unsigned fail_stage; /* enum sb_init_stage */
+
+    bool has_exited; /* wait4 of the main process */
+    int wait_status;
+    bool has_empty; /* the whole tree is gone */
+    uint32_t killed;
+    bool has_gone; /* the sandbox is gone */
+    int init_status;
+
+    uint64_t wall_limit_ms;
+    uint64_t wall_ms; /* start to end of the main process */
+    uint64_t cpu_user_us;
+    uint64_t cpu_system_us;
+    uint64_t max_rss_bytes; /* largest process */
+    uint64_t stdout_bytes;
+    uint64_t stderr_bytes;
+    uint64_t dropped_bytes; /* of both streams, over the output limit */
+    uint64_t output_limit;  /* bytes per stream */
+};
+
+struct sb_evidence {
+    const char *source; /* static */
+    uint64_t value;
+};
+
+enum { SB_VERDICT_MAX_EVIDENCE = 8 };
+
+/** Plain bytes. */
+struct sb_verdict {
+    enum sb_verdict_kind kind;
+    int exit_code;
+    int signal;
+    char message[256];
+    char next_step[256];
+    struct sb_evidence evidence[SB_VERDICT_MAX_EVIDENCE];
+    size_t n_evidence;
+};
+
+/** Never fails. */
+void sb_verdict_decide(const struct sb_facts *facts, struct sb_verdict *ret_verdict);

@@ -1,0 +1,60 @@
+#pragma once
+/** What the parts of the worker share. One per process, owned by main; the loop thread's. */
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/id.h"
+#include "base/list.h"
+#include "service/worker/idem.h"
+#include "service/worker/options.h"
+#include "service/worker/page.h"
+#include "service/worker/registry.h"
+
+struct sb_err;
+struct sb_probe;
+struct sb_profiles;
+struct sb_rpc_server;
+struct sb_spawner;
+
+enum { SB_WORKER_SIGNALS = 3 };
+
+struct sb_worker {
+    struct sb_options options;
+    char id[SB_ID_SIZE];
+    uint64_t start_ms; /* real time */
+    uid_t start_uid;   /* who started it: its operator */
+    bool is_draining;  /* takes no new sandboxes */
+    int exit_code;
+
+    struct event_base *base;
+    struct sb_spawner *spawner;
+    struct sb_profiles *profiles;
+    struct sb_rpc_server *server;
+    struct sb_probe *probe;
+    struct sb_registry registry;
+    struct sb_idem idem;
+    struct sb_page_key page_key;
+    struct sb_list watches; /* of WatchSandboxes */
+    int state_dir;          /* O_DIRECTORY; -1: memory only */
+    int null_fd;            /* /dev/null, read-only */
+    unsigned char *chunk;   /* SB_MAX_CHUNK_BYTES for reads that are used up at once */
+
+    struct event signals[SB_WORKER_SIGNALS];
+    struct event stop_timer;
+    bool is_stopping;
+    bool has_destroyed_all;
+    bool is_drained;
+    struct event idle_timer;
+    uint64_t idle_since_ms; /* monotonic */
+    uint64_t idle_seq;
+};
+
+/** Serves the spawner's socket; its death ends the worker. */
+int sb_worker_watch_spawner(struct sb_worker *worker, struct sb_err *err);
+/** Signals and timers; the server must exist. */
+int sb_worker_arm(struct sb_worker *worker, struct sb_err *err);
+/** Ends in good order: calls may end, then sandboxes are destroyed, then the loop ends. */
+void sb_worker_stop(struct sb_worker *worker);
