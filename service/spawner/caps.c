@@ -10,20 +10,25 @@
 
 #include "base/err.h"
 
-/* What the spawner keeps, and why. In a user namespace of its own these count only there. */
+enum mode {
+    MODE_ROOT = 1,
+    MODE_USER = 2, /* these count only in the user namespace of the spawner's own */
+};
+
+/* What the spawner keeps, and why. */
 static const struct {
     cap_value_t cap;
-    const char *name;
+    unsigned modes;
+    bool is_lent; /* not effective, except while files are opened for a caller who is root */
     const char *why;
 } kept[] = {
-    {CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "clone mounts and map their ids; namespaces"},
-    {CAP_SETUID, "CAP_SETUID", "give a sandbox its user ids; open files as the caller"},
-    {CAP_SETGID, "CAP_SETGID", "the same for groups"},
-    {CAP_SETPCAP, "CAP_SETPCAP", "empty the bounding set"},
+    {CAP_SYS_ADMIN, MODE_ROOT | MODE_USER, false, "clone mounts and map their ids"},
+    {CAP_SETUID, MODE_ROOT | MODE_USER, false, "give user ids to a sandbox; open as the caller"},
+    {CAP_SETGID, MODE_ROOT | MODE_USER, false, "the same for groups"},
+    {CAP_SETPCAP, MODE_ROOT | MODE_USER, false, "empty the bounding set of a sandbox"},
+    {CAP_SETFCAP, MODE_USER, false, "give id 0 of the namespace away (Linux 5.12)"},
+    {CAP_DAC_OVERRIDE, MODE_ROOT, true, "a caller who is root may bind what others own"},
 };
-/* Only in a user namespace of its own: the caller is id 0 there, and giving id 0 away asks for it
- * (Linux 5.12). Root mode never gives id 0 away. */
-static const cap_value_t kept_as_user[] = {CAP_SETFCAP};
 
 #define N_KEPT (sizeof kept / sizeof *kept)
 
@@ -33,41 +38,59 @@ bool sb_caps_has_root(void)
     bool has_all = now != NULL;
     for (size_t i = 0; has_all && i < N_KEPT; i++) {
         cap_flag_value_t is_set = CAP_CLEAR;
-        has_all = cap_get_flag(now, kept[i].cap, CAP_EFFECTIVE, &is_set) == 0 && is_set == CAP_SET;
+        bool is_needed = (kept[i].modes & MODE_ROOT) != 0 && !kept[i].is_lent;
+        has_all = !is_needed || (cap_get_flag(now, kept[i].cap, CAP_EFFECTIVE, &is_set) == 0 &&
+                                 is_set == CAP_SET);
     }
     (void)cap_free(now);
     return has_all;
 }
 
-static int set_kept(cap_t caps, bool is_root)
+/* What the host did not give in the first place (a container's DAC_OVERRIDE) is left out. */
+static bool is_permitted(cap_value_t cap)
+{
+    cap_t now = cap_get_proc();
+    cap_flag_value_t is_set = CAP_CLEAR;
+    bool is_there = now != NULL && cap_get_flag(now, cap, CAP_PERMITTED, &is_set) == 0;
+    (void)cap_free(now);
+    return is_there && is_set == CAP_SET;
+}
+
+static int set_kept(cap_t caps, unsigned mode, bool lends)
 {
     for (size_t i = 0; i < N_KEPT; i++) {
+        if ((kept[i].modes & mode) == 0 || (kept[i].is_lent && !is_permitted(kept[i].cap))) {
+            continue;
+        }
         if (cap_set_flag(caps, CAP_PERMITTED, 1, &kept[i].cap, CAP_SET) < 0 ||
-            cap_set_flag(caps, CAP_EFFECTIVE, 1, &kept[i].cap, CAP_SET) < 0) {
+            ((lends || !kept[i].is_lent) &&
+             cap_set_flag(caps, CAP_EFFECTIVE, 1, &kept[i].cap, CAP_SET) < 0)) {
             return -1;
         }
-    }
-    if (!is_root && (cap_set_flag(caps, CAP_PERMITTED, 1, kept_as_user, CAP_SET) < 0 ||
-                     cap_set_flag(caps, CAP_EFFECTIVE, 1, kept_as_user, CAP_SET) < 0)) {
-        return -1;
     }
     return cap_set_proc(caps);
 }
 
-int sb_caps_keep(bool is_root, struct sb_err *err)
+static int apply(unsigned mode, bool lends, struct sb_err *err)
 {
     cap_t caps = cap_init();
     if (caps == NULL) {
         return sb_err_oom(err);
     }
-    int done = set_kept(caps, is_root);
+    int done = set_kept(caps, mode, lends);
     int sys = errno;
     (void)cap_free(caps);
-    if (done < 0) {
-        return sb_err_sys(err, sys, "keep only %s, %s, %s and %s", kept[0].name, kept[1].name,
-                          kept[2].name, kept[3].name);
-    }
-    return 0;
+    return done < 0 ? sb_err_sys(err, sys, "set capabilities") : 0;
+}
+
+int sb_caps_keep(bool is_root, struct sb_err *err)
+{
+    return apply(is_root ? MODE_ROOT : MODE_USER, false, err);
+}
+
+int sb_caps_lend(bool reads_all, struct sb_err *err)
+{
+    return apply(MODE_ROOT, reads_all, err);
 }
 
 int sb_caps_lock(struct sb_child *child, struct sb_err *err)

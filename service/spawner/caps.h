@@ -9,6 +9,11 @@ struct sb_err;
  *  needed is missing. */
 int sb_caps_keep(bool is_root, struct sb_err *err);
 
+/** Root mode: makes the capabilities of sb_caps_keep effective, and with @reads_all those by which
+ *  root passes permissions of files. For opening files as a caller who is root; to be taken back
+ *  with false, also after each return to user id 0. Errors: by errno. */
+int sb_caps_lend(bool reads_all, struct sb_err *err);
+
 /** True when this process has all that root mode needs. */
 bool sb_caps_has_root(void);
 

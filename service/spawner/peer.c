@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "service/spawner/caps.h"
 #include "service/spawner/process.h"
 
 int sb_peer_of(int sock, struct sb_peer *ret_peer, struct sb_err *err)
@@ -37,11 +38,16 @@ int sb_peer_enter(const struct sb_peer *peer, pid_t parent, struct sb_err *err)
     if (setgroups(peer->n_groups, peer->groups) < 0) {
         return sb_err_sys(err, errno, "take the caller's groups");
     }
+    /* The kernel clears the effective capabilities when the effective user id leaves 0. */
     if (setresgid((gid_t)-1, peer->gid, (gid_t)-1) < 0 ||
         setresuid((uid_t)-1, peer->uid, (uid_t)-1) < 0) {
         int sys = errno;
         sb_peer_leave(parent);
         return sb_err_sys(err, sys, "take the caller's ids");
+    }
+    if (peer->uid == 0 && sb_caps_lend(true, err) < 0) {
+        sb_peer_leave(parent);
+        return -1;
     }
     return 0;
 }
@@ -49,14 +55,17 @@ int sb_peer_enter(const struct sb_peer *peer, pid_t parent, struct sb_err *err)
 void sb_peer_leave(pid_t parent)
 {
     struct sb_err err;
-    if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || setresgid((gid_t)-1, 0, (gid_t)-1) < 0 ||
-        setgroups(0, NULL) < 0) {
+    if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0) {
         SB_LOG_ERROR("cannot become root again", "errno=%d", errno);
         _exit(EXIT_FAILURE);
     }
-    /* The kernel forgets both on a change of ids. */
-    if (sb_process_guard(parent, &err) < 0) {
+    /* All permitted capabilities are effective now, and what sb_process_guard sets is reset. */
+    if (sb_caps_lend(false, &err) < 0 || sb_process_guard(parent, &err) < 0) {
         SB_LOG_ERROR("cannot guard the process", "reason=%s", err.text);
+        _exit(EXIT_FAILURE);
+    }
+    if (setresgid((gid_t)-1, 0, (gid_t)-1) < 0 || setgroups(0, NULL) < 0) {
+        SB_LOG_ERROR("cannot leave the caller's groups", "errno=%d", errno);
         _exit(EXIT_FAILURE);
     }
 }

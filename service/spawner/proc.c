@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -19,10 +20,11 @@
 
 #define COVER_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-/* Parents of covers: an empty file and an empty directory of the new root. They are regular, not
- * /dev/null, since a device on a read-only mount can still be opened for writing. */
-#define EMPTY_FILE "run/.empty"
-#define EMPTY_DIR  "run/.none"
+/* Parents of covers: an empty file and an empty directory of the new root, which have no name once
+ * the covers are on. The file is not /dev/null, since a device on a read-only mount can still be
+ * opened for writing. */
+#define EMPTY_FILE "run/file"
+#define EMPTY_DIR  "run/dir"
 
 enum cover {
     COVER_HIDE,      /* an empty file or directory in its place */
@@ -71,18 +73,8 @@ static int add_cover(size_t i, int file_fd, int dir_fd, struct sb_err *err)
     return fd < 0 ? -1 : sb_mount_attach(fd, AT_FDCWD, path, err);
 }
 
-int sb_proc_mount(struct sb_child *child, struct sb_err *err)
+static int cover_all(struct sb_err *err)
 {
-    (void)child;
-    if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
-        if (errno == EPERM) {
-            return sb_err_set(err, SB_PRECONDITION,
-                              "mount proc: not permitted, as parts of /proc are covered here; run "
-                              "the container with an unmasked /proc "
-                              "(--security-opt systempaths=unconfined)");
-        }
-        return sb_err_sys(err, errno, "mount proc");
-    }
     if (sb_rootfs_write(EMPTY_FILE, "", err) < 0 || sb_rootfs_mkdir(EMPTY_DIR, 0555, err) < 0) {
         return -1;
     }
@@ -96,7 +88,25 @@ int sb_proc_mount(struct sb_child *child, struct sb_err *err)
             return -1;
         }
     }
+    if (unlink(EMPTY_FILE) < 0 || rmdir(EMPTY_DIR) < 0) {
+        return sb_err_sys(err, errno, "unname covers");
+    }
     return 0;
+}
+
+int sb_proc_mount(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
+        return cover_all(err);
+    }
+    if (errno == EPERM) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "mount proc: not permitted, as parts of /proc are covered here; run the "
+                          "container with an unmasked /proc "
+                          "(--security-opt systempaths=unconfined)");
+    }
+    return sb_err_sys(err, errno, "mount proc");
 }
 
 int sb_proc_verify(struct sb_child *child, struct sb_err *err)

@@ -473,6 +473,10 @@ int sb_serve_run(const struct sb_host *host, int sock, int signal_fd, struct sb_
     int done = 0;
     while (done == 0 && !server->is_stopping) {
         done = turn(server, err);
+        if (done < 0 && err->code == SB_UNAVAILABLE) { /* the worker closed before it was told */
+            server->is_stopping = true;
+            done = 0;
+        }
     }
     end_all(server);
     sb_filter_cache_done(&server->filters);

@@ -34,17 +34,18 @@ static int write_proc(pid_t pid, const char *name, const char *text, struct sb_e
 pid_t sb_userns_fork(struct sb_err *err)
 {
     struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+    /* The kernel shows namespaces of dumpable processes only; the child inherits that. */
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     long pid = syscall(SYS_clone3, &args, sizeof args);
-    if (pid < 0) {
-        return (pid_t)sb_err_sys(err, errno, "make a user namespace");
-    }
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
             (void)pause();
         }
     }
-    return (pid_t)pid;
+    int sys = errno;
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return pid < 0 ? (pid_t)sb_err_sys(err, sys, "make a user namespace") : (pid_t)pid;
 }
 
 int sb_userns_write(pid_t pid, const struct sb_userns_map *map, struct sb_err *err)
