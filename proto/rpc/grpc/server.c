@@ -39,6 +39,7 @@ enum {
         250, /* more often is too_many_pings; clients here ping every 500 ms up */
     MAX_STREAMS_PER_CONNECTION = 1024,
     HANDSHAKE_TIMEOUT_MS = 10000,
+    NOTICE_MS = 200,   /* between the first refusal and GOAWAY */
     PATIENCE_MS = 500, /* between GOAWAY and closing what is idle */
     FREE_POLL_MS = 10,
 };
@@ -51,24 +52,56 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     (void)sb_grpc_inbox_run(&server->inbox);
 }
 
-static void be_patient(struct sb_grpc_server *server)
+static void on_down_loop(struct sb_grpc_note *note)
 {
-    static const struct timeval delay = {.tv_usec = (suseconds_t)PATIENCE_MS * 1000};
+    struct sb_grpc_server *server = SB_LIST_ENTRY(note, struct sb_grpc_server, down_op.note);
+    server->is_down = true;
+    (void)event_del(server->patience);
+    if (!server->is_freeing) {
+        sb_rpc_server_transport_is_quiet(server->upper);
+    }
+}
+
+static void on_down(struct sb_grpc_op *op, bool is_ok)
+{
+    (void)is_ok;
+    struct sb_grpc_server *server = SB_LIST_ENTRY(op, struct sb_grpc_server, down_op);
+    op->note.run = on_down_loop;
+    sb_grpc_inbox_post(&server->inbox, &op->note);
+}
+
+static void begin_shutdown(struct sb_grpc_server *server)
+{
+    if (!server->is_shutting_down) {
+        server->is_shutting_down = true;
+        server->down_op.on_cq = on_down;
+        SB_GRPC_HAND_OVER(&server->down_op);
+        grpc_server_shutdown_and_notify(server->server, server->cq.queue, &server->down_op);
+    }
+}
+
+static void be_patient(struct sb_grpc_server *server, int delay_ms)
+{
+    const struct timeval delay = {.tv_usec = (suseconds_t)delay_ms * 1000};
     (void)event_add(server->patience, &delay);
 }
 
-/** Everybody has been told (GOAWAY). When no call is left, whoever still holds a connection open,
- * or is too dead to close it, does not hold us up. */
+/** The steps of a drain after its first, see transport_drain. */
 static void on_patience(evutil_socket_t fd, short what, void *ctx)
 {
     (void)fd;
     (void)what;
     struct sb_grpc_server *server = ctx;
-    if (server->n_calls == 0 && atomic_load(&server->n_backlog) == 0) {
+    bool has_calls = server->n_calls > 0 || atomic_load(&server->n_backlog) > 0;
+    if (!server->is_shutting_down) {
+        begin_shutdown(server);
+    } else if (!has_calls) {
+        /* Whoever still holds a connection open, or is too dead to close it, does not hold us up.
+         */
         grpc_server_cancel_all_calls(server->server);
-    } else {
-        be_patient(server);
+        return;
     }
+    be_patient(server, PATIENCE_MS);
 }
 
 static grpc_server *create_core(const struct sb_rpc_server_options *options)
@@ -129,14 +162,15 @@ static int create_parts(struct sb_grpc_server *server, struct sb_err *err)
     server->max_calls = options->max_calls;
     server->server = create_core(options);
     server->insecure = grpc_insecure_server_credentials_create();
-    if (sb_grpc_health_new(server->upper, &server->health, err) < 0 ||
-        sb_grpc_reflect_new(server->upper, &server->reflect, err) < 0) {
-        return -1;
-    }
     if (sb_grpc_cq_start(&server->cq, options->grpc_threads, err) < 0) {
         return -1;
     }
     grpc_server_register_completion_queue(server->server, server->cq.queue, NULL);
+    /* Last: what they register stays registered. */
+    if (sb_grpc_health_new(server->upper, &server->health, err) < 0 ||
+        sb_grpc_reflect_new(server->upper, &server->reflect, err) < 0) {
+        return -1;
+    }
     return 0;
 }
 
@@ -150,6 +184,7 @@ static int transport_create(struct sb_rpc_server *upper, void **ret_state, struc
     server->inbox.fd = -1;
     sb_grpc_cq_library_init(SB_LOG_LEVEL_WARN);
     if (create_parts(server, err) < 0) {
+        sb_grpc_cq_stop(&server->cq);
         state_free(server);
         return sb_err_wrap(err, "gRPC server");
     }
@@ -327,39 +362,11 @@ static void transport_set_health(void *state, const char *service, enum sb_rpc_h
     sb_grpc_health_set(server->health, service, health);
 }
 
-static void on_down_loop(struct sb_grpc_note *note)
-{
-    struct sb_grpc_server *server = SB_LIST_ENTRY(note, struct sb_grpc_server, down_op.note);
-    server->is_down = true;
-    (void)event_del(server->patience);
-    if (!server->is_freeing) {
-        sb_rpc_server_transport_is_quiet(server->upper);
-    }
-}
-
-static void on_down(struct sb_grpc_op *op, bool is_ok)
-{
-    (void)is_ok;
-    struct sb_grpc_server *server = SB_LIST_ENTRY(op, struct sb_grpc_server, down_op);
-    op->note.run = on_down_loop;
-    sb_grpc_inbox_post(&server->inbox, &op->note);
-}
-
-static void begin_shutdown(struct sb_grpc_server *server)
-{
-    if (!server->is_shutting_down) {
-        server->is_shutting_down = true;
-        server->down_op.on_cq = on_down;
-        SB_GRPC_HAND_OVER(&server->down_op);
-        grpc_server_shutdown_and_notify(server->server, server->cq.queue, &server->down_op);
-    }
-}
-
+/** New calls are refused by the upper side from now on. That is UNAVAILABLE and tells a client to
+ * go elsewhere, whereas core fails what crosses its GOAWAY with CANCELLED: hence the pause. */
 static void transport_drain(void *state)
 {
-    struct sb_grpc_server *server = state;
-    begin_shutdown(server);
-    be_patient(server);
+    be_patient(state, NOTICE_MS);
 }
 
 static void transport_free(void *state)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tests/unit/rpc_grpc/certs.h"
 
 enum { PATIENCE_MS = 20000, STILL_MS = 200, MAX_HELD = 4096 };
 
@@ -23,6 +24,11 @@ bool is_local(void)
     return strcmp(transport_name, "local") == 0;
 }
 
+bool is_unix(void)
+{
+    return is_local() || strcmp(transport_name, "grpc") == 0;
+}
+
 struct job {
     void (*fn)(void *ctx);
     void *ctx;
@@ -32,6 +38,7 @@ struct job {
 struct fixture {
     char dir[64];
     char socket[96];
+    char target[128]; /* for channels */
     struct event_base *base;
     struct event *wake;
     int wake_fds[2];
@@ -304,17 +311,68 @@ static void *run_loop(void *ctx)
     return NULL;
 }
 
+/** The files of one end; empty where there is none. */
+struct tls_files {
+    char cert[96];
+    char key[96];
+    char ca[96];
+    struct sb_rpc_tls tls;
+};
+
+static const struct sb_rpc_tls *
+tls_of(const struct fixture *fixture, struct tls_files *files, const char *name, bool has_ca)
+{
+    (void)snprintf(files->cert, sizeof files->cert, "%s/%s.pem", fixture->dir, name);
+    (void)snprintf(files->key, sizeof files->key, "%s/%s.key", fixture->dir, name);
+    (void)snprintf(files->ca, sizeof files->ca, "%s/ca.pem", fixture->dir);
+    files->tls = (struct sb_rpc_tls){files->cert, files->key, has_ca ? files->ca : NULL};
+    return &files->tls;
+}
+
 #ifdef TEST_HAS_GRPC
 static const struct sb_rpc_server_transport *grpc_transport(void)
 {
     return is_local() ? NULL : sb_rpc_grpc_server_transport();
 }
+
+static int listen_tcp(struct fixture *fixture, struct sb_err *err)
+{
+    struct tls_files files;
+    const struct sb_rpc_tls *tls = NULL;
+    if (strcmp(transport_name, "tcp") != 0) {
+        certs_make_ca(fixture->dir, "ca");
+        certs_make(fixture->dir, "server", "ca", "IP:127.0.0.1");
+        certs_make(fixture->dir, "client", "ca", "URI:spiffe://test/client");
+        tls = tls_of(fixture, &files, "server", strcmp(transport_name, "mtls") == 0);
+    }
+    int port = 0;
+    if (sb_rpc_server_listen(fixture->server, "ipv4:127.0.0.1:0", 0, tls, &port, err) < 0) {
+        return -1;
+    }
+    (void)snprintf(fixture->target, sizeof fixture->target, "ipv4:127.0.0.1:%d", port);
+    return 0;
+}
 #else
+static int listen_tcp(struct fixture *fixture, struct sb_err *err)
+{
+    (void)fixture;
+    return sb_err_set(err, SB_UNIMPLEMENTED, "no gRPC");
+}
+
 static const struct sb_rpc_server_transport *grpc_transport(void)
 {
     return NULL;
 }
 #endif
+
+static int listen_unix(struct fixture *fixture, struct sb_err *err)
+{
+    char address[112];
+    (void)snprintf(address, sizeof address, "unix:%s", fixture->socket);
+    (void)snprintf(fixture->target, sizeof fixture->target, "%s%s", is_local() ? "" : "grpc+",
+                   address);
+    return sb_rpc_server_listen(fixture->server, address, 0600, NULL, NULL, err);
+}
 
 struct fixture *fixture_start(const struct sb_rpc_server_options *options)
 {
@@ -336,12 +394,10 @@ struct fixture *fixture_start(const struct sb_rpc_server_options *options)
     filled.base = fixture->base;
     filled.grpc = grpc_transport();
     struct sb_err err;
-    char address[112];
-    (void)snprintf(address, sizeof address, "unix:%s", fixture->socket);
     fixture->server = sb_rpc_server_new(&filled, &err);
     if (fixture->server == NULL ||
         aisbx__test__echo_service__serve(fixture->server, &echo_service, fixture, &err) < 0 ||
-        sb_rpc_server_listen(fixture->server, address, 0600, NULL, NULL, &err) < 0 ||
+        (is_unix() ? listen_unix(fixture, &err) : listen_tcp(fixture, &err)) < 0 ||
         sb_rpc_server_start(fixture->server, &err) < 0) {
         fail_msg("server: %s", err.text);
     }
@@ -366,9 +422,13 @@ void fixture_stop(struct fixture *fixture)
     event_base_free(fixture->base);
     (void)close(fixture->wake_fds[0]);
     (void)close(fixture->wake_fds[1]);
-    char lock[112];
-    (void)snprintf(lock, sizeof lock, "%s.lock", fixture->socket);
-    assert_int_equal(unlink(lock), 0);
+    static const char *const left[] = {
+        "sock.lock", "ca.pem", "ca.key", "server.pem", "server.key", "client.pem", "client.key"};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s/%s", fixture->dir, left[i]);
+        (void)unlink(path);
+    }
     assert_int_equal(rmdir(fixture->dir), 0); /* the socket is gone */
     free(fixture);
 }
@@ -398,14 +458,15 @@ struct sb_rpc_server *fixture_server(const struct fixture *fixture)
 
 struct sb_rpc_channel *fixture_open(const struct fixture *fixture)
 {
-    char address[128];
     struct sb_rpc_channel_options options = {.module_dir = getenv("AISBX_BIN")};
-    (void)snprintf(address, sizeof address, "%sunix:%s", is_local() ? "" : "grpc+",
-                   fixture->socket);
+    struct tls_files files;
+    if (strcmp(transport_name, "tls") == 0 || strcmp(transport_name, "mtls") == 0) {
+        options.tls = tls_of(fixture, &files, "client", true);
+    }
     struct sb_rpc_channel *channel = NULL;
     struct sb_err err;
-    if (sb_rpc_channel_open(address, &options, &channel, &err) < 0) {
-        fail_msg("open %s: %s", address, err.text);
+    if (sb_rpc_channel_open(fixture->target, &options, &channel, &err) < 0) {
+        fail_msg("open %s: %s", fixture->target, err.text);
     }
     return channel;
 }

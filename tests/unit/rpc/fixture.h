@@ -33,9 +33,11 @@ extern struct counters seen;
 /** The handlers of Chat and Collect read nothing until this is false (see fixture_poke). */
 extern atomic_bool is_server_deaf;
 
-/** "local" or "grpc", of the program's argument. */
+/** "local", "grpc" (over a unix socket), "tcp", "tls" or "mtls", of the program's argument. */
 extern const char *transport_name;
 bool is_local(void);
+/** Whether peers have uid and pid. */
+bool is_unix(void);
 
 /** cmocka setup and teardown: a server with default options. */
 int fixture_setup(void **state);

@@ -14,8 +14,6 @@
 
 #include <cmocka.h>
 
-#include "fixture.h"
-
 extern char **environ;
 
 static int run(char *const argv[])
@@ -45,15 +43,17 @@ bool certs_can_be_made(void)
     return run(argv) == 0;
 }
 
-/** Static storage for the few names of one command. */
-static char *file_of(const char *name, const char *ext)
+/** Static storage, enough for the names of one command. */
+static char *file_of(const char *dir, const char *name, const char *ext)
 {
-    char file[64];
-    (void)snprintf(file, sizeof file, "%s.%s", name, ext);
-    return text(fixture_path(file));
+    static char files[8][192];
+    static unsigned next;
+    char *file = files[next++ % 8];
+    (void)snprintf(file, sizeof files[0], "%s/%s.%s", dir, name, ext);
+    return file;
 }
 
-void certs_make_ca(const char *name)
+void certs_make_ca(const char *dir, const char *name)
 {
     char subject[64];
     (void)snprintf(subject, sizeof subject, "/CN=%s", name);
@@ -70,14 +70,14 @@ void certs_make_ca(const char *name)
                           text("-subj"),
                           subject,
                           text("-keyout"),
-                          file_of(name, "key"),
+                          file_of(dir, name, "key"),
                           text("-out"),
-                          file_of(name, "pem"),
+                          file_of(dir, name, "pem"),
                           NULL};
     assert_int_equal(run(argv), 0);
 }
 
-void certs_make(const char *name, const char *ca, const char *san)
+void certs_make(const char *dir, const char *name, const char *ca, const char *san)
 {
     char subject[64];
     (void)snprintf(subject, sizeof subject, "/CN=%s", name);
@@ -96,13 +96,13 @@ void certs_make(const char *name, const char *ca, const char *san)
                       text("-subj"),
                       subject,
                       text("-keyout"),
-                      file_of(name, "key"),
+                      file_of(dir, name, "key"),
                       text("-out"),
-                      file_of(name, "pem"),
+                      file_of(dir, name, "pem"),
                       text("-CA"),
-                      file_of(ca, "pem"),
+                      file_of(dir, ca, "pem"),
                       text("-CAkey"),
-                      file_of(ca, "key"),
+                      file_of(dir, ca, "key"),
                       text("-addext"),
                       text("basicConstraints=critical,CA:FALSE"),
                       NULL};
@@ -127,8 +127,8 @@ static void replace_one(const char *from, const char *to)
     assert_int_equal(rename(fresh, to), 0);
 }
 
-void certs_replace(const char *from, const char *to)
+void certs_replace(const char *dir, const char *from, const char *to)
 {
-    replace_one(file_of(from, "pem"), file_of(to, "pem"));
-    replace_one(file_of(from, "key"), file_of(to, "key"));
+    replace_one(file_of(dir, from, "pem"), file_of(dir, to, "pem"));
+    replace_one(file_of(dir, from, "key"), file_of(dir, to, "key"));
 }

@@ -164,14 +164,14 @@ static void a_client_refuses_a_server_of_another_name(void **state)
 static void a_replaced_certificate_is_used_without_restart(void **state)
 {
     (void)state;
-    certs_make("turning", "ca", "IP:127.0.0.1");
+    certs_make(fixture_scratch(), "turning", "ca", "IP:127.0.0.1");
     struct fixture *fixture = start_server("turning", NULL);
     struct sb_rpc_tls old_ca = identity_of(NULL, "ca");
     struct sb_rpc_tls new_ca = identity_of(NULL, "rogue");
     assert_int_equal(call_once(fixture_target(fixture), &old_ca, NULL, NULL), SB_OK);
     assert_int_equal(call_once(fixture_target(fixture), &new_ca, NULL, NULL), SB_UNAVAILABLE);
 
-    certs_replace("rogue-server", "turning");
+    certs_replace(fixture_scratch(), "rogue-server", "turning");
 
     assert_int_equal(call_once(fixture_target(fixture), &new_ca, NULL, NULL), SB_OK);
     assert_int_equal(call_once(fixture_target(fixture), &old_ca, NULL, NULL), SB_UNAVAILABLE);
@@ -189,8 +189,8 @@ static void write_file(const char *name, const char *contents)
 static void a_bad_new_certificate_leaves_the_old_one_in_use(void **state)
 {
     (void)state;
-    certs_make("kept", "ca", "IP:127.0.0.1");
-    certs_make("other", "ca", "IP:127.0.0.1");
+    certs_make(fixture_scratch(), "kept", "ca", "IP:127.0.0.1");
+    certs_make(fixture_scratch(), "other", "ca", "IP:127.0.0.1");
     struct fixture *fixture = start_server("kept", NULL);
     struct sb_rpc_tls tls = identity_of(NULL, "ca");
     assert_int_equal(call_once(fixture_target(fixture), &tls, NULL, NULL), SB_OK);
@@ -208,7 +208,7 @@ static void a_bad_new_certificate_leaves_the_old_one_in_use(void **state)
     assert_int_equal(unlink(fixture_path("kept.pem")), 0);
     assert_int_equal(call_once(fixture_target(fixture), &tls, NULL, NULL), SB_OK);
 
-    certs_replace("rogue-server", "kept");
+    certs_replace(fixture_scratch(), "rogue-server", "kept");
     struct sb_rpc_tls new_ca = identity_of(NULL, "rogue");
     assert_int_equal(call_once(fixture_target(fixture), &new_ca, NULL, NULL), SB_OK);
     fixture_stop(fixture);
@@ -234,14 +234,14 @@ static int make_certificates(void **state)
     if (!certs_can_be_made()) {
         return 0;
     }
-    certs_make_ca("ca");
-    certs_make_ca("rogue");
-    certs_make("server", "ca", "DNS:worker.example,IP:127.0.0.1");
-    certs_make("rogue-server", "rogue", "IP:127.0.0.1");
-    certs_make("rogue-client", "rogue", "DNS:gateway.example");
-    certs_make("uri", "ca", "DNS:gateway.example,URI:spiffe://example/gateway");
-    certs_make("dns", "ca", "DNS:gateway.example");
-    certs_make("plain", "ca", NULL);
+    certs_make_ca(fixture_scratch(), "ca");
+    certs_make_ca(fixture_scratch(), "rogue");
+    certs_make(fixture_scratch(), "server", "ca", "DNS:worker.example,IP:127.0.0.1");
+    certs_make(fixture_scratch(), "rogue-server", "rogue", "IP:127.0.0.1");
+    certs_make(fixture_scratch(), "rogue-client", "rogue", "DNS:gateway.example");
+    certs_make(fixture_scratch(), "uri", "ca", "DNS:gateway.example,URI:spiffe://example/gateway");
+    certs_make(fixture_scratch(), "dns", "ca", "DNS:gateway.example");
+    certs_make(fixture_scratch(), "plain", "ca", NULL);
     return 0;
 }
 
