@@ -45,7 +45,8 @@ struct sb_mount {
     char *target; /* absolute, normal path inside */
     bool is_writable;
     bool is_requested; /* by the caller, with the caller's rights; else by the profile */
-    bool is_as_profile; /* /workspace without a mode: writable, or there at all, as the profile is */
+    bool
+        is_as_profile; /* /workspace without a mode: writable, or there at all, as the profile is */
 };
 struct sb_mounts {
     struct sb_mount *items;
