@@ -109,20 +109,13 @@ static void on_event(struct session *s, const Aisbx__V1__ExecEvent *event)
     if (event == NULL || s->is_over) {
         return;
     }
-    switch (event->event_case) {
-    case AISBX__V1__EXEC_EVENT__EVENT_STARTED:
+    /* Violations are passed over: the verdict has them again. */
+    if (event->event_case == AISBX__V1__EXEC_EVENT__EVENT_STARTED) {
         on_started(s, event->started);
-        break;
-    case AISBX__V1__EXEC_EVENT__EVENT_OUTPUT:
+    } else if (event->event_case == AISBX__V1__EXEC_EVENT__EVENT_OUTPUT) {
         on_output(s, event->output);
-        break;
-    case AISBX__V1__EXEC_EVENT__EVENT_ENDED:
+    } else if (event->event_case == AISBX__V1__EXEC_EVENT__EVENT_ENDED) {
         on_ended(s, event->ended);
-        break;
-    case AISBX__V1__EXEC_EVENT__EVENT_VIOLATION: /* in the verdict again */
-    case AISBX__V1__EXEC_EVENT__EVENT__NOT_SET:
-    default:
-        break;
     }
     if (!s->is_over) {
         sb_rpc_stream_read(s->stream);
