@@ -96,7 +96,7 @@ static int set_field(struct sb_options *options,
         value = sb_str_from(millis);
     }
     if (sb_field_set(fields, N_FIELDS, field->name, value, options, err) < 0) {
-        return sb_err_wrap(err, "--");
+        return sb_err_set(err, err->code, "--%s", err->text);
     }
     return 0;
 }

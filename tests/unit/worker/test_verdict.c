@@ -1,0 +1,226 @@
+/** Facts in, verdict out. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "service/shared/initproto.h"
+#include "service/worker/verdict.h"
+
+#define EXITED(code)     ((code) << 8)
+#define SIGNALED(signal) (signal)
+
+static const struct {
+    const char *name;
+    struct sb_facts facts;
+    enum sb_verdict_kind kind;
+    int exit_code;
+    int signal;
+    const char *message;
+    const char *evidence; /* the first */
+} rows[] = {
+    {"exit 0",
+     {.has_exited = true, .wait_status = EXITED(0), .has_empty = true},
+     SB_VERDICT_EXITED,
+     0,
+     0,
+     "exited with 0",
+     "wait4.status"},
+    {"exit 137 is an exit, not a kill",
+     {.has_exited = true, .wait_status = EXITED(137)},
+     SB_VERDICT_EXITED,
+     137,
+     0,
+     "exited with 137",
+     "wait4.status"},
+    {"segmentation fault",
+     {.has_exited = true, .wait_status = SIGNALED(SIGSEGV)},
+     SB_VERDICT_SIGNALED,
+     0,
+     SIGSEGV,
+     "ended by signal 11 (SIGSEGV)",
+     "wait4.status"},
+    {"killed by itself is not timed out",
+     {.has_exited = true, .wait_status = SIGNALED(SIGKILL), .wall_limit_ms = 1000},
+     SB_VERDICT_SIGNALED,
+     0,
+     SIGKILL,
+     "ended by signal 9 (SIGKILL)",
+     "wait4.status"},
+    {"timed out",
+     {.cause = SB_CAUSE_TIMEOUT,
+      .has_exited = true,
+      .wait_status = SIGNALED(SIGKILL),
+      .has_empty = true,
+      .killed = 3,
+      .wall_limit_ms = 30000},
+     SB_VERDICT_TIMED_OUT,
+     0,
+     0,
+     "timed out after 30s; 3 processes killed",
+     "timer.wall_ms"},
+    {"timed out, one process",
+     {.cause = SB_CAUSE_TIMEOUT, .has_empty = true, .killed = 1, .wall_limit_ms = 1},
+     SB_VERDICT_TIMED_OUT,
+     0,
+     0,
+     "timed out after 1ms; 1 process killed",
+     "timer.wall_ms"},
+    {"a shell that reports its killed child is timed out all the same",
+     {.cause = SB_CAUSE_TIMEOUT,
+      .has_exited = true,
+      .wait_status = EXITED(137),
+      .wall_limit_ms = 1000},
+     SB_VERDICT_TIMED_OUT,
+     0,
+     0,
+     "timed out after 1s",
+     "timer.wall_ms"},
+    {"cancelled",
+     {.cause = SB_CAUSE_CANCELLED, .has_empty = true, .killed = 2},
+     SB_VERDICT_CANCELLED,
+     0,
+     0,
+     "cancelled; 2 processes killed",
+     "call.cancel_exec"},
+    {"sandbox destroyed",
+     {.cause = SB_CAUSE_DESTROYED, .has_gone = true},
+     SB_VERDICT_CANCELLED,
+     0,
+     0,
+     "cancelled: its sandbox was destroyed",
+     "call.destroy_sandbox"},
+    {"spawner died",
+     {.cause = SB_CAUSE_SPAWNER_DIED},
+     SB_VERDICT_WORKER_LOST,
+     0,
+     0,
+     "the worker's spawner died while it ran",
+     "spawner.eof"},
+    {"PID 1 died",
+     {.cause = SB_CAUSE_INIT_DIED, .has_gone = true, .init_status = SIGNALED(SIGKILL)},
+     SB_VERDICT_SIGNALED,
+     0,
+     SIGKILL,
+     "PID 1 of its sandbox was killed, and the program with it",
+     "init.wait_status"},
+    {"not in PATH",
+     {.has_failed = true,
+      .fail_errno = ENOENT,
+      .fail_stage = SB_INIT_STAGE_EXEC,
+      .program = "python3"},
+     SB_VERDICT_START_FAILED,
+     127,
+     0,
+     "python3: not found in PATH inside the sandbox",
+     "init.errno"},
+    {"no such file",
+     {.has_failed = true,
+      .fail_errno = ENOENT,
+      .fail_stage = SB_INIT_STAGE_EXEC,
+      .program = "/opt/x"},
+     SB_VERDICT_START_FAILED,
+     127,
+     0,
+     "/opt/x: not found inside the sandbox (nor its interpreter, if it names one)",
+     "init.errno"},
+    {"not executable",
+     {.has_failed = true,
+      .fail_errno = EACCES,
+      .fail_stage = SB_INIT_STAGE_EXEC,
+      .program = "./a.txt"},
+     SB_VERDICT_START_FAILED,
+     126,
+     0,
+     "./a.txt: could not be started: Permission denied",
+     "init.errno"},
+    {"no such directory",
+     {.has_failed = true,
+      .fail_errno = ENOENT,
+      .fail_stage = SB_INIT_STAGE_CWD,
+      .program = "true",
+      .cwd = "/nowhere"},
+     SB_VERDICT_START_FAILED,
+     126,
+     0,
+     "working directory /nowhere: not found inside the sandbox",
+     "init.errno"},
+};
+
+static void decides_every_row_of_the_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sb_verdict verdict;
+        sb_verdict_decide(&rows[i].facts, &verdict);
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(verdict.kind, rows[i].kind);
+        assert_int_equal(verdict.exit_code, rows[i].exit_code);
+        assert_int_equal(verdict.signal, rows[i].signal);
+        assert_string_equal(verdict.message, rows[i].message);
+        assert_true(verdict.n_evidence >= 1);
+        assert_string_equal(verdict.evidence[0].source, rows[i].evidence);
+    }
+}
+
+static void every_failure_to_start_says_what_to_do(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sb_verdict verdict;
+        sb_verdict_decide(&rows[i].facts, &verdict);
+        assert_true(!rows[i].facts.has_failed || verdict.next_step[0] != '\0');
+    }
+}
+
+static void the_limit_stands_in_the_evidence_of_a_timeout(void **state)
+{
+    (void)state;
+    const struct sb_facts facts = {.cause = SB_CAUSE_TIMEOUT, .wall_limit_ms = 1234};
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.evidence[0].value, 1234);
+}
+
+static void dropped_output_is_evidence_but_no_verdict(void **state)
+{
+    (void)state;
+    const struct sb_facts facts = {
+        .has_exited = true, .wait_status = EXITED(0), .dropped_bytes = 77};
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_EXITED);
+    assert_string_equal(verdict.evidence[1].source, "spool.dropped_bytes");
+    assert_int_equal(verdict.evidence[1].value, 77);
+    assert_non_null(strstr(verdict.next_step, "limits.output_bytes"));
+}
+
+static void hostile_program_names_cannot_break_the_line(void **state)
+{
+    (void)state;
+    const struct sb_facts facts = {.has_failed = true,
+                                   .fail_errno = ENOENT,
+                                   .fail_stage = SB_INIT_STAGE_EXEC,
+                                   .program = "a\nb\033[31m"};
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_null(strchr(verdict.message, '\n'));
+    assert_null(strchr(verdict.message, '\033'));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decides_every_row_of_the_table),
+        cmocka_unit_test(every_failure_to_start_says_what_to_do),
+        cmocka_unit_test(the_limit_stands_in_the_evidence_of_a_timeout),
+        cmocka_unit_test(dropped_output_is_evidence_but_no_verdict),
+        cmocka_unit_test(hostile_program_names_cannot_break_the_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
