@@ -81,9 +81,12 @@ static void state_path(const struct sb_options *options, char out[PATH_MAX])
         (void)snprintf(out, PATH_MAX, "%s", options->state_dir);
         return;
     }
-    const char *first = options->n_listen > 0 ? options->listen[0] : "";
+    if (!options->is_embedded || options->n_listen == 0) {
+        return;
+    }
+    const char *first = options->listen[0];
     const char *slash = strrchr(first, '/');
-    if (options->is_embedded && strncmp(first, "unix:/", 6) == 0 && slash != NULL) {
+    if (slash != NULL && strncmp(first, "unix:/", 6) == 0) {
         (void)snprintf(out, PATH_MAX, "%.*s/output", (int)(slash - first - 5), first + 5);
     }
 }
