@@ -550,8 +550,8 @@ static void channel_process(struct sb_rpc_channel *base)
 static void channel_free(struct sb_rpc_channel *base)
 {
     struct channel *channel = channel_of(base);
-    while (!sb_list_is_empty(&channel->streams)) {
-        struct stream *stream = SB_LIST_ENTRY(channel->streams.next, struct stream, in_streams);
+    for (struct sb_list *node; (node = sb_list_pop(&channel->streams)) != NULL;) {
+        struct stream *stream = SB_LIST_ENTRY(node, struct stream, in_streams);
         give_up(stream, SB_CANCELLED, "the channel was closed");
         finish(stream);
     }

@@ -1,0 +1,186 @@
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "proto/rpc/local/server_impl.h"
+#include "proto/rpc/wire.h"
+
+/* ---- ending ---- */
+
+void sb_local_call_update_clogging(struct sb_local_call *call)
+{
+    bool is_clogging = call->conn != NULL && !call->flow.is_credited &&
+                       call->flow.in.bytes > SB_LINK_WINDOW_BYTES && !call->base.is_finished;
+    if (call->conn == NULL || is_clogging == call->is_clogging) {
+        return;
+    }
+    call->is_clogging = is_clogging;
+    call->conn->n_clogging += is_clogging ? 1U : (unsigned)-1;
+    sb_local_server_update_pause(call->conn);
+}
+
+void sb_local_call_detach(struct sb_local_call *call)
+{
+    struct sb_local_conn *conn = call->conn;
+    if (conn == NULL) {
+        return;
+    }
+    call->conn = NULL;
+    if (call->has_deadline) {
+        (void)event_del(&call->deadline);
+    }
+    sb_list_remove(&call->in_conn);
+    sb_list_remove(&call->in_sent);
+    sb_list_remove(&call->in_kicked);
+    sb_flow_done(&call->flow);
+    conn->n_refused -= call->is_refused ? 1 : 0;
+    conn->n_clogging -= call->is_clogging ? 1 : 0;
+    sb_local_server_update_pause(conn);
+}
+
+void sb_local_call_put_status(struct sb_local_conn *conn, uint32_t id, const struct sb_err *status)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf buf = SB_BUF_INIT(SB_FRAME_MAX_BYTES);
+    struct sb_err ignored;
+    if (sb_envelope_put_response(&buf, status, NULL, NULL, &ignored) < 0) {
+        conn->link.is_broken = true;
+        return;
+    }
+    struct sb_frame frame = {(uint32_t)buf.len, id, SB_FRAME_RESPONSE, 0};
+    sb_link_put(&conn->link, &frame, sb_buf_cstr(&buf));
+    sb_local_server_kick_conn(conn);
+}
+
+void sb_local_call_cut_short(struct sb_local_call *call, const struct sb_err *status)
+{
+    struct sb_local_conn *conn = call->conn;
+    if (conn == NULL) {
+        return;
+    }
+    bool is_status_out = call->flow.end_at > 0;
+    if (status != NULL && !is_status_out) {
+        sb_flow_clear(&call->flow);
+        sb_local_call_put_status(conn, call->flow.id, status);
+    }
+    sb_local_call_detach(call);
+    sb_rpc_call_end(&call->base, true);
+}
+
+/* ---- call ops ---- */
+
+static void op_read(struct sb_rpc_call *base)
+{
+    sb_local_server_kick_call(sb_local_call_of(base));
+}
+
+static bool op_send(struct sb_rpc_call *base, const ProtobufCMessage *msg)
+{
+    struct sb_local_call *call = sb_local_call_of(base);
+    struct sb_err err;
+    if (call->conn == NULL) {
+        return false;
+    }
+    if (sb_flow_send_message(&call->conn->link, &call->flow, msg, SB_RPC_MAX_MESSAGE_BYTES, &err) <
+        0) {
+        sb_rpc_call_fail(base, &err);
+        return false;
+    }
+    sb_local_server_kick_conn(call->conn);
+    return !call->flow.is_over_high;
+}
+
+/** A stream that ends well and plainly ends with an empty DATA frame, as in ttrpc; all else takes a
+ * response. */
+static int
+queue_end(struct sb_local_call *call, const ProtobufCMessage *reply, const struct sb_err *status)
+{
+    struct sb_err err;
+    const struct sb_rpc_call *base = &call->base;
+    bool is_stream = (base->reg->method->flags & SB_RPC_SERVER_STREAM) != 0;
+    if (is_stream && status->code == SB_OK) {
+        if (reply != NULL && sb_flow_send_message(&call->conn->link, &call->flow, reply,
+                                                  SB_RPC_MAX_MESSAGE_BYTES, &err) < 0) {
+            return queue_end(call, NULL, &err);
+        }
+        reply = NULL;
+        if (base->n_trailers == 0) {
+            struct sb_frame frame = {.type = SB_FRAME_DATA,
+                                     .flags = SB_FRAME_REMOTE_CLOSED | SB_FRAME_NO_DATA};
+            return sb_flow_send(&call->conn->link, &call->flow, &frame, NULL, true);
+        }
+    }
+    SB_CLEANUP(sb_buf_done) struct sb_buf buf = SB_BUF_INIT(SB_FRAME_MAX_BYTES);
+    if (sb_envelope_put_response(&buf, status, reply, base, &err) < 0) {
+        return reply == NULL ? -1 : queue_end(call, NULL, &err);
+    }
+    struct sb_frame frame = {.len = (uint32_t)buf.len, .type = SB_FRAME_RESPONSE};
+    return sb_flow_send(&call->conn->link, &call->flow, &frame, sb_buf_cstr(&buf), true);
+}
+
+static void
+op_finish(struct sb_rpc_call *base, const ProtobufCMessage *reply, const struct sb_err *status)
+{
+    struct sb_local_call *call = sb_local_call_of(base);
+    if (call->conn == NULL) {
+        return;
+    }
+    if (queue_end(call, reply, status) < 0) {
+        call->conn->link.is_broken = true; /* out of memory: the connection goes */
+    }
+    sb_local_call_update_clogging(call);
+    sb_local_server_kick_conn(call->conn);
+}
+
+static void op_abort(struct sb_rpc_call *base, const struct sb_err *status)
+{
+    sb_local_call_cut_short(sb_local_call_of(base), status);
+}
+
+static void op_free(struct sb_rpc_call *base)
+{
+    struct sb_local_call *call = sb_local_call_of(base);
+    sb_envelope_metadata_done(&call->metadata);
+    free(call);
+}
+
+const struct sb_rpc_call_ops sb_local_call_ops = {
+    .read = op_read,
+    .send = op_send,
+    .finish = op_finish,
+    .abort = op_abort,
+    .free = op_free,
+};
+
+/* ---- delivering ---- */
+
+static void deliver_message(struct sb_local_call *call, const struct sb_link_item *item)
+{
+    ProtobufCMessage *msg = NULL;
+    struct sb_err err;
+    if (sb_rpc_unpack(call->base.reg->method->in, item->data, item->len, &msg, &err) < 0) {
+        sb_rpc_call_fail(&call->base, &err);
+        return;
+    }
+    sb_rpc_call_message(&call->base, msg);
+    protobuf_c_message_free_unpacked(msg, NULL);
+}
+
+void sb_local_call_turn(struct sb_local_call *call)
+{
+    if (call->base.is_reading && !call->base.is_finished) {
+        struct sb_link_item *item = sb_flow_take(&call->conn->link, &call->flow);
+        if (item != NULL) {
+            sb_local_call_update_clogging(call);
+            sb_local_server_kick_conn(call->conn); /* for the credit */
+            deliver_message(call, item);
+            free(item);
+        } else if (call->is_remote_closed && !call->is_half_close_told) {
+            call->is_half_close_told = true;
+            sb_rpc_call_half_close(&call->base);
+        }
+    }
+    if (sb_flow_take_drained(&call->flow)) {
+        sb_rpc_call_drained(&call->base);
+    }
+}
