@@ -12,8 +12,6 @@
 
 #define BASE_PROFILE "base"
 
-enum { STATE_RAW, STATE_OPEN, STATE_DONE };
-
 struct sb_config_profile *sb_inherit_find(const struct sb_inherit_layer *layer, struct sb_str name)
 {
     for (size_t i = 0; layer != NULL && i < layer->config.n_profiles; i++) {
@@ -27,7 +25,7 @@ struct sb_config_profile *sb_inherit_find(const struct sb_inherit_layer *layer, 
 void sb_inherit_done(struct sb_inherit_layer *layer)
 {
     sb_config_done(&layer->config);
-    free(layer->state);
+    free(layer->is_done);
 }
 
 static int inherit_text(char **member, const char *base, struct sb_err *err)
@@ -155,59 +153,98 @@ static const char *base_name(const struct sb_inherit *r,
     return is_root ? NULL : BASE_PROFILE;
 }
 
-/* Names the circle that starts and ends at @start. */
-static void inherits_itself(const struct sb_inherit *r, const struct sb_config_profile *start)
+static struct sb_config_profile *base_of(const struct sb_inherit *r,
+                                         const struct sb_config_profile *at)
 {
+    return sb_inherit_find(r->configured, sb_str_from(base_name(r, r->configured, at->profile)));
+}
+
+/* Names the circle that at is part of, from its first profile in the file on. */
+static void inherits_itself(const struct sb_inherit *r, struct sb_config_profile *at)
+{
+    const struct sb_config_profile *start = at;
+    for (struct sb_config_profile *p = base_of(r, at); p != at; p = base_of(r, p)) {
+        start = p->at.line < start->at.line ? p : start;
+    }
     char chain[256];
     size_t used = (size_t)snprintf(chain, sizeof chain, "\"%s\"", start->profile->name);
-    const struct sb_config_profile *at = start;
+    const struct sb_config_profile *p = start;
     do {
-        at = sb_inherit_find(r->configured, sb_str_from(base_name(r, r->configured, at->profile)));
+        p = base_of(r, p);
         if (used < sizeof chain) {
-            used += (size_t)snprintf(chain + used, sizeof chain - used, " -> \"%s\"",
-                                     at->profile->name);
+            used +=
+                (size_t)snprintf(chain + used, sizeof chain - used, " -> \"%s\"", p->profile->name);
         }
-    } while (at != start);
+    } while (p != start);
     sb_problems_add(r->problems, start->at.line, start->at.column, "extends goes in a circle: %s",
                     chain);
 }
 
-/* Fills in what profile i of layer inherits, its base first. As deep as the chain is long, which
- * the number of profiles bounds. */
-static int resolve(const struct sb_inherit *r, struct sb_inherit_layer *layer, size_t i)
+/* A profile and the layer it is in. */
+struct place {
+    struct sb_inherit_layer *layer;
+    struct sb_config_profile *at;
+};
+
+static bool *done_of(struct place p)
 {
-    struct sb_config_profile *at = &layer->config.profiles[i];
-    if (layer->state[i] == STATE_OPEN) {
-        inherits_itself(r, at);
-        return 0;
+    return &p.layer->is_done[p.at - p.layer->config.profiles];
+}
+
+/* What p extends; at is NULL when it extends nothing, or what is not there, which is a problem. */
+static struct place find_parent(const struct sb_inherit *r, struct place p)
+{
+    struct place parent = {0};
+    const char *name = base_name(r, p.layer, p.at->profile);
+    if (name == NULL) {
+        return parent;
     }
-    const char *name = base_name(r, layer, at->profile);
-    if (layer->state[i] == STATE_DONE || name == NULL) {
-        return 0;
+    parent.at = find_base(r, p.layer, p.at->profile, sb_str_from(name), &parent.layer);
+    return parent;
+}
+
+/* The next profile to fill in so that p can be: the farthest one up its chain that is not done. */
+static struct place first_to_do(const struct sb_inherit *r, struct place p)
+{
+    size_t most = r->builtin->config.n_profiles;
+    most += r->configured == NULL ? 0 : r->configured->config.n_profiles;
+    for (size_t steps = 0; steps <= most; steps++) {
+        struct place parent = find_parent(r, p);
+        if (parent.at == NULL || *done_of(parent)) {
+            return p;
+        }
+        p = parent;
     }
-    layer->state[i] = STATE_OPEN;
-    struct sb_inherit_layer *base_layer = NULL;
-    struct sb_config_profile *base =
-        find_base(r, layer, at->profile, sb_str_from(name), &base_layer);
-    if (base == NULL) {
-        sb_inherit_no_such(r, &at->extends_at, "extends", name);
-    } else if (resolve(r, base_layer, (size_t)(base - base_layer->config.profiles)) < 0 ||
-               inherit_from(at->profile, base->profile, r->err) < 0) {
-        return -1;
+    inherits_itself(r, p.at);
+    *done_of(p) = true; /* which opens the circle */
+    return p;
+}
+
+static int fill_in(const struct sb_inherit *r, struct place p)
+{
+    struct place parent = find_parent(r, p);
+    *done_of(p) = true;
+    if (parent.at != NULL) {
+        return inherit_from(p.at->profile, parent.at->profile, r->err);
     }
-    layer->state[i] = STATE_DONE;
+    if (p.at->profile->extends != NULL) {
+        sb_inherit_no_such(r, &p.at->extends_at, "extends", p.at->profile->extends);
+    }
     return 0;
 }
 
 int sb_inherit_resolve(const struct sb_inherit *r, struct sb_inherit_layer *layer)
 {
-    layer->state = (char *)calloc(layer->config.n_profiles + 1, 1);
-    if (layer->state == NULL) {
+    layer->is_done = (bool *)calloc(layer->config.n_profiles + 1, sizeof(bool));
+    if (layer->is_done == NULL) {
         return sb_err_oom(r->err);
     }
     for (size_t i = 0; i < layer->config.n_profiles; i++) {
-        if (resolve(r, layer, i) < 0) {
-            return -1;
+        struct place p = {.layer = layer, .at = &layer->config.profiles[i]};
+        while (!*done_of(p)) {
+            if (fill_in(r, first_to_do(r, p)) < 0) {
+                return -1;
+            }
         }
     }
     return 0;

@@ -6,6 +6,8 @@
  *  means; and those of the configuration file, which find their base among themselves first. One
  *  that extends its own name means the built-in of that name. One that says nothing extends "base".
  */
+#include <stdbool.h>
+
 #include "base/str.h"
 #include "service/worker/policy/config.h"
 
@@ -14,7 +16,7 @@ struct sb_problems;
 
 struct sb_inherit_layer {
     struct sb_config config; /* owned */
-    char *state;             /* owned; one per profile, while it is resolved */
+    bool *is_done;           /* owned; one per profile */
 };
 
 struct sb_inherit {

@@ -51,8 +51,8 @@ int sb_json_node_read_number(const struct sb_json_node *node,
                              uint64_t *ret_value,
                              struct sb_err *err);
 
-/** Node must be a list of strings; true in *ret_found when text is one of them. */
-int sb_json_node_list_has(const struct sb_json_node *node,
+/** It must be a list of strings; true in *ret_found when text is one of them. */
+int sb_json_node_list_has(const struct sb_json_node *list,
                           const char *text,
                           bool *ret_found,
                           struct sb_err *err);

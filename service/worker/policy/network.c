@@ -81,13 +81,14 @@ static int parse_host(struct sb_str text, struct sb_network_rule *rule, struct s
         text = sb_str_skip(text, 2);
     }
     struct sb_str rest = text;
-    struct sb_str label;
-    while (sb_str_next(&rest, '.', &label)) {
-        if (!is_label(label)) {
-            return sb_err_set(
-                err, SB_INVALID,
-                "not a host name, \"*.\" and a host name, an address or a CIDR range");
-        }
+    struct sb_str label = {0};
+    bool is_name = text.len > 0;
+    while (is_name && sb_str_next(&rest, '.', &label)) {
+        is_name = is_label(label);
+    }
+    if (!is_name) {
+        return sb_err_set(err, SB_INVALID,
+                          "not a host name, \"*.\" and a host name, an address or a CIDR range");
     }
     rule->host = text;
     return 0;

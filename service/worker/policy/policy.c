@@ -346,7 +346,7 @@ int sb_policy_profile_hash(const struct sb_profiles *profiles,
     char hostname[] = SB_REQUEST_HOSTNAME;
     struct sb_request request = {.hostname = hostname};
     SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = NULL;
-    if (make(profiles, profile, &request, &policy, err) < 0) {
+    if (make(profiles, profile, &request, &policy, err) < 0 || policy == NULL) {
         return -1;
     }
     memcpy(ret_hash, policy->hash, sizeof policy->hash);

@@ -183,7 +183,7 @@ static int fill_set(struct sb_profiles *set, struct sb_inherit *r)
 {
     size_t n = r->builtin->config.n_profiles;
     n += r->configured == NULL ? 0 : r->configured->config.n_profiles;
-    set->items = (struct sb_profile **)calloc(n + 1, sizeof set->items[0]);
+    set->items = (struct sb_profile **)calloc(n + 1, sizeof(void *));
     if (set->items == NULL) {
         return sb_err_oom(r->err);
     }
@@ -191,7 +191,7 @@ static int fill_set(struct sb_profiles *set, struct sb_inherit *r)
     if (r->configured != NULL) {
         take_layer(set, r->configured, NULL);
     }
-    qsort(set->items, set->n, sizeof(struct sb_profile *), by_name);
+    qsort(set->items, set->n, sizeof(void *), by_name);
     while (set->n_listed < set->n && !set->items[set->n_listed]->is_hidden) {
         set->n_listed++;
     }
@@ -316,7 +316,7 @@ int sb_profiles_load(struct sb_profiles *profiles,
     struct sb_profiles *fresh = NULL;
     problems = problems == NULL ? &local : problems;
     int rc = path == NULL ? sb_profiles_new(&fresh, err) : load_file(path, problems, &fresh, err);
-    if (rc < 0) {
+    if (rc < 0 || fresh == NULL) {
         return -1;
     }
     replace_set(profiles, fresh);

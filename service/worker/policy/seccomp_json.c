@@ -16,13 +16,14 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/num.h"
 #include "service/worker/policy/json_node.h"
 #include "service/worker/policy/json_scan.h"
 #include "service/worker/policy/sha256.h"
 
 #define RULES_MAX   4096
 #define NAMES_MAX   1024 /* of one rule */
-#define NAME_MAX_   64   /* characters of a system call's name */
+#define CALL_MAX    64   /* characters of a system call's name */
 #define ARGS_MAX    256
 #define ERRNO_MAX   133
 #define DEFAULT_RET EPERM
@@ -98,20 +99,36 @@ static int read_errno(const struct sb_json_node *parent,
 
 /* ---- conditions of a whole rule ---- */
 
-/* True in *ret_met when the running kernel is at least "major.minor". */
+/* "6.1.0-28-amd64" or "4.8": what stands before the second point. */
+static bool read_version(struct sb_str text, uint64_t *ret_major, uint64_t *ret_minor)
+{
+    struct sb_err ignored;
+    struct sb_str major;
+    struct sb_str minor;
+    if (!sb_str_split(text, '.', &major, &minor)) {
+        return false;
+    }
+    size_t digits = 0;
+    while (digits < minor.len && minor.ptr[digits] >= '0' && minor.ptr[digits] <= '9') {
+        digits++;
+    }
+    return sb_num_u64(major, 0, 9999, ret_major, &ignored) == 0 &&
+           sb_num_u64(sb_str_head(minor, digits), 0, 9999, ret_minor, &ignored) == 0;
+}
+
+/* True in *ret_met when the running kernel is at least that one. */
 static int kernel_at_least(const struct sb_json_node *node, bool *ret_met, struct sb_err *err)
 {
-    unsigned major = 0;
-    unsigned minor = 0;
-    unsigned own_major = 0;
-    unsigned own_minor = 0;
+    uint64_t major = 0;
+    uint64_t minor = 0;
+    uint64_t own_major = 0;
+    uint64_t own_minor = 0;
     struct utsname own;
-    char rest = 0;
     if (!cJSON_IsString(node->json) ||
-        sscanf(node->json->valuestring, "%4u.%4u%c", &major, &minor, &rest) != 2) {
+        !read_version(sb_str_from(node->json->valuestring), &major, &minor)) {
         return sb_json_node_refuse(node, err, "a kernel version such as \"4.8\" is expected");
     }
-    if (uname(&own) < 0 || sscanf(own.release, "%4u.%4u", &own_major, &own_minor) != 2) {
+    if (uname(&own) < 0 || !read_version(sb_str_from(own.release), &own_major, &own_minor)) {
         return sb_err_set(err, SB_INTERNAL, "the version of the running kernel is not known");
     }
     *ret_met = own_major != major ? own_major > major : own_minor >= minor;
@@ -255,7 +272,7 @@ read_args(const struct sb_json_node *list, Spawn__V1__FilterRule *rule, struct s
 static bool is_call_name(const char *name)
 {
     size_t len = strlen(name);
-    return len > 0 && len <= NAME_MAX_ &&
+    return len > 0 && len <= CALL_MAX &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 

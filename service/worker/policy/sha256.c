@@ -14,7 +14,7 @@ int sb_sha256_hex(struct sb_str data, char ret_hex[65], struct sb_err *err)
         len != 32) {
         return sb_err_set(err, SB_INTERNAL, "SHA-256 failed");
     }
-    for (unsigned i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         ret_hex[2 * i] = digits[digest[i] >> 4];
         ret_hex[2 * i + 1] = digits[digest[i] & 15];
     }

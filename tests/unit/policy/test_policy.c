@@ -1,0 +1,406 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "service/worker/policy/api_profile.h"
+#include "service/worker/policy/policy.h"
+#include "service/worker/policy/profiles.h"
+#include "service/worker/policy/request.h"
+#include "service/worker/policy/seccomp_json.h"
+
+/* Two profiles beyond the built-in ones: "p" is wide, "w" has a workspace of its own. */
+static const char config[] =
+    "profiles:\n"
+    "  p:\n"
+    "    memory: 64m\n"
+    "    limits: {pids: 50}\n"
+    "    network: {enabled: true, allow: [\"*.example.org:443\", a.org], deny: [b.org]}\n"
+    "    mounts: [{source: /data, target: /data}]\n"
+    "    environment: {A: profile, B: profile}\n"
+    "  w: {mounts: [{source: /own, target: /workspace, mode: rw}]}\n"
+    "  b: {driver: bwrap}\n";
+
+static struct sb_profiles *profiles;
+
+static int load(void **state)
+{
+    (void)state;
+    struct sb_problems problems = {0};
+    struct sb_err err = {0};
+    return sb_profiles_check(sb_str_from(config), "c.yaml", &problems, &profiles, &err);
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    sb_profiles_free(profiles);
+    return 0;
+}
+
+/* A request for a profile, with nothing else. */
+static struct sb_request *new_request(const char *profile)
+{
+    struct sb_request *request = NULL;
+    struct sb_err err = {0};
+    assert_int_equal(sb_request_make(NULL, "sandbox", &request, &err), 0);
+    request->profile = strdup(profile);
+    assert_non_null(request->profile);
+    return request;
+}
+
+static struct sb_policy *make(const struct sb_request *request)
+{
+    struct sb_policy *policy = NULL;
+    struct sb_err err = {0};
+    if (sb_policy_make(profiles, request, &policy, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    return policy;
+}
+
+static struct sb_policy *make_plain(const char *profile)
+{
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request(profile);
+    return make(request);
+}
+
+static void assert_refused(const struct sb_request *request, enum sb_code code, const char *message)
+{
+    struct sb_policy *policy = NULL;
+    struct sb_err err = {0};
+    assert_int_equal(sb_policy_make(profiles, request, &policy, &err), -1);
+    assert_string_equal(err.text, message);
+    assert_int_equal(err.code, code);
+}
+
+static void add_mount(struct sb_request *request, const char *target, bool is_writable)
+{
+    char source[] = "/home/u";
+    char *copy = strdup(target);
+    struct sb_err err = {0};
+    struct sb_mount mount = {
+        .source = source, .target = copy, .is_writable = is_writable, .is_requested = true};
+    assert_int_equal(sb_mounts_set(&request->mounts, &mount, &err), 0);
+    free(copy);
+}
+
+static void a_request_that_says_nothing_gets_the_profile(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make_plain("p");
+    assert_string_equal(policy->profile, "p");
+    assert_int_equal(policy->limits.mem_bytes, 64 << 20);
+    assert_int_equal(policy->network.mode, SB_NETWORK_LIMITED);
+    assert_int_equal(policy->network.allow.n, 2);
+    assert_int_equal(policy->mounts.n, 1);
+    assert_false(policy->mounts.items[0].is_requested);
+    assert_string_equal(policy->hostname, "sandbox");
+    assert_string_equal(sb_policy_cwd(policy), "/workspace");
+    assert_int_equal(strlen(policy->hash), 64);
+}
+
+static void a_limit_can_be_lowered_but_not_raised(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+    request->limits.mem_bytes = 32 << 20;
+    request->limits.pids = 50;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    assert_int_equal(policy->limits.mem_bytes, 32 << 20);
+    assert_int_equal(policy->limits.pids, 50);
+    request->limits.pids = 51;
+    assert_refused(request, SB_INVALID,
+                   "sandbox.limits.pids: 51 is more than the 50 that profile \"p\" gives");
+    request->limits.pids = 0;
+    request->limits.mem_bytes = 65 << 20;
+    assert_refused(
+        request, SB_INVALID,
+        "sandbox.limits.memory_bytes: 65MiB is more than the 64MiB that profile \"p\" gives");
+}
+
+static void network_can_be_switched_off_but_not_on(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *off = new_request("p");
+    off->network.mode = SB_NETWORK_NONE;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(off);
+    assert_int_equal(policy->network.mode, SB_NETWORK_NONE);
+    assert_int_equal(policy->network.allow.n, 0);
+    assert_int_equal(policy->notices.n, 0);
+    SB_CLEANUP(sb_request_freep) struct sb_request *on = new_request("strict");
+    on->network.mode = SB_NETWORK_LIMITED;
+    assert_refused(on, SB_INVALID, "sandbox.network: profile \"strict\" has no network");
+}
+
+static void network_rules_can_only_narrow(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+    assert_int_equal(sb_strings_add(&request->network.allow, SB_STR("x.example.org:443"), &err), 0);
+    assert_int_equal(sb_strings_add(&request->network.deny, SB_STR("c.org"), &err), 0);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    assert_int_equal(policy->network.allow.n, 1);
+    assert_string_equal(policy->network.allow.items[0], "x.example.org:443");
+    assert_int_equal(policy->network.deny.n, 2);
+    assert_int_equal(sb_strings_add(&request->network.allow, SB_STR("x.example.org"), &err), 0);
+    assert_refused(request, SB_INVALID,
+                   "sandbox.network.allow[1]: profile \"p\" does not allow \"x.example.org\"");
+}
+
+static void limited_network_without_a_proxy_is_said(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make_plain("python-dev");
+    assert_int_equal(policy->notices.n, 1);
+    assert_string_equal(policy->notices.items[0],
+                        "network limited: this build has no egress proxy yet, so there is no "
+                        "network at all");
+}
+
+static void a_mount_of_the_request_is_added(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+    add_mount(request, "/workspace", true);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    assert_int_equal(policy->mounts.n, 2);
+    assert_true(policy->mounts.items[1].is_requested);
+    assert_false(sb_policy_workspace_read_only(policy));
+}
+
+static void a_read_only_profile_takes_read_only_mounts(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *ro = new_request("strict");
+    add_mount(ro, "/workspace", false);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(ro);
+    assert_true(sb_policy_workspace_read_only(policy));
+    SB_CLEANUP(sb_request_freep) struct sb_request *rw = new_request("strict");
+    add_mount(rw, "/workspace", true);
+    assert_refused(rw, SB_INVALID,
+                   "sandbox.mounts[0].mode: profile \"strict\" is read-only; a mount can only be "
+                   "\"ro\"");
+    SB_CLEANUP(sb_request_freep) struct sb_request *least = new_request("minimal");
+    add_mount(least, "/opt/x", true);
+    assert_refused(least, SB_INVALID,
+                   "sandbox.mounts[0].mode: profile \"minimal\" is minimal; a mount can only be "
+                   "\"ro\"");
+}
+
+static void mounts_cannot_lie_in_each_other(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+    add_mount(request, "/data/more", false);
+    assert_refused(request, SB_INVALID,
+                   "sandbox.mounts[0].target: \"/data/more\" overlaps with the mount at "
+                   "\"/data\"");
+}
+
+static void the_workspace_of_the_profile_wins_and_the_caller_is_told(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("w");
+    add_mount(request, "/workspace", false);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    assert_int_equal(policy->mounts.n, 1);
+    assert_string_equal(policy->mounts.items[0].source, "/own");
+    assert_string_equal(policy->notices.items[0],
+                        "/workspace is /own, as profile \"w\" says; /home/u is not used");
+}
+
+static void minimal_starts_in_the_root_unless_there_is_a_workspace(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *without = make_plain("minimal");
+    assert_string_equal(sb_policy_cwd(without), "/");
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("minimal");
+    add_mount(request, "/workspace", false);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *with = make(request);
+    assert_string_equal(sb_policy_cwd(with), "/workspace");
+}
+
+static void an_unknown_profile_is_not_found(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("strikt");
+    assert_refused(request, SB_NOT_FOUND,
+                   "sandbox.profile: there is no profile \"strikt\"; did you mean \"strict\"?");
+}
+
+static void a_driver_that_is_not_built_is_unimplemented(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("b");
+    assert_refused(request, SB_UNIMPLEMENTED, "profile \"b\": this build has no driver \"bwrap\"");
+}
+
+static const char *env_of(char **env, const char *start)
+{
+    for (; *env != NULL; env++) {
+        if (strncmp(*env, start, strlen(start)) == 0) {
+            return *env;
+        }
+    }
+    return NULL;
+}
+
+static void the_environment_is_profile_then_request_then_exec(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+    SB_CLEANUP(sb_pairs_done) struct sb_pairs more = {0};
+    assert_int_equal(sb_pairs_set(&request->env, SB_STR("B"), SB_STR("request"), &err), 0);
+    assert_int_equal(sb_pairs_set(&request->env, SB_STR("C"), SB_STR("request"), &err), 0);
+    assert_int_equal(sb_pairs_set(&more, SB_STR("C"), SB_STR("exec"), &err), 0);
+    assert_int_equal(sb_pairs_set(&more, SB_STR("D"), SB_STR(""), &err), 0);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    size_t n = 0;
+    SB_CLEANUP(sb_freep) char **env = sb_policy_environ(policy, &more, NULL, &n);
+    assert_non_null(env);
+    assert_int_equal(n, 8);
+    assert_null(env[n]);
+    assert_string_equal(env_of(env, "A="), "A=profile");
+    assert_string_equal(env_of(env, "B="), "B=request");
+    assert_string_equal(env_of(env, "C="), "C=exec");
+    assert_string_equal(env_of(env, "D="), "D=");
+    assert_string_equal(env_of(env, "HOME="), "HOME=/tmp");
+    assert_null(env_of(env, "TERM="));
+}
+
+static void term_is_added_for_a_terminal_unless_somebody_set_it(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make_plain("p");
+    SB_CLEANUP(sb_freep) char **added = sb_policy_environ(policy, NULL, "xterm", NULL);
+    assert_string_equal(env_of(added, "TERM="), "TERM=xterm");
+    SB_CLEANUP(sb_pairs_done) struct sb_pairs more = {0};
+    assert_int_equal(sb_pairs_set(&more, SB_STR("TERM"), SB_STR("dumb"), &err), 0);
+    SB_CLEANUP(sb_freep) char **own = sb_policy_environ(policy, &more, "xterm", NULL);
+    assert_string_equal(env_of(own, "TERM="), "TERM=dumb");
+}
+
+/* What changes one thing that binds the program. */
+static void lower_memory(struct sb_request *request)
+{
+    request->limits.mem_bytes = 32 << 20;
+}
+static void no_network(struct sb_request *request)
+{
+    request->network.mode = SB_NETWORK_NONE;
+}
+static void mount_workspace(struct sb_request *request)
+{
+    add_mount(request, "/workspace", false);
+}
+static void require_seccomp(struct sb_request *request)
+{
+    request->require = 1U << AISBX__V1__CONTROL__CONTROL_SECCOMP;
+}
+static void set_variable(struct sb_request *request)
+{
+    struct sb_err err = {0};
+    assert_int_equal(sb_pairs_set(&request->env, SB_STR("A"), SB_STR("x"), &err), 0);
+}
+
+static void the_hash_changes_with_everything_that_binds_and_nothing_else(void **state)
+{
+    (void)state;
+    static void (*const changes[])(struct sb_request *) = {
+        lower_memory, no_network, mount_workspace, require_seccomp, set_variable};
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *plain = make_plain("p");
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+        changes[i](request);
+        SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+        assert_string_not_equal(policy->hash, plain->hash);
+    }
+    SB_CLEANUP(sb_request_freep) struct sb_request *same = new_request("p");
+    same->ttl_ms = 7;
+    assert_int_equal(sb_pairs_set(&same->labels, SB_STR("a"), SB_STR("b"), &err), 0);
+    same->limits.pids = 50;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(same);
+    assert_string_equal(policy->hash, plain->hash);
+
+    const struct sb_profile *profile = NULL;
+    char hash[SB_POLICY_HASH_SIZE];
+    assert_int_equal(sb_profiles_get(profiles, SB_STR("p"), &profile, &err), 0);
+    assert_int_equal(sb_policy_profile_hash(profiles, profile, hash, &err), 0);
+    assert_string_equal(hash, plain->hash);
+}
+
+static void a_policy_outlives_its_profiles(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_profiles_freep) struct sb_profiles *own = NULL;
+    assert_int_equal(sb_profiles_new(&own, &err), 0);
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("strict");
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = NULL;
+    assert_int_equal(sb_policy_make(own, request, &policy, &err), 0);
+    sb_profiles_free(SB_STEAL_PTR(own));
+    assert_string_equal(policy->profile, "strict");
+    assert_string_equal(policy->filter->message->name, "shell");
+}
+
+static void a_profile_becomes_a_message(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    const struct sb_profile *profile = NULL;
+    assert_int_equal(sb_profiles_get(profiles, SB_STR("p"), &profile, &err), 0);
+    Aisbx__V1__Profile *message = sb_api_profile_make(profiles, profile);
+    assert_non_null(message);
+    assert_string_equal(message->name, "p");
+    assert_string_equal(message->description, "");
+    assert_string_equal(message->driver, "native");
+    assert_int_equal(message->limits->memory_bytes, 64 << 20);
+    assert_int_equal(message->limits->output_bytes, 16 << 20);
+    assert_int_equal(message->network->mode, AISBX__V1__NETWORK_MODE__NETWORK_MODE_LIMITED);
+    assert_int_equal(message->network->n_allow, 2);
+    assert_int_equal(message->filesystem, AISBX__V1__FILESYSTEM_MODE__FILESYSTEM_MODE_RESTRICTED);
+    assert_int_equal(message->n_mounts, 1);
+    assert_int_equal(message->mounts[0]->mode, AISBX__V1__MOUNT_MODE__MOUNT_MODE_RO);
+    assert_int_equal(message->n_env, 6);
+    assert_string_equal(message->seccomp, "base");
+    assert_string_equal(message->origin, "c.yaml:2");
+    assert_non_null(strstr(message->yaml, "memory: 64MiB"));
+    assert_int_equal(strlen(message->policy_hash), 64);
+    aisbx__v1__profile__free_unpacked(message, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_that_says_nothing_gets_the_profile),
+        cmocka_unit_test(a_limit_can_be_lowered_but_not_raised),
+        cmocka_unit_test(network_can_be_switched_off_but_not_on),
+        cmocka_unit_test(network_rules_can_only_narrow),
+        cmocka_unit_test(limited_network_without_a_proxy_is_said),
+        cmocka_unit_test(a_mount_of_the_request_is_added),
+        cmocka_unit_test(a_read_only_profile_takes_read_only_mounts),
+        cmocka_unit_test(mounts_cannot_lie_in_each_other),
+        cmocka_unit_test(the_workspace_of_the_profile_wins_and_the_caller_is_told),
+        cmocka_unit_test(minimal_starts_in_the_root_unless_there_is_a_workspace),
+        cmocka_unit_test(an_unknown_profile_is_not_found),
+        cmocka_unit_test(a_driver_that_is_not_built_is_unimplemented),
+        cmocka_unit_test(the_environment_is_profile_then_request_then_exec),
+        cmocka_unit_test(term_is_added_for_a_terminal_unless_somebody_set_it),
+        cmocka_unit_test(the_hash_changes_with_everything_that_binds_and_nothing_else),
+        cmocka_unit_test(a_policy_outlives_its_profiles),
+        cmocka_unit_test(a_profile_becomes_a_message),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
