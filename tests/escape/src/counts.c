@@ -1,0 +1,215 @@
+/** Things that are counted: processes, threads, descriptors, timers, watches, terminals, CPU.
+ *  Each probe stops at its own number if nothing stops it before, and undoes what it did. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/escape/src/probe.h"
+
+#define PROCESSES 600
+#define STACK     (16UL * 1024)
+
+/** Calls @one until it fails or was called @limit times. */
+static enum sb_verdict counted(struct sb_run *run, int (*one)(void), long limit, const char *what)
+{
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    long made = 0;
+    while (made < limit && one() >= 0) {
+        made++;
+    }
+    return made >= limit ? sb_probe_leaked(run, "%ld %s", made, what)
+                         : sb_probe_held(run, "stopped at %ld %s: %m", made, what);
+}
+
+/** The children share a process group and end by themselves after a few seconds, too. */
+static enum sb_verdict processes(struct sb_run *run)
+{
+    static pid_t pids[PROCESSES];
+    long made = 0;
+    long limit = sb_probe_arg_long(run, "processes", PROCESSES);
+    limit = limit > PROCESSES ? PROCESSES : limit;
+    for (; made < limit; made++) {
+        pids[made] = fork();
+        if (pids[made] < 0) {
+            break;
+        }
+        if (pids[made] == 0) {
+            alarm(8);
+            pause();
+            _exit(0);
+        }
+    }
+    int error = errno;
+    for (long i = 0; i < made; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+    errno = error;
+    return made >= limit ? sb_probe_leaked(run, "%ld processes", made)
+                         : sb_probe_held(run, "stopped at %ld processes: %m", made);
+}
+
+static void *sleep_on(void *arg)
+{
+    sleep(10);
+    return arg;
+}
+
+static enum sb_verdict threads(struct sb_run *run)
+{
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    long limit = sb_probe_arg_long(run, "processes", PROCESSES);
+    for (long made = 0; made < limit; made++) {
+        pthread_t thread;
+        errno = pthread_create(&thread, &attr, sleep_on, NULL);
+        if (errno != 0) {
+            return sb_probe_held(run, "stopped at %ld threads: %m", made);
+        }
+    }
+    return sb_probe_leaked(run, "%ld threads", limit);
+}
+
+static int open_root(void)
+{
+    return open("/", O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+}
+
+static enum sb_verdict descriptor_count(struct sb_run *run)
+{
+    return counted(run, open_root, 15000, "descriptors in one process");
+}
+
+static int make_timer(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_NONE};
+    int timer;
+    return (int)syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer);
+}
+
+static enum sb_verdict timers(struct sb_run *run)
+{
+    return counted(run, make_timer, 60000, "timers");
+}
+
+static int queue_signal(void)
+{
+    union sigval value = {.sival_int = 1};
+    return sigqueue(getpid(), SIGRTMIN, value);
+}
+
+static enum sb_verdict queued_signals(struct sb_run *run)
+{
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGRTMIN);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    return counted(run, queue_signal, 60000, "queued signals");
+}
+
+static int make_inotify(void)
+{
+    return inotify_init1(IN_CLOEXEC);
+}
+
+/** Instances are counted by user: the host's own programs run dry when the user is shared. */
+static enum sb_verdict inotify_instances(struct sb_run *run)
+{
+    return counted(run, make_inotify, 4000, "inotify instances");
+}
+
+static int open_terminal(void)
+{
+    return posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+static enum sb_verdict terminals(struct sb_run *run)
+{
+    return counted(run, open_terminal, 1200, "pseudo-terminals");
+}
+
+static int make_eventfd(void)
+{
+    return eventfd(0, EFD_CLOEXEC);
+}
+
+static enum sb_verdict eventfds(struct sb_run *run)
+{
+    return counted(run, make_eventfd, 15000, "eventfds");
+}
+
+static void burn(double seconds)
+{
+    double start = sb_probe_now();
+    while (sb_probe_now() - start < seconds) {
+        for (volatile int i = 0; i < 100000; i++) {
+        }
+    }
+}
+
+static enum sb_verdict cpu_share(struct sb_run *run)
+{
+    const double seconds = 3;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (cpus < 2) {
+        return sb_probe_na(run, "needs two CPUs");
+    }
+    double start = sb_probe_now();
+    for (int i = 0; i < 3; i++) {
+        if (fork() == 0) {
+            burn(seconds);
+            _exit(0);
+        }
+    }
+    while (wait(NULL) > 0) {
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    double used = (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6;
+    double share = used / (sb_probe_now() - start);
+    return share > 1.3 ? sb_probe_leaked(run, "%.2f CPUs", share)
+                       : sb_probe_held(run, "%.2f CPUs", share);
+}
+
+/** The runner sees whether it was ended: "wall" is a limit that the caller has set. */
+static enum sb_verdict wall_clock(struct sb_run *run)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGXCPU, SIGQUIT};
+    for (size_t i = 0; i < SB_COUNT(ignored); i++) {
+        signal(ignored[i], SIG_IGN);
+    }
+    double start = sb_probe_now();
+    while (sb_probe_now() - start < 15) {
+        usleep(100000);
+    }
+    return sb_probe_leaked(run, "still running after 15 s");
+}
+
+static const struct sb_probe probes[] = {
+    {"processes", "cgroup", "the number of processes is bounded", processes},
+    {"threads", "cgroup", "the number of threads is bounded", threads},
+    {"descriptor-count", "none", "the number of descriptors is bounded", descriptor_count},
+    {"timers", "none", "the number of timers is bounded", timers},
+    {"queued-signals", "none", "the number of queued signals is bounded", queued_signals},
+    {"inotify-instances", "none", "the number of inotify instances is bounded", inotify_instances},
+    {"terminals", "none", "the number of pseudo-terminals is bounded", terminals},
+    {"eventfds", "none", "the number of eventfds is bounded", eventfds},
+    {"cpu-share", "cgroup", "no more than one CPU is used", cpu_share},
+    {"wall-clock", "wall", "a job that ignores every signal ends at its deadline", wall_clock},
+};
+const struct sb_probe_class sb_probes_counts = {"counts", probes, SB_COUNT(probes)};

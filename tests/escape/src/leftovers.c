@@ -1,0 +1,109 @@
+/** What stays when the job is over. The runner looks after the sandbox has ended. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/escape/src/probe.h"
+
+#define DEPTH 1500
+
+static void live_on(const struct sb_run *run, const char *stem, unsigned seconds)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "sbx-%s-%s", stem, sb_probe_arg(run, "tag", "x"));
+    prctl(PR_SET_NAME, name);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    sleep(seconds);
+    _exit(0);
+}
+
+static enum sb_verdict daemon_left(struct sb_run *run)
+{
+    if (fork() == 0) {
+        setsid();
+        if (fork() == 0) {
+            for (int fd = 0; fd < 3; fd++) {
+                close(fd);
+            }
+            live_on(run, "dmn", 20);
+        }
+        _exit(0);
+    }
+    usleep(200000);
+    return sb_probe_held(run, "a daemon was started and is gone");
+}
+
+static enum sb_verdict output_held(struct sb_run *run)
+{
+    if (fork() == 0) {
+        setsid();
+        live_on(run, "out", 12);
+    }
+    usleep(100000);
+    return sb_probe_held(run, "a child holds standard output and the run is over");
+}
+
+static enum sb_verdict fork_chain(struct sb_run *run)
+{
+    // Each generation ends at once: whoever kills by a list of pids never has the right one.
+    if (fork() == 0) {
+        setsid();
+        for (int i = 0; i < 100; i++) {
+            if (fork() > 0) {
+                _exit(0);
+            }
+            usleep(1000);
+        }
+        live_on(run, "chn", 20);
+    }
+    usleep(100000);
+    return sb_probe_held(run, "a chain of forks was started and is gone");
+}
+
+/** A path beyond PATH_MAX, which a recursive removal by name cannot follow. */
+static enum sb_verdict deep_folders(struct sb_run *run)
+{
+    static const char name[] = "sbx-deep-dddddddddddddddddd";
+    if (chdir("/tmp") < 0) {
+        return sb_probe_na(run, "no /tmp");
+    }
+    int depth = 0;
+    while (depth < DEPTH && mkdir(name, 0700) == 0 && chdir(name) == 0) {
+        depth++;
+    }
+    return sb_probe_held(run, "%d folders deep, and gone", depth);
+}
+
+/** A lock that outlives its holder stops the next one. */
+static enum sb_verdict lock_left(struct sb_run *run)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "sbx-lock-%s", sb_probe_arg(run, "tag", "x"));
+    int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        return sb_probe_held(run, "flock: %m");
+    }
+    if (fork() == 0) {
+        setsid();
+        live_on(run, "lck", 12);
+    }
+    return sb_probe_held(run, "a lock was taken and is free again");
+}
+
+static const struct sb_probe probes[] = {
+    {"daemon-left", "none", "a daemon ends with the sandbox", daemon_left},
+    {"output-held", "none", "a child that holds the output does not delay the end", output_held},
+    {"fork-chain", "none", "processes that fork and exit are caught", fork_chain},
+    {"deep-folders", "none", "folders deeper than any path are removed", deep_folders},
+    {"lock-left", "none", "locks are released with the sandbox", lock_left},
+};
+const struct sb_probe_class sb_probes_leftovers = {"leftovers", probes, SB_COUNT(probes)};

@@ -1,0 +1,183 @@
+"""What can only be seen from outside of the sandbox, by the name of the probe."""
+import fcntl
+import os
+import time
+
+import world as worlds
+
+EARLIER_LINE = 'an earlier line\n'
+FLOOD_BYTES = 16 << 20
+SHARED = ('/tmp', '/dev/shm', '/var/tmp', '/run', '/run/lock')
+DEEP = 'sbx-deep-dddddddddddddddddd'
+
+
+def is_left_by(world, name):
+    return name.startswith('sbx-') and name.endswith('-' + world.tag)
+
+
+def named(world, stem):
+    name = f'sbx-{stem}-{world.tag}'
+    return [pid for pid, (_, known) in worlds.processes().items() if known == name]
+
+
+def watch(world, result, seconds):
+    """Called while the probe runs."""
+    if result.probe.name not in ('host-user', 'supplementary-groups') or result.seen or seconds < 0.2:
+        return
+    for pid in named(world, 'uid'):
+        try:
+            with open(f'/proc/{pid}/status', encoding='utf-8') as file:
+                lines = dict(line.partition(':')[::2] for line in file.read().splitlines())
+            result.seen = {'uids': lines['Uid'].split(), 'groups': lines['Groups'].split()}
+        except (OSError, KeyError):
+            pass
+
+
+def look(world, result):
+    view = VIEWS.get(result.probe.name)
+    if view:
+        view(world, result)
+
+
+def host_file_write(world, result):
+    if os.path.exists(world.marker):
+        os.unlink(world.marker)
+        result.set('LEAKED', f'{world.marker} is on the host')
+
+
+def shared_directories(world, result):
+    paths = [f'{folder}/sbx-shared-{world.tag}' for folder in SHARED]
+    there = [path for path in paths if os.path.exists(path)]
+    for path in there:
+        if os.path.exists(path):  # /run/lock and /run may be one
+            os.unlink(path)
+    if there:
+        result.set('LEAKED', 'on the host: ' + ' '.join(there))
+
+
+def workspace_owner(world, result):
+    path = os.path.join(world.work, 'sbx-owner-' + world.tag)
+    if not os.path.lexists(path):
+        return
+    owner, wanted = os.lstat(path).st_uid, os.lstat(world.work).st_uid
+    if owner != wanted:
+        result.set('LEAKED', f'the file belongs to {owner}, the workspace to {wanted}')
+
+
+def host_user(_, result):
+    if not result.seen:
+        result.set('NONE', 'the probe was not seen from outside')
+    elif '0' in result.seen['uids']:
+        result.set('LEAKED', 'host uids ' + '/'.join(result.seen['uids']))
+    else:
+        result.detail += '; outside ' + '/'.join(result.seen['uids'])
+
+
+def supplementary_groups(world, result):
+    if not result.seen:
+        result.set('NONE', 'the probe was not seen from outside')
+        return
+    is_in = str(worlds.FOREIGN_GROUP) in result.seen['groups']
+    is_ordinary = not world.is_root or world.user is not None
+    if is_in and is_ordinary and 'setgroups deny' in result.detail:
+        result.set('N/A', 'in a user namespace of an ordinary user nobody can drop groups')
+    elif is_in:
+        result.set('LEAKED', 'outside it is in groups ' + ' '.join(result.seen['groups']))
+
+
+def init_signals(_, result):
+    if result.verdict == 'NONE':
+        result.set('LEAKED', f'the sandbox ended or stopped: {result.detail}')
+
+
+def stdio_truncated(world, result):
+    with open(world.log, encoding='utf-8', errors='replace') as file:
+        if not file.read().startswith(EARLIER_LINE):
+            result.set('LEAKED', 'an earlier line of the log is lost')
+
+
+def terminal_input(_, result):
+    if result.typed:
+        result.set('LEAKED', f'{result.typed!r} was typed into the terminal')
+
+
+def sysv_left_behind(_, result):
+    segment = worlds.LIBC.shmget(worlds.LEFT_IPC_KEY, 0, 0)
+    if segment >= 0:
+        worlds.LIBC.shmctl(segment, 0, None)
+        result.set('LEAKED', 'a segment outlived the sandbox')
+
+
+def output_flood(_, result):
+    mib = result.output_bytes / (1 << 20)
+    result.set('LEAKED' if result.output_bytes > FLOOD_BYTES else 'HELD', f'{mib:.1f} MiB came through')
+
+
+def wall_clock(_, result):
+    if result.verdict == 'NONE' and not result.hung:
+        result.set('HELD', f'ended after {result.seconds:.1f} s')
+
+
+def left_process(stem):
+    def view(world, result):
+        time.sleep(0.5)
+        pids = named(world, stem)
+        if pids:
+            result.set('LEAKED', f'still running: {pids}')
+    return view
+
+
+def output_held(_, result):
+    if result.seconds > 5:
+        result.set('LEAKED', f'the run ended only after {result.seconds:.1f} s')
+
+
+def deep_folders(_, result):
+    top = os.path.join('/tmp', DEEP)
+    if os.path.isdir(top):
+        remove_chain(top)
+        result.set('LEAKED', f'{top} is on the host')
+
+
+def remove_chain(top):
+    """Moves each next folder up beside the first: no path grows long."""
+    spare = top + '.next'
+    while True:
+        inner = os.path.join(top, DEEP)
+        if not os.path.isdir(inner):
+            os.rmdir(top)
+            return
+        os.rename(inner, spare)
+        os.rmdir(top)
+        os.rename(spare, top)
+
+
+def lock_left(world, result):
+    path = os.path.join(world.work, 'sbx-lock-' + world.tag)
+    fd = os.open(path if os.path.exists(path) else world.work, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        result.set('LEAKED', 'the lock is still held')
+    finally:
+        os.close(fd)
+
+
+VIEWS = {
+    'host-file-write': host_file_write,
+    'shared-directories': shared_directories,
+    'workspace-owner': workspace_owner,
+    'host-user': host_user,
+    'supplementary-groups': supplementary_groups,
+    'init-signals': init_signals,
+    'stdio-truncated': stdio_truncated,
+    'terminal-input': terminal_input,
+    'sysv-left-behind': sysv_left_behind,
+    'output-flood': output_flood,
+    'wall-clock': wall_clock,
+    'daemon-left': left_process('dmn'),
+    'fork-chain': left_process('chn'),
+    'output-held': output_held,
+    'deep-folders': deep_folders,
+    'lock-left': lock_left,
+}
