@@ -58,6 +58,10 @@ static int find_dir(char out[PATH_MAX], struct sb_err *err)
 {
     const char *own = sb_setting_get(SB_SETTING_RUNTIME_DIR);
     const char *xdg = getenv("XDG_RUNTIME_DIR");
+    if (own != NULL && *own != '/') {
+        return sb_err_set(err, SB_INVALID, "AISBX_RUNTIME_DIR: \"%s\" is not an absolute path",
+                          own);
+    }
     if (own != NULL) {
         (void)snprintf(out, PATH_MAX, "%s", own);
     } else if (geteuid() == 0) {
@@ -286,7 +290,8 @@ static int wait_ready(pid_t pid, int fd, struct sb_err *err)
         return 0;
     }
     if (line[0] != '\0') {
-        return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: %s", line);
+        const char *why = strncmp(line, "ERROR ", 6) == 0 ? line + 6 : line;
+        return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: %s", why);
     }
     int status = 0;
     if (waitpid(pid, &status, WNOHANG) != pid) {

@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <signal.h>
-#include <string.h>
 
 #include "base/num.h"
 #include "cli/out.h"
@@ -60,7 +59,9 @@ int sb_status_of(const Aisbx__V1__Verdict *verdict)
 
 void sb_status_say(const Aisbx__V1__Verdict *verdict)
 {
-    if (verdict->kind == KIND(EXITED)) {
+    /* SIGPIPE: the reader left, as in `... | head`; shells keep silent as well. */
+    if (verdict->kind == KIND(EXITED) ||
+        (verdict->kind == KIND(SIGNALED) && verdict->signal == SIGPIPE)) {
         return;
     }
     char scratch[64];
