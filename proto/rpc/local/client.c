@@ -24,7 +24,7 @@
 #include "proto/rpc/metadata.h"
 #include "proto/rpc/wire.h"
 
-enum { LAST_READS = 64 };
+enum { LAST_READS = 64, MAX_TRIES = 2 };
 
 #define SCHEME "unix:"
 
@@ -377,7 +377,7 @@ static struct stream *new_stream(struct channel *channel, const struct sb_rpc_st
     uint64_t now = sb_clock_mono_ms();
     stream->deadline_ms =
         timeout_ms == 0 || timeout_ms >= UINT64_MAX - now ? UINT64_MAX : now + timeout_ms;
-    sb_flow_init(&stream->flow, channel->next_id, true);
+    sb_flow_init(&stream->flow, 0, true);
     return stream;
 }
 
@@ -415,6 +415,25 @@ put_request(struct channel *channel, const struct sb_rpc_start *start, struct sb
     return 0;
 }
 
+/** Sends what put_request left. False: the server was gone before it got a byte of it, so that
+ * another may have it; the stream is as before. */
+static bool send_request(struct channel *channel, struct stream *stream, uint64_t request_at)
+{
+    stream->flow.id = channel->next_id;
+    channel->next_id += 2;
+    sb_link_add(&channel->link, &stream->flow);
+    sb_list_append(&channel->streams, &stream->in_streams);
+    flush(channel);
+    if (channel->is_open || channel->link.sent_total > request_at) {
+        return true;
+    }
+    sb_list_remove(&stream->in_streams);
+    sb_list_remove(&stream->in_due);
+    stream->is_over = false;
+    stream->flow.is_credited = true;
+    return false;
+}
+
 static int channel_start(struct sb_rpc_channel *base,
                          const struct sb_rpc_start *start,
                          struct sb_rpc_stream **ret_stream,
@@ -426,22 +445,28 @@ static int channel_start(struct sb_rpc_channel *base,
         close_link(channel, err);
         channel->next_id = 1;
     }
-    if (!channel->is_open && open_link(channel, err) < 0) {
-        return -1;
-    }
     struct stream *stream = new_stream(channel, start);
     if (stream == NULL) {
         return sb_err_oom(err);
     }
-    if (put_request(channel, start, err) < 0) {
-        stream_free(stream);
-        return -1;
+    bool is_sent = false;
+    for (unsigned tries = 0; tries < MAX_TRIES && !is_sent; tries++) {
+        if (!channel->is_open && open_link(channel, err) < 0) {
+            stream_free(stream);
+            return -1;
+        }
+        uint64_t request_at = channel->link.out_total;
+        if (put_request(channel, start, err) < 0) {
+            stream_free(stream);
+            return -1;
+        }
+        is_sent = send_request(channel, stream, request_at);
     }
-    channel->next_id += 2;
-    sb_link_add(&channel->link, &stream->flow);
-    sb_list_append(&channel->streams, &stream->in_streams);
+    if (!is_sent) {
+        stream_free(stream);
+        return sb_err_set(err, SB_UNAVAILABLE, "the server closes every connection");
+    }
     *ret_stream = &stream->base;
-    flush(channel);
     return 0;
 }
 

@@ -374,6 +374,21 @@ static int listen_unix(struct fixture *fixture, struct sb_err *err)
     return sb_rpc_server_listen(fixture->server, address, 0600, NULL, NULL, err);
 }
 
+static void start_server(struct fixture *fixture, const struct sb_rpc_server_options *options)
+{
+    struct sb_rpc_server_options filled = *options;
+    filled.base = fixture->base;
+    filled.grpc = grpc_transport();
+    struct sb_err err;
+    fixture->server = sb_rpc_server_new(&filled, &err);
+    if (fixture->server == NULL ||
+        aisbx__test__echo_service__serve(fixture->server, &echo_service, fixture, &err) < 0 ||
+        (is_unix() ? listen_unix(fixture, &err) : listen_tcp(fixture, &err)) < 0 ||
+        sb_rpc_server_start(fixture->server, &err) < 0) {
+        fail_msg("server: %s", err.text);
+    }
+}
+
 struct fixture *fixture_start(const struct sb_rpc_server_options *options)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
@@ -390,17 +405,7 @@ struct fixture *fixture_start(const struct sb_rpc_server_options *options)
         event_new(fixture->base, fixture->wake_fds[0], EV_READ | EV_PERSIST, on_wake, fixture);
     assert_int_equal(event_add(fixture->wake, NULL), 0);
 
-    struct sb_rpc_server_options filled = *options;
-    filled.base = fixture->base;
-    filled.grpc = grpc_transport();
-    struct sb_err err;
-    fixture->server = sb_rpc_server_new(&filled, &err);
-    if (fixture->server == NULL ||
-        aisbx__test__echo_service__serve(fixture->server, &echo_service, fixture, &err) < 0 ||
-        (is_unix() ? listen_unix(fixture, &err) : listen_tcp(fixture, &err)) < 0 ||
-        sb_rpc_server_start(fixture->server, &err) < 0) {
-        fail_msg("server: %s", err.text);
-    }
+    start_server(fixture, options);
     assert_int_equal(pthread_create(&fixture->thread, NULL, run_loop, fixture), 0);
     fixture->is_running = true;
     return fixture;
@@ -422,8 +427,8 @@ void fixture_stop(struct fixture *fixture)
     event_base_free(fixture->base);
     (void)close(fixture->wake_fds[0]);
     (void)close(fixture->wake_fds[1]);
-    static const char *const left[] = {
-        "sock.lock", "ca.pem", "ca.key", "server.pem", "server.key", "client.pem", "client.key"};
+    static const char *const left[] = {"sock.lock",  "ca.pem",     "ca.key",    "server.pem",
+                                       "server.key", "client.pem", "client.key"};
     for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
         char path[128];
         (void)snprintf(path, sizeof path, "%s/%s", fixture->dir, left[i]);
@@ -431,6 +436,19 @@ void fixture_stop(struct fixture *fixture)
     }
     assert_int_equal(rmdir(fixture->dir), 0); /* the socket is gone */
     free(fixture);
+}
+
+static void restart_on_loop(void *ctx)
+{
+    struct fixture *fixture = ctx;
+    struct sb_rpc_server_options options = {0};
+    sb_rpc_server_free(fixture->server);
+    start_server(fixture, &options);
+}
+
+void fixture_restart(struct fixture *fixture)
+{
+    fixture_on_loop(fixture, restart_on_loop, fixture);
 }
 
 int fixture_setup(void **state)

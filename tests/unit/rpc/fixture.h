@@ -46,6 +46,8 @@ int fixture_teardown(void **state);
 /** Other options; base, grpc and grpc_threads are filled. For tests without the setup above. */
 struct fixture *fixture_start(const struct sb_rpc_server_options *options);
 void fixture_stop(struct fixture *fixture);
+/** Another server at the same address. */
+void fixture_restart(struct fixture *fixture);
 
 const char *fixture_socket(const struct fixture *fixture);
 struct sb_rpc_channel *fixture_open(const struct fixture *fixture);

@@ -195,10 +195,10 @@ static void handler_knows_its_peer(void **state)
 {
     Aisbx__Test__EchoRequest req = AISBX__TEST__ECHO_REQUEST__INIT;
     Aisbx__Test__EchoReply *reply = echo(*state, &req, NULL);
-    const char *expected = is_local()                            ? "local"
-                           : is_unix()                           ? "unix"
+    const char *expected = is_local()                           ? "local"
+                           : is_unix()                          ? "unix"
                            : strcmp(transport_name, "tcp") == 0 ? "tcp"
-                                                                 : "tls";
+                                                                : "tls";
     assert_string_equal(reply->transport, expected);
     assert_int_equal(reply->pid, is_unix() ? getpid() : -1);
     assert_int_equal(reply->uid, is_unix() ? getuid() : (uid_t)-1);

@@ -161,14 +161,12 @@ static void connections_beyond_the_limit_wait(void **state)
     fixture_stop(fixture);
 }
 
-static void channel_finds_the_next_server(void **state)
+static void dead_server_is_unavailable(void **state)
 {
     (void)state;
     struct sb_rpc_server_options options = {0};
     struct fixture *fixture = fixture_start(&options);
     struct sb_rpc_channel *channel = fixture_open(fixture);
-    char address[112];
-    (void)snprintf(address, sizeof address, "%s", fixture_socket(fixture));
     Aisbx__Test__EchoRequest req = AISBX__TEST__ECHO_REQUEST__INIT;
     Aisbx__Test__EchoReply *reply = NULL;
     struct sb_err err;
@@ -176,6 +174,45 @@ static void channel_finds_the_next_server(void **state)
     assert_int_equal(SERVICE(echo__call)(channel, &req, NULL, &reply, &err), -1);
     assert_int_equal(err.code, SB_UNAVAILABLE);
     sb_rpc_channel_free(channel);
+}
+
+static void channel_finds_the_next_server(void **state)
+{
+    (void)state;
+    struct sb_rpc_server_options options = {0};
+    struct fixture *fixture = fixture_start(&options);
+    struct sb_rpc_channel *channel = fixture_open(fixture);
+    struct probe lost = probe_new();
+    struct probe unread = probe_new();
+    struct probe later = probe_new();
+    struct sb_err err;
+    Aisbx__Test__EchoRequest req = AISBX__TEST__ECHO_REQUEST__INIT;
+    Aisbx__Test__CountRequest count = AISBX__TEST__COUNT_REQUEST__INIT;
+    count.count = 100;
+    count.size = 1000;
+    req.hold = true;
+    assert_int_equal(
+        SERVICE(echo__start)(channel, &req, NULL, &echo_callbacks, &lost, &lost.stream, &err), 0);
+    assert_int_equal(SERVICE(count__start)(channel, &count, NULL, &count_callbacks, &unread,
+                                           &unread.stream, &err),
+                     0);
+    wait_for(channel, &seen.sent, 100);
+    fixture_restart(fixture);
+    wait_done(channel, &lost);
+    assert_int_equal(lost.status.code, SB_UNAVAILABLE);
+
+    req.hold = false;
+    assert_int_equal(
+        SERVICE(echo__start)(channel, &req, NULL, &echo_callbacks, &later, &later.stream, &err), 0);
+    wait_done(channel, &later);
+    assert_int_equal(later.status.code, SB_OK);
+    /* What had arrived in full before the loss is still to be had. */
+    sb_rpc_stream_read(unread.stream);
+    wait_done(channel, &unread);
+    assert_int_equal(unread.status.code, SB_OK);
+    assert_int_equal(unread.n_messages, 100);
+    sb_rpc_channel_free(channel);
+    fixture_stop(fixture);
 }
 
 int test_listen(void)
@@ -190,6 +227,7 @@ int test_listen(void)
         TEST(bad_addresses_are_refused),
         TEST(nobody_there_is_unavailable),
         cmocka_unit_test(connections_beyond_the_limit_wait),
+        cmocka_unit_test(dead_server_is_unavailable),
         cmocka_unit_test(channel_finds_the_next_server),
     };
     return cmocka_run_group_tests_name("listen", tests, NULL, NULL);
