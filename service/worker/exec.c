@@ -119,10 +119,14 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     struct sb_exec *exec = ctx;
-    if (exec->state == SB_EXEC_EXITED && !exec->is_only) {
-        sb_exec_io_drain(exec);
-        end(exec);
+    if (exec->is_only || sb_exec_has_ended(exec)) {
+        return;
     }
+    if (exec->state != SB_EXEC_EXITED && exec->facts.cause == SB_CAUSE_NONE) {
+        exec->facts.cause = SB_CAUSE_STUB_DIED;
+    }
+    sb_exec_io_drain(exec);
+    end(exec);
 }
 
 void sb_exec_on_drained(struct sb_exec *exec)
@@ -227,10 +231,13 @@ void sb_exec_on_hangup(struct sb_exec *exec)
         arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
         return;
     }
-    if (!exec->facts.has_exited && exec->facts.cause == SB_CAUSE_NONE) {
-        exec->facts.cause = SB_CAUSE_STUB_DIED;
+    if (exec->facts.has_exited || sb_exec_has_ended(exec)) {
+        on_tree_end(exec);
+        return;
     }
-    on_tree_end(exec);
+    /* Either its supervisor alone is dead or PID 1 is: then Gone says so in a moment. */
+    sb_exec_init_close(exec);
+    arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
 }
 
 /* ---- killing ---- */
