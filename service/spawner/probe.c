@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -104,15 +104,16 @@ static int try_landlock(struct probe *probe, struct sb_err *err)
 static int try_root(struct probe *probe, struct sb_err *err)
 {
     (void)probe;
+    struct statvfs fs;
     SB_CLEANUP(sb_closep)
     int fd = sb_mount_clone(AT_FDCWD, "/usr",
                             MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
     if (fd < 0) {
         return -1;
     }
-    return faccessat(fd, ".", W_OK, 0) < 0 && errno == EROFS
+    return fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0
                ? 0
-               : sb_err_set(err, SB_INTERNAL, "a read-only mount can be written");
+               : sb_err_set(err, SB_INTERNAL, "a read-only mount is not read-only");
 }
 
 static int try_space(struct probe *probe, struct sb_err *err)

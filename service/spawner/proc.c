@@ -21,8 +21,8 @@
 #define COVER_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 /* Parents of covers: an empty file and an empty directory of the new root, which have no name once
- * the covers are on. The file is not /dev/null, since a device on a read-only mount can still be
- * opened for writing. */
+ * the covers are on. Nobody may open the file. It is not /dev/null, since a device on a read-only
+ * mount can still be opened for writing. */
 #define EMPTY_FILE "run/file"
 #define EMPTY_DIR  "run/dir"
 
@@ -88,7 +88,7 @@ static int cover_all(struct sb_err *err)
             return -1;
         }
     }
-    if (unlink(EMPTY_FILE) < 0 || rmdir(EMPTY_DIR) < 0) {
+    if (chmod(EMPTY_FILE, 0) < 0 || unlink(EMPTY_FILE) < 0 || rmdir(EMPTY_DIR) < 0) {
         return sb_err_sys(err, errno, "unname covers");
     }
     return 0;

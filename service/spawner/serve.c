@@ -324,14 +324,14 @@ static uint64_t micros(struct timeval time)
 }
 
 static int tell_gone(struct server *server,
-                     const struct sb_sandbox *sandbox,
+                     uint64_t slot,
                      int status,
                      const struct rusage *usage,
                      struct sb_err *err)
 {
     Spawn__V1__Gone body = SPAWN__V1__GONE__INIT;
     Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
-    body.slot = sandbox->slot;
+    body.slot = slot;
     body.wait_status = status;
     body.cpu_user_us = micros(usage->ru_utime);
     body.cpu_system_us = micros(usage->ru_stime);
@@ -356,11 +356,13 @@ static int reap(struct server *server, bool tells, struct sb_err *err)
         if (sandbox->state == SB_SANDBOX_STARTING && tells && done == 0) {
             done = on_report(server, sandbox, err); /* what it had to say lies in the pipe */
         }
-        if (sandbox->state == SB_SANDBOX_RUNNING && tells && done == 0) {
-            done = tell_gone(server, sandbox, status, &usage, err);
-        }
+        bool was_told = sandbox->state == SB_SANDBOX_RUNNING;
+        uint64_t slot = sandbox->slot;
         sb_sandbox_free(sandbox);
         server->n_sandboxes--;
+        if (was_told && tells && done == 0) {
+            done = tell_gone(server, slot, status, &usage, err);
+        }
     }
     return done;
 }

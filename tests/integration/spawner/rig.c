@@ -272,19 +272,18 @@ static void pack_strings(struct sb_buf *packet, const char *const *strings, uint
 }
 
 int rig_exec_send(const struct rig_box *box,
-                  uint32_t flags,
-                  const char *const *argv,
-                  const char *const *env,
+                  const struct rig_run *run,
                   const int stdio[3],
                   struct sb_err *err)
 {
-    struct sb_init_exec head = {.type = SB_INIT_EXEC, .flags = flags};
+    struct sb_init_exec head = {.type = SB_INIT_EXEC, .flags = run->flags};
     SB_CLEANUP(sb_buf_done) struct sb_buf strings = SB_BUF_INIT(SB_INIT_MAX_PACKET);
     SB_CLEANUP(sb_buf_done) struct sb_buf packet = SB_BUF_INIT(SB_INIT_MAX_PACKET);
     int ends[2];
-    (void)sb_buf_append(&strings, "", 1); /* cwd: stay */
-    pack_strings(&strings, argv, &head.n_args);
-    pack_strings(&strings, env != NULL ? env : default_env, &head.n_env);
+    const char *cwd = run->cwd != NULL ? run->cwd : "";
+    (void)sb_buf_append(&strings, cwd, strlen(cwd) + 1);
+    pack_strings(&strings, run->argv, &head.n_args);
+    pack_strings(&strings, run->env != NULL ? run->env : default_env, &head.n_env);
     (void)sb_buf_append(&packet, &head, sizeof head);
     (void)sb_buf_append_str(&packet, sb_buf_str(&strings));
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -367,8 +366,7 @@ static int collect(int sock, int out, int err_fd, struct rig_result *result, str
 }
 
 int rig_exec(const struct rig_box *box,
-             uint32_t flags,
-             const char *const *argv,
+             const struct rig_run *run,
              struct rig_result *ret_result,
              struct sb_err *err)
 {
@@ -381,7 +379,7 @@ int rig_exec(const struct rig_box *box,
         return -1;
     }
     const int stdio[] = {null_fd, out[1], errors[1]};
-    int sock = rig_exec_send(box, flags, argv, NULL, stdio, err);
+    int sock = rig_exec_send(box, run, stdio, err);
     (void)close(null_fd);
     (void)close(out[1]);
     (void)close(errors[1]);

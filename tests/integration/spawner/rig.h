@@ -86,17 +86,22 @@ int rig_kill(struct rig *rig, uint64_t slot, struct sb_err *err);
 int rig_wait_gone(struct rig *rig, uint64_t slot, Spawn__V1__Gone *ret_gone, struct sb_err *err);
 void rig_box_done(struct rig_box *box);
 
+/** What to run. Zeroed members have defaults. */
+struct rig_run {
+    const char *const *argv;
+    const char *const *env; /* NULL: PATH, HOME, LANG */
+    const char *cwd;        /* NULL: where the sandbox starts */
+    uint32_t flags;         /* enum sb_init_flags */
+};
+
 /** Sends an EXEC with these descriptors as stdio; returns the exec's socket. */
 int rig_exec_send(const struct rig_box *box,
-                  uint32_t flags,
-                  const char *const *argv,
-                  const char *const *env,
+                  const struct rig_run *run,
                   const int stdio[3],
                   struct sb_err *err);
 /** Runs a program to its end, and reads what it writes. */
 int rig_exec(const struct rig_box *box,
-             uint32_t flags,
-             const char *const *argv,
+             const struct rig_run *run,
              struct rig_result *ret_result,
              struct sb_err *err);
 /** Receives one packet from an exec's socket: its length, 0 at the end, -1. */

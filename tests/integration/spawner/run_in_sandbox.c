@@ -87,6 +87,7 @@ static int run(struct rig *rig, struct options *options, int *ret_status, struct
     struct rig_box box;
     int other = -1;
     const int stdio[] = {0, 1, 2};
+    const struct rig_run command = {.argv = options->command, .flags = SB_INIT_ONLY};
     plan.mounts = options->pointers;
     plan.n_mounts = options->n_mounts;
     plan.n_rlimits = (size_t)limits(rlimits, pointers);
@@ -101,7 +102,7 @@ static int run(struct rig *rig, struct options *options, int *ret_status, struct
     if (rig_spawn(rig, &plan, peer, &box, err) < 0) {
         return -1;
     }
-    int sock = rig_exec_send(&box, SB_INIT_ONLY, options->command, NULL, stdio, err);
+    int sock = rig_exec_send(&box, &command, stdio, err);
     union {
         uint32_t type;
         struct sb_init_failed failed;

@@ -1,0 +1,446 @@
+/* What programs meet inside: how they are started, ended, and counted. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "tests/integration/spawner/fixture.h"
+
+static struct rig_box box;
+
+static int with_box(void **state)
+{
+    (void)state;
+    box = fixture_box();
+    return 0;
+}
+
+static int without_box(void **state)
+{
+    (void)state;
+    fixture_end(&box);
+    return 0;
+}
+
+static struct rig_result run(const char *const *argv)
+{
+    struct rig_result result;
+    struct sb_err err;
+    const struct rig_run what = {.argv = argv};
+    assert_int_equal(rig_exec(&box, &what, &result, &err), 0);
+    return result;
+}
+
+static void returns_output_of_a_program(void **state)
+{
+    (void)state;
+    struct rig_result result = fixture_sh(&box, "echo out; echo err >&2");
+    assert_string_equal(sb_buf_cstr(&result.out), "out\n");
+    assert_string_equal(sb_buf_cstr(&result.err), "err\n");
+    assert_true(result.is_empty);
+    assert_int_equal(result.empty.killed, 0);
+    rig_result_done(&result);
+}
+
+static void reports_exit_status(void **state)
+{
+    (void)state;
+    assert_int_equal(fixture_status(&box, "exit 42"), 42);
+}
+
+static void reports_the_signal_that_ended_it(void **state)
+{
+    (void)state;
+    struct rig_result result = fixture_sh(&box, "kill -SEGV $$");
+    assert_true(WIFSIGNALED(result.exited.wait_status));
+    assert_int_equal(WTERMSIG(result.exited.wait_status), SIGSEGV);
+    rig_result_done(&result);
+}
+
+static void says_enoent_for_a_command_that_is_not_there(void **state)
+{
+    (void)state;
+    const char *const argv[] = {"no-such-command", NULL};
+    struct rig_result result = run(argv);
+    assert_true(result.is_failed);
+    assert_int_equal(result.failed.error, ENOENT);
+    assert_int_equal(result.failed.stage, SB_INIT_STAGE_EXEC);
+    assert_false(result.is_empty);
+    rig_result_done(&result);
+}
+
+static void says_eacces_for_a_file_that_cannot_be_run(void **state)
+{
+    (void)state;
+    const char *const argv[] = {"/etc/passwd", NULL};
+    struct rig_result result = run(argv);
+    assert_true(result.is_failed);
+    assert_int_equal(result.failed.error, EACCES);
+    rig_result_done(&result);
+}
+
+static void runs_a_script_without_interpreter_line_by_sh(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        fixture_out(&box, "echo 'echo script $1' > /tmp/s; chmod +x /tmp/s; exec env /tmp/s one"),
+        "script one");
+    const char *const argv[] = {"/tmp/s", "two", NULL};
+    struct rig_result result = run(argv);
+    assert_string_equal(sb_buf_cstr(&result.out), "script two\n");
+    rig_result_done(&result);
+}
+
+static void searches_path_of_the_given_environment(void **state)
+{
+    (void)state;
+    struct rig_result result;
+    struct sb_err err;
+    assert_int_equal(fixture_status(&box, "mkdir /tmp/bin; printf '#!/bin/sh\\necho mine' > "
+                                          "/tmp/bin/id; chmod +x /tmp/bin/id"),
+                     0);
+    const char *const argv[] = {"id", NULL};
+    const char *const env[] = {"A=1", "PATH=/nowhere:/tmp/bin:/usr/bin", NULL};
+    const struct rig_run what = {.argv = argv, .env = env};
+    assert_int_equal(rig_exec(&box, &what, &result, &err), 0);
+    assert_string_equal(sb_buf_cstr(&result.out), "mine\n");
+    rig_result_done(&result);
+}
+
+static void has_only_the_given_environment(void **state)
+{
+    (void)state;
+    assert_string_equal(fixture_out(&box, "exec env | grep -v ^PWD | sort"),
+                        "HOME=/tmp\nLANG=C.UTF-8\n"
+                        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+}
+
+static void starts_where_it_is_told(void **state)
+{
+    (void)state;
+    struct rig_result result;
+    struct sb_err err;
+    const char *const argv[] = {"pwd", NULL};
+    const struct rig_run what = {.argv = argv, .cwd = "/usr/bin"};
+    assert_string_equal(fixture_out(&box, "pwd"), "/workspace");
+    assert_int_equal(rig_exec(&box, &what, &result, &err), 0);
+    assert_string_equal(sb_buf_cstr(&result.out), "/usr/bin\n");
+    rig_result_done(&result);
+}
+
+static void says_which_stage_failed_for_a_missing_directory(void **state)
+{
+    (void)state;
+    struct rig_result result;
+    struct sb_err err;
+    const char *const argv[] = {"pwd", NULL};
+    const struct rig_run what = {.argv = argv, .cwd = "/nowhere"};
+    assert_int_equal(rig_exec(&box, &what, &result, &err), 0);
+    assert_true(result.is_failed);
+    assert_int_equal(result.failed.stage, SB_INIT_STAGE_CWD);
+    assert_int_equal(result.failed.error, ENOENT);
+    rig_result_done(&result);
+}
+
+static void opens_nothing_but_stdio(void **state)
+{
+    (void)state;
+    /* ls itself opens the directory as 3 */
+    assert_string_equal(fixture_out(&box, "exec ls /proc/self/fd"), "0\n1\n2\n3");
+}
+
+static void blocks_and_ignores_no_signal(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        fixture_out(&box, "exec grep -E 'SigBlk|SigIgn' /proc/self/status | tr -d '\\t'"),
+        "SigBlk:0000000000000000\nSigIgn:0000000000000000");
+}
+
+static void has_no_terminal(void **state)
+{
+    (void)state;
+    assert_int_not_equal(fixture_status(&box, "exec 3< /dev/tty"), 0);
+}
+
+static void makes_a_given_pty_the_controlling_terminal(void **state)
+{
+    (void)state;
+    struct sb_err err;
+    struct sb_init_exited exited;
+    const char *const argv[] = {"sh", "-c", "exec 3< /dev/tty", NULL};
+    const struct rig_run what = {.argv = argv, .flags = SB_INIT_TERMINAL};
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    const int stdio[] = {slave, slave, slave};
+    int sock = rig_exec_send(&box, &what, stdio, &err);
+    fixture_await(sock, SB_INIT_EXITED, &exited, sizeof exited);
+    assert_int_equal(exited.wait_status, 0);
+    (void)close(sock);
+    (void)close(slave);
+    (void)close(master);
+}
+
+static void counts_what_the_whole_tree_used(void **state)
+{
+    (void)state;
+    struct rig_result result =
+        fixture_sh(&box, "sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'; python3 -c "
+                         "'x = bytearray(50 << 20)'");
+    assert_true(result.empty.user_us > 10000);
+    assert_true(result.empty.max_rss_bytes > 50U << 20);
+    rig_result_done(&result);
+}
+
+static void sends_a_signal_to_the_main_process(void **state)
+{
+    (void)state;
+    struct sb_init_exited exited;
+    int sock = fixture_start_sh(&box, 0, "exec sleep 1000");
+    struct sb_init_signal request = {SB_INIT_SIGNAL, SIGTERM, 0};
+    assert_true(send(sock, &request, sizeof request, 0) > 0);
+    fixture_await(sock, SB_INIT_EXITED, &exited, sizeof exited);
+    assert_int_equal(WTERMSIG(exited.wait_status), SIGTERM);
+    (void)close(sock);
+}
+
+static void sends_a_signal_to_the_whole_tree(void **state)
+{
+    (void)state;
+    struct sb_init_empty empty;
+    int sock = fixture_start_sh(&box, 0, "setsid sleep 1000 & setsid sleep 1000 & wait");
+    while (atoi(fixture_out(&box, "pgrep -c sleep || true")) < 2) {
+    }
+    struct sb_init_signal request = {SB_INIT_SIGNAL, SIGTERM, 1};
+    assert_true(send(sock, &request, sizeof request, 0) > 0);
+    fixture_await(sock, SB_INIT_EMPTY, &empty, sizeof empty);
+    assert_int_equal(empty.killed, 0);
+    (void)close(sock);
+}
+
+/* A daemon as they come: forked twice, a session of its own, deaf to signals. */
+#define DAEMON                                                                                     \
+    "(trap '' TERM HUP INT; setsid sh -c 'trap \"\" TERM HUP INT; (sleep 1000 & echo up > "        \
+    "/tmp/up; sleep 1000) & exit' & exit); until [ -e /tmp/up ]; do :; done; rm /tmp/up"
+
+static void leaves_daemons_alive_after_the_main_process(void **state)
+{
+    (void)state;
+    struct sb_init_exited exited;
+    int sock = fixture_start_sh(&box, 0, DAEMON);
+    fixture_await(sock, SB_INIT_EXITED, &exited, sizeof exited);
+    assert_int_equal(exited.wait_status, 0);
+    assert_string_equal(fixture_out(&box, "pgrep -c sleep"), "2");
+    (void)close(sock);
+}
+
+static void kills_daemons_that_were_detached(void **state)
+{
+    (void)state;
+    struct sb_init_exited exited;
+    struct sb_init_empty empty;
+    int sock = fixture_start_sh(&box, 0, DAEMON);
+    fixture_await(sock, SB_INIT_EXITED, &exited, sizeof exited);
+    fixture_kill_exec(sock);
+    fixture_await(sock, SB_INIT_EMPTY, &empty, sizeof empty);
+    assert_true(empty.killed >= 2);
+    assert_string_equal(fixture_out(&box, "pgrep -c sleep || true"), "0");
+    (void)close(sock);
+}
+
+static void kills_the_tree_when_its_socket_is_closed(void **state)
+{
+    (void)state;
+    int sock = fixture_start_sh(&box, 0, DAEMON "; sleep 1000");
+    while (atoi(fixture_out(&box, "pgrep -c sleep || true")) < 3) {
+    }
+    (void)close(sock);
+    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
+    while (atoi(fixture_out(&box, "pgrep -c sleep || true")) > 0) {
+        assert_true(sb_clock_mono_ms() < deadline);
+    }
+}
+
+static struct rig_box box_with_processes(uint64_t n)
+{
+    Spawn__V1__Plan plan = rig_plan(fixture_rig());
+    Spawn__V1__Rlimit limit = SPAWN__V1__RLIMIT__INIT;
+    Spawn__V1__Rlimit *limits[] = {&limit};
+    limit.resource = RLIMIT_NPROC;
+    limit.value = n;
+    plan.rlimits = limits;
+    plan.n_rlimits = 1;
+    return fixture_box_of(&plan);
+}
+
+#define STORM                                                                                      \
+    "python3 -c 'import os, signal, sys\n"                                                         \
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"                                              \
+    "while True:\n"                                                                                \
+    "  try:\n"                                                                                     \
+    "    if os.fork() == 0: os.setsid()\n"                                                         \
+    "  except OSError: pass\n"                                                                     \
+    "'"
+
+static void stops_a_fork_storm(uint32_t flags)
+{
+    struct rig_box stormy = box_with_processes(64);
+    struct sb_init_empty empty;
+    int sock = fixture_start_sh(&stormy, flags, STORM);
+    uint64_t until = sb_clock_mono_ms() + 500;
+    while (sb_clock_mono_ms() < until) {
+        (void)usleep(10000);
+    }
+    fixture_kill_exec(sock);
+    fixture_await(sock, SB_INIT_EMPTY, &empty, sizeof empty);
+    assert_true(empty.killed > 10);
+    (void)close(sock);
+    fixture_end(&stormy);
+}
+
+static void kills_a_fork_storm_below_a_stub(void **state)
+{
+    (void)state;
+    stops_a_fork_storm(0);
+}
+
+static void kills_a_fork_storm_below_pid_1(void **state)
+{
+    (void)state;
+    stops_a_fork_storm(SB_INIT_ONLY);
+}
+
+static void ends_the_sandbox_with_its_only_exec(void **state)
+{
+    (void)state;
+    struct rig_box only = fixture_box();
+    struct sb_init_empty empty;
+    int sock = fixture_start_sh(&only, SB_INIT_ONLY, DAEMON);
+    fixture_kill_exec(sock);
+    fixture_await(sock, SB_INIT_EMPTY, &empty, sizeof empty);
+    fixture_await_death(&only);
+    (void)close(sock);
+    fixture_end(&only);
+}
+
+static void ends_the_sandbox_when_its_only_exec_fails(void **state)
+{
+    (void)state;
+    struct rig_box only = fixture_box();
+    struct rig_result result;
+    struct sb_err err;
+    const char *const argv[] = {"no-such-command", NULL};
+    const struct rig_run what = {.argv = argv, .flags = SB_INIT_ONLY};
+    assert_int_equal(rig_exec(&only, &what, &result, &err), 0);
+    assert_true(result.is_failed);
+    fixture_await_death(&only);
+    rig_result_done(&result);
+    fixture_end(&only);
+}
+
+static void survives_the_death_of_a_stub_and_cleans_up(void **state)
+{
+    (void)state;
+    char byte;
+    int sock = fixture_start_sh(&box, 0, "sleep 1000 & setsid sleep 1000 & kill -9 $PPID; wait");
+    assert_int_equal(rig_exec_recv(sock, &byte, sizeof byte), 0);
+    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
+    while (atoi(fixture_out(&box, "pgrep -c sleep || true")) > 0) {
+        assert_true(sb_clock_mono_ms() < deadline);
+    }
+    (void)close(sock);
+}
+
+static void refuses_strange_packets_and_goes_on(void **state)
+{
+    (void)state;
+    static const struct {
+        struct sb_init_exec head;
+        const char *strings;
+        size_t len;
+    } rows[] = {
+        {{SB_INIT_EXEC, 0, 1, 0}, "\0x", 2},       /* no NUL at the end */
+        {{SB_INIT_EXEC, 0, 0, 0}, "", 1},          /* no command */
+        {{SB_INIT_EXEC, 0, 2, 0}, "\0x\0", 3},     /* one string missing */
+        {{SB_INIT_EXEC, 0, 1, 0}, "\0x\0y\0", 5},  /* one too many */
+        {{SB_INIT_EXEC, 0, 8000, 8000}, "\0x", 3}, /* too many */
+        {{SB_INIT_EXEC, 64, 1, 0}, "\0x\0", 3},    /* unknown flag */
+        {{SB_INIT_KILL, 0, 1, 0}, "\0x\0", 3},     /* not an exec */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char packet[64];
+        int ends[2];
+        struct sb_err err;
+        struct sb_init_failed failed;
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+        const int fds[] = {0, 1, 2, ends[1]};
+        memcpy(packet, &rows[i].head, sizeof rows[i].head);
+        memcpy(packet + sizeof rows[i].head, rows[i].strings, rows[i].len);
+        assert_true(
+            sb_fd_send(box.ctl_fd, packet, sizeof rows[i].head + rows[i].len, fds, 4, &err) > 0);
+        fixture_await(ends[0], SB_INIT_FAILED, &failed, sizeof failed);
+        assert_int_equal(failed.error, EINVAL);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+    }
+    assert_string_equal(fixture_out(&box, "echo still here"), "still here");
+}
+
+static void runs_several_execs_at_once(void **state)
+{
+    (void)state;
+    struct sb_init_exited exited;
+    int first = fixture_start_sh(&box, 0, "until [ -e /tmp/go ]; do sleep 0.01; done; exit 7");
+    int second = fixture_start_sh(&box, 0, "touch /tmp/go; exit 8");
+    fixture_await(first, SB_INIT_EXITED, &exited, sizeof exited);
+    assert_int_equal(WEXITSTATUS(exited.wait_status), 7);
+    fixture_await(second, SB_INIT_EXITED, &exited, sizeof exited);
+    assert_int_equal(WEXITSTATUS(exited.wait_status), 8);
+    (void)close(first);
+    (void)close(second);
+}
+
+int main(void)
+{
+#define IN_BOX(test) cmocka_unit_test_setup_teardown(test, with_box, without_box)
+    const struct CMUnitTest tests[] = {
+        IN_BOX(returns_output_of_a_program),
+        IN_BOX(reports_exit_status),
+        IN_BOX(reports_the_signal_that_ended_it),
+        IN_BOX(says_enoent_for_a_command_that_is_not_there),
+        IN_BOX(says_eacces_for_a_file_that_cannot_be_run),
+        IN_BOX(runs_a_script_without_interpreter_line_by_sh),
+        IN_BOX(searches_path_of_the_given_environment),
+        IN_BOX(has_only_the_given_environment),
+        IN_BOX(starts_where_it_is_told),
+        IN_BOX(says_which_stage_failed_for_a_missing_directory),
+        IN_BOX(opens_nothing_but_stdio),
+        IN_BOX(blocks_and_ignores_no_signal),
+        IN_BOX(has_no_terminal),
+        IN_BOX(makes_a_given_pty_the_controlling_terminal),
+        IN_BOX(counts_what_the_whole_tree_used),
+        IN_BOX(sends_a_signal_to_the_main_process),
+        IN_BOX(sends_a_signal_to_the_whole_tree),
+        IN_BOX(leaves_daemons_alive_after_the_main_process),
+        IN_BOX(kills_daemons_that_were_detached),
+        IN_BOX(kills_the_tree_when_its_socket_is_closed),
+        cmocka_unit_test(kills_a_fork_storm_below_a_stub),
+        cmocka_unit_test(kills_a_fork_storm_below_pid_1),
+        cmocka_unit_test(ends_the_sandbox_with_its_only_exec),
+        cmocka_unit_test(ends_the_sandbox_when_its_only_exec_fails),
+        IN_BOX(survives_the_death_of_a_stub_and_cleans_up),
+        IN_BOX(refuses_strange_packets_and_goes_on),
+        IN_BOX(runs_several_execs_at_once),
+    };
+    return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
+}

@@ -1,0 +1,384 @@
+/* The spawner's protocol, and that nothing outlives what it should not. */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "tests/integration/spawner/fixture.h"
+
+/* Sends a request to a spawner that was told nothing, and expects it to end over it. */
+static void is_fatal_first(Spawn__V1__Request *request)
+{
+    struct rig rig;
+    struct sb_err err;
+    SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+    assert_int_equal(rig_start_silent(&rig, &err), 0);
+    assert_int_equal(rig_call(&rig, request, NULL, 0, &frame, &err), -1);
+    assert_int_equal(err.code, SB_UNAVAILABLE);
+    int status = rig_stop(&rig);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
+static void ends_when_anything_comes_before_hello(void **state)
+{
+    (void)state;
+    Spawn__V1__Request request = SPAWN__V1__REQUEST__INIT;
+    Spawn__V1__Kill body = SPAWN__V1__KILL__INIT;
+    request.body_case = SPAWN__V1__REQUEST__BODY_KILL;
+    request.kill = &body;
+    is_fatal_first(&request);
+}
+
+static void ends_when_a_request_has_no_body(void **state)
+{
+    (void)state;
+    Spawn__V1__Request request = SPAWN__V1__REQUEST__INIT;
+    is_fatal_first(&request);
+}
+
+static void ends_when_hello_comes_twice(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct sb_err err;
+    Spawn__V1__Hello hello = SPAWN__V1__HELLO__INIT;
+    Spawn__V1__Request request = SPAWN__V1__REQUEST__INIT;
+    SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+    assert_int_equal(rig_start(&rig, &err), 0);
+    hello.version = 1;
+    request.body_case = SPAWN__V1__REQUEST__BODY_HELLO;
+    request.hello = &hello;
+    assert_int_equal(rig_call(&rig, &request, NULL, 0, &frame, &err), -1);
+    assert_int_equal(WEXITSTATUS(rig_stop(&rig)), 1);
+}
+
+static void ends_when_bytes_are_no_message(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct sb_err err;
+    assert_int_equal(rig_start_silent(&rig, &err), 0);
+    assert_true(send(rig.sock, "\xff\xff\xff", 3, 0) == 3);
+    char byte;
+    assert_int_equal(recv(rig.sock, &byte, 1, 0), 0);
+    assert_int_equal(WEXITSTATUS(rig_stop(&rig)), 1);
+}
+
+static void ends_when_a_request_brings_descriptors_it_may_not(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct sb_err err;
+    Spawn__V1__Probe probe = SPAWN__V1__PROBE__INIT;
+    Spawn__V1__Request request = SPAWN__V1__REQUEST__INIT;
+    SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+    const int fds[] = {0};
+    assert_int_equal(rig_start(&rig, &err), 0);
+    request.body_case = SPAWN__V1__REQUEST__BODY_PROBE;
+    request.probe = &probe;
+    assert_int_equal(rig_call(&rig, &request, fds, 1, &frame, &err), -1);
+    assert_int_equal(WEXITSTATUS(rig_stop(&rig)), 1);
+}
+
+static void refuses_a_worker_of_another_build(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct sb_err err;
+    Spawn__V1__Hello hello = SPAWN__V1__HELLO__INIT;
+    Spawn__V1__Request request = SPAWN__V1__REQUEST__INIT;
+    SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+    assert_int_equal(rig_start_silent(&rig, &err), 0);
+    hello.version = 99;
+    request.body_case = SPAWN__V1__REQUEST__BODY_HELLO;
+    request.hello = &hello;
+    assert_int_equal(rig_call(&rig, &request, NULL, 0, &frame, &err), -1);
+    assert_int_equal(err.code, SB_PRECONDITION);
+    (void)rig_stop(&rig);
+}
+
+static void refuses_a_bad_plan_and_goes_on(void **state)
+{
+    (void)state;
+    struct rig_box box;
+    struct sb_err err;
+    Spawn__V1__Plan plan = rig_plan(fixture_rig());
+    plan.inodes = 1;
+    assert_int_equal(rig_spawn(fixture_rig(), &plan, -1, &box, &err), -1);
+    assert_int_equal(err.code, SB_INVALID);
+    assert_non_null(strstr(err.text, "inodes"));
+    box = fixture_box();
+    fixture_end(&box);
+}
+
+static void refuses_an_unknown_filter(void **state)
+{
+    (void)state;
+    struct rig_box box;
+    struct sb_err err;
+    Spawn__V1__Plan plan = rig_plan(fixture_rig());
+    plan.filter_id = 999;
+    assert_int_equal(rig_spawn(fixture_rig(), &plan, -1, &box, &err), -1);
+    assert_int_equal(err.code, SB_NOT_FOUND);
+}
+
+static void says_not_found_for_a_sandbox_that_is_gone(void **state)
+{
+    (void)state;
+    struct sb_err err;
+    assert_int_equal(rig_kill(fixture_rig(), 424242, &err), -1);
+    assert_int_equal(err.code, SB_NOT_FOUND);
+}
+
+static void compiles_a_filter_once(void **state)
+{
+    (void)state;
+    struct sb_err err;
+    uint64_t id = fixture_rig()->filter_id;
+    assert_int_equal(rig_load_open_filter(fixture_rig(), &err), 0);
+    assert_int_equal(fixture_rig()->filter_id, id);
+}
+
+static void tells_when_a_sandbox_is_gone_and_what_it_used(void **state)
+{
+    (void)state;
+    struct sb_err err;
+    Spawn__V1__Gone gone;
+    struct rig_box box = fixture_box();
+    (void)fixture_status(&box, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done");
+    assert_int_equal(rig_kill(fixture_rig(), box.slot, &err), 0);
+    assert_int_equal(rig_wait_gone(fixture_rig(), box.slot, &gone, &err), 0);
+    assert_true(WIFSIGNALED(gone.wait_status));
+    assert_int_equal(WTERMSIG(gone.wait_status), SIGKILL);
+    assert_true(gone.cpu_user_us > 10000);
+    assert_true(gone.max_rss_bytes > 0);
+    rig_box_done(&box);
+}
+
+static void ends_a_sandbox_when_its_control_socket_is_closed(void **state)
+{
+    (void)state;
+    struct sb_err err;
+    struct rig_box box = fixture_box();
+    int sock = fixture_start_sh(&box, 0, "sleep 1000");
+    (void)close(box.ctl_fd);
+    box.ctl_fd = -1;
+    assert_int_equal(rig_wait_gone(fixture_rig(), box.slot, NULL, &err), 0);
+    (void)close(sock);
+    rig_box_done(&box);
+}
+
+static void leaves_nothing_when_the_spawner_is_killed(void **state)
+{
+    (void)state;
+    struct rig rig = *fixture_rig();
+    struct sb_err err;
+    struct rig mine;
+    assert_int_equal(rig_start(&mine, &err), 0);
+    *fixture_rig() = mine;
+    struct rig_box box = fixture_box();
+    int sock = fixture_start_sh(&box, 0, "setsid sleep 1000 & sleep 1000");
+    *fixture_rig() = rig;
+    assert_int_equal(kill(mine.pid, SIGKILL), 0);
+    fixture_await_death(&box);
+    (void)rig_stop(&mine);
+    (void)close(sock);
+    rig_box_done(&box);
+}
+
+static void leaves_nothing_when_the_worker_dies(void **state)
+{
+    (void)state;
+    int pids[2];
+    pid_t seen[2];
+    assert_int_equal(pipe(pids), 0);
+    pid_t worker = fork();
+    if (worker == 0) {
+        struct rig mine;
+        struct sb_err err;
+        struct rig_box box;
+        if (rig_start(&mine, &err) < 0) {
+            _exit(1);
+        }
+        Spawn__V1__Plan plan = rig_plan(&mine);
+        if (rig_spawn(&mine, &plan, -1, &box, &err) < 0) {
+            _exit(1);
+        }
+        seen[0] = mine.pid;
+        seen[1] = box.pid;
+        (void)!write(pids[1], seen, sizeof seen);
+        for (;;) {
+            (void)pause();
+        }
+    }
+    assert_int_equal(read(pids[0], seen, sizeof seen), sizeof seen);
+    assert_int_equal(kill(worker, SIGKILL), 0);
+    assert_int_equal(waitpid(worker, NULL, 0), worker);
+    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
+    while (fixture_is_alive(seen[0]) || fixture_is_alive(seen[1])) {
+        assert_true(sb_clock_mono_ms() < deadline);
+        (void)usleep(1000);
+    }
+    (void)close(pids[0]);
+    (void)close(pids[1]);
+}
+
+/* Entries of a directory of the spawner's /proc; -1: not ours to see. */
+static int count_entries(const char *name)
+{
+    char path[64];
+    int n = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", fixture_rig()->pid, name);
+    DIR *dir = opendir(path);
+    if (dir == NULL) {
+        return -1;
+    }
+    while (readdir(dir) != NULL) {
+        n++;
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+/* Words and lines of a file of the spawner's /proc. */
+static size_t count_file(const char *name, char what)
+{
+    char path[64];
+    size_t n = 0;
+    int c = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", fixture_rig()->pid, name);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while ((c = fgetc(file)) != EOF) {
+        n += c == what;
+    }
+    (void)fclose(file);
+    return n;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void leaves_no_process_mount_or_descriptor_after_200_sandboxes(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    static uint64_t took[N];
+    char children[64];
+    struct sb_err err;
+    (void)snprintf(children, sizeof children, "task/%d/children", fixture_rig()->pid);
+    int fds = count_entries("fd");
+    size_t mounts = count_file("mountinfo", '\n');
+    for (int i = 0; i < N; i++) {
+        uint64_t start = sb_clock_mono_ns();
+        struct rig_box box = fixture_box();
+        int sock = fixture_start_sh(&box, SB_INIT_ONLY, ":");
+        took[i] = (sb_clock_mono_ns() - start) / 1000;
+        assert_true(rig_kill(fixture_rig(), box.slot, &err) == 0 || err.code == SB_NOT_FOUND);
+        fixture_await_death(&box);
+        (void)close(sock);
+        rig_box_done(&box);
+    }
+    struct rig_box last = fixture_box(); /* when this one is gone, so are those before it */
+    assert_int_equal(rig_kill(fixture_rig(), last.slot, &err), 0);
+    assert_int_equal(rig_wait_gone(fixture_rig(), last.slot, NULL, &err), 0);
+    rig_box_done(&last);
+    assert_int_equal(count_entries("fd"), fds);
+    assert_int_equal(count_file("mountinfo", '\n'), mounts);
+    assert_int_equal(count_file(children, ' '), 0);
+    qsort(took, N, sizeof *took, compare);
+    print_message("spawn to STARTED: p50 %llu us, p90 %llu us\n", (unsigned long long)took[N / 2],
+                  (unsigned long long)took[N * 9 / 10]);
+}
+
+static void starts_sandboxes_side_by_side(void **state)
+{
+    (void)state;
+    enum { N = 16 };
+    struct rig *rig = fixture_rig();
+    struct sb_err err;
+    Spawn__V1__Plan plan = rig_plan(rig);
+    Spawn__V1__Spawn body = SPAWN__V1__SPAWN__INIT;
+    Spawn__V1__Request request = SPAWN__V1__REQUEST__INIT;
+    body.plan = &plan;
+    request.body_case = SPAWN__V1__REQUEST__BODY_SPAWN;
+    request.spawn = &body;
+    for (int i = 0; i < N; i++) {
+        request.tag = ++rig->last_tag;
+        assert_int_equal(sb_frame_send(rig->sock, &request.base, NULL, 0, &err), 0);
+    }
+    int spawned = 0;
+    while (spawned < N) {
+        SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+        assert_int_equal(rig_event(rig, &frame, &err), 0);
+        const Spawn__V1__Reply *reply = (Spawn__V1__Reply *)frame.msg;
+        if (reply->body_case == SPAWN__V1__REPLY__BODY_SPAWNED) {
+            spawned++;
+        } else {
+            assert_int_equal(reply->body_case, SPAWN__V1__REPLY__BODY_GONE);
+        }
+        /* the frame ends, and with it the control socket, and with that the sandbox */
+    }
+}
+
+static void probes_what_it_then_enforces(void **state)
+{
+    (void)state;
+    struct sb_err err;
+    Spawn__V1__Probe probe = SPAWN__V1__PROBE__INIT;
+    Spawn__V1__Request request = SPAWN__V1__REQUEST__INIT;
+    SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
+    request.body_case = SPAWN__V1__REQUEST__BODY_PROBE;
+    request.probe = &probe;
+    assert_int_equal(rig_call(fixture_rig(), &request, NULL, 0, &frame, &err), 0);
+    const Spawn__V1__Probed *probed = ((Spawn__V1__Reply *)frame.msg)->probed;
+    assert_true(probed->n_controls >= 12);
+    for (size_t i = 0; i < probed->n_controls; i++) {
+        const Spawn__V1__ProbedControl *control = probed->controls[i];
+        print_message("control %u: state %u: %s %s\n", control->control, control->state,
+                      control->detail, control->fix);
+        assert_true(control->state >= 1 && control->state <= 3);
+        assert_string_not_equal(control->detail, "");
+        assert_true((control->state == 1) == (control->fix[0] == '\0'));
+        if (control->control <= 9) { /* a sandbox was made here, so these hold */
+            assert_int_equal(control->state, 1);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ends_when_anything_comes_before_hello),
+        cmocka_unit_test(ends_when_a_request_has_no_body),
+        cmocka_unit_test(ends_when_hello_comes_twice),
+        cmocka_unit_test(ends_when_bytes_are_no_message),
+        cmocka_unit_test(ends_when_a_request_brings_descriptors_it_may_not),
+        cmocka_unit_test(refuses_a_worker_of_another_build),
+        cmocka_unit_test(refuses_a_bad_plan_and_goes_on),
+        cmocka_unit_test(refuses_an_unknown_filter),
+        cmocka_unit_test(says_not_found_for_a_sandbox_that_is_gone),
+        cmocka_unit_test(compiles_a_filter_once),
+        cmocka_unit_test(tells_when_a_sandbox_is_gone_and_what_it_used),
+        cmocka_unit_test(ends_a_sandbox_when_its_control_socket_is_closed),
+        cmocka_unit_test(leaves_nothing_when_the_spawner_is_killed),
+        cmocka_unit_test(leaves_nothing_when_the_worker_dies),
+        cmocka_unit_test(leaves_no_process_mount_or_descriptor_after_200_sandboxes),
+        cmocka_unit_test(starts_sandboxes_side_by_side),
+        cmocka_unit_test(probes_what_it_then_enforces),
+    };
+    return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
+}

@@ -1,0 +1,237 @@
+/* Files and directories of the host, opened with the rights of the caller. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tests/integration/spawner/fixture.h"
+
+static char dir[] = "/tmp/aisbx-test-XXXXXX";
+static char file[64];
+static char workspace[] = "/workspace";
+
+static int make_files(void **state)
+{
+    if (fixture_start(state) < 0 || mkdtemp(dir) == NULL) {
+        return -1;
+    }
+    (void)snprintf(file, sizeof file, "%s/file", dir);
+    int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    (void)!write(fd, "hello\n", 6);
+    (void)close(fd);
+    return chmod(dir, 0755);
+}
+
+static int remove_files(void **state)
+{
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command) == 0 ? fixture_stop(state) : -1;
+}
+
+static Spawn__V1__Plan
+plan_with(Spawn__V1__HostMount *mount, char *source, char *target, bool is_writable)
+{
+    static Spawn__V1__HostMount *mounts[1];
+    Spawn__V1__Plan plan = rig_plan(fixture_rig());
+    spawn__v1__host_mount__init(mount);
+    mount->source = source;
+    mount->target = target;
+    mount->writable = is_writable;
+    mounts[0] = mount;
+    plan.mounts = mounts;
+    plan.n_mounts = 1;
+    if (strcmp(target, "/workspace") == 0) {
+        plan.workspace = SPAWN__V1__WORKSPACE__WORKSPACE_MOUNT;
+    }
+    return plan;
+}
+
+static void gives_files_made_inside_to_the_owner_of_the_directory(void **state)
+{
+    (void)state;
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, dir, workspace, true);
+    struct rig_box box = fixture_box_of(&plan);
+    assert_string_equal(fixture_out(&box, "cat file; echo new > made; stat -c %u:%a made file"),
+                        "hello\n1000:644\n1000:644");
+    char path[64];
+    struct stat st;
+    (void)snprintf(path, sizeof path, "%s/made", dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, geteuid());
+    assert_int_equal(st.st_gid, getegid());
+    fixture_end(&box);
+}
+
+static void never_runs_as_root_of_the_host(void **state)
+{
+    (void)state;
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, dir, workspace, true);
+    struct rig_box box = fixture_box_of(&plan);
+    assert_int_not_equal(box.host_uid, 0);
+    assert_true(box.is_distinct == fixture_rig()->is_root || box.n_degraded > 0);
+    fixture_end(&box);
+}
+
+static void keeps_a_read_only_mount_read_only(void **state)
+{
+    (void)state;
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, dir, workspace, false);
+    struct rig_box box = fixture_box_of(&plan);
+    assert_int_not_equal(fixture_status(&box, "touch /workspace/x"), 0);
+    assert_int_not_equal(fixture_status(&box, "echo x > /workspace/file"), 0);
+    fixture_end(&box);
+}
+
+static void lets_the_plan_make_a_writable_workspace_read_only(void **state)
+{
+    (void)state;
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, dir, workspace, true);
+    plan.workspace_read_only = 1;
+    struct rig_box box = fixture_box_of(&plan);
+    assert_int_not_equal(fixture_status(&box, "touch /workspace/x"), 0);
+    fixture_end(&box);
+}
+
+static void binds_a_single_file_deep_below(void **state)
+{
+    (void)state;
+    char target[] = "/data/deep/er/file";
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, file, target, false);
+    struct rig_box box = fixture_box_of(&plan);
+    assert_string_equal(fixture_out(&box, "cat /data/deep/er/file; ls /data/deep/er"),
+                        "hello\nfile");
+    assert_int_not_equal(fixture_status(&box, "touch /data/x"), 0);
+    fixture_end(&box);
+}
+
+static void binds_below_its_own_tmp(void **state)
+{
+    (void)state;
+    char target[] = "/tmp/in/side";
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, dir, target, false);
+    struct rig_box box = fixture_box_of(&plan);
+    assert_string_equal(fixture_out(&box, "cat /tmp/in/side/file"), "hello");
+    fixture_end(&box);
+}
+
+static void makes_no_setuid_file_on_the_host(void **state)
+{
+    (void)state;
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, dir, workspace, true);
+    struct rig_box box = fixture_box_of(&plan);
+    (void)fixture_status(&box, "cp /usr/bin/id suid; chmod 4755 suid; chmod 2755 suid");
+    char path[64];
+    struct stat st;
+    (void)snprintf(path, sizeof path, "%s/suid", dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & (S_ISUID | S_ISGID), 0);
+    fixture_end(&box);
+}
+
+/* Expects refusal of that mount for the peer of @peer_fd. */
+static void
+is_refused(char *source, bool is_writable, int peer_fd, enum sb_code code, const char *text)
+{
+    char target[] = "/data";
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, source, target, is_writable);
+    struct rig_box box;
+    struct sb_err err;
+    assert_int_equal(rig_spawn(fixture_rig(), &plan, peer_fd, &box, &err), -1);
+    if (err.code != code || strstr(err.text, text) == NULL) {
+        fail_msg("%s: %d %s", source, (int)err.code, err.text);
+    }
+}
+
+static void is_refused_for_me(char *source, enum sb_code code, const char *text)
+{
+    int other = -1;
+    SB_CLEANUP(sb_closep) int peer = rig_peer(&other);
+    is_refused(source, false, peer, code, text);
+    (void)close(other);
+}
+
+static void refuses_mounts_without_a_caller(void **state)
+{
+    (void)state;
+    is_refused(dir, false, -1, SB_INVALID, "connection");
+}
+
+static void refuses_a_caller_that_is_no_unix_socket(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_closep) int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    is_refused(dir, false, fd, SB_INVALID, "unix socket");
+}
+
+static void refuses_interfaces_of_the_kernel(void **state)
+{
+    (void)state;
+    char proc[] = "/proc/self";
+    char sys[] = "/sys";
+    char dev[] = "/dev/null";
+    is_refused_for_me(proc, SB_DENIED, "interface of the kernel");
+    is_refused_for_me(sys, SB_DENIED, "interface of the kernel");
+    is_refused_for_me(dev, SB_INVALID, "neither a directory nor a regular file");
+}
+
+static void refuses_what_is_not_there(void **state)
+{
+    (void)state;
+    char path[] = "/no/such/thing";
+    is_refused_for_me(path, SB_NOT_FOUND, path);
+}
+
+static void refuses_what_the_caller_may_not_open(void **state)
+{
+    (void)state;
+    if (!fixture_rig()->is_root) {
+        char path[] = "/etc/shadow";
+        is_refused_for_me(path, SB_DENIED, path);
+        return;
+    }
+    char secret[64];
+    int other = -1;
+    (void)snprintf(secret, sizeof secret, "%s/secret", dir);
+    (void)close(open(secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    assert_int_equal(setegid(65534) | seteuid(65534), 0);
+    int peer = rig_peer(&other); /* the kernel notes who makes it */
+    assert_int_equal(seteuid(0) | setegid(0), 0);
+    is_refused(secret, false, peer, SB_DENIED, "Permission denied");
+    is_refused(dir, true, peer, SB_DENIED, "Permission denied");
+    (void)close(peer);
+    (void)close(other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gives_files_made_inside_to_the_owner_of_the_directory),
+        cmocka_unit_test(never_runs_as_root_of_the_host),
+        cmocka_unit_test(keeps_a_read_only_mount_read_only),
+        cmocka_unit_test(lets_the_plan_make_a_writable_workspace_read_only),
+        cmocka_unit_test(binds_a_single_file_deep_below),
+        cmocka_unit_test(binds_below_its_own_tmp),
+        cmocka_unit_test(makes_no_setuid_file_on_the_host),
+        cmocka_unit_test(refuses_mounts_without_a_caller),
+        cmocka_unit_test(refuses_a_caller_that_is_no_unix_socket),
+        cmocka_unit_test(refuses_interfaces_of_the_kernel),
+        cmocka_unit_test(refuses_what_is_not_there),
+        cmocka_unit_test(refuses_what_the_caller_may_not_open),
+    };
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}
