@@ -22,8 +22,12 @@ def named(world, stem):
 
 def watch(world, result, seconds):
     """Called while the probe runs."""
-    if result.probe.name not in ('host-user', 'supplementary-groups') or result.seen or seconds < 0.2:
-        return
+    watcher = WATCHERS.get(result.probe.name)
+    if watcher and not result.seen and seconds > 0.3:
+        watcher(world, result)
+
+
+def watch_identity(world, result):
     for pid in named(world, 'uid'):
         try:
             with open(f'/proc/{pid}/status', encoding='utf-8') as file:
@@ -31,6 +35,10 @@ def watch(world, result, seconds):
             result.seen = {'uids': lines['Uid'].split(), 'groups': lines['Groups'].split()}
         except (OSError, KeyError):
             pass
+
+
+def watch_inotify(world, result):
+    result.seen = {'user_can_watch': world.user_can_watch()}
 
 
 def look(world, result):
@@ -83,6 +91,11 @@ def supplementary_groups(world, result):
         result.set('N/A', 'in a user namespace of an ordinary user nobody can drop groups')
     elif is_in:
         result.set('LEAKED', 'outside it is in groups ' + ' '.join(result.seen['groups']))
+
+
+def inotify_instances(_, result):
+    if not result.seen.get('user_can_watch', True):
+        result.set('LEAKED', f'the user outside has none left; {result.detail}')
 
 
 def init_signals(_, result):
@@ -163,12 +176,18 @@ def lock_left(world, result):
         os.close(fd)
 
 
+WATCHERS = {
+    'host-user': watch_identity,
+    'supplementary-groups': watch_identity,
+    'inotify-instances': watch_inotify,
+}
 VIEWS = {
     'host-file-write': host_file_write,
     'shared-directories': shared_directories,
     'workspace-owner': workspace_owner,
     'host-user': host_user,
     'supplementary-groups': supplementary_groups,
+    'inotify-instances': inotify_instances,
     'init-signals': init_signals,
     'stdio-truncated': stdio_truncated,
     'terminal-input': terminal_input,

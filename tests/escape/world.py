@@ -225,6 +225,12 @@ class World:
     def victim_is_well(self):
         return all(child.poll() is None for child in self.children)
 
+    def user_can_watch(self):
+        """Whether whoever runs the sandbox can make an inotify instance now."""
+        code = 'import ctypes, sys; sys.exit(ctypes.CDLL(None).inotify_init1(0) < 0)'
+        return subprocess.run(['/usr/bin/python3', '-c', code], check=False,
+                              **self.identity()).returncode == 0
+
     # ---- what a probe is started with
 
     def environment(self):
