@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "proto/rpc/heap.h"
 #include "proto/rpc/internal.h"
 #include "proto/rpc/local/client.h"
 #include "proto/rpc/metadata.h"
@@ -94,6 +95,7 @@ int sb_rpc_channel_open(const char *address,
 {
     struct sb_rpc_channel_options filled =
         options == NULL ? (struct sb_rpc_channel_options){0} : *options;
+    sb_heap_keep();
     if (filled.connect_timeout_ms == 0) {
         filled.connect_timeout_ms = DEFAULT_CONNECT_TIMEOUT_MS;
     }

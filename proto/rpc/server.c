@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "base/str.h"
+#include "proto/rpc/heap.h"
 #include "proto/rpc/internal.h"
 #include "proto/rpc/listener.h"
 
@@ -81,6 +82,7 @@ struct sb_rpc_server *sb_rpc_server_new(const struct sb_rpc_server_options *opti
         (void)sb_err_oom(err);
         return NULL;
     }
+    sb_heap_keep();
     server->options = *options;
     fill_defaults(&server->options);
     sb_list_init(&server->live);
