@@ -106,7 +106,7 @@ static void bash_value(struct sb_out *out, const struct sb_verb *verb, const str
     case SB_OFFER_NOTHING:
         break;
     }
-    sb_out_put(out, " return ;;\n");
+    sb_out_put(out, row->offer == SB_OFFER_NOTHING ? "return ;;\n" : "; return ;;\n");
 }
 
 static const char *bash_operand(enum sb_verb_offer offer)

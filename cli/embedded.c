@@ -25,6 +25,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -257,11 +258,13 @@ _Noreturn static void become_worker(const char *worker,
     _exit(EXIT_FAILURE);
 }
 
-/* Reads one line; *ret_len excludes its end. False: it was cut short by EOF or time. */
-static bool read_line(int fd, char line[READY_LINE_BYTES])
+enum line_end { LINE_WHOLE, LINE_EOF, LINE_LATE };
+
+static enum line_end read_line(int fd, char line[READY_LINE_BYTES])
 {
     uint64_t deadline = sb_clock_mono_ms() + START_TIMEOUT_MS;
     size_t len = 0;
+    enum line_end end = LINE_EOF;
     while (len < READY_LINE_BYTES - 1) {
         struct pollfd pfd = {.fd = fd, .events = POLLIN};
         int ready = poll(&pfd, 1, sb_clock_left_ms(deadline));
@@ -270,33 +273,47 @@ static bool read_line(int fd, char line[READY_LINE_BYTES])
         }
         ssize_t n = ready <= 0 ? 0 : read(fd, line + len, READY_LINE_BYTES - 1 - len);
         if (n <= 0) {
+            end = ready == 0 ? LINE_LATE : LINE_EOF;
             break;
         }
         len += (size_t)n;
         if (line[len - 1] == '\n') {
-            line[len - 1] = '\0';
-            return true;
+            len--;
+            end = LINE_WHOLE;
+            break;
         }
     }
     line[len] = '\0';
+    return end;
+}
+
+/* Its end follows the end of its pipe at once. False: it goes on. */
+static bool has_ended(pid_t pid, int *ret_status)
+{
+    const struct timespec step = {.tv_nsec = 10000000};
+    for (int i = 0; i < 100; i++) {
+        if (waitpid(pid, ret_status, WNOHANG) == pid) {
+            return true;
+        }
+        (void)nanosleep(&step, NULL);
+    }
     return false;
 }
 
 static int wait_ready(pid_t pid, int fd, struct sb_err *err)
 {
     char line[READY_LINE_BYTES];
-    bool is_line = read_line(fd, line);
-    if (is_line && strncmp(line, "READY", 5) == 0) {
+    enum line_end end = read_line(fd, line);
+    int status = 0;
+    if (end == LINE_WHOLE && strncmp(line, "READY", 5) == 0) {
         return 0;
     }
     if (line[0] != '\0') {
         const char *why = strncmp(line, "ERROR ", 6) == 0 ? line + 6 : line;
         return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: %s", why);
     }
-    int status = 0;
-    if (waitpid(pid, &status, WNOHANG) != pid) {
-        return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: no answer within %d s",
-                          START_TIMEOUT_MS / 1000);
+    if (end == LINE_LATE || !has_ended(pid, &status)) {
+        return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: it gave no answer");
     }
     if (WIFSIGNALED(status)) {
         return sb_err_set(err, SB_UNAVAILABLE, "the worker did not start: ended by signal %d",

@@ -359,6 +359,7 @@ static void session_init(struct session *s,
 {
     *s = (struct session){
         .connect = connect, .options = options, .result = result, .signals = SB_SIGNALS_NONE};
+    sb_streams_init(&s->streams);
     *result = (struct sb_session_result){
         .captured = {SB_BUF_INIT(SB_SESSION_CAPTURE_MAX), SB_BUF_INIT(SB_SESSION_CAPTURE_MAX)}};
 }

@@ -67,12 +67,17 @@ static int plan_one(struct sb_streams *streams, int i, bool is_empty, struct sb_
     return pass_pipe(streams, i, S_ISREG(st.st_mode), err);
 }
 
-int sb_streams_plan(struct sb_streams *streams, bool no_stdin, struct sb_err *err)
+void sb_streams_init(struct sb_streams *streams)
 {
     *streams = (struct sb_streams){.passed = {-1, -1, -1}};
     for (int i = 0; i < 3; i++) {
         streams->pumps[i] = (struct sb_pump){.from = -1, .to = -1};
     }
+}
+
+int sb_streams_plan(struct sb_streams *streams, bool no_stdin, struct sb_err *err)
+{
+    sb_streams_init(streams);
     for (int i = 0; i < 3; i++) {
         if (plan_one(streams, i, no_stdin && i == STDIN_FILENO, err) < 0) {
             return sb_err_wrap(err, "%s", names[i]);
@@ -107,9 +112,7 @@ static void end_pump(struct sb_pump *pump)
 void sb_streams_done(struct sb_streams *streams)
 {
     for (int i = 0; i < 3; i++) {
-        if (streams->pumps[i].from != streams->pumps[i].to) { /* not all zero */
-            end_pump(&streams->pumps[i]);
-        }
+        end_pump(&streams->pumps[i]);
         free(streams->pumps[i].held);
         streams->pumps[i].held = NULL;
     }

@@ -40,10 +40,13 @@ enum { SB_STREAMS_RECHECK_MS = 500 }; /* how often to look whether we came to th
 
 enum { SB_STREAMS_POLL_MAX = 3 };
 
+/** Nothing to copy; sb_streams_plan does this itself. */
+void sb_streams_init(struct sb_streams *streams);
+
 /** Looks at descriptors 0, 1, 2 and makes the pipes. @no_stdin  gives /dev/null for input.
  *  Errors: by errno. sb_streams_done frees in any case. */
 int sb_streams_plan(struct sb_streams *streams, bool no_stdin, struct sb_err *err);
-/** Usable with SB_CLEANUP on a zeroed or planned struct. */
+/** Usable with SB_CLEANUP after init or plan. */
 void sb_streams_done(struct sb_streams *streams);
 
 /** The descriptors have been sent: closes our copies of the program's ends. */

@@ -25,6 +25,7 @@ static int setup(void **state)
     for (int i = 0; i < 3; i++) {
         world.saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 100);
     }
+    sb_streams_init(&world.streams);
     *state = &world;
     return 0;
 }
@@ -183,6 +184,16 @@ static void nothing_is_read_before_the_program_has_its_streams(void **state)
     assert_int_equal(timeout_ms, -1);
 }
 
+static void without_a_plan_nothing_of_ours_is_touched(void **state)
+{
+    struct world *world = *state;
+    use(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+    sb_streams_drain(&world->streams);
+    sb_streams_done(&world->streams);
+    assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+    assert_int_equal(sb_streams_check(&world->streams, &world->err), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -195,6 +206,7 @@ int main(void)
         TEST(output_reaches_a_file),
         TEST(output_reaches_a_file_in_append_mode),
         TEST(a_full_disk_is_reported),
+        TEST(without_a_plan_nothing_of_ours_is_touched),
         TEST(nothing_is_read_before_the_program_has_its_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# create, exec, list, logs, destroy, detached programs, and the verbs about profiles and the worker.
+source "$(dirname "$0")/common.sh"
+work
+
+check_text "no worker yet" '' "$(aisbx list --quiet)"
+check_text "no worker yet" '[]' "$(aisbx list --json)"
+check_status 0 destroy --all
+check_status 1 logs sb_x
+
+id=$(aisbx create --profile python-dev --label team=red --ttl 1h)
+[[ $id =~ ^sb_[a-z2-7]{26}$ ]] || fail "create printed '$id'"
+other=$(aisbx create --profile strict --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["sandbox_id"])')
+
+# ---- exec ----
+aisbx exec "$id" sh -c 'echo kept >/tmp/file'
+check_text "files stay" kept "$(aisbx exec "$id" -- cat /tmp/file)"
+check_text "abbreviated id" kept "$(aisbx exec "${id:0:12}" cat /tmp/file)"
+check_text "stdin" abc "$(printf abc | aisbx exec "$id" cat)"
+check_status 9 exec "$id" sh -c 'exit 9'
+check_status 124 exec --timeout 200ms "$id" sleep 60
+check_status 127 exec "$id" no-such-command
+check_text "environment" 1 "$(aisbx exec -e X=1 "$id" sh -c 'echo $X')"
+check_status 125 exec sb_aaaaaaaaaaaaaaaaaaaaaaaaaa true
+
+# A program that leaves a daemon with our streams behind must not keep us waiting.
+check_text "leftovers" done "$(timeout 20 "$BASH" -c 'cat' < <(aisbx exec "$id" sh -c 'sleep 300 >/dev/null 2>&1 & echo done'))"
+
+# ---- list ----
+check_text "list" "$(printf '%s\n' "$id" "$other" | sort)" "$(aisbx list --quiet | sort)"
+check_text "list by label" "$id" "$(aisbx list --quiet --label team=red)"
+check_text "list by profile" "$other" "$(aisbx list --quiet --profile strict)"
+check_has "table" "^SANDBOX  *PROFILE" "$(aisbx list)"
+check_has "table" "$id.*running.*team=red" "$(aisbx list)"
+
+# ---- logs ----
+ex=$(aisbx exec --detach "$id" sh -c 'for i in 1 2 3; do echo out$i; echo err$i >&2; sleep 0.1; done')
+[[ $ex =~ ^ex_[a-z2-7]{26}$ ]] || fail "exec --detach printed '$ex'"
+aisbx logs --follow "$ex" >"$dir/out" 2>"$dir/err"
+check_text "logs" "$(printf 'out1\nout2\nout3')" "$(<"$dir/out")"
+check_text "logs" "$(printf 'err1\nerr2\nerr3')" "$(<"$dir/err")"
+check_text "logs of the newest program" "$(printf 'out1\nout2\nout3')" "$(aisbx logs --stdout "$id" 2>&1)"
+check_text "only stderr" "$(printf 'err1\nerr2\nerr3')" "$(aisbx logs --stderr "$ex" 2>&1)"
+check_text "tail" "out3" "$(aisbx logs --tail 5 --stdout "$ex")"
+check_has "logs as JSON" '"stdout":"out1\\nout2\\nout3\\n"' "$(aisbx logs --json "$ex")"
+
+# ---- destroy ----
+check_text "destroy" "$id" "$(aisbx destroy "${id:0:14}")"
+check_text "the other is left" "$other" "$(aisbx list --quiet)"
+check_has "remembered" "$id.*destroyed" "$(aisbx list --all)"
+check_status 125 exec "$id" true
+check_status 1 destroy sb_nosuch
+check_text "destroy all" "$other" "$(aisbx destroy --all)"
+check_text "none is left" '' "$(aisbx list --quiet)"
+check_status 1 destroy
+
+# ---- detached run ----
+id=$(aisbx run --detach --profile python-dev sh -c 'echo started; sleep 0.2; echo over')
+check_text "detached run" "$(printf 'started\nover')" "$(aisbx logs --follow "$id")"
+aisbx destroy "$id" >"$dir/out"
+
+# ---- profiles ----
+check_has "profile list" "^python-dev " "$(aisbx profile list)"
+check_has "profile show" "read-only" "$(aisbx profile show strict)"
+check_status 1 profile show nope
+cat >good.yaml <<'YAML'
+profiles:
+  mine:
+    name: mine
+    driver: native
+    cpu: "1"
+    memory: 64m
+    network: {enabled: false}
+    environment: {FROM_PROFILE: "yes"}
+YAML
+sed 's/memory: 64m/memroy: 64m/' good.yaml >bad.yaml
+chmod 644 ./*.yaml
+check_status 0 profile validate good.yaml
+check_has "good" "mine" "$(<"$dir/out")"
+check_status 1 profile validate bad.yaml
+check_has "bad" '^bad.yaml:6:5: .*memroy.*memory' "$(<"$dir/out")"
+check_has "standard input" "^standard input:6:5: " "$(aisbx profile validate - <bad.yaml || true)"
+export AISBX_CONFIG_PATH=good.yaml
+check_text "a profile of one's own" yes "$(aisbx run --profile mine -- sh -c 'echo $FROM_PROFILE')"
+check_text "and as default" yes "$(AISBX_DEFAULT_PROFILE=mine aisbx run -- sh -c 'echo $FROM_PROFILE')"
+aisbx worker stop
+export AISBX_CONFIG_PATH=bad.yaml
+check_status 125 run --profile mine -- true
+check_has "a bad configuration" "bad.yaml:6:5" "$(<"$dir/err")"
+unset AISBX_CONFIG_PATH
+
+# ---- worker ----
+check_has "worker info" "seccomp *enforced" "$(aisbx worker info)"
+worker=$(aisbx worker info --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')
+aisbx worker stop
+# What is left may be a zombie whose new parent is slow.
+! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$worker/status" || fail "worker stop returned before process $worker ended"
+check_status 0 worker stop

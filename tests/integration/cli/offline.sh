@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# What needs no worker, and must not start one: help, version, completion, manual page, wrong usage.
+source "$(dirname "$0")/../../lib/env.sh"
+export AISBX_RUNTIME_DIR=$dir/runtime
+aisbx=$bin/aisbx
+
+status_of() {
+    local status=0
+    "$aisbx" "$@" >"$dir/out" 2>"$dir/err" || status=$?
+    echo "$status"
+}
+check() { [[ $2 == "$3" ]] || fail "$1: wanted '$2', got '$3'"; }
+
+check "--version" 0 "$(status_of --version)"
+grep -qE '^aisbx [0-9]+\.[0-9]+\.[0-9]+' "$dir/out" || fail "--version printed $(<"$dir/out")"
+check "--help" 0 "$(status_of --help)"
+check "no verb" 2 "$(status_of)"
+check "unknown verb" 2 "$(status_of rnu)"
+grep -q 'did you mean "run"' "$dir/err" || fail "no suggestion for rnu: $(<"$dir/err")"
+check "unknown option" 2 "$(status_of list --al)"
+grep -q 'did you mean --all' "$dir/err" || fail "no suggestion for --al: $(<"$dir/err")"
+for verb in run create exec list logs destroy "profile list" "profile show" "profile validate" "worker info" completion; do
+    # shellcheck disable=SC2086
+    check "$verb --help" 0 "$(status_of $verb --help)"
+    grep -q '^Examples:' "$dir/out" || fail "$verb --help has no examples"
+    # shellcheck disable=SC2086
+    check "help $verb" 0 "$(status_of help $verb)"
+done
+
+# No colours where nobody sees them, none when they are not wanted.
+"$aisbx" rnu 2>"$dir/err" || true
+! grep -q $'\e' "$dir/err" || fail "colours in a file"
+if command -v script >/dev/null; then
+    TERM=xterm script -qec "$aisbx rnu" /dev/null </dev/null >"$dir/tty" || true
+    grep -q $'\e\[' "$dir/tty" || fail "no colours on a terminal"
+    NO_COLOR=1 TERM=xterm script -qec "$aisbx rnu" /dev/null </dev/null >"$dir/tty" || true
+    ! grep -q $'\e\[' "$dir/tty" || fail "colours in spite of NO_COLOR"
+fi
+
+"$aisbx" completion bash >"$dir/completion.bash"
+words=$(bash -c '
+    source "$1"
+    complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _aisbx; echo "${COMPREPLY[*]}"; }
+    complete_words aisbx pro
+    complete_words aisbx profile v
+    complete_words aisbx run --wor
+    complete_words aisbx run --profile str
+    complete_words aisbx run --network ""
+' - "$dir/completion.bash")
+check "bash completion" $'profile\nvalidate\n--workspace\nstrict\nnone limited' "$words"
+if command -v zsh >/dev/null; then
+    "$aisbx" completion zsh | zsh -n || fail "zsh cannot read its completion"
+fi
+if command -v fish >/dev/null; then
+    "$aisbx" completion fish | fish -n || fail "fish cannot read its completion"
+fi
+check "unknown shell" 1 "$(status_of completion csh)"
+
+[[ ! -e $dir/runtime ]] || fail "something started a worker"
