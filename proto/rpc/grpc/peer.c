@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
 
 #include "base/err.h"
-#include "base/num.h"
 #include "base/str.h"
+
+enum { FIRST_CONNS = 64 };
 
 /* ---- what core says ---- */
 
@@ -109,27 +111,61 @@ void sb_grpc_peer_done(struct sb_grpc_peer *peer)
 
 /* ---- adopted connections ---- */
 
-int sb_grpc_conns_put(struct sb_grpc_conns *conns,
-                      int fd,
-                      const struct ucred *cred,
-                      struct sb_err *err)
+static ino_t socket_ino(int fd)
 {
-    size_t at = (size_t)fd;
-    if (at >= conns->n) {
-        size_t n = conns->n == 0 ? 64 : conns->n;
-        while (n <= at) {
-            n *= 2;
-        }
-        struct sb_grpc_conn *list = realloc(conns->list, n * sizeof *list);
-        if (list == NULL) {
-            return sb_err_oom(err);
-        }
-        memset(list + conns->n, 0, (n - conns->n) * sizeof *list);
-        conns->list = list;
-        conns->n = n;
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+/** Forgets the connections that core has closed. */
+static void sweep(struct sb_grpc_conns *conns)
+{
+    conns->n_known = 0;
+    for (size_t i = 0; i < conns->n; i++) {
+        struct sb_grpc_conn *conn = &conns->list[i];
+        conn->is_known = conn->is_known && socket_ino((int)i) == conn->ino;
+        conns->n_known += conn->is_known;
     }
-    conns->list[at] = (struct sb_grpc_conn){
-        .pid = cred->pid, .uid = cred->uid, .gid = cred->gid, .is_known = true};
+}
+
+static int make_room(struct sb_grpc_conns *conns, size_t at, struct sb_err *err)
+{
+    size_t n = conns->n == 0 ? FIRST_CONNS : conns->n;
+    while (n <= at) {
+        n *= 2;
+    }
+    if (n == conns->n) {
+        return 0;
+    }
+    struct sb_grpc_conn *list = realloc(conns->list, n * sizeof *list);
+    if (list == NULL) {
+        return sb_err_oom(err);
+    }
+    memset(list + conns->n, 0, (n - conns->n) * sizeof *list);
+    conns->list = list;
+    conns->n = n;
+    return 0;
+}
+
+int sb_grpc_conns_put(
+    struct sb_grpc_conns *conns, int fd, const struct ucred *cred, size_t max, struct sb_err *err)
+{
+    if (conns->n_known >= max) {
+        sweep(conns);
+    }
+    if (conns->n_known >= max) {
+        return sb_err_set(err, SB_EXHAUSTED, "more than %zu gRPC connections", max);
+    }
+    if (make_room(conns, (size_t)fd, err) < 0) {
+        return -1;
+    }
+    struct sb_grpc_conn *conn = &conns->list[fd];
+    conns->n_known += !conn->is_known;
+    *conn = (struct sb_grpc_conn){.pid = cred->pid,
+                                  .uid = cred->uid,
+                                  .gid = cred->gid,
+                                  .is_known = true,
+                                  .ino = socket_ino(fd)};
     return 0;
 }
 

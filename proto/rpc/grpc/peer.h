@@ -1,6 +1,7 @@
 #pragma once
 /** Who is at the other end of a server call. */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include <grpc/grpc.h>
@@ -27,20 +28,22 @@ void sb_grpc_peer_done(struct sb_grpc_peer *peer);
 struct sb_grpc_conns {
     struct sb_grpc_conn *list; /* index: descriptor */
     size_t n;
+    size_t n_known;
 };
 struct sb_grpc_conn {
     pid_t pid;
     uid_t uid;
     gid_t gid;
-    _Bool is_known;
+    bool is_known;
+    ino_t ino; /* of the socket */
 };
 
 struct sb_err;
 struct ucred;
-int sb_grpc_conns_put(struct sb_grpc_conns *conns,
-                      int fd,
-                      const struct ucred *cred,
-                      struct sb_err *err);
+/** Core does not say when it closes a connection; they are looked through when there seem to be too
+ *  many. SB_EXHAUSTED: @max are really open, or memory. fd stays the caller's then. */
+int sb_grpc_conns_put(
+    struct sb_grpc_conns *conns, int fd, const struct ucred *cred, size_t max, struct sb_err *err);
 /** NULL when that descriptor was never adopted. */
 const struct sb_grpc_conn *sb_grpc_conns_get(const struct sb_grpc_conns *conns, int fd);
 void sb_grpc_conns_done(struct sb_grpc_conns *conns);

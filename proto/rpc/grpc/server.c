@@ -160,6 +160,7 @@ static int create_parts(struct sb_grpc_server *server, struct sb_err *err)
     }
     server->max_message_bytes = options->max_message_bytes;
     server->max_calls = options->max_calls;
+    server->max_connections = options->max_connections;
     server->server = create_core(options);
     server->insecure = grpc_insecure_server_credentials_create();
     if (sb_grpc_cq_start(&server->cq, options->grpc_threads, err) < 0) {
@@ -303,7 +304,7 @@ static void transport_adopt(void *state, int fd, const struct ucred *cred)
     struct sb_err err;
     if (server->is_shutting_down) {
         (void)close(fd);
-    } else if (sb_grpc_conns_put(&server->conns, fd, cred, &err) < 0) {
+    } else if (sb_grpc_conns_put(&server->conns, fd, cred, server->max_connections, &err) < 0) {
         SB_LOG_WARN("connection dropped", "why=%s", err.text);
         (void)close(fd);
     } else {

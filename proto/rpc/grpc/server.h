@@ -38,9 +38,10 @@ struct sb_grpc_server {
     struct sb_grpc_reflect *reflect;
     size_t max_message_bytes;
     unsigned max_calls;
-    unsigned n_calls;      /* begun and not ended; loop thread */
-    atomic_uint n_armed;   /* slots core may still fill, or a queue thread is at work on */
-    atomic_uint n_backlog; /* requests on their way to the loop */
+    unsigned max_connections; /* adopted ones */
+    unsigned n_calls;         /* begun and not ended; loop thread */
+    atomic_uint n_armed;      /* slots core may still fill, or a queue thread is at work on */
+    atomic_uint n_backlog;    /* requests on their way to the loop */
     bool is_started;
     bool is_shutting_down;
     bool is_down; /* core is done with the last connection */

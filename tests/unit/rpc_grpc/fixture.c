@@ -6,11 +6,13 @@
 #include <event2/thread.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -214,7 +216,8 @@ static void on_sum_message(struct sb_rpc_call *call, const Probe__V1__Chunk *chu
 
 static void on_sum_half_close(struct sb_rpc_call *call, void *svc)
 {
-    (void)svc;
+    struct fixture *fixture = svc;
+    fixture->stats.half_closed++;
     const uint64_t *bytes = sb_rpc_call_user(call);
     Probe__V1__SumReply reply = PROBE__V1__SUM_REPLY__INIT;
     reply.bytes = *bytes;
@@ -274,6 +277,7 @@ static int create_server(struct fixture *fixture,
         .grpc = sb_rpc_grpc_server_transport(),
         .grpc_threads = 2,
         .max_calls = options->max_calls,
+        .max_connections = options->max_connections,
     };
     fixture->server = sb_rpc_server_new(&server_options, err);
     if (fixture->server == NULL ||
@@ -506,6 +510,7 @@ void fixture_wait(struct sb_rpc_channel *channel, const bool *flag)
 
 int fixture_serve_process(const char *address, const struct sb_rpc_tls *tls)
 {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test fails */
     struct fixture fixture = {.base = event_base_new()};
     fixture.chunk = calloc(1, DEFAULT_CHUNK);
     struct sb_err err = {0};

@@ -15,14 +15,16 @@ struct fixture_stats {
     unsigned started;
     unsigned done;
     unsigned cancelled;
-    uint64_t fed_bytes;  /* queued by Feed */
-    unsigned feeds_full; /* Feed calls whose last send said "wait" */
+    unsigned half_closed; /* Sum */
+    uint64_t fed_bytes;   /* queued by Feed */
+    unsigned feeds_full;  /* Feed calls whose last send said "wait" */
 };
 
 struct fixture_options {
     const char *address; /* NULL: a unix socket in the scratch directory */
     const struct sb_rpc_tls *tls;
     unsigned max_calls;
+    unsigned max_connections;
     bool is_sum_deaf; /* Sum reads nothing */
 };
 

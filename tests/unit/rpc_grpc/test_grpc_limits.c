@@ -189,6 +189,14 @@ static void a_connection_keeps_its_number_while_a_call_of_it_exists(void **state
     event_base_free(base);
 }
 
+static void pump_channel(struct sb_rpc_channel *channel, int timeout_ms)
+{
+    struct pollfd pfd;
+    (void)sb_rpc_channel_prepare(channel, &pfd);
+    (void)poll(&pfd, 1, timeout_ms);
+    sb_rpc_channel_process(channel);
+}
+
 /* ---- memory ---- */
 
 struct reading {
@@ -356,6 +364,33 @@ static void a_call_beyond_the_maximum_is_refused_at_once(void **state)
     fixture_stop(fixture);
 }
 
+static void open_connections_are_limited_and_closed_ones_do_not_count(void **state)
+{
+    (void)state;
+    const struct fixture_options options = {.max_connections = 2};
+    struct fixture *fixture = fixture_start(&options);
+    Probe__V1__SayRequest req = PROBE__V1__SAY_REQUEST__INIT;
+    for (int i = 0; i < 5; i++) {
+        expect_answer(fixture);
+    }
+    struct sb_rpc_channel *first = fixture_channel(fixture_target(fixture), NULL);
+    struct sb_rpc_channel *second = fixture_channel(fixture_target(fixture), NULL);
+    struct sb_rpc_channel *third = fixture_channel(fixture_target(fixture), NULL);
+    struct sb_err err = {0};
+    while (fixture_say(first, &req, NULL, &err) != SB_OK) { /* core is still closing the others */
+        (void)usleep(10000);
+    }
+    while (fixture_say(second, &req, NULL, &err) != SB_OK) {
+        (void)usleep(10000);
+    }
+    assert_int_equal(fixture_say(third, &req, NULL, &err), SB_UNAVAILABLE);
+    assert_int_equal(fixture_say(first, &req, NULL, &err), SB_OK);
+    sb_rpc_channel_free(first);
+    sb_rpc_channel_free(second);
+    sb_rpc_channel_free(third);
+    fixture_stop(fixture);
+}
+
 /* ---- many calls ---- */
 
 static unsigned count_fds(void)
@@ -441,6 +476,35 @@ static void freeing_a_channel_ends_its_streams(void **state)
     fixture_stop(fixture);
 }
 
+/** A program that sees the end of its input goes on to do things; one whose caller has gone is to
+ *  be killed. */
+static void a_cancelled_call_does_not_look_like_the_end_of_its_messages(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_start(&on_unix);
+    struct sb_rpc_channel *channel = fixture_channel(fixture_target(fixture), NULL);
+    for (unsigned i = 1; i <= 200; i++) {
+        struct reading reading = {0};
+        struct sb_rpc_stream *stream = NULL;
+        struct sb_err err = {0};
+        assert_int_equal(
+            probe__v1__probe__sum__start(channel, NULL, &sum_callbacks, &reading, &stream, &err),
+            0);
+        while (fixture_stats(fixture).started < i) {
+            pump_channel(channel, 1);
+        }
+        sb_rpc_stream_cancel(stream);
+        fixture_wait(channel, &reading.is_done);
+    }
+    while (fixture_stats(fixture).done < 200) {
+        (void)usleep(1000);
+    }
+    assert_int_equal(fixture_stats(fixture).cancelled, 200);
+    assert_int_equal(fixture_stats(fixture).half_closed, 0);
+    sb_rpc_channel_free(channel);
+    fixture_stop(fixture);
+}
+
 /* ---- a server that hangs ---- */
 
 static pid_t start_process(const char *address, int *ret_port)
@@ -476,7 +540,7 @@ static void a_server_that_hangs_is_noticed_by_keepalive(void **state)
     Probe__V1__SayRequest req = PROBE__V1__SAY_REQUEST__INIT;
     assert_int_equal(fixture_say(channel, &req, NULL, NULL), SB_OK);
     /* Long enough for a server that does not like pings to complain. */
-    req.sleep_ms = 4000;
+    req.sleep_ms = 8000;
     assert_int_equal(fixture_say(channel, &req, NULL, NULL), SB_OK);
 
     assert_int_equal(kill(pid, SIGSTOP), 0);
@@ -528,14 +592,6 @@ static void next_call(struct lane *lane)
     assert_int_equal(
         probe__v1__probe__say__start(lane->channel, &req, NULL, &callbacks, lane, &stream, &err),
         0);
-}
-
-static void pump_channel(struct sb_rpc_channel *channel, int timeout_ms)
-{
-    struct pollfd pfd;
-    (void)sb_rpc_channel_prepare(channel, &pfd);
-    (void)poll(&pfd, 1, timeout_ms);
-    sb_rpc_channel_process(channel);
 }
 
 static void *drain_thread(void *arg)
@@ -644,9 +700,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_server_that_does_not_read_stops_the_client),
         cmocka_unit_test(too_large_a_message_is_refused_either_way),
         cmocka_unit_test(a_call_beyond_the_maximum_is_refused_at_once),
+        cmocka_unit_test(open_connections_are_limited_and_closed_ones_do_not_count),
         cmocka_unit_test(ten_thousand_calls_leave_nothing_behind),
         cmocka_unit_test(freeing_a_server_ends_its_calls),
         cmocka_unit_test(freeing_a_channel_ends_its_streams),
+        cmocka_unit_test(a_cancelled_call_does_not_look_like_the_end_of_its_messages),
         cmocka_unit_test(a_server_that_hangs_is_noticed_by_keepalive),
         cmocka_unit_test(a_drain_under_load_loses_no_call),
         cmocka_unit_test(a_drain_waits_for_live_calls_and_cancels_what_outlasts_its_grace),

@@ -214,6 +214,33 @@ static void a_bad_new_certificate_leaves_the_old_one_in_use(void **state)
     fixture_stop(fixture);
 }
 
+static void a_client_follows_its_own_certificate(void **state)
+{
+    (void)state;
+    certs_make(fixture_scratch(), "mine", "ca", "URI:spiffe://example/old");
+    certs_make(fixture_scratch(), "fresh", "ca", "URI:spiffe://example/new");
+    struct fixture *fixture = start_server("server", "ca");
+    struct sb_rpc_tls tls = identity_of("mine", "ca");
+    const struct sb_rpc_channel_options options = {.tls = &tls};
+    struct sb_rpc_channel *channel = fixture_channel(fixture_target(fixture), &options);
+    Probe__V1__SayRequest req = PROBE__V1__SAY_REQUEST__INIT;
+    Probe__V1__SayReply *reply = NULL;
+    assert_int_equal(fixture_say(channel, &req, &reply, NULL), SB_OK);
+    assert_string_equal(reply->identity, "spiffe://example/old");
+    probe__v1__say_reply__free_unpacked(reply, NULL);
+    certs_replace(fixture_scratch(), "fresh", "mine");
+    bool is_new = false;
+    for (int i = 0; i < 1000 && !is_new; i++) { /* looks at the files once a second */
+        assert_int_equal(fixture_say(channel, &req, &reply, NULL), SB_OK);
+        is_new = strcmp(reply->identity, "spiffe://example/new") == 0;
+        probe__v1__say_reply__free_unpacked(reply, NULL);
+        (void)usleep(10000);
+    }
+    assert_true(is_new);
+    sb_rpc_channel_free(channel);
+    fixture_stop(fixture);
+}
+
 static void listening_with_unusable_files_says_which(void **state)
 {
     (void)state;
@@ -270,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_client_refuses_a_server_of_another_name),
         cmocka_unit_test(a_replaced_certificate_is_used_without_restart),
         cmocka_unit_test(a_bad_new_certificate_leaves_the_old_one_in_use),
+        cmocka_unit_test(a_client_follows_its_own_certificate),
         cmocka_unit_test(listening_with_unusable_files_says_which),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_scratch);
