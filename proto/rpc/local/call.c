@@ -16,7 +16,11 @@ void sb_local_call_update_clogging(struct sb_local_call *call)
         return;
     }
     call->is_clogging = is_clogging;
-    call->conn->n_clogging += is_clogging ? 1U : (unsigned)-1;
+    if (is_clogging) {
+        call->conn->n_clogging++;
+    } else {
+        call->conn->n_clogging--;
+    }
     sb_local_server_update_pause(call->conn);
 }
 

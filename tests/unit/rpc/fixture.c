@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "tests/unit/rpc_grpc/certs.h"
 
-enum { PATIENCE_MS = 20000, STILL_MS = 200, MAX_HELD = 4096 };
+enum { PATIENCE_MS = 60000, STILL_MS = 200, MAX_HELD = 4096 };
 
 struct counters seen;
 atomic_bool is_server_deaf;

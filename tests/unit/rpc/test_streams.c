@@ -163,7 +163,7 @@ static void reader_that_stops_stops_the_producer(void **state)
 {
     struct sb_rpc_channel *channel = fixture_open(*state);
     struct probe probe = probe_new();
-    enum { COUNT = 4096 }; /* 64 MiB */
+    enum { COUNT = 1024 }; /* 16 MiB */
     start_count(channel, &probe, COUNT, CHUNK_BYTES, SB_OK);
     wait_for(channel, &seen.sent, SB_RPC_HIGH_BYTES / CHUNK_BYTES);
     unsigned sent = wait_still(channel, &seen.sent);
