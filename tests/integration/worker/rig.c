@@ -102,10 +102,16 @@ int rig_wait(struct rig *rig)
 int rig_teardown(void **state)
 {
     struct rig *rig = *state;
+    int status = 0;
     sb_rpc_channel_free(rig->channel);
     if (rig->pid != 0) {
         (void)kill(rig->pid, SIGTERM);
-        (void)rig_wait(rig);
+        status = rig_wait(rig);
+    }
+    if (status != 0) { /* sanitizers speak up at the end */
+        print_error("the worker ended with status %#x, its log is %s/log\n", status, rig->dir);
+        free(rig);
+        return -1;
     }
     remove_dir(rig->dir);
     free(rig);

@@ -86,8 +86,7 @@ static void a_client_that_goes_away_takes_its_ephemeral_sandbox_along(void **sta
     sb_rpc_channel_free(other);
     assert_int_not_equal(rig_until_destroyed(rig->channel, stream.sandbox_id), 0);
     assert_int_equal(rig_count(marker), 0);
-    sb_buf_done(&stream.out);
-    sb_buf_done(&stream.err);
+    rig_stream_free(&stream);
 }
 
 static void a_background_exec_survives_its_client(void **state)
@@ -106,8 +105,7 @@ static void a_background_exec_survives_its_client(void **state)
     assert_string_equal(sb_buf_cstr(&again.out), "survived\n");
     assert_int_equal(again.ended->verdict->exit_code, 0);
     rig_stream_free(&again);
-    sb_buf_done(&stream.out);
-    sb_buf_done(&stream.err);
+    rig_stream_free(&stream);
 }
 
 static void a_killed_init_ends_the_sandbox_and_says_so(void **state)
