@@ -27,6 +27,16 @@ void sb_grpc_args_string(struct sb_grpc_args *args, const char *key, const char 
     next_arg(args, GRPC_ARG_STRING, key)->value.string = sb_grpc_bytes_unconst(value);
 }
 
+void sb_grpc_args_pointer(struct sb_grpc_args *args,
+                          const char *key,
+                          void *value,
+                          const grpc_arg_pointer_vtable *vtable)
+{
+    grpc_arg *arg = next_arg(args, GRPC_ARG_POINTER, key);
+    arg->value.pointer.p = value;
+    arg->value.pointer.vtable = vtable;
+}
+
 void sb_grpc_args_common(struct sb_grpc_args *args, size_t max_message_bytes)
 {
     int max = max_message_bytes > INT_MAX ? INT_MAX : (int)max_message_bytes;

@@ -14,6 +14,12 @@ struct sb_grpc_args {
 void sb_grpc_args_int(struct sb_grpc_args *args, const char *key, int value);
 void sb_grpc_args_string(struct sb_grpc_args *args, const char *key, const char *value);
 
+/** @value  borrowed as strings are. */
+void sb_grpc_args_pointer(struct sb_grpc_args *args,
+                          const char *key,
+                          void *value,
+                          const grpc_arg_pointer_vtable *vtable);
+
 /** Arguments both ends share: message sizes, windows of a fixed size. Without the latter a peer
  * that stops reading lets core buffer megabytes per stream. @max_message_bytes  either direction.
  */

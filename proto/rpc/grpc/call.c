@@ -62,6 +62,7 @@ struct sb_grpc_call {
     struct sb_grpc_op close_op;
     struct sb_grpc_op recv_op;
     struct sb_grpc_op send_op;
+    struct sb_grpc_op greet_op;
 
     /* loop */
     struct sb_list queue; /* struct outgoing */
@@ -422,6 +423,29 @@ static void fill_base(struct sb_grpc_call *call)
     }
 }
 
+static void on_greeted(struct sb_grpc_op *op, bool is_ok)
+{
+    (void)is_ok;
+    drop(CALL_OF(op, greet_op));
+}
+
+/** A stream may have nothing to say for long; its client learns at once that it was accepted. */
+static void greet(struct sb_grpc_call *call)
+{
+    if (call->is_metadata_sent || call->is_broken || call->base.is_ended ||
+        (call->reg->method->flags & SB_RPC_SERVER_STREAM) == 0) {
+        return;
+    }
+    grpc_op op;
+    memset(&op, 0, sizeof op);
+    op.op = GRPC_OP_SEND_INITIAL_METADATA;
+    call->is_metadata_sent = true;
+    hold(call);
+    if (sb_grpc_cq_batch(call->call, &op, 1, &call->greet_op) < 0) {
+        drop(call);
+    }
+}
+
 static void on_begin_loop(struct sb_grpc_note *note)
 {
     struct sb_grpc_call *call = CALL_OF(note, request_op.note);
@@ -437,6 +461,7 @@ static void on_begin_loop(struct sb_grpc_note *note)
         sb_rpc_call_refuse(&call->base, fail);
     } else {
         sb_rpc_call_begin(&call->base, msg);
+        greet(call);
     }
     if (msg != NULL) {
         protobuf_c_message_free_unpacked(msg, NULL);
@@ -538,6 +563,7 @@ int sb_grpc_call_arm(struct sb_grpc_server *server,
     call->close_op.on_cq = on_closed;
     call->recv_op.on_cq = on_received;
     call->send_op.on_cq = on_sent;
+    call->greet_op.on_cq = on_greeted;
 
     grpc_completion_queue *queue = server->cq.queue;
     (void)atomic_fetch_add(&server->n_armed, 1);

@@ -38,6 +38,7 @@ enum {
     MIN_PING_INTERVAL_MS =
         250, /* more often is too_many_pings; clients here ping every 500 ms up */
     MAX_STREAMS_PER_CONNECTION = 1024,
+    MAX_CORE_BYTES = 512 << 20, /* what core may hold for all connections; it reads less near it */
     HANDSHAKE_TIMEOUT_MS = 10000,
     NOTICE_MS = 200,   /* between the first refusal and GOAWAY */
     PATIENCE_MS = 500, /* between GOAWAY and closing what is idle */
@@ -118,7 +119,12 @@ static grpc_server *create_core(const struct sb_rpc_server_options *options)
     sb_grpc_args_int(&args, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                      MIN_PING_INTERVAL_MS);
     sb_grpc_args_int(&args, GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS);
-    return grpc_server_create(sb_grpc_args_get(&args), NULL);
+    grpc_resource_quota *quota = grpc_resource_quota_create("aisbx");
+    grpc_resource_quota_resize(quota, MAX_CORE_BYTES);
+    sb_grpc_args_pointer(&args, GRPC_ARG_RESOURCE_QUOTA, quota, grpc_resource_quota_arg_vtable());
+    grpc_server *server = grpc_server_create(sb_grpc_args_get(&args), NULL);
+    grpc_resource_quota_unref(quota);
+    return server;
 }
 
 static void state_free(struct sb_grpc_server *server)
