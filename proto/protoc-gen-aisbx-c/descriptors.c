@@ -43,7 +43,7 @@ add_symbol(struct symbols *symbols, const char *scope, const char *name, int fil
     return full;
 }
 
-/** Types may nest, so the files' own nesting bounds the recursion (protoc allows 32 levels). */
+/** As deep as types nest in a file. NOLINTNEXTLINE(misc-no-recursion) */
 static void
 add_message(struct symbols *symbols, const char *scope, const Message *message, int file)
 {

@@ -152,6 +152,7 @@ static int check_start(const struct sb_rpc_start *start, struct sb_err *err)
     return sb_metadata_check_all(start->options->metadata, start->options->n_metadata, err);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what generated code passes on */
 int sb_rpc_stream_start(struct sb_rpc_channel *channel,
                         const struct sb_rpc_method *method,
                         const ProtobufCMessage *req,

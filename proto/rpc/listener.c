@@ -277,7 +277,7 @@ void sb_listener_free(struct sb_listener *listener)
         return;
     }
     sb_listener_stop(listener);
-    if (listener->is_bound) {
+    if (listener->is_bound && listener->path != NULL) {
         (void)unlink(listener->path);
     }
     sb_closep(&listener->lock_fd);

@@ -195,7 +195,7 @@ int sb_rpc_server_add(struct sb_rpc_server *server,
         return sb_err_set(err, SB_EXHAUSTED, "more than %d methods", (int)MAX_METHODS);
     }
     struct sb_rpc_registration **regs =
-        realloc(server->regs, (server->n_regs + 1) * sizeof *server->regs);
+        reallocarray(server->regs, server->n_regs + 1, sizeof(void *));
     if (regs == NULL) {
         return sb_err_oom(err);
     }
@@ -205,7 +205,7 @@ int sb_rpc_server_add(struct sb_rpc_server *server,
         return sb_err_oom(err);
     }
     *reg = (struct sb_rpc_registration){.method = method, .handler = *handler, .svc = svc};
-    memmove(regs + at + 1, regs + at, (server->n_regs - at) * sizeof *regs);
+    memmove(regs + at + 1, regs + at, (server->n_regs - at) * sizeof(void *));
     regs[at] = reg;
     server->n_regs++;
     return 0;

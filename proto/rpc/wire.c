@@ -125,6 +125,7 @@ static unsigned count_before(const struct level *level)
     return n;
 }
 
+/* The recursions below are at most SB_RPC_MAX_DEPTH deep. NOLINTBEGIN(misc-no-recursion) */
 static void put_name(const struct level *level, struct sb_buf *name)
 {
     if (level->parent != NULL) {
@@ -297,6 +298,8 @@ static int check_message(struct check *check, struct level *level, struct cursor
     }
     return 0;
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 int sb_wire_check(const ProtobufCMessageDescriptor *desc,
                   const void *data,

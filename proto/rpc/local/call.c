@@ -94,32 +94,43 @@ static bool op_send(struct sb_rpc_call *base, const ProtobufCMessage *msg)
     return !call->flow.is_over_high;
 }
 
+/** A reply that cannot be packed turns into the reason. */
+static int queue_response(struct sb_local_call *call,
+                          const ProtobufCMessage *reply,
+                          const struct sb_err *status)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf buf = SB_BUF_INIT(SB_FRAME_MAX_BYTES);
+    struct sb_err why;
+    struct sb_err ignored;
+    if (sb_envelope_put_response(&buf, status, reply, &call->base, &why) < 0 &&
+        sb_envelope_put_response(&buf, &why, NULL, &call->base, &ignored) < 0) {
+        return -1;
+    }
+    struct sb_frame frame = {.len = (uint32_t)buf.len, .type = SB_FRAME_RESPONSE};
+    return sb_flow_send(&call->conn->link, &call->flow, &frame, sb_buf_cstr(&buf), true);
+}
+
 /** A stream that ends well and plainly ends with an empty DATA frame, as in ttrpc; all else takes a
  * response. */
 static int
 queue_end(struct sb_local_call *call, const ProtobufCMessage *reply, const struct sb_err *status)
 {
+    struct sb_link *link = &call->conn->link;
     struct sb_err err;
-    const struct sb_rpc_call *base = &call->base;
-    bool is_stream = (base->reg->method->flags & SB_RPC_SERVER_STREAM) != 0;
-    if (is_stream && status->code == SB_OK) {
-        if (reply != NULL && sb_flow_send_message(&call->conn->link, &call->flow, reply,
-                                                  SB_RPC_MAX_MESSAGE_BYTES, &err) < 0) {
-            return queue_end(call, NULL, &err);
-        }
-        reply = NULL;
-        if (base->n_trailers == 0) {
-            struct sb_frame frame = {.type = SB_FRAME_DATA,
-                                     .flags = SB_FRAME_REMOTE_CLOSED | SB_FRAME_NO_DATA};
-            return sb_flow_send(&call->conn->link, &call->flow, &frame, NULL, true);
-        }
+    bool is_stream = (call->base.reg->method->flags & SB_RPC_SERVER_STREAM) != 0;
+    if (!is_stream || status->code != SB_OK) {
+        return queue_response(call, reply, status);
     }
-    SB_CLEANUP(sb_buf_done) struct sb_buf buf = SB_BUF_INIT(SB_FRAME_MAX_BYTES);
-    if (sb_envelope_put_response(&buf, status, reply, base, &err) < 0) {
-        return reply == NULL ? -1 : queue_end(call, NULL, &err);
+    if (reply != NULL &&
+        sb_flow_send_message(link, &call->flow, reply, SB_RPC_MAX_MESSAGE_BYTES, &err) < 0) {
+        return queue_response(call, NULL, &err);
     }
-    struct sb_frame frame = {.len = (uint32_t)buf.len, .type = SB_FRAME_RESPONSE};
-    return sb_flow_send(&call->conn->link, &call->flow, &frame, sb_buf_cstr(&buf), true);
+    if (call->base.n_trailers > 0) {
+        return queue_response(call, NULL, status);
+    }
+    struct sb_frame frame = {.type = SB_FRAME_DATA,
+                             .flags = SB_FRAME_REMOTE_CLOSED | SB_FRAME_NO_DATA};
+    return sb_flow_send(link, &call->flow, &frame, NULL, true);
 }
 
 static void

@@ -68,7 +68,7 @@ static void fill_reply(struct sb_rpc_call *call,
     const struct sb_rpc_peer *peer = sb_rpc_call_peer(call);
     reply->text = req->text;
     reply->payload = req->payload;
-    reply->transport = (char *)(uintptr_t)peer->transport;
+    reply->transport = text(peer->transport);
     reply->pid = peer->pid;
     reply->uid = (int64_t)peer->uid;
     reply->time_left_ms = sb_rpc_call_time_left_ms(call);
@@ -79,7 +79,7 @@ static void fill_reply(struct sb_rpc_call *call,
     if (value != NULL) {
         assert_int_equal(value[len], '\0');
         reply->has_metadata = true;
-        reply->metadata = (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)value};
+        reply->metadata = (ProtobufCBinaryData){len, (uint8_t *)text(value)};
     }
 }
 
@@ -288,7 +288,7 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     (void)ctx;
     struct job *job = NULL;
-    if (read(fd, &job, sizeof job) == sizeof job) {
+    if (read(fd, &job, sizeof(void *)) == sizeof(void *)) {
         job->fn(job->ctx);
         atomic_store(&job->is_done, true);
     }
@@ -298,7 +298,7 @@ void fixture_on_loop(struct fixture *fixture, void (*fn)(void *ctx), void *ctx)
 {
     struct job job = {fn, ctx, false};
     struct job *pointer = &job;
-    assert_int_equal(write(fixture->wake_fds[1], &pointer, sizeof pointer), sizeof pointer);
+    assert_int_equal(write(fixture->wake_fds[1], &pointer, sizeof(void *)), sizeof(void *));
     while (!atomic_load(&job.is_done)) {
         (void)poll(NULL, 0, 1);
     }
@@ -395,7 +395,7 @@ struct fixture *fixture_start(const struct sb_rpc_server_options *options)
     assert_non_null(fixture);
     memset(&seen, 0, sizeof seen);
     atomic_store(&is_server_deaf, false);
-    strcpy(fixture->dir, "/tmp/aisbx-test-rpc-XXXXXX");
+    (void)snprintf(fixture->dir, sizeof fixture->dir, "/tmp/aisbx-test-rpc-XXXXXX");
     assert_non_null(mkdtemp(fixture->dir));
     (void)snprintf(fixture->socket, sizeof fixture->socket, "%s/sock", fixture->dir);
     fixture->base = event_base_new();

@@ -18,6 +18,16 @@
 
 struct fixture;
 
+/** For the fields of protobuf-c's structs, which are not const. Only read. */
+static inline char *text(const void *constant)
+{
+    union {
+        const void *in;
+        char *out;
+    } u = {.in = constant};
+    return u.out;
+}
+
 /** What the handlers saw. */
 struct counters {
     atomic_uint started;
@@ -71,17 +81,17 @@ unsigned wait_still(struct sb_rpc_channel *channel, atomic_uint *counter);
 
 struct probe {
     struct sb_rpc_stream *stream;
+    size_t n_bytes;
+    size_t trailer_len;
     unsigned n_messages;
     unsigned last_number;
-    size_t n_bytes;
-    bool is_in_order;
-    bool reads_on; /* asks for the next message by itself */
     unsigned n_drained;
-    bool is_done;
     struct sb_err status;
     char trailer[64];
-    size_t trailer_len;
     char text_trailer[64];
+    bool is_in_order;
+    bool reads_on; /* asks for the next message by itself */
+    bool is_done;
 };
 extern const struct aisbx__test__echo_service__count__callbacks count_callbacks;
 extern const struct aisbx__test__echo_service__collect__callbacks collect_callbacks;

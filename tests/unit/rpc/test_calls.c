@@ -12,11 +12,6 @@ enum { HOLD_MS = 200 };
 #define SERVICE(call) aisbx__test__echo_service__##call
 #define ECHO_METHOD   SERVICE(methods)[AISBX__TEST__ECHO_SERVICE__METHOD_ECHO]
 
-static char *text(const char *literal)
-{
-    return (char *)(uintptr_t)literal;
-}
-
 /** One call on a channel of its own; fails the test unless it succeeds. */
 static Aisbx__Test__EchoReply *echo(struct fixture *fixture,
                                     const Aisbx__Test__EchoRequest *req,

@@ -8,14 +8,9 @@
 #define SERVICE(call) aisbx__test__echo_service__##call
 #define ECHO_METHOD   SERVICE(methods)[AISBX__TEST__ECHO_SERVICE__METHOD_ECHO]
 
-static char *text(const char *literal)
-{
-    return (char *)(uintptr_t)literal;
-}
-
 static ProtobufCBinaryData bytes(const void *data, size_t len)
 {
-    return (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)data};
+    return (ProtobufCBinaryData){len, (uint8_t *)text(data)};
 }
 
 /** Sends any message where the server expects an EchoRequest. */

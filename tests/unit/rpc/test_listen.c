@@ -25,7 +25,7 @@ static int place_setup(void **state)
 {
     struct place *place = calloc(1, sizeof *place);
     assert_non_null(place);
-    strcpy(place->dir, "/tmp/aisbx-test-rpc-XXXXXX");
+    (void)snprintf(place->dir, sizeof place->dir, "/tmp/aisbx-test-rpc-XXXXXX");
     assert_non_null(mkdtemp(place->dir));
     (void)snprintf(place->path, sizeof place->path, "%s/sock", place->dir);
     (void)snprintf(place->address, sizeof place->address, "unix:%s", place->path);
@@ -61,7 +61,7 @@ static void socket_left_by_the_dead_is_replaced(void **state)
 {
     struct place *place = *state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, place->path);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", place->path);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
     (void)close(fd);

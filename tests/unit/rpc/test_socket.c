@@ -13,11 +13,6 @@
 
 enum { PATIENCE_MS = 20000, BIG_BYTES = SB_FRAME_MAX_BYTES + 1 };
 
-static char *text(const char *literal)
-{
-    return (char *)(uintptr_t)literal;
-}
-
 static int connect_raw(struct fixture *fixture)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -105,7 +100,7 @@ static bool read_frame(int fd, struct sb_frame *ret_frame, uint8_t *data, size_t
 static int expect_response(int fd, uint32_t id)
 {
     uint8_t data[4096];
-    struct sb_frame frame;
+    struct sb_frame frame = {0};
     assert_true(read_frame(fd, &frame, data, sizeof data));
     assert_int_equal(frame.type, SB_FRAME_RESPONSE);
     assert_int_equal(frame.stream, id);
@@ -143,7 +138,7 @@ static void stream_without_credit_ends_as_ttrpc_has_it(void **state)
     send_request(fd, 1, "Chat", SB_FRAME_REMOTE_OPEN);
     uint8_t chunk[] = {0x08, 0x05};
     send_frame(fd, (struct sb_frame){sizeof chunk, 1, SB_FRAME_DATA, 0}, chunk);
-    struct sb_frame frame;
+    struct sb_frame frame = {0};
     uint8_t data[64];
     assert_true(read_frame(fd, &frame, data, sizeof data));
     assert_int_equal(frame.type, SB_FRAME_DATA);
@@ -309,7 +304,7 @@ static void sender_without_credit_fails_its_call(void **state)
     int fd = connect_raw(*state);
     atomic_store(&is_server_deaf, true);
     send_request(fd, 1, "Collect", SB_FRAME_REMOTE_OPEN | SB_FRAME_CREDITED);
-    for (size_t sent = 0; sent < 2 * SB_RPC_HIGH_BYTES; sent += CHUNK) {
+    for (size_t sent = 0; sent < 2 * (size_t)SB_RPC_HIGH_BYTES; sent += CHUNK) {
         send_frame(fd, (struct sb_frame){CHUNK, 1, SB_FRAME_DATA, 0}, chunk);
     }
     assert_int_equal(expect_response(fd, 1), SB_EXHAUSTED);
