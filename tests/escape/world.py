@@ -235,8 +235,8 @@ class World:
 
     def environment(self):
         return dict(os.environ, HOME=self.runtime, XDG_RUNTIME_DIR=self.runtime,
-                    SBX_SECRET=self.token, AWS_SECRET_ACCESS_KEY=self.token,
-                    LD_LIBRARY_PATH='/sbx-none')
+                    AISBX_RUNTIME_DIR=os.path.join(self.runtime, 'aisbx'), SBX_SECRET=self.token,
+                    AWS_SECRET_ACCESS_KEY=self.token, LD_LIBRARY_PATH='/sbx-none')
 
     def arguments(self, terminal):
         known = {'secret': self.secret, 'token': self.token, 'tag': self.tag, 'marker': self.marker,

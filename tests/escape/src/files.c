@@ -114,12 +114,13 @@ static int escape_by_chroot(const void *arg)
     char dir[64];
     sb_probe_path(dir, sizeof(dir), "/tmp", "root");
     mkdir(dir, 0700);
-    int error = chroot(dir) < 0 ? errno : 0;
-    rmdir(dir);
-    if (error != 0) {
+    if (chroot(dir) < 0) {
+        rmdir(dir);
         return 0;
     }
-    return walk_up_and_look(run) == 1 ? 2 : 1;
+    bool is_out = walk_up_and_look(run) == 1;
+    rmdir(dir + 1); // the working directory is the real root now
+    return is_out ? 2 : 1;
 }
 
 static enum sb_verdict chroot_walk(struct sb_run *run)

@@ -111,7 +111,8 @@ static int change_ids(const void *arg)
         }
     }
     gid_t none = 12;
-    return setgroups(1, &none) == 0 || setfsuid(me + 1) != (int)me || setfsuid(me) != (int)me;
+    setfsuid(me + 1); // returns no error: a call with no valid id says which is in force
+    return setgroups(1, &none) == 0 || setfsuid((uid_t)-1) == (int)me + 1;
 }
 
 static enum sb_verdict identity_change(struct sb_run *run)

@@ -171,7 +171,7 @@ static enum sb_verdict masked_files(struct sb_run *run)
         "/proc/slabinfo",   "/proc/acpi",        "/proc/scsi",          "/proc/asound",
         "/proc/config.gz",  "/proc/interrupts",  "/proc/iomem",         "/proc/ioports",
         "/proc/modules",    "/proc/bus/pci",     "/proc/driver",        "/proc/cmdline",
-        "/proc/partitions", "/proc/diskstats",   "/proc/swaps",         "/proc/sysvipc/shm",
+        "/proc/partitions", "/proc/diskstats",   "/proc/swaps",
     };
     for (size_t i = 0; i < SB_COUNT(paths); i++) {
         bool opens_only = strcmp(paths[i], "/proc/kmsg") == 0;

@@ -239,7 +239,7 @@ static const struct sb_probe probes[] = {
     {"memory-sysv", "none", "System V segments are refused or bounded", memory_sysv},
     {"sysv-left-behind", "none", "no segment outlives the sandbox", sysv_left_behind},
     {"memory-pipes", "none", "pipe buffers are bounded", memory_pipes},
-    {"memory-sockets", "none", "socket buffers are bounded", memory_sockets},
+    {"memory-sockets", "cgroup", "socket buffers are bounded", memory_sockets},
     {"memory-locked", "none", "memory cannot be locked without bound", memory_locked},
 };
 const struct sb_probe_class sb_probes_memory = {"memory", probes, SB_COUNT(probes)};
