@@ -136,6 +136,14 @@ void sb_exec_on_drained(struct sb_exec *exec)
 
 /* ---- what init says ---- */
 
+/** Why the sandbox of its only exec goes. */
+static enum sb_reason end_reason(const struct sb_exec *exec)
+{
+    enum sb_cause cause = exec->facts.cause;
+    bool is_cancelled = cause == SB_CAUSE_CANCELLED || cause == SB_CAUSE_CLIENT_GONE;
+    return is_cancelled ? SB_REASON_CANCELLED : SB_REASON_EXEC_ENDED;
+}
+
 void sb_exec_on_started(struct sb_exec *exec, int64_t pid)
 {
     if (exec->state != SB_EXEC_STARTING) {
@@ -202,7 +210,7 @@ static void on_tree_end(struct sb_exec *exec)
     sb_exec_init_close(exec);
     if (exec->is_only) {
         arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS); /* PID 1 ends by itself, or else */
-        sb_sandbox_expect_gone(exec->sandbox);
+        sb_sandbox_expect_gone(exec->sandbox, end_reason(exec));
         return;
     }
     (void)event_del(&exec->kill_timer);
@@ -249,7 +257,7 @@ static void on_kill_timeout(evutil_socket_t fd, short what, void *ctx)
     struct sb_exec *exec = ctx;
     SB_LOG_WARN("init did not end an exec in time", "exec=%s", exec->id);
     if (exec->is_only) {
-        sb_sandbox_expect_gone(exec->sandbox);
+        sb_sandbox_expect_gone(exec->sandbox, end_reason(exec));
         sb_spawner_kill(exec->worker->spawner, exec->sandbox->slot);
     } else if (exec->sock >= 0) {
         (void)shutdown(exec->sock, SHUT_WR); /* end of file means KILL */

@@ -223,10 +223,10 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
     notify(sandbox);
 }
 
-void sb_sandbox_expect_gone(struct sb_sandbox *sandbox)
+void sb_sandbox_expect_gone(struct sb_sandbox *sandbox, enum sb_reason reason)
 {
     if (sandbox->state == SB_STATE_RUNNING) {
-        set_reason(sandbox, SB_REASON_EXEC_ENDED, NULL);
+        set_reason(sandbox, reason, NULL);
         move(sandbox, SB_STATE_STOPPING);
     }
 }
@@ -356,6 +356,17 @@ static void on_spawned(void *ctx,
     run(sandbox);
 }
 
+static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *err)
+{
+    Spawn__V1__Plan *plan = NULL;
+    if (sb_plan_make(sandbox->policy, sandbox->id, filter_id, &plan, err) < 0) {
+        return -1;
+    }
+    int peer_fd = sandbox->peer_fd;
+    sandbox->peer_fd = -1;
+    return sb_spawner_spawn(sandbox->worker->spawner, plan, peer_fd, on_spawned, sandbox, err);
+}
+
 static void on_filter(void *ctx,
                       const Spawn__V1__Reply *reply,
                       struct sb_frame *frame,
@@ -364,7 +375,6 @@ static void on_filter(void *ctx,
     (void)frame;
     struct sb_sandbox *sandbox = ctx;
     struct sb_err err;
-    Spawn__V1__Plan *plan = NULL;
     if (reply == NULL) {
         fail(sandbox, failure);
         return;
@@ -374,19 +384,19 @@ static void on_filter(void *ctx,
         fail(sandbox, &err);
         return;
     }
-    int peer_fd = sandbox->peer_fd;
-    sandbox->peer_fd = -1;
-    if (sb_plan_make(sandbox->policy, sandbox->id, reply->filter_loaded->filter_id, &plan, &err) <
-        0) {
-        if (peer_fd >= 0) {
-            close(peer_fd);
-        }
-        fail(sandbox, &err);
-        return;
-    }
-    if (sb_spawner_spawn(sandbox->worker->spawner, plan, peer_fd, on_spawned, sandbox, &err) < 0) {
+    if (spawn(sandbox, reply->filter_loaded->filter_id, &err) < 0) {
         fail(sandbox, &err);
     }
+}
+
+static int load_or_spawn(struct sb_sandbox *sandbox, struct sb_err *err)
+{
+    struct sb_spawner *spawner = sandbox->worker->spawner;
+    struct sb_filter *filter = sandbox->policy->filter;
+    uint64_t filter_id = 0;
+    return sb_spawner_knows_filter(spawner, filter, &filter_id)
+               ? spawn(sandbox, filter_id, err)
+               : sb_spawner_load_filter(spawner, filter, on_filter, sandbox, err);
 }
 
 static int check_worker(struct sb_worker *worker, struct sb_err *err)
@@ -458,8 +468,7 @@ int sb_sandbox_new(struct sb_worker *worker,
         sb_sandbox_unref(sandbox);
         return -1;
     }
-    if (sb_spawner_load_filter(worker->spawner, sandbox->policy->filter, on_filter, sandbox, err) <
-        0) {
+    if (load_or_spawn(sandbox, err) < 0) {
         fail(sandbox, err);
         return -1;
     }

@@ -106,7 +106,7 @@ void sb_sandbox_unobserve(struct sb_sandbox_observer *observer);
 void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message);
 
 /** Its only exec is over and PID 1 ends by itself: STOPPING, without a kill. */
-void sb_sandbox_expect_gone(struct sb_sandbox *sandbox);
+void sb_sandbox_expect_gone(struct sb_sandbox *sandbox, enum sb_reason reason);
 
 /** What a destroy reason means for an exec that still ran. */
 enum sb_cause sb_sandbox_cause(enum sb_reason reason);
