@@ -212,9 +212,9 @@ static double at_ms(const struct contender *c, double quantile)
 
 static int open_channel(struct sb_err *err)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    (void)snprintf(grpc.address, sizeof grpc.address, "grpc+unix:%s/aisbx/worker.sock",
-                   runtime != NULL ? runtime : "/run");
+    const char *runtime = getenv("AISBX_RUNTIME_DIR");
+    (void)snprintf(grpc.address, sizeof grpc.address, "grpc+unix:%s/worker.sock",
+                   runtime != NULL ? runtime : "/run/aisbx");
     return sb_rpc_channel_open(grpc.address, NULL, &grpc.channel, err);
 }
 

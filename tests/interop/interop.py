@@ -2,6 +2,7 @@
 """The generated Python client against a real worker: interop.py ADDRESS [CA CERT KEY]."""
 
 import os
+import pathlib
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ ADDRESS, *TLS = sys.argv[1:]
 def connect():
     if not TLS:
         return aisbx.connect(ADDRESS)
-    ca, cert, key = (open(path, "rb").read() for path in TLS)
+    ca, cert, key = (pathlib.Path(path).read_bytes() for path in TLS)
     return aisbx.connect(
         ADDRESS,
         credentials=grpc.ssl_channel_credentials(ca, key, cert),
@@ -312,7 +313,7 @@ class Interop(unittest.TestCase):
         details = self.assert_code(
             grpc.StatusCode.FAILED_PRECONDITION, self.api.CreateSandbox, api.CreateSandboxRequest(sandbox=spec)
         )
-        self.assertIn("egress", details)
+        self.assertIn("EGRESS", details)
 
     def test_what_is_not_built_says_so(self):
         self.assert_code(

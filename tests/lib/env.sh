@@ -7,9 +7,11 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 dir=$(mktemp -d "${TMPDIR:-/tmp}/aisbx-test.XXXXXX")
 chmod 755 "$dir"
 pids=()
+export AISBX_RUNTIME_DIR=$dir/run # of embedded workers: not the machine's own
 
 cleanup() {
     local status=$? pid
+    stop_embedded
     for pid in "${pids[@]}"; do
         kill "$pid" 2>/dev/null || true
     done
@@ -20,6 +22,14 @@ cleanup() {
     exit "$status"
 }
 trap cleanup EXIT
+
+# Embedded workers outlive their clients; those of this test end with it.
+stop_embedded() {
+    local socket
+    for socket in "$dir"/run/worker*.sock "$dir"/user/worker*.sock; do
+        [[ ! -S $socket ]] || "$bin/aisbx" --address "unix:$socket" worker stop >/dev/null 2>&1 || true
+    done
+}
 
 skip() {
     echo "skipped: $*"
@@ -48,11 +58,11 @@ as_user() {
         "$@"
         return
     fi
-    mkdir -p "$dir/run"
-    chown "$user_id:$user_id" "$dir/run"
-    chmod 700 "$dir/run"
+    mkdir -p "$dir/user"
+    chown "$user_id:$user_id" "$dir/user"
+    chmod 700 "$dir/user"
     setpriv --reuid="$user_id" --regid="$user_id" --clear-groups --inh-caps=-all \
-        env -u XDG_CONFIG_HOME HOME="$dir/run" XDG_RUNTIME_DIR="$dir/run" "$@"
+        env -u XDG_CONFIG_HOME HOME="$dir/user" AISBX_RUNTIME_DIR="$dir/user" "$@"
 }
 
 free_port() {
