@@ -20,6 +20,8 @@
 #include "service/worker/policy/seccomp_json.h"
 #include "service/worker/spawner_start.h"
 
+enum { MAX_LOADED = 32 };
+
 /** One request, waiting to be sent or to be answered. */
 struct ask {
     struct sb_list link;
@@ -33,13 +35,21 @@ struct ask {
     void *ctx;
 };
 
+/** A filter that the spawner has compiled. */
+struct loaded {
+    char hash[sizeof((struct sb_filter *)NULL)->hash];
+    uint64_t id;
+};
+
 struct sb_spawner {
     int sock;
     bool is_lost;
     bool is_attached;
     uint64_t next_tag;
     size_t n_asks;
-    struct sb_list unsent; /* struct ask */
+    struct loaded loaded[MAX_LOADED]; /* a ring: filters change only when profiles do */
+    size_t n_loaded;                  /* that ever were */
+    struct sb_list unsent;            /* struct ask */
     struct sb_list sent;
     Spawn__V1__Reply *welcome; /* owned */
     struct event readable;
@@ -207,6 +217,11 @@ static void dispatch(struct sb_spawner *spawner, struct sb_frame *frame)
     sb_spawner_reply_fn *on_reply = ask->on_reply;
     void *ctx = ask->ctx;
     bool is_fitting = fits(ask, reply);
+    if (is_fitting && ask->filter != NULL) {
+        struct loaded *loaded = &spawner->loaded[spawner->n_loaded++ % MAX_LOADED];
+        memcpy(loaded->hash, ask->filter->hash, sizeof loaded->hash);
+        loaded->id = reply->filter_loaded->filter_id;
+    }
     free_ask(spawner, ask);
     if (on_reply == NULL) {
         return;
@@ -390,6 +405,20 @@ static void enqueue(struct sb_spawner *spawner, struct ask *ask)
     spawner->n_asks++;
     sb_list_append(&spawner->unsent, &ask->link);
     event_active(&spawner->writable, EV_WRITE, 0);
+}
+
+bool sb_spawner_knows_filter(const struct sb_spawner *spawner,
+                             const struct sb_filter *filter,
+                             uint64_t *ret_id)
+{
+    size_t n = spawner->n_loaded < MAX_LOADED ? spawner->n_loaded : MAX_LOADED;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(spawner->loaded[i].hash, filter->hash) == 0) {
+            *ret_id = spawner->loaded[i].id;
+            return true;
+        }
+    }
+    return false;
 }
 
 int sb_spawner_load_filter(struct sb_spawner *spawner,

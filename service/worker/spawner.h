@@ -57,6 +57,10 @@ bool sb_spawner_is_lost(const struct sb_spawner *spawner);
 /* Requests: loop thread. -1: nothing was asked, and on_reply will not run: SB_EXHAUSTED, or
  * SB_UNAVAILABLE when the spawner is dead. on_reply never runs from inside these. */
 
+/** True when the filter was loaded before: then it need not be again. */
+bool sb_spawner_knows_filter(const struct sb_spawner *spawner,
+                             const struct sb_filter *filter,
+                             uint64_t *ret_id);
 /** @filter  a reference is held. The reply is FilterLoaded. */
 int sb_spawner_load_filter(struct sb_spawner *spawner,
                            struct sb_filter *filter,

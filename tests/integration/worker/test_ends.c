@@ -84,7 +84,8 @@ static void a_client_that_goes_away_takes_its_ephemeral_sandbox_along(void **sta
     assert_true(rig_until_started(&stream));
     assert_true(rig_wait_count(marker, 1));
     sb_rpc_channel_free(other);
-    assert_int_not_equal(rig_until_destroyed(rig->channel, stream.sandbox_id), 0);
+    assert_int_equal(rig_until_destroyed(rig->channel, stream.sandbox_id),
+                     AISBX__V1__DESTROY_REASON__DESTROY_REASON_CANCELLED);
     assert_int_equal(rig_count(marker), 0);
     rig_stream_free(&stream);
 }
