@@ -96,10 +96,12 @@ int sb_caps_lend(bool reads_all, struct sb_err *err)
 int sb_caps_lock(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
-    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
-            return sb_err_sys(err, errno, "drop capability %d from the bounding set", cap);
-        }
+    int cap = 0;
+    while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) {
+        cap++;
+    }
+    if (errno != EINVAL || prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0) { /* not just past the last */
+        return sb_err_sys(err, errno, "drop capability %d from the bounding set", cap);
     }
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) {
         return sb_err_sys(err, errno, "clear ambient capabilities");

@@ -34,6 +34,7 @@ static const struct step {
     {"root", sb_rootfs_begin},
     {"system", sb_rootfs_system},
     {"etc", sb_etc_make},
+    {"freeze", sb_rootfs_freeze}, /* what follows has attributes of its own */
     {"dev", sb_dev_make},
     {"proc", sb_proc_mount}, /* the kernel asks for the host's /proc to be still in sight */
     {"space", sb_rootfs_space},

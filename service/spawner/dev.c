@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "base/cleanup.h"
 #include "base/err.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
@@ -39,19 +38,19 @@ static int add_node(size_t i, struct sb_err *err)
     char host[32];
     struct stat st;
     (void)snprintf(host, sizeof host, "/dev/%s", nodes[i].name);
-    SB_CLEANUP(sb_closep) int fd = sb_mount_clone(AT_FDCWD, host, NODE_ATTR, err);
-    if (fd < 0) {
+    const char *inside = host + 1;
+    if (sb_rootfs_touch(inside, err) < 0 || sb_mount_bind(host, inside, err) < 0 ||
+        sb_mount_add_attr(AT_FDCWD, inside, NODE_ATTR, err) < 0) {
         return -1;
     }
-    if (fstat(fd, &st) < 0) {
-        return sb_err_sys(err, errno, "look at %s", host);
+    if (lstat(inside, &st) < 0) {
+        return sb_err_sys(err, errno, "look at %s", inside);
     }
     if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(nodes[i].major, nodes[i].minor)) {
         return sb_err_set(err, SB_PRECONDITION, "%s is not the device %u:%u", host, nodes[i].major,
                           nodes[i].minor);
     }
-    return sb_rootfs_write(host + 1, "", err) < 0 ? -1
-                                                  : sb_mount_attach(fd, AT_FDCWD, host + 1, err);
+    return 0;
 }
 
 int sb_dev_make(struct sb_child *child, struct sb_err *err)

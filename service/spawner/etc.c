@@ -3,15 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
 #include "service/spawner/rootfs.h"
-
-#define HOST_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
 static const struct {
     const char *path;
@@ -101,10 +98,10 @@ static int show(const char *name, struct sb_err *err)
         return -1;
     }
     if (S_ISDIR(st.st_mode) ? sb_rootfs_mkdir(inside, 0755, err) < 0
-                            : sb_rootfs_write(inside, "", err) < 0) {
+                            : sb_rootfs_touch(inside, err) < 0) {
         return -1;
     }
-    return sb_mount_bind(host, inside, HOST_ATTR, err);
+    return sb_mount_bind(host, inside, err);
 }
 
 int sb_etc_make(struct sb_child *child, struct sb_err *err)

@@ -34,10 +34,11 @@ int sb_mount_attach(int tree_fd, int dirfd, const char *target, struct sb_err *e
     return 0;
 }
 
-int sb_mount_bind(const char *source, const char *target, uint64_t attr, struct sb_err *err)
+int sb_mount_bind(const char *source, const char *target, struct sb_err *err)
 {
-    SB_CLEANUP(sb_closep) int fd = sb_mount_clone(AT_FDCWD, source, attr, err);
-    return fd < 0 ? -1 : sb_mount_attach(fd, AT_FDCWD, target, err);
+    return mount(source, target, NULL, MS_BIND | MS_REC, NULL) < 0
+               ? sb_err_sys(err, errno, "bind %s", source)
+               : 0;
 }
 
 /* Sets "key=value" pairs one by one. */
@@ -99,6 +100,17 @@ int sb_mount_add_attr(int dirfd, const char *path, uint64_t attr, struct sb_err 
     struct mount_attr set = {.attr_set = attr};
     if (mount_setattr(dirfd, path, AT_EMPTY_PATH, &set, sizeof set) < 0) {
         return sb_err_sys(err, errno, "set attributes of mount %s", path);
+    }
+    return 0;
+}
+
+int sb_mount_add_attr_below(int dirfd, uint64_t attr, uint64_t except, struct sb_err *err)
+{
+    struct mount_attr all = {.attr_set = attr};
+    struct mount_attr one = {.attr_clr = except};
+    if (mount_setattr(dirfd, "", AT_EMPTY_PATH | AT_RECURSIVE, &all, sizeof all) < 0 ||
+        mount_setattr(dirfd, "", AT_EMPTY_PATH, &one, sizeof one) < 0) {
+        return sb_err_sys(err, errno, "set attributes of mounts");
     }
     return 0;
 }

@@ -14,8 +14,9 @@ int sb_mount_clone(int dirfd, const char *path, uint64_t attr, struct sb_err *er
 /** Puts a detached mount at @target, which exists. @tree_fd stays open. */
 int sb_mount_attach(int tree_fd, int dirfd, const char *target, struct sb_err *err);
 
-/** Clone, then attach relative to the working directory. */
-int sb_mount_bind(const char *source, const char *target, uint64_t attr, struct sb_err *err);
+/** Binds the tree at @source to @target, relative to the working directory, with the attributes
+ *  it has. One call of the kernel, where clone and attach are four. */
+int sb_mount_bind(const char *source, const char *target, struct sb_err *err);
 
 /** A new tmpfs that is not attached anywhere, nosuid and nodev.
  *  @options  "size=..,nr_inodes=..": pairs parted by commas, at most 256 bytes. */
@@ -32,3 +33,6 @@ int sb_mount_tmpfs(const char *target,
 
 /** Adds @attr to the mount whose root is @path. */
 int sb_mount_add_attr(int dirfd, const char *path, uint64_t attr, struct sb_err *err);
+
+/** Adds @attr to the mount at @dirfd and all below it, then takes @except from that one itself. */
+int sb_mount_add_attr_below(int dirfd, uint64_t attr, uint64_t except, struct sb_err *err);

@@ -12,7 +12,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/err.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
@@ -58,40 +57,56 @@ static const struct {
     {"proc/zoneinfo", COVER_HIDE},
 };
 
-static int add_cover(size_t i, int file_fd, int dir_fd, struct sb_err *err)
+/* A cover's parent is a read-only mount, so each bind of it is one. */
+static int make_parent(const char *path, struct sb_err *err)
 {
-    struct stat st;
+    return sb_mount_bind(path, path, err) < 0 ? -1
+                                              : sb_mount_add_attr(AT_FDCWD, path, COVER_ATTR, err);
+}
+
+static int add_cover(size_t i, struct sb_err *err)
+{
     const char *path = covers[i].path;
-    if (lstat(path, &st) < 0) {
-        return errno == ENOENT ? 0 : sb_err_sys(err, errno, "look at %s", path);
-    }
     if (covers[i].cover == COVER_READ_ONLY) {
-        return sb_mount_bind(path, path, COVER_ATTR, err);
+        return sb_mount_bind(path, path, err) < 0
+                   ? -1
+                   : sb_mount_add_attr(AT_FDCWD, path, COVER_ATTR, err);
     }
-    SB_CLEANUP(sb_closep)
-    int fd = sb_mount_clone(S_ISDIR(st.st_mode) ? dir_fd : file_fd, "", COVER_ATTR, err);
-    return fd < 0 ? -1 : sb_mount_attach(fd, AT_FDCWD, path, err);
+    /* The kernel says which of the two kinds it is. */
+    if (mount(EMPTY_FILE, path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT) {
+        return 0;
+    }
+    if (errno == ENOTDIR && mount(EMPTY_DIR, path, NULL, MS_BIND, NULL) == 0) {
+        return 0;
+    }
+    return sb_err_sys(err, errno, "cover %s", path);
+}
+
+/* The parents lose their names, and stay where they are bound. */
+static int drop_parents(struct sb_err *err)
+{
+    if (umount2(EMPTY_FILE, MNT_DETACH) < 0 || umount2(EMPTY_DIR, MNT_DETACH) < 0 ||
+        unlink(EMPTY_FILE) < 0 || rmdir(EMPTY_DIR) < 0) {
+        return sb_err_sys(err, errno, "unname covers");
+    }
+    return 0;
 }
 
 static int cover_all(struct sb_err *err)
 {
-    if (sb_rootfs_write(EMPTY_FILE, "", err) < 0 || sb_rootfs_mkdir(EMPTY_DIR, 0555, err) < 0) {
+    if (mknod(EMPTY_FILE, S_IFREG, 0) < 0) {
+        return sb_err_sys(err, errno, "make a cover");
+    }
+    if (sb_rootfs_mkdir(EMPTY_DIR, 0555, err) < 0 || make_parent(EMPTY_FILE, err) < 0 ||
+        make_parent(EMPTY_DIR, err) < 0) {
         return -1;
     }
-    SB_CLEANUP(sb_closep) int file_fd = open(EMPTY_FILE, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-    SB_CLEANUP(sb_closep) int dir_fd = open(EMPTY_DIR, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-    if (file_fd < 0 || dir_fd < 0) {
-        return sb_err_sys(err, errno, "open covers");
-    }
     for (size_t i = 0; i < sizeof covers / sizeof *covers; i++) {
-        if (add_cover(i, file_fd, dir_fd, err) < 0) {
+        if (add_cover(i, err) < 0) {
             return -1;
         }
     }
-    if (chmod(EMPTY_FILE, 0) < 0 || unlink(EMPTY_FILE) < 0 || rmdir(EMPTY_DIR) < 0) {
-        return sb_err_sys(err, errno, "unname covers");
-    }
-    return 0;
+    return drop_parents(err);
 }
 
 int sb_proc_mount(struct sb_child *child, struct sb_err *err)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -48,6 +49,11 @@ int sb_process_clean(int keep_fd, struct sb_err *err)
     }
     default_signals();
     (void)umask(022);
+    /* A real-time class must not reach the jobs, which could then starve the host. */
+    struct sched_param none = {.sched_priority = 0};
+    if (sched_setscheduler(0, SCHED_OTHER, &none) < 0) {
+        return sb_err_sys(err, errno, "leave the real-time class");
+    }
     if (chdir("/") < 0) {
         return sb_err_sys(err, errno, "enter /");
     }
@@ -85,9 +91,11 @@ int sb_process_signals(struct sb_err *err)
 int sb_process_reset(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
-    (void)err;
-    default_signals();
-    return 0;
+    sigset_t none;
+    (void)sigemptyset(&none);
+    /* The dispositions are default in the spawner already. */
+    return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? sb_err_sys(err, errno, "unblock signals")
+                                                     : 0;
 }
 
 int sb_process_tie(struct sb_child *child, struct sb_err *err)

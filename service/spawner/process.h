@@ -4,6 +4,7 @@
 struct sb_err;
 
 /** At start, before anything else: a constant environment, default signals, umask 022, no
+ *  real-time class, no
  *  descriptor but 0, 1, 2 and @keep_fd (which becomes close-on-exec), an empty session keyring.
  *  Errors: by errno. */
 int sb_process_clean(int keep_fd, struct sb_err *err);

@@ -14,7 +14,6 @@ static const struct sb_plan_rlimit defaults[] = {
     {RLIMIT_NOFILE, 4096},         /* descriptors */
     {RLIMIT_STACK, 8U << 20},      /* bytes */
     {RLIMIT_RTPRIO, 0},            /* no real-time class */
-    {RLIMIT_RTTIME, 0},            /* microseconds */
     {RLIMIT_NICE, 0},              /* nice cannot be raised again */
 };
 

@@ -60,6 +60,11 @@ int sb_rootfs_mkdir(const char *path, unsigned mode, struct sb_err *err)
     return 0;
 }
 
+int sb_rootfs_touch(const char *path, struct sb_err *err)
+{
+    return mknod(path, S_IFREG | 0444, 0) < 0 ? sb_err_sys(err, errno, "make %s", path) : 0;
+}
+
 int sb_rootfs_write(const char *path, const char *text, struct sb_err *err)
 {
     SB_CLEANUP(sb_closep)
@@ -139,7 +144,7 @@ static int add_tree(int root_fd, const char *path, struct sb_err *err)
         link[len] = '\0';
         return sb_rootfs_symlink(link, path, err);
     }
-    return sb_rootfs_mkdir(path, 0755, err) < 0 ? -1 : sb_mount_bind(host, path, SYSTEM_ATTR, err);
+    return sb_rootfs_mkdir(path, 0755, err) < 0 ? -1 : sb_mount_bind(host, path, err);
 }
 
 int sb_rootfs_system(struct sb_child *child, struct sb_err *err)
@@ -151,6 +156,12 @@ int sb_rootfs_system(struct sb_child *child, struct sb_err *err)
         }
     }
     return 0;
+}
+
+int sb_rootfs_freeze(struct sb_child *child, struct sb_err *err)
+{
+    /* The root itself still gets mount points, and is frozen by sb_rootfs_enter. */
+    return sb_mount_add_attr_below(child->root_fd, SYSTEM_ATTR, MOUNT_ATTR_RDONLY, err);
 }
 
 int sb_rootfs_space(struct sb_child *child, struct sb_err *err)
@@ -199,7 +210,7 @@ static int add_mount(struct sb_child *child, size_t i, struct sb_err *err)
         if (sb_rootfs_mkdir(path, 0755, err) < 0) {
             return -1;
         }
-    } else if (sb_rootfs_write(path, "", err) < 0) {
+    } else if (sb_rootfs_touch(path, err) < 0) {
         return -1;
     }
     SB_CLEANUP(sb_closep) int point = open_point(child->root_fd, path, err);

@@ -8,8 +8,10 @@ struct sb_err;
 
 /** Cuts mount propagation, mounts the new root and works in it from then on. */
 int sb_rootfs_begin(struct sb_child *child, struct sb_err *err);
-/** System directories, read-only. */
+/** System directories. */
 int sb_rootfs_system(struct sb_child *child, struct sb_err *err);
+/** Makes all that is bound so far read-only, nosuid, nodev. */
+int sb_rootfs_freeze(struct sb_child *child, struct sb_err *err);
 /** /tmp, /dev/shm and /workspace. */
 int sb_rootfs_space(struct sb_child *child, struct sb_err *err);
 /** Host files and directories of the plan. */
@@ -21,6 +23,8 @@ int sb_rootfs_cwd(struct sb_child *child, struct sb_err *err);
 
 /** Makes a directory of the new root; it may exist. Path relative to the new root. */
 int sb_rootfs_mkdir(const char *path, unsigned mode, struct sb_err *err);
+/** Makes an empty file to mount on; relative path. */
+int sb_rootfs_touch(const char *path, struct sb_err *err);
 /** Makes a file of the new root with that text; relative path. */
 int sb_rootfs_write(const char *path, const char *text, struct sb_err *err);
 /** Makes a symbolic link; relative path. */

@@ -44,7 +44,7 @@ static void host_status(pid_t pid, const char *key, char *text, size_t size)
 static void is_uid_1000_inside_and_the_reported_id_outside(void **state)
 {
     (void)state;
-    char uid[128];
+    char uid[256];
     unsigned outside[4];
     assert_string_equal(fixture_out(&box, "id -u; id -g; id -un"), "1000\n1000\nsandbox");
     host_status(box.pid, "Uid:", uid, sizeof uid);
