@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/near.h"
 #include "base/num.h"
@@ -72,11 +73,19 @@ int sb_args_push(struct sb_texts *texts, const char *text, struct sb_err *err)
     return 0;
 }
 
-/* Splits in place: argv is ours to change. */
-static int push_commas(struct sb_texts *texts, char *value, struct sb_err *err)
+/* argv itself stays as it is: another program may yet get it. */
+static int
+push_commas(struct sb_args *args, struct sb_texts *texts, const char *value, struct sb_err *err)
 {
-    char *rest = value;
-    for (char *piece; (piece = strsep(&rest, ",")) != NULL;) {
+    char *copy = strdup(value);
+    if (copy == NULL) {
+        return sb_err_oom(err);
+    }
+    if (sb_args_push(&args->copies, copy, err) < 0) {
+        free(copy);
+        return -1;
+    }
+    for (char *piece; (piece = strsep(&copy, ",")) != NULL;) {
         if (*piece != '\0' && sb_args_push(texts, piece, err) < 0) {
             return -1;
         }
@@ -120,7 +129,7 @@ static int store(struct parser *p, const struct sb_option *row, char *value, str
     case SB_OPTION_TEXTS:
         return sb_args_push(target, value, err);
     case SB_OPTION_COMMAS:
-        return push_commas(target, value, err);
+        return push_commas(p->args, target, value, err);
     case SB_OPTION_COUNT:
     case SB_OPTION_BYTES:
     case SB_OPTION_MILLIS:
@@ -212,8 +221,11 @@ int sb_args_parse(struct sb_args *args,
 
 void sb_args_done(struct sb_args *args)
 {
-    struct sb_texts *all[] = {&args->mounts, &args->labels, &args->require, &args->env,
-                              &args->env_files};
+    for (size_t i = 0; i < args->copies.n; i++) {
+        sb_freep(&args->copies.items[i]);
+    }
+    struct sb_texts *all[] = {&args->copies,  &args->mounts, &args->labels,
+                              &args->require, &args->env,    &args->env_files};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         free(all[i]->items);
         *all[i] = (struct sb_texts){0};

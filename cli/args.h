@@ -52,7 +52,8 @@ struct sb_args {
     bool only_stderr;
     uint64_t tail_bytes;
     /* rest */
-    char **operands; /* borrowed from argv; NULL-terminated */
+    struct sb_texts copies; /* texts owned: values that were split */
+    char **operands;        /* borrowed from argv; NULL-terminated */
     size_t n_operands;
 };
 

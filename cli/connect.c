@@ -8,10 +8,21 @@
 #include "cli/setting.h"
 #include "cli/verb.h"
 
+const char *sb_connect_address(const struct sb_cli *cli)
+{
+    return cli->args.address != NULL ? cli->args.address : sb_setting_get(SB_SETTING_ADDRESS);
+}
+
+bool sb_connect_is_remote(const struct sb_cli *cli)
+{
+    const char *address = sb_connect_address(cli);
+    return address != NULL && !sb_str_starts_with(sb_str_from(address), SB_STR("unix:"));
+}
+
 static int
 open_named(struct sb_cli *cli, const char *address, struct sb_connect *connect, struct sb_err *err)
 {
-    connect->is_local = sb_str_starts_with(sb_str_from(address), SB_STR("unix:"));
+    connect->is_local = !sb_connect_is_remote(cli);
     if (sb_rpc_channel_open(address, NULL, &connect->channel, err) < 0) {
         sb_verb_hint(cli, "is a worker listening there? Without --address and AISBX_ADDRESS aisbx "
                           "starts one of your own");
@@ -52,8 +63,7 @@ int sb_connect_open(struct sb_cli *cli,
                     struct sb_connect *ret_connect,
                     struct sb_err *err)
 {
-    const char *address =
-        cli->args.address != NULL ? cli->args.address : sb_setting_get(SB_SETTING_ADDRESS);
+    const char *address = sb_connect_address(cli);
     const char *key = sb_setting_get(SB_SETTING_API_KEY);
     *ret_connect = (struct sb_connect){0};
     if (key != NULL) {

@@ -15,6 +15,12 @@ struct sb_connect {
     struct sb_rpc_stream_options options; /* for calls: metadata; copy it to add more */
 };
 
+/** The address that was named: --address, else $AISBX_ADDRESS; NULL: none. */
+const char *sb_connect_address(const struct sb_cli *cli);
+/** True when that address is not on this machine, or at least not known to be: it needs gRPC, and
+ *  its worker sees none of our files. */
+bool sb_connect_is_remote(const struct sb_cli *cli);
+
 enum sb_connect_mode {
     SB_CONNECT_START,   /* start a worker of one's own when none is there and none was named */
     SB_CONNECT_PRESENT, /* SB_NOT_FOUND when none is there and none was named */

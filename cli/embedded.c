@@ -36,6 +36,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/setting.h"
+#include "cli/sibling.h"
 #include "proto/rpc/rpc.h"
 
 enum { READY_FD = 3, START_TIMEOUT_MS = 20000, READY_LINE_BYTES = 400 };
@@ -150,33 +151,6 @@ static int lock_place(const struct place *place, struct sb_err *err)
         }
     }
     return SB_STEAL_FD(fd);
-}
-
-/* Beside aisbx in a build tree, in ../libexec/aisbx when installed, else by PATH. */
-static int find_worker(char out[PATH_MAX], struct sb_err *err)
-{
-    static const char *const relative[] = {"aisbx-worker", "../libexec/aisbx/aisbx-worker"};
-    char dir[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", dir, sizeof dir - 1);
-    char *slash = len < 0 ? NULL : memrchr(dir, '/', (size_t)len);
-    if (slash != NULL) {
-        slash[1] = '\0';
-        for (size_t i = 0; i < sizeof relative / sizeof relative[0]; i++) {
-            int n = snprintf(out, PATH_MAX, "%s%s", dir, relative[i]);
-            if (n < PATH_MAX && access(out, X_OK) == 0) {
-                return 0;
-            }
-        }
-    }
-    struct sb_str rest = sb_str_from(getenv("PATH"));
-    for (struct sb_str piece; sb_str_next(&rest, ':', &piece);) {
-        int n = snprintf(out, PATH_MAX, "%.*s/aisbx-worker", SB_STR_ARG(piece));
-        if (piece.len > 0 && piece.ptr[0] == '/' && n < PATH_MAX && access(out, X_OK) == 0) {
-            return 0;
-        }
-    }
-    return sb_err_set(err, SB_NOT_FOUND,
-                      "aisbx-worker is neither beside aisbx, nor in ../libexec/aisbx, nor in PATH");
 }
 
 /* What the worker may know of the caller's environment. */
@@ -328,7 +302,12 @@ static int spawn(const char *address, const struct place *place, struct sb_err *
     char worker[PATH_MAX];
     char old[PATH_MAX + 4];
     int ends[2];
-    if (find_worker(worker, err) < 0 || sb_fd_pipe(ends, err) < 0) {
+    if (!sb_sibling_find("aisbx-worker", worker)) {
+        return sb_err_set(
+            err, SB_NOT_FOUND,
+            "aisbx-worker is neither beside aisbx, nor in ../libexec/aisbx, nor in PATH");
+    }
+    if (sb_fd_pipe(ends, err) < 0) {
         return -1;
     }
     SB_CLEANUP(sb_closep) int ours = ends[0];

@@ -1,6 +1,7 @@
 /** aisbx: the command line. Finds the verb, parses its options by its rows, runs it, says what went
  *  wrong. Everything below returns errors; only this file decides how they look. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,10 +9,12 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cli/args.h"
+#include "cli/connect.h"
 #include "cli/help.h"
 #include "cli/json.h"
 #include "cli/option.h"
 #include "cli/out.h"
+#include "cli/remote.h"
 #include "cli/say.h"
 #include "cli/setting.h"
 #include "cli/verb.h"
@@ -78,6 +81,20 @@ static void say_failure(const struct sb_cli *cli, const struct sb_err *err)
     (void)sb_out_flush(&out, &ignored);
 }
 
+static int
+do_verb(struct sb_cli *cli, const struct sb_verb *verb, int *ret_status, struct sb_err *err)
+{
+    if (cli->args.help) {
+        *ret_status = 0;
+        return show_help(verb, err);
+    }
+    if (!verb->is_offline && sb_connect_is_remote(cli) &&
+        sb_remote_become_able(cli->argv, err) < 0) {
+        return -1;
+    }
+    return verb->run(cli, ret_status, err);
+}
+
 static int run_verb(struct sb_cli *cli, const struct sb_verb *verb)
 {
     struct sb_err err = {0};
@@ -87,26 +104,23 @@ static int run_verb(struct sb_cli *cli, const struct sb_verb *verb)
         say_failure(cli, &err);
         return verb->runs_program ? SB_STATUS_SANDBOX : SB_STATUS_USAGE;
     }
-    if (cli->args.help) {
-        if (show_help(verb, &err) == 0) {
-            return 0;
-        }
-    } else if (verb->run(cli, &status, &err) == 0) {
+    if (do_verb(cli, verb, &status, &err) == 0) {
         return status;
     }
     say_failure(cli, &err);
     return verb->runs_program ? SB_STATUS_SANDBOX : SB_STATUS_FAILED;
 }
 
-static int dispatch(struct sb_cli *cli, char **argv)
+/* @words  without the program's name; parsing moves them. */
+static int dispatch(struct sb_cli *cli, char **words)
 {
     char version[] = "version";
     char *version_words[] = {version, NULL};
     struct sb_err err = {0};
     const struct sb_verb *verb = NULL;
     size_t used = 0;
-    int parsed = sb_args_parse(&cli->args, everywhere, SB_ARGS_COMMAND, argv + 1, &err);
-    char **words = parsed == 0 && cli->args.version ? version_words : cli->args.operands;
+    int parsed = sb_args_parse(&cli->args, everywhere, SB_ARGS_COMMAND, words, &err);
+    words = parsed == 0 && cli->args.version ? version_words : cli->args.operands;
     if (parsed == 0 && words[0] == NULL) {
         if (show_help(NULL, &err) == 0) {
             return cli->args.help ? 0 : SB_STATUS_USAGE;
@@ -124,12 +138,18 @@ static int dispatch(struct sb_cli *cli, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct sb_cli cli = {0};
+    struct sb_cli cli = {.argv = argv};
     bool debugs = sb_setting_get(SB_SETTING_DEBUG) != NULL;
-    (void)argc;
     sb_log_init(SB_LOG_FORMAT_LOGFMT, debugs ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_WARN, "aisbx");
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away shows as EPIPE */
-    int status = dispatch(&cli, argv);
+    SB_CLEANUP(sb_freep) char **words = calloc((size_t)argc + 1, sizeof *words);
+    if (words == NULL) {
+        return SB_STATUS_SANDBOX;
+    }
+    for (int i = 1; i < argc; i++) {
+        words[i - 1] = argv[i];
+    }
+    int status = dispatch(&cli, words);
     sb_args_done(&cli.args);
     return status;
 }

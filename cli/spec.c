@@ -168,7 +168,8 @@ int sb_spec_sandbox(struct sb_spec *spec, const struct sb_args *args, struct sb_
     const char *profile =
         args->profile != NULL ? args->profile : sb_setting_get(SB_SETTING_DEFAULT_PROFILE);
     spec->sandbox = (Aisbx__V1__SandboxSpec)AISBX__V1__SANDBOX_SPEC__INIT;
-    if (sb_workspace_choose(args, profile, &spec->arena, &spec->workspace, err) < 0) {
+    if (sb_workspace_choose(args, profile, spec->is_remote, &spec->arena, &spec->workspace, err) <
+        0) {
         return -1;
     }
     if (profile != NULL) {
@@ -238,6 +239,9 @@ int sb_spec_bind_command(struct sb_spec *spec, struct sb_err *err)
 {
     struct sb_workspace_command command;
     char **words = spec->command.args;
+    if (spec->is_remote) {
+        return 0;
+    }
     if (sb_workspace_locate(&spec->workspace, words[0], &spec->arena, &command, err) < 0) {
         return -1;
     }

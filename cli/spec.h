@@ -9,6 +9,7 @@ struct sb_err;
 /** The messages a command line comes to. Zero it before use; sb_spec_done frees. Texts are the
  *  arena's or argv's. */
 struct sb_spec {
+    bool is_remote; /* set before: the worker cannot see this machine's files */
     struct sb_arena arena;
     struct sb_workspace workspace;
     Aisbx__V1__SandboxSpec sandbox;
@@ -31,6 +32,6 @@ int sb_spec_exec(struct sb_spec *spec,
                  char **words,
                  struct sb_err *err);
 
-/** After both of the above: makes a command given by its absolute host path findable inside (see
- *  cli/workspace.h). */
+/** After both of the above, unless the worker is remote: makes a command given by its absolute host
+ * path findable inside (see cli/workspace.h). */
 int sb_spec_bind_command(struct sb_spec *spec, struct sb_err *err);

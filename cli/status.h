@@ -8,7 +8,8 @@ struct sb_out;
  *  @verdict  NULL: 125. */
 int sb_status_of(const Aisbx__V1__Verdict *verdict);
 
-/** Says on stderr why a program did not end by itself, with the next step; nothing for EXITED and SIGPIPE. */
+/** Says on stderr why a program did not end by itself, with the next step; nothing for EXITED and
+ * SIGPIPE. */
 void sb_status_say(const Aisbx__V1__Verdict *verdict);
 
 /** One line for people: "exited 0, 1.2s, cpu 0.9s user 0.1s system, memory 31MiB". */

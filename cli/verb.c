@@ -222,12 +222,14 @@ const struct sb_verb sb_verb_table[] = {
         .wants = "a shell: bash, zsh or fish",
         .offer = SB_VERB_OFFERS_SHELLS,
         .examples = completion_examples,
+        .is_offline = true,
         .run = sb_verb_completion,
     },
     {
         .name = "version",
         .summary = "Print the version",
         .usage = "",
+        .is_offline = true,
         .run = sb_verb_version,
     },
     {
@@ -237,6 +239,7 @@ const struct sb_verb sb_verb_table[] = {
         .max_operands = 2,
         .offer = SB_VERB_OFFERS_VERBS,
         .examples = help_examples,
+        .is_offline = true,
         .run = sb_verb_help,
     },
     {
@@ -244,6 +247,7 @@ const struct sb_verb sb_verb_table[] = {
         .summary = "Print the generated parts of the manual page",
         .usage = "",
         .is_hidden = true,
+        .is_offline = true,
         .run = sb_verb_man,
     },
     {.name = NULL},

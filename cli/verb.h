@@ -10,6 +10,7 @@ struct sb_option_group;
 
 /** One command line on its way. */
 struct sb_cli {
+    char **argv; /* as given; borrowed */
     struct sb_args args;
     char hint[320]; /* next step, shown below the error; "" for none */
 };
@@ -46,6 +47,7 @@ struct sb_verb {
     const char *wants;   /* what is missing when operands are: "a command to run" */
     enum sb_verb_offer offer;
     bool is_hidden;
+    bool is_offline;             /* needs no worker */
     bool runs_program;           /* failures of ours exit 125, so that 1 and 2 are the program's */
     const char *const *examples; /* pairs of comment and command line, ended by NULL */
     /* *ret_status is the exit status. On -1 main prints *err and cli->hint. */

@@ -32,7 +32,7 @@ static int print(const struct sb_cli *cli, const Aisbx__V1__Sandbox *sandbox, st
 
 int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 {
-    SB_CLEANUP(sb_spec_done) struct sb_spec spec = {0};
+    SB_CLEANUP(sb_spec_done) struct sb_spec spec = {.is_remote = sb_connect_is_remote(cli)};
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
     SB_CLEANUP(sb_message_freep) Aisbx__V1__CreateSandboxResponse *reply = NULL;
     Aisbx__V1__CreateSandboxRequest request = AISBX__V1__CREATE_SANDBOX_REQUEST__INIT;

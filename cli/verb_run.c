@@ -81,7 +81,7 @@ static int run_detached(struct sb_cli *cli,
 
 int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 {
-    SB_CLEANUP(sb_spec_done) struct sb_spec spec = {0};
+    SB_CLEANUP(sb_spec_done) struct sb_spec spec = {.is_remote = sb_connect_is_remote(cli)};
     Aisbx__V1__StartExecRequest request = AISBX__V1__START_EXEC_REQUEST__INIT;
     Aisbx__V1__ExecTarget target = AISBX__V1__EXEC_TARGET__INIT;
     if (make_spec(cli, &spec, err) < 0) {

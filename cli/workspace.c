@@ -113,6 +113,7 @@ take_named(const char *text, struct sb_arena *arena, struct sb_workspace *ret, s
 
 int sb_workspace_choose(const struct sb_args *args,
                         const char *profile,
+                        bool is_remote,
                         struct sb_arena *arena,
                         struct sb_workspace *ret_workspace,
                         struct sb_err *err)
@@ -129,6 +130,8 @@ int sb_workspace_choose(const struct sb_args *args,
         if (is_minimal && chosen.mode == SB_MOUNT_UNSAID) {
             chosen.mode = SB_MOUNT_RO; /* which has no workspace unless asked for */
         }
+    } else if (!args->no_workspace && !is_minimal && is_remote) {
+        chosen.note = "the worker is on another machine";
     } else if (!args->no_workspace && !is_minimal) {
         if (take_current(arena, &chosen, err) < 0) {
             return -1;

@@ -14,10 +14,12 @@ struct sb_workspace {
     const char *note; /* why the current directory was not taken; NULL: nothing to say */
 };
 
-/** Decides by the options, else by the current directory. @profile  or NULL: not named.
+/** Decides by the options, else by the current directory, unless the worker @is_remote.
+ *  @profile  or NULL: not named.
  *  Errors: SB_INVALID, or by errno for a directory that was asked for. */
 int sb_workspace_choose(const struct sb_args *args,
                         const char *profile,
+                        bool is_remote,
                         struct sb_arena *arena,
                         struct sb_workspace *ret_workspace,
                         struct sb_err *err);

@@ -81,7 +81,8 @@ static void the_current_directory_is_the_workspace(void **state)
     struct tree *tree = *state;
     struct sb_args args = {0};
     struct sb_workspace workspace;
-    assert_int_equal(sb_workspace_choose(&args, NULL, &tree->arena, &workspace, &tree->err), 0);
+    assert_int_equal(sb_workspace_choose(&args, NULL, false, &tree->arena, &workspace, &tree->err),
+                     0);
     assert_string_equal(workspace.source, tree->project);
     assert_int_equal(workspace.mode, SB_MOUNT_UNSAID);
     assert_null(workspace.note);
@@ -93,9 +94,21 @@ static void the_home_directory_is_not_and_a_note_says_why(void **state)
     struct sb_args args = {0};
     struct sb_workspace workspace;
     assert_int_equal(setenv("HOME", tree->project, 1), 0);
-    assert_int_equal(sb_workspace_choose(&args, NULL, &tree->arena, &workspace, &tree->err), 0);
+    assert_int_equal(sb_workspace_choose(&args, NULL, false, &tree->arena, &workspace, &tree->err),
+                     0);
     assert_null(workspace.source);
     assert_string_equal(workspace.note, "it is your home directory");
+}
+
+static void a_remote_worker_gets_none_and_a_note_says_why(void **state)
+{
+    struct tree *tree = *state;
+    struct sb_args args = {0};
+    struct sb_workspace workspace;
+    assert_int_equal(sb_workspace_choose(&args, NULL, true, &tree->arena, &workspace, &tree->err),
+                     0);
+    assert_null(workspace.source);
+    assert_string_equal(workspace.note, "the worker is on another machine");
 }
 
 static void minimal_has_none_unless_asked_for(void **state)
@@ -103,13 +116,13 @@ static void minimal_has_none_unless_asked_for(void **state)
     struct tree *tree = *state;
     struct sb_args args = {0};
     struct sb_workspace workspace;
-    assert_int_equal(sb_workspace_choose(&args, "minimal", &tree->arena, &workspace, &tree->err),
-                     0);
+    assert_int_equal(
+        sb_workspace_choose(&args, "minimal", false, &tree->arena, &workspace, &tree->err), 0);
     assert_null(workspace.source);
     assert_null(workspace.note);
     args.workspace = ".";
-    assert_int_equal(sb_workspace_choose(&args, "minimal", &tree->arena, &workspace, &tree->err),
-                     0);
+    assert_int_equal(
+        sb_workspace_choose(&args, "minimal", false, &tree->arena, &workspace, &tree->err), 0);
     assert_string_equal(workspace.source, tree->project);
     assert_int_equal(workspace.mode, SB_MOUNT_RO);
 }
@@ -119,17 +132,21 @@ static void a_named_directory_must_be_one(void **state)
     struct tree *tree = *state;
     struct sb_args args = {.workspace = "../project:ro"};
     struct sb_workspace workspace;
-    assert_int_equal(sb_workspace_choose(&args, NULL, &tree->arena, &workspace, &tree->err), 0);
+    assert_int_equal(sb_workspace_choose(&args, NULL, false, &tree->arena, &workspace, &tree->err),
+                     0);
     assert_string_equal(workspace.source, tree->project);
     assert_int_equal(workspace.mode, SB_MOUNT_RO);
     args.workspace = "tool";
-    assert_int_equal(sb_workspace_choose(&args, NULL, &tree->arena, &workspace, &tree->err), -1);
+    assert_int_equal(sb_workspace_choose(&args, NULL, false, &tree->arena, &workspace, &tree->err),
+                     -1);
     assert_non_null(strstr(tree->err.text, "Not a directory"));
     args.workspace = "absent";
-    assert_int_equal(sb_workspace_choose(&args, NULL, &tree->arena, &workspace, &tree->err), -1);
+    assert_int_equal(sb_workspace_choose(&args, NULL, false, &tree->arena, &workspace, &tree->err),
+                     -1);
     assert_int_equal(tree->err.code, SB_NOT_FOUND);
     args.no_workspace = true;
-    assert_int_equal(sb_workspace_choose(&args, NULL, &tree->arena, &workspace, &tree->err), -1);
+    assert_int_equal(sb_workspace_choose(&args, NULL, false, &tree->arena, &workspace, &tree->err),
+                     -1);
     assert_int_equal(tree->err.code, SB_INVALID);
 }
 
@@ -182,6 +199,7 @@ int main(void)
         cmocka_unit_test(system_directories_are_not_taken_unasked),
         TEST(the_current_directory_is_the_workspace),
         TEST(the_home_directory_is_not_and_a_note_says_why),
+        TEST(a_remote_worker_gets_none_and_a_note_says_why),
         TEST(minimal_has_none_unless_asked_for),
         TEST(a_named_directory_must_be_one),
         TEST(names_and_relative_paths_stay),

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# The same verbs over gRPC: bytes travel as messages, host directories do not.
+source "$(dirname "$0")/../../lib/env.sh"
+[[ -x $bin/aisbx-remote && -e $bin/aisbx-rpc-grpc.so ]] || skip "there is no aisbx-remote or no gRPC module"
+export AISBX_RUNTIME_DIR=$dir/runtime
+export AISBX_ADDRESS
+AISBX_ADDRESS=ipv4:127.0.0.1:$(free_port)
+start_worker --listen "$AISBX_ADDRESS"
+cd "$dir"
+
+aisbx() { "$bin/aisbx" "$@"; }
+check() { [[ $2 == "$3" ]] || fail "$1: wanted '$2', got '$3'"; }
+status_of() {
+    local status=0
+    aisbx "$@" >"$dir/out" 2>"$dir/err" </dev/null || status=$?
+    echo "$status"
+}
+
+check "status" 3 "$(status_of run --no-workspace -- sh -c 'echo out; echo err >&2; exit 3')"
+check "stdout" out "$(<"$dir/out")"
+check "stderr" err "$(<"$dir/err")"
+check "not found" 127 "$(status_of run --no-workspace -- no-such-command)"
+check "timed out" 124 "$(status_of run --no-workspace --timeout 200ms -- sleep 60)"
+
+head -c 20000000 /dev/urandom >"$dir/data"
+sum=$(sha256sum <"$dir/data")
+check "20 MB in" "$sum" "$(aisbx run --no-workspace sha256sum <"$dir/data")"
+check "1 MB both ways" "$(head -c 1000000 "$dir/data" | sha256sum)" \
+    "$(head -c 1000000 "$dir/data" | aisbx run --no-workspace cat | sha256sum)"
+
+# What aisbx-remote gets is what aisbx got, comma lists included.
+check "arguments" 'a,b c' "$(aisbx run --require userns,seccomp --no-workspace -- sh -c 'echo "$1"' - 'a,b c')"
+
+id=$(aisbx create --no-workspace --profile strict)
+check "list" "$id" "$(aisbx list --quiet)"
+check "exec" hello "$(aisbx exec "$id" echo hello)"
+ex=$(aisbx exec --detach "$id" sh -c 'echo detached; sleep 0.2; echo over')
+check "logs" $'detached\nover' "$(aisbx logs --follow "$ex")"
+check "destroy" "$id" "$(aisbx destroy "$id")"
+
+# The directory is on this machine, the worker might not be.
+check "no workspace unasked" 0 "$(status_of run -- sh -c 'test -z "$(ls /workspace)"')"
+grep -q "the worker is on another machine" "$dir/err" || fail "no note about the workspace: $(<"$dir/err")"
+check "workspace asked for" 125 "$(status_of run --workspace "$dir" -- true)"
+grep -q "directories" "$dir/err" || fail "workspace: $(<"$dir/err")"
+
+set -m
+aisbx run --no-workspace -- sh -c 'setsid sleep '"$$"'1.5 & echo ready; sleep 60' >"$dir/ready" &
+pid=$!
+set +m
+pids+=("$pid")
+for ((i = 0; i < 200; i++)); do
+    grep -q ready "$dir/ready" && break
+    sleep 0.05
+done
+kill -INT "$pid"
+status=0
+wait "$pid" || status=$?
+check "status after SIGINT" 130 "$status"
+! pgrep -f "sleep $$"1.5 >/dev/null || fail "the daemon outlived aisbx"
