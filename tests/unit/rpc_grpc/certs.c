@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "proto/rpc/grpc/bytes.h"
+
 extern char **environ;
 
 static int run(char *const argv[])
@@ -34,7 +36,7 @@ static int run(char *const argv[])
 
 static char *text(const char *literal)
 {
-    return (char *)(uintptr_t)literal;
+    return sb_grpc_bytes_unconst(literal);
 }
 
 bool certs_can_be_made(void)

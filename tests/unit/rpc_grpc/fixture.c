@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "proto/rpc/grpc/bytes.h"
 
 enum { WAIT_MS = 20000, N_PATHS = 16, PATH_SIZE = 128, DEFAULT_CHUNK = 65536 };
 
@@ -79,14 +80,14 @@ struct say {
     size_t len;
 };
 
-static void say_reply(struct sb_rpc_call *call, uint8_t *payload, size_t len)
+static void say_reply(struct sb_rpc_call *call, const uint8_t *payload, size_t len)
 {
     const struct sb_rpc_peer *peer = sb_rpc_call_peer(call);
     Probe__V1__SayReply reply = PROBE__V1__SAY_REPLY__INIT;
-    reply.payload = (ProtobufCBinaryData){.data = payload, .len = len};
-    reply.transport = (char *)(uintptr_t)peer->transport;
-    reply.identity = (char *)(uintptr_t)(peer->identity != NULL ? peer->identity : "");
-    reply.address = (char *)(uintptr_t)peer->address;
+    reply.payload = (ProtobufCBinaryData){.data = sb_grpc_bytes_unconst(payload), .len = len};
+    reply.transport = sb_grpc_bytes_unconst(peer->transport);
+    reply.identity = sb_grpc_bytes_unconst(peer->identity != NULL ? peer->identity : "");
+    reply.address = sb_grpc_bytes_unconst(peer->address);
     reply.uid = peer->uid == (uid_t)-1 ? -1 : (int64_t)peer->uid;
     reply.pid = peer->pid;
     probe__v1__probe__say__reply(call, &reply);
@@ -123,7 +124,7 @@ static void on_say(struct sb_rpc_call *call, const Probe__V1__SayRequest *req, v
         say_reply(call, say->payload, say->len);
         return;
     }
-    const struct timeval delay = {req->sleep_ms / 1000, (req->sleep_ms % 1000) * 1000};
+    const struct timeval delay = {req->sleep_ms / 1000, (suseconds_t)(req->sleep_ms % 1000) * 1000};
     say->timer = evtimer_new(fixture->base, on_say_timer, say);
     (void)evtimer_add(say->timer, &delay);
 }
@@ -517,10 +518,12 @@ int fixture_serve_process(const char *address, const struct sb_rpc_tls *tls)
     const struct fixture_options options = {.tls = tls};
     if (create_server(&fixture, &options, address, &err) < 0) {
         (void)fprintf(stderr, "server: %s\n", err.text);
+        free(fixture.chunk);
         return 1;
     }
     (void)printf("ready %d\n", fixture.port);
     (void)fflush(stdout);
     (void)event_base_loop(fixture.base, EVLOOP_NO_EXIT_ON_EMPTY);
+    free(fixture.chunk);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "fixture.h"
 #include "grpc/health/v1/health.rpc.h"
 #include "grpc/reflection/v1/reflection.rpc.h"
+#include "proto/rpc/grpc/bytes.h"
 
 #define STATUS(name) GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__##name
 typedef Grpc__Reflection__V1__ServerReflectionRequest Ask;
@@ -47,7 +48,7 @@ static int tear_down(void **state)
 static enum sb_code check(struct context *context, const char *service, int *ret_status)
 {
     Grpc__Health__V1__HealthCheckRequest req = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-    req.service = (char *)(uintptr_t)service;
+    req.service = sb_grpc_bytes_unconst(service);
     Grpc__Health__V1__HealthCheckResponse *reply = NULL;
     struct sb_err err = {0};
     if (grpc__health__v1__health__check__call(context->channel, &req, NULL, &reply, &err) < 0) {
@@ -160,7 +161,7 @@ start_watch(struct context *context, const char *service, struct watch *watch)
     static const struct grpc__health__v1__health__watch__callbacks callbacks = {
         .message = on_watched, .done = on_watch_done};
     Grpc__Health__V1__HealthCheckRequest req = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-    req.service = (char *)(uintptr_t)service;
+    req.service = sb_grpc_bytes_unconst(service);
     struct sb_rpc_stream *stream = NULL;
     struct sb_err err = {0};
     assert_int_equal(grpc__health__v1__health__watch__start(context->channel, &req, NULL,
@@ -272,7 +273,7 @@ static void reflection_lists_the_services(void **state)
         Ask request;
         grpc__reflection__v1__server_reflection_request__init(&request);
         request.message_request_case = ASK(LIST_SERVICES);
-        request.list_services = (char *)(uintptr_t) "";
+        request.list_services = sb_grpc_bytes_unconst("");
         Answer *answer = ask(*state, reflection_paths[i], &request);
         assert_int_equal(answer->message_response_case, ANSWER(LIST_SERVICES_RESPONSE));
         const Grpc__Reflection__V1__ListServiceResponse *list = answer->list_services_response;
@@ -296,7 +297,7 @@ static void reflection_finds_the_file_of_a_symbol(void **state)
         Ask request;
         grpc__reflection__v1__server_reflection_request__init(&request);
         request.message_request_case = ASK(FILE_CONTAINING_SYMBOL);
-        request.file_containing_symbol = (char *)(uintptr_t)symbols[i];
+        request.file_containing_symbol = sb_grpc_bytes_unconst(symbols[i]);
         Answer *answer = ask(*state, reflection_paths[0], &request);
         assert_int_equal(answer->message_response_case, ANSWER(FILE_DESCRIPTOR_RESPONSE));
         assert_int_equal(answer->file_descriptor_response->n_file_descriptor_proto, 1);
@@ -311,7 +312,7 @@ static void reflection_finds_a_file_by_name(void **state)
     Ask request;
     grpc__reflection__v1__server_reflection_request__init(&request);
     request.message_request_case = ASK(FILE_BY_FILENAME);
-    request.file_by_filename = (char *)(uintptr_t) "grpc/health/v1/health.proto";
+    request.file_by_filename = sb_grpc_bytes_unconst("grpc/health/v1/health.proto");
     Answer *answer = ask(*state, reflection_paths[1], &request);
     assert_int_equal(answer->message_response_case, ANSWER(FILE_DESCRIPTOR_RESPONSE));
     assert_true(contains(&answer->file_descriptor_response->file_descriptor_proto[0],
@@ -324,7 +325,7 @@ static void reflection_says_what_it_does_not_know(void **state)
     Ask request;
     grpc__reflection__v1__server_reflection_request__init(&request);
     request.message_request_case = ASK(FILE_CONTAINING_SYMBOL);
-    request.file_containing_symbol = (char *)(uintptr_t) "probe.v1.Nobody";
+    request.file_containing_symbol = sb_grpc_bytes_unconst("probe.v1.Nobody");
     Answer *answer = ask(*state, reflection_paths[0], &request);
     assert_int_equal(answer->message_response_case, ANSWER(ERROR_RESPONSE));
     assert_int_equal(answer->error_response->error_code, SB_NOT_FOUND);
