@@ -30,6 +30,15 @@
 static const char usage[] = "usage: aisbx-spawner --fd <n>\n"
                             "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
 
+#ifdef SB_SANITIZED
+/* The leak check attaches to the process, which is not dumpable. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
+#endif
+
 struct options {
     int fd; /* -1: none given */
 };
