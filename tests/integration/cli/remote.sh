@@ -45,7 +45,7 @@ check "workspace asked for" 125 "$(status_of run --workspace "$dir" -- true)"
 grep -q "directories" "$dir/err" || fail "workspace: $(<"$dir/err")"
 
 set -m
-aisbx run --no-workspace -- sh -c 'setsid sleep '"$$"'1.5 & echo ready; sleep 60' >"$dir/ready" &
+"$bin/aisbx" run --no-workspace -- sh -c 'setsid sleep '"$$"'1.5 & echo ready; sleep 60' >"$dir/ready" &
 pid=$!
 set +m
 pids+=("$pid")
