@@ -3,6 +3,7 @@ import os
 import pty
 import selectors
 import signal
+import stat
 import subprocess
 import termios
 import time
@@ -50,11 +51,13 @@ def list_probes(program):
 def run_probe(world, command, probe, timeout):
     result = Outcome(probe)
     master, slave = open_terminal() if probe.needs == 'tty' else (None, None)
-    files = open_files(world) if probe.name.startswith('stdio-') else []
+    files = open_files(world, probe)
     argv = command + [world.program, 'run', probe.name]
     argv += world.arguments(os.ttyname(slave) if slave is not None else '')
     try:
         read_run(world, start(world, argv, slave, files), result, timeout)
+        if probe.name == 'pipe-flags':
+            result.seen = {'blocking': os.get_blocking(files[0])}
     finally:
         if slave is not None:
             result.typed = read_now(slave)
@@ -76,7 +79,12 @@ def open_terminal():
     return master, slave
 
 
-def open_files(world):
+def open_files(world, probe):
+    """Standard input, perhaps standard error, and what must stay open: the probe needs them so."""
+    if probe.name.startswith('pipe-'):
+        return list(os.pipe())
+    if not probe.name.startswith('stdio-'):
+        return []
     with open(world.log, 'w', encoding='utf-8') as log:
         log.write(views.EARLIER_LINE)
     return [os.open(world.input, os.O_RDONLY), os.open(world.log, os.O_WRONLY | os.O_APPEND)]
@@ -87,10 +95,14 @@ def start(world, argv, terminal, files):
     if terminal is not None:
         argv = ['setsid', '--ctty', '--wait'] + argv
     stdin = files[0] if files else subprocess.DEVNULL if terminal is None else terminal
-    stderr = files[1] if files else subprocess.PIPE
+    stderr = files[1] if files and not is_pipe(files[1]) else subprocess.PIPE
     return subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
                             env=world.environment(), cwd=world.work, pass_fds=world.leaked,
                             start_new_session=True, **world.identity())
+
+
+def is_pipe(fd):
+    return stat.S_ISFIFO(os.fstat(fd).st_mode)
 
 
 def read_run(world, process, result, timeout):

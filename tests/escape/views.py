@@ -109,6 +109,11 @@ def stdio_truncated(world, result):
             result.set('LEAKED', 'an earlier line of the log is lost')
 
 
+def pipe_flags(_, result):
+    if not result.seen['blocking']:
+        result.set('LEAKED', "the caller's pipe does not block any more")
+
+
 def terminal_input(_, result):
     if result.typed:
         result.set('LEAKED', f'{result.typed!r} was typed into the terminal')
@@ -190,6 +195,7 @@ VIEWS = {
     'inotify-instances': inotify_instances,
     'init-signals': init_signals,
     'stdio-truncated': stdio_truncated,
+    'pipe-flags': pipe_flags,
     'terminal-input': terminal_input,
     'sysv-left-behind': sysv_left_behind,
     'output-flood': output_flood,

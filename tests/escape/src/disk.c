@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "tests/escape/src/probe.h"
@@ -74,6 +75,13 @@ static long fill_with_names(const char *dir, int *ret_error)
     return made;
 }
 
+/** A bound that is too high to be met here; without one tmpfs takes half of the memory's pages. */
+static bool names_are_bounded(const char *dir)
+{
+    struct statvfs fs;
+    return statvfs(dir, &fs) == 0 && fs.f_files > 0 && fs.f_files <= 1000000;
+}
+
 static enum sb_verdict inodes(struct sb_run *run)
 {
     struct sb_found found = {0};
@@ -83,7 +91,7 @@ static enum sb_verdict inodes(struct sb_run *run)
     for (size_t i = 0; i < SB_COUNT(dirs); i++) {
         long made = fill_with_names(dirs[i], &error);
         most = made > most ? made : most;
-        if (made >= FILES) {
+        if (made >= FILES && !names_are_bounded(dirs[i])) {
             sb_probe_found(&found, "%s", dirs[i]);
         }
     }

@@ -92,6 +92,34 @@ static enum sb_verdict stdio_reopened(struct sb_run *run)
     return sb_probe_by_found(run, &found, "reopened", "no file behind 0, 1, 2 can be reopened");
 }
 
+/** A pipe may have other readers and writers: a job that opens the other end steals what they
+ *  read, or writes in their name. */
+static enum sb_verdict pipe_reopened(struct sb_run *run)
+{
+    struct sb_found found = {0};
+    for (int fd = 0; fd <= 2; fd++) {
+        struct stat st;
+        char path[64];
+        if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)) {
+            continue;
+        }
+        bool is_reader = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (sb_probe_opens(path, is_reader ? O_WRONLY : O_RDONLY)) {
+            sb_probe_found(&found, "%d for %s", fd, is_reader ? "writing" : "reading");
+        }
+    }
+    return sb_probe_by_found(run, &found, "other ends opened", "no other end opens");
+}
+
+/** Flags belong to the description that all holders share. The runner looks at its own end. */
+static enum sb_verdict pipe_flags(struct sb_run *run)
+{
+    int flags = fcntl(STDIN_FILENO, F_GETFL);
+    fcntl(STDIN_FILENO, F_SETFL, flags | O_NONBLOCK);
+    return sb_probe_held(run, "O_NONBLOCK does not reach the caller's pipe");
+}
+
 /** Standard error is a log of the host with "an earlier line" in it. */
 static enum sb_verdict stdio_truncated(struct sb_run *run)
 {
@@ -154,6 +182,9 @@ static const struct sb_probe probes[] = {
     {"stdio-reopened", "none", "a file behind 0, 1, 2 cannot be opened for more", stdio_reopened},
     {"stdio-truncated", "none", "a log behind 1 or 2 cannot be cut or overwritten",
      stdio_truncated},
+    {"pipe-reopened", "none", "the other end of a pipe behind 0, 1, 2 cannot be opened",
+     pipe_reopened},
+    {"pipe-flags", "none", "the caller's pipe stays in blocking mode", pipe_flags},
     {"descriptor-owner", "none", "F_SETOWN and its like are refused", descriptor_owner},
     {"file-lease", "none", "no lease on a host file", file_lease},
 };

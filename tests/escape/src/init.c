@@ -240,6 +240,10 @@ static enum sb_verdict init_scheduling(struct sb_run *run)
         sched_setaffinity(1, sizeof(cpus), &cpus) == 0) {
         sb_probe_found(&found, "affinity");
     }
+    struct sched_param param = {0};
+    if (sched_getscheduler(1) == SCHED_OTHER && sched_setscheduler(1, SCHED_OTHER, &param) == 0) {
+        sb_probe_found(&found, "policy");
+    }
     errno = 0;
     int priority = getpriority(PRIO_PROCESS, 1);
     if (errno == 0 && setpriority(PRIO_PROCESS, 1, priority) == 0) {

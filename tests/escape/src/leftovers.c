@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/escape/src/probe.h"
@@ -66,6 +67,34 @@ static enum sb_verdict fork_chain(struct sb_run *run)
     return sb_probe_held(run, "a chain of forks was started and is gone");
 }
 
+/** Orphans that nobody waits for would fill the table of processes. */
+static enum sb_verdict zombies(struct sb_run *run)
+{
+    enum { ORPHANS = 20 };
+    int left = 0;
+    pid_t orphans[ORPHANS];
+    for (int i = 0; i < ORPHANS; i++) {
+        int ends[2];
+        orphans[i] = 0;
+        if (pipe2(ends, O_CLOEXEC) == 0 && fork() == 0) {
+            pid_t orphan = fork();
+            _exit(orphan != 0 && write(ends[1], &orphan, sizeof(orphan)) < 0);
+        }
+        wait(NULL);
+        if (read(ends[0], &orphans[i], sizeof(orphans[i])) < 0) {
+            return sb_probe_na(run, "read: %m");
+        }
+        close(ends[0]);
+        close(ends[1]);
+    }
+    usleep(300000);
+    for (int i = 0; i < ORPHANS; i++) {
+        left += orphans[i] > 0 && kill(orphans[i], 0) == 0;
+    }
+    return left > 0 ? sb_probe_leaked(run, "%d of %d orphans are zombies", left, ORPHANS)
+                    : sb_probe_held(run, "all orphans were reaped");
+}
+
 /** A path beyond PATH_MAX, which a recursive removal by name cannot follow. */
 static enum sb_verdict deep_folders(struct sb_run *run)
 {
@@ -103,6 +132,7 @@ static const struct sb_probe probes[] = {
     {"daemon-left", "none", "a daemon ends with the sandbox", daemon_left},
     {"output-held", "none", "a child that holds the output does not delay the end", output_held},
     {"fork-chain", "none", "processes that fork and exit are caught", fork_chain},
+    {"zombies", "none", "orphans are reaped", zombies},
     {"deep-folders", "none", "folders deeper than any path are removed", deep_folders},
     {"lock-left", "none", "locks are released with the sandbox", lock_left},
 };
