@@ -117,7 +117,7 @@ static ino_t socket_ino(int fd)
     return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
 }
 
-/** Forgets the connections that core has closed. */
+/** Forgets the connections that core has closed. Their numbers may be anybody's now: looks only. */
 static void sweep(struct sb_grpc_conns *conns)
 {
     conns->n_known = 0;
