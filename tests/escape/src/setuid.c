@@ -112,7 +112,9 @@ static void by_tmpfile(const char *path, mode_t mode)
     }
     char link[64];
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+    if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0) {
+        (void)unlink(path); /* nothing there: the caller sees that it held */
+    }
     close(fd);
 }
 
