@@ -451,6 +451,7 @@ static void on_begin_loop(struct sb_grpc_note *note)
     struct sb_grpc_call *call = CALL_OF(note, request_op.note);
     (void)atomic_fetch_sub(&call->server->n_backlog, 1);
     call->server->n_calls++;
+    call->server->is_used = true;
     fill_base(call);
     sb_rpc_call_init(&call->base, call->server->upper, call->reg);
     ProtobufCMessage *msg = call->msg;

@@ -343,7 +343,6 @@ static int transport_start(void *state, struct sb_err *err)
         }
     }
     grpc_server_start(server->server);
-    server->is_started = true;
     if (sb_grpc_call_arm(server, NULL, err) < 0) {
         return -1;
     }
@@ -370,10 +369,12 @@ static void transport_set_health(void *state, const char *service, enum sb_rpc_h
 }
 
 /** New calls are refused by the upper side from now on. That is UNAVAILABLE and tells a client to
- * go elsewhere, whereas core fails what crosses its GOAWAY with CANCELLED: hence the pause. */
+ * go elsewhere, whereas core fails what crosses its GOAWAY with CANCELLED: hence the pause, unless
+ *  nobody ever called. */
 static void transport_drain(void *state)
 {
-    be_patient(state, NOTICE_MS);
+    struct sb_grpc_server *server = state;
+    be_patient(server, server->is_used ? NOTICE_MS : 0);
 }
 
 static void transport_free(void *state)

@@ -42,7 +42,7 @@ struct sb_grpc_server {
     unsigned n_calls;         /* begun and not ended; loop thread */
     atomic_uint n_armed;      /* slots core may still fill, or a queue thread is at work on */
     atomic_uint n_backlog;    /* requests on their way to the loop */
-    bool is_started;
+    bool is_used;             /* somebody called */
     bool is_shutting_down;
     bool is_down; /* core is done with the last connection */
     bool is_freeing;
