@@ -43,7 +43,7 @@ add_symbol(struct symbols *symbols, const char *scope, const char *name, int fil
     return full;
 }
 
-/** As deep as types nest in a file. NOLINTNEXTLINE(misc-no-recursion) */
+/* As deep as types nest in a file. NOLINTBEGIN(misc-no-recursion) */
 static void
 add_message(struct symbols *symbols, const char *scope, const Message *message, int file)
 {
@@ -55,6 +55,7 @@ add_message(struct symbols *symbols, const char *scope, const Message *message, 
         add_message(symbols, full, message->nested_type[i], file);
     }
 }
+/* NOLINTEND(misc-no-recursion) */
 
 static void add_file(struct symbols *symbols, const File *file, int index)
 {

@@ -358,6 +358,39 @@ static void too_many_descriptors_close_the_connection(void **state)
     (void)close(pipes[0]);
 }
 
+static void vanished_client_cancels_its_calls(void **state)
+{
+    int fd = connect_raw(*state);
+    uint8_t buf[256];
+    uint32_t len = pack_request(buf, sizeof buf, "Echo", true, 0);
+    send_frame(fd, (struct sb_frame){len, 1, SB_FRAME_REQUEST, 0}, buf);
+    send_frame(fd, (struct sb_frame){len, 3, SB_FRAME_REQUEST, 0}, buf);
+    send_request(fd, 5, "Chat", SB_FRAME_REMOTE_OPEN | SB_FRAME_CREDITED);
+    wait_for(NULL, &seen.started, 3);
+    (void)close(fd);
+    wait_for(NULL, &seen.cancelled, 3);
+    assert_int_equal(seen.done, 3);
+}
+
+static void vanished_client_is_noticed_while_nothing_is_read(void **state)
+{
+    enum { CHUNK = 64 << 10 };
+    static uint8_t chunk[CHUNK];
+    int fd = connect_raw(*state);
+    atomic_store(&is_server_deaf, true);
+    send_request(fd, 1, "Collect", SB_FRAME_REMOTE_OPEN); /* no credit: stops the connection */
+    wait_for(NULL, &seen.started, 1);
+    for (size_t sent = 0; sent < 2 * (size_t)SB_RPC_HIGH_BYTES; sent += CHUNK) {
+        uint8_t header[SB_FRAME_HEADER_BYTES];
+        sb_frame_encode(&(struct sb_frame){CHUNK, 1, SB_FRAME_DATA, 0}, header);
+        (void)send(fd, header, sizeof header, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)send(fd, chunk, sizeof chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    (void)wait_still(NULL, &seen.read);
+    (void)close(fd);
+    wait_for(NULL, &seen.cancelled, 1);
+}
+
 static void peer_that_never_reads_disturbs_nobody(void **state)
 {
     enum { N = 20000 };
@@ -404,6 +437,8 @@ int test_socket(void)
         TEST(sender_without_credit_fails_its_call),
         TEST(descriptors_that_did_not_come_close_the_connection),
         TEST(too_many_descriptors_close_the_connection),
+        TEST(vanished_client_cancels_its_calls),
+        TEST(vanished_client_is_noticed_while_nothing_is_read),
         TEST(peer_that_never_reads_disturbs_nobody),
     };
     return cmocka_run_group_tests_name("socket", tests, NULL, NULL);
