@@ -77,7 +77,7 @@ int sb_args_push(struct sb_texts *texts, const char *text, struct sb_err *err)
 static int
 push_commas(struct sb_args *args, struct sb_texts *texts, const char *value, struct sb_err *err)
 {
-    char *copy = strdup(value);
+    char *copy = sb_str_dup(sb_str_from(value));
     if (copy == NULL) {
         return sb_err_oom(err);
     }
@@ -85,7 +85,8 @@ push_commas(struct sb_args *args, struct sb_texts *texts, const char *value, str
         free(copy);
         return -1;
     }
-    for (char *piece; (piece = strsep(&copy, ",")) != NULL;) {
+    char *rest = copy;
+    for (char *piece; (piece = strsep(&rest, ",")) != NULL;) {
         if (*piece != '\0' && sb_args_push(texts, piece, err) < 0) {
             return -1;
         }

@@ -27,7 +27,7 @@ ProtobufCMessage *sb_message_copy(const ProtobufCMessage *message, struct sb_err
 void sb_message_freep(void *owner)
 {
     ProtobufCMessage *message = NULL;
-    memcpy(&message, owner, sizeof message);
+    memcpy(&message, owner, sizeof(void *));
     if (message != NULL) {
         protobuf_c_message_free_unpacked(message, NULL);
     }

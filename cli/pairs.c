@@ -1,5 +1,6 @@
 #include "cli/pairs.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,4 +112,31 @@ int sb_pairs_add_label(struct sb_pairs *pairs,
         return sb_err_set(err, SB_INVALID, "label \"%.*s\" is not KEY=VALUE", SB_STR_ARG(text));
     }
     return sb_pairs_set(pairs, arena, key, value, err);
+}
+
+/* What protobuf-c generates for an entry of any map<string, string>. */
+struct entry {
+    ProtobufCMessage base;
+    char *key;
+    char *value;
+};
+
+void *sb_pairs_entries(const struct sb_pairs *pairs,
+                       struct sb_arena *arena,
+                       const ProtobufCMessageDescriptor *entry,
+                       struct sb_err *err)
+{
+    assert(entry->sizeof_message == sizeof(struct entry) && entry->n_fields == 2);
+    struct entry *entries = sb_arena_alloc(arena, pairs->n, sizeof *entries, err);
+    struct entry **items = sb_arena_alloc(arena, pairs->n, sizeof(void *), err);
+    if (entries == NULL || items == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < pairs->n; i++) {
+        protobuf_c_message_init(entry, &entries[i]);
+        entries[i].key = pairs->items[i].key;
+        entries[i].value = pairs->items[i].value;
+        items[i] = &entries[i];
+    }
+    return items;
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 #include "base/str.h"
@@ -42,4 +43,11 @@ int sb_pairs_add_env_lines(struct sb_pairs *pairs,
 int sb_pairs_add_label(struct sb_pairs *pairs,
                        struct sb_arena *arena,
                        struct sb_str text,
+                       struct sb_err *err);
+
+/** The pairs as the entries of a map field: an array of pairs->n pointers to messages of type
+ *  @entry (map<string, string>), to be assigned to the field. NULL with SB_EXHAUSTED. */
+void *sb_pairs_entries(const struct sb_pairs *pairs,
+                       struct sb_arena *arena,
+                       const ProtobufCMessageDescriptor *entry,
                        struct sb_err *err);

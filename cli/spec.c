@@ -20,23 +20,6 @@ void sb_spec_done(struct sb_spec *spec)
     sb_arena_done(&spec->arena);
 }
 
-/* Turns pairs into map entries of any of the generated types, which differ in name only. */
-#define PUT_PAIRS(spec, pairs, Entry, INIT, ret_items, ret_n, err)                                 \
-    __extension__({                                                                                \
-        Entry *entries_ = sb_arena_alloc(&(spec)->arena, (pairs)->n, sizeof *entries_, (err));     \
-        Entry **items_ = sb_arena_alloc(&(spec)->arena, (pairs)->n, sizeof *items_, (err));        \
-        int failed_ = entries_ == NULL || items_ == NULL ? -1 : 0;                                 \
-        for (size_t i_ = 0; failed_ == 0 && i_ < (pairs)->n; i_++) {                               \
-            entries_[i_] = (Entry)INIT;                                                            \
-            entries_[i_].key = (pairs)->items[i_].key;                                             \
-            entries_[i_].value = (pairs)->items[i_].value;                                         \
-            items_[i_] = &entries_[i_];                                                            \
-        }                                                                                          \
-        *(ret_items) = items_;                                                                     \
-        *(ret_n) = (pairs)->n;                                                                     \
-        failed_;                                                                                   \
-    })
-
 static int put_labels(struct sb_spec *spec, const struct sb_args *args, struct sb_err *err)
 {
     struct sb_pairs pairs = {0};
@@ -45,9 +28,10 @@ static int put_labels(struct sb_spec *spec, const struct sb_args *args, struct s
             return -1;
         }
     }
-    return PUT_PAIRS(spec, &pairs, Aisbx__V1__SandboxSpec__LabelsEntry,
-                     AISBX__V1__SANDBOX_SPEC__LABELS_ENTRY__INIT, &spec->sandbox.labels,
-                     &spec->sandbox.n_labels, err);
+    spec->sandbox.n_labels = pairs.n;
+    spec->sandbox.labels = sb_pairs_entries(
+        &pairs, &spec->arena, &aisbx__v1__sandbox_spec__labels_entry__descriptor, err);
+    return spec->sandbox.labels == NULL ? -1 : 0;
 }
 
 static int put_require(struct sb_spec *spec, const struct sb_args *args, struct sb_err *err)
@@ -116,8 +100,7 @@ static int put_mounts(struct sb_spec *spec, const struct sb_args *args, struct s
 {
     const struct sb_workspace *workspace = &spec->workspace;
     /* Two more: the workspace and the command. */
-    spec->sandbox.mounts =
-        sb_arena_alloc(&spec->arena, args->mounts.n + 2, sizeof *spec->sandbox.mounts, err);
+    spec->sandbox.mounts = sb_arena_alloc(&spec->arena, args->mounts.n + 2, sizeof(void *), err);
     if (spec->sandbox.mounts == NULL) {
         return -1;
     }
@@ -212,9 +195,10 @@ static int put_env(struct sb_spec *spec, const struct sb_args *args, struct sb_e
             return sb_err_wrap(err, "option --env");
         }
     }
-    return PUT_PAIRS(spec, &pairs, Aisbx__V1__ExecSpec__EnvEntry,
-                     AISBX__V1__EXEC_SPEC__ENV_ENTRY__INIT, &spec->exec.env, &spec->exec.n_env,
-                     err);
+    spec->exec.n_env = pairs.n;
+    spec->exec.env =
+        sb_pairs_entries(&pairs, &spec->arena, &aisbx__v1__exec_spec__env_entry__descriptor, err);
+    return spec->exec.env == NULL ? -1 : 0;
 }
 
 int sb_spec_exec(struct sb_spec *spec, const struct sb_args *args, char **words, struct sb_err *err)

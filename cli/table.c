@@ -12,7 +12,7 @@ enum { MAX_CELL_BYTES = 1024, MAX_BYTES = 32 << 20, GAP = 2 };
 
 void sb_table_init(struct sb_table *table, const char *const *titles, size_t n_columns)
 {
-    assert(n_columns <= SB_TABLE_COLUMNS_MAX);
+    assert(n_columns > 0 && n_columns <= SB_TABLE_COLUMNS_MAX);
     *table = (struct sb_table){
         .titles = titles, .n_columns = n_columns, .cells = SB_BUF_INIT(MAX_BYTES)};
     for (size_t i = 0; i < n_columns; i++) {
@@ -66,6 +66,7 @@ static void put_padded(struct sb_out *out, const char *text, size_t width, int i
 void sb_table_print(const struct sb_table *table, struct sb_out *out)
 {
     size_t n = table->n_columns;
+    assert(n > 0);
     for (size_t i = 0; i < n; i++) {
         put_padded(out, table->titles[i], table->widths[i], i + 1 == n);
     }

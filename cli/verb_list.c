@@ -82,18 +82,10 @@ static int make_filter(const struct sb_args *args,
             return -1;
         }
     }
-    Aisbx__V1__ListSandboxesRequest__LabelsEntry *entries =
-        sb_arena_alloc(arena, pairs.n, sizeof *entries, err);
-    request->labels = sb_arena_alloc(arena, pairs.n, sizeof *request->labels, err);
-    if (entries == NULL || request->labels == NULL) {
+    request->labels = sb_pairs_entries(
+        &pairs, arena, &aisbx__v1__list_sandboxes_request__labels_entry__descriptor, err);
+    if (request->labels == NULL) {
         return -1;
-    }
-    for (size_t i = 0; i < pairs.n; i++) {
-        entries[i] = (Aisbx__V1__ListSandboxesRequest__LabelsEntry)
-            AISBX__V1__LIST_SANDBOXES_REQUEST__LABELS_ENTRY__INIT;
-        entries[i].key = pairs.items[i].key;
-        entries[i].value = pairs.items[i].value;
-        request->labels[i] = &entries[i];
     }
     request->n_labels = pairs.n;
     request->states = all;

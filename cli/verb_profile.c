@@ -194,7 +194,7 @@ int sb_verb_profile_validate(struct sb_cli *cli, int *ret_status, struct sb_err 
     path = path == NULL ? "config.yaml" : path;
     bool is_stdin = strcmp(path, "-") == 0;
     SB_CLEANUP(sb_buf_done) struct sb_buf text = SB_BUF_INIT(MAX_CONFIG_BYTES);
-    SB_CLEANUP(sb_freep) char *file = strdup(is_stdin ? "standard input" : path);
+    SB_CLEANUP(sb_freep) char *file = sb_str_dup(sb_str_from(is_stdin ? "standard input" : path));
     Aisbx__V1__ValidateConfigRequest request = AISBX__V1__VALIDATE_CONFIG_REQUEST__INIT;
     if (file == NULL) {
         return sb_err_oom(err);

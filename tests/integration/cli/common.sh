@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the tests of the command line, each of which takes the identity to test as: root or user.
 # Gives, on top of tests/lib/env.sh: aisbx (as that identity, with a worker that ends with the test), start (the same in
 # the background: sets $pid), work (a fresh directory of that identity, made the current one), check_status, check_text.

@@ -56,4 +56,22 @@ if command -v fish >/dev/null; then
 fi
 check "unknown shell" 1 "$(status_of completion csh)"
 
+# ---- manual pages ----
+page=${AISBX_BUILD:-$bin/..}/man/aisbx.1
+if [[ -e $page ]]; then
+    for word in run create exec list logs destroy AISBX_ADDRESS AISBX_RUNTIME_DIR 'EXIT STATUS'; do
+        grep -q -- "$word" "$page" || fail "aisbx.1 does not mention $word"
+    done
+    if command -v man >/dev/null; then
+        warnings=$(MANROFFSEQ='' man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
+        [[ -z $warnings ]] || fail "aisbx.1: $warnings"
+    fi
+fi
+if [[ -x $bin/aisbx-worker ]]; then
+    page=$(sed 's/\\-/-/g' "$repo/docs/man/aisbx-worker.8")
+    for option in $("$bin/aisbx-worker" --help | grep -oE '^  --[a-z-]+'); do
+        grep -qF -- "$option" <<<"$page" || fail "aisbx-worker.8 does not mention $option"
+    done
+fi
+
 [[ ! -e $dir/runtime ]] || fail "something started a worker"
