@@ -4,8 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include <cmocka.h>
 
@@ -114,6 +116,26 @@ static void leaves_out_what_cannot_apply(void **state)
     assert_int_equal(filter->message->n_rules, 3);
 }
 
+static void compares_with_the_version_of_the_running_kernel(void **state)
+{
+    (void)state;
+    struct utsname own;
+    unsigned version[2] = {0};
+    assert_int_equal(uname(&own), 0);
+    char *rest = NULL;
+    version[0] = (unsigned)strtoul(own.release, &rest, 10);
+    version[1] = (unsigned)strtoul(rest + 1, NULL, 10);
+    for (unsigned later = 0; later < 2; later++) {
+        char json[256];
+        (void)snprintf(json, sizeof json,
+                       "{\"defaultAction\":\"SCMP_ACT_KILL\",\"syscalls\":[{\"name\":\"a\","
+                       "\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"%u.%u\"}}]}",
+                       version[0], version[1] + later);
+        SB_CLEANUP(unref) struct sb_filter *filter = parse(sb_str_from(json));
+        assert_int_equal(filter->message->n_rules, 1 - later);
+    }
+}
+
 static void makes_one_rule_per_condition_when_an_argument_has_several(void **state)
 {
     (void)state;
@@ -182,6 +204,8 @@ static const struct {
      "syscalls[0]: unknown key \"arg\"; did you mean \"args\"?"},
     {WITH("{\"name\":\"a\",\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":4096}"),
      "syscalls[0].errnoRet: a whole number of 0 to 4095 is expected"},
+    {WITH("{\"name\":\"a\",\"action\":\"SCMP_ACT_NOTIFY\",\"errnoRet\":0}"),
+     "syscalls[0]: errno 0 would make a refusal look like success"},
     {WITH("{\"name\":\"a\",\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"new\"}}"),
      "syscalls[0].includes.minKernel: a kernel version such as \"4.8\" is expected"},
     {WITH("{\"name\":\"a\",\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"cap\":[]}}"),
@@ -333,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_the_form_of_oci),
         cmocka_unit_test(leaves_out_what_cannot_apply),
+        cmocka_unit_test(compares_with_the_version_of_the_running_kernel),
         cmocka_unit_test(makes_one_rule_per_condition_when_an_argument_has_several),
         cmocka_unit_test(keeps_conditions_on_different_arguments_together),
         cmocka_unit_test(each_mistake_is_named_with_its_path),
