@@ -156,6 +156,17 @@ static int add_mount(struct sb_policy *policy,
     return sb_mounts_set(&policy->mounts, mount, err);
 }
 
+/* Gives a workspace that was sent without a mode the profile's; false: the profile has none. */
+static bool follow_profile(const struct sb_policy *policy, struct sb_mount *mount)
+{
+    if (!mount->is_as_profile) {
+        return true;
+    }
+    mount->is_as_profile = false;
+    mount->is_writable = policy->filesystem == SB_FILESYSTEM_RESTRICTED;
+    return policy->filesystem != SB_FILESYSTEM_MINIMAL;
+}
+
 static int add_mounts(struct sb_policy *policy,
                       const struct sb_profile *profile,
                       const struct sb_request *request,
@@ -168,22 +179,17 @@ static int add_mounts(struct sb_policy *policy,
     }
     bool has_workspace = sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE)) != NULL;
     for (size_t i = 0; i < request->mounts.n; i++) {
-        struct sb_mount as_profile = request->mounts.items[i];
-        const struct sb_mount *mount = &as_profile;
-        if (mount->is_as_profile) {
-            if (policy->filesystem == SB_FILESYSTEM_MINIMAL) {
-                continue;
-            }
-            as_profile.is_writable = policy->filesystem == SB_FILESYSTEM_RESTRICTED;
-            as_profile.is_as_profile = false;
+        struct sb_mount mount = request->mounts.items[i];
+        if (!follow_profile(policy, &mount)) {
+            continue;
         }
         char field[sizeof request->field + 32];
         (void)snprintf(field, sizeof field, "%s.mounts[%zu]", request->field, i);
         int rc = 0;
-        if (has_workspace && strcmp(mount->target, WORKSPACE) == 0) {
-            rc = keep_profile_workspace(policy, mount, err);
+        if (has_workspace && strcmp(mount.target, WORKSPACE) == 0) {
+            rc = keep_profile_workspace(policy, &mount, err);
         } else {
-            rc = add_mount(policy, mount, field, err);
+            rc = add_mount(policy, &mount, field, err);
         }
         if (rc < 0) {
             return -1;

@@ -196,6 +196,24 @@ static void a_read_only_profile_takes_read_only_mounts(void **state)
                    "\"ro\"");
 }
 
+static void a_workspace_without_a_mode_is_as_the_profile_has_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *profile;
+        size_t n_mounts;
+        bool is_writable;
+    } rows[] = {{"go-dev", 1, true}, {"strict", 1, false}, {"minimal", 0, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request(rows[i].profile);
+        add_mount(request, "/workspace", false);
+        request->mounts.items[0].is_as_profile = true;
+        SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+        assert_int_equal(policy->mounts.n, rows[i].n_mounts);
+        assert_int_equal(!sb_policy_workspace_read_only(policy), rows[i].is_writable);
+    }
+}
+
 static void mounts_cannot_lie_in_each_other(void **state)
 {
     (void)state;
@@ -393,6 +411,7 @@ int main(void)
         cmocka_unit_test(limited_network_without_a_proxy_is_said),
         cmocka_unit_test(a_mount_of_the_request_is_added),
         cmocka_unit_test(a_read_only_profile_takes_read_only_mounts),
+        cmocka_unit_test(a_workspace_without_a_mode_is_as_the_profile_has_it),
         cmocka_unit_test(mounts_cannot_lie_in_each_other),
         cmocka_unit_test(the_workspace_of_the_profile_wins_and_the_caller_is_told),
         cmocka_unit_test(minimal_starts_in_the_root_unless_there_is_a_workspace),
