@@ -8,36 +8,22 @@ who=${1:?root or user}
 [[ $who == user || $(id -u) -eq 0 ]] || skip "needs root"
 [[ -x $bin/aisbx-worker && -x $bin/aisbx-spawner ]] || skip "there is no worker beside aisbx"
 
-export AISBX_RUNTIME_DIR=
 unset AISBX_ADDRESS AISBX_CONFIG_PATH AISBX_DEFAULT_PROFILE AISBX_API_KEY AISBX_DEBUG
-if [[ $who == root ]]; then
-    export AISBX_RUNTIME_DIR=$dir/runtime
-    program=$bin/aisbx
-else
-    program=$(user_bin)/aisbx
-    [[ $(id -u) -eq 0 ]] || export AISBX_RUNTIME_DIR=$dir/runtime
+program=("$bin/aisbx")
+runtime=$AISBX_RUNTIME_DIR
+if [[ $who == user && $(id -u) -eq 0 ]]; then
+    as_user true # makes its directory
+    runtime=$dir/user
+    program=(setpriv --reuid="$user_id" --regid="$user_id" --clear-groups --inh-caps=-all
+        env -u XDG_CONFIG_HOME HOME="$dir/user" AISBX_RUNTIME_DIR="$runtime" "$(user_bin)/aisbx")
 fi
 
-aisbx() {
-    if [[ $who == root ]]; then
-        "$program" "$@"
-    else
-        as_user "$program" "$@"
-    fi
-}
+aisbx() { "${program[@]}" "$@"; }
 
 # start ARGS...: in the background, without job control's habit of ignoring SIGINT there. Sets $pid to aisbx itself.
 start() {
     set -m
-    if [[ $who == root || $(id -u) -ne 0 ]]; then
-        "$program" "$@" &
-    else
-        mkdir -p "$dir/run"
-        chown "$user_id:$user_id" "$dir/run"
-        chmod 700 "$dir/run"
-        setpriv --reuid="$user_id" --regid="$user_id" --clear-groups --inh-caps=-all \
-            env -u XDG_CONFIG_HOME HOME="$dir/run" XDG_RUNTIME_DIR="$dir/run" "$program" "$@" &
-    fi
+    "${program[@]}" "$@" &
     pid=$!
     set +m
     pids+=("$pid")
@@ -49,16 +35,6 @@ work() {
     [[ $who == root || $(id -u) -ne 0 ]] || chown "$user_id:$user_id" "$made"
     cd "$made"
 }
-
-finish() {
-    local status=$?
-    set +e
-    cd /
-    aisbx worker stop >/dev/null 2>&1
-    (exit "$status")
-    cleanup
-}
-trap finish EXIT
 
 # check_status WANTED AISBX-ARGS...
 check_status() {

@@ -15,8 +15,6 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
     check_text "status of call $i" "$i" "$status"
 done
 worker=$(aisbx worker info --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')
-runtime=$AISBX_RUNTIME_DIR
-[[ -n $runtime ]] || runtime=$dir/run/aisbx
 check_text "workers that listened" 1 "$(grep -c 'msg=listening' "$runtime"/worker.log*)"
 aisbx worker stop
 

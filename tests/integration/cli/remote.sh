@@ -2,7 +2,6 @@
 # The same verbs over gRPC: bytes travel as messages, host directories do not.
 source "$(dirname "$0")/../../lib/env.sh"
 [[ -x $bin/aisbx-remote && -e $bin/aisbx-rpc-grpc.so ]] || skip "there is no aisbx-remote or no gRPC module"
-export AISBX_RUNTIME_DIR=$dir/runtime
 export AISBX_ADDRESS
 AISBX_ADDRESS=ipv4:127.0.0.1:$(free_port)
 start_worker --listen "$AISBX_ADDRESS"
