@@ -380,11 +380,8 @@ static void vanished_client_is_noticed_while_nothing_is_read(void **state)
     atomic_store(&is_server_deaf, true);
     send_request(fd, 1, "Collect", SB_FRAME_REMOTE_OPEN); /* no credit: stops the connection */
     wait_for(NULL, &seen.started, 1);
-    for (size_t sent = 0; sent < 2 * (size_t)SB_RPC_HIGH_BYTES; sent += CHUNK) {
-        uint8_t header[SB_FRAME_HEADER_BYTES];
-        sb_frame_encode(&(struct sb_frame){CHUNK, 1, SB_FRAME_DATA, 0}, header);
-        (void)send(fd, header, sizeof header, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void)send(fd, chunk, sizeof chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
+    for (size_t sent = 0; sent <= SB_RPC_HIGH_BYTES; sent += CHUNK) {
+        send_frame(fd, (struct sb_frame){CHUNK, 1, SB_FRAME_DATA, 0}, chunk);
     }
     (void)wait_still(NULL, &seen.read);
     (void)close(fd);
