@@ -74,7 +74,7 @@ static int run(const struct sb_exec *exec, const char *path)
     if (error != -ENOEXEC) {
         return error;
     }
-    const char **shell_argv = (const char **)(uintptr_t)(exec->argv - 1);
+    const char **shell_argv = exec->argv - 1;
     shell_argv[0] = "sh";
     shell_argv[1] = path;
     return (int)sb_sys_execve("/bin/sh", shell_argv, exec->envp);
@@ -149,7 +149,7 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
 
 int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage)
 {
-    int ends[2];
+    int ends[2] = {-1, -1};
     struct failure failure = {0, SB_INIT_STAGE_FORK};
     int pid = (int)sb_sys_pipe(ends, O_CLOEXEC);
     if (pid == 0) {

@@ -6,7 +6,7 @@ struct sb_exec {
     int fds[SB_INIT_FDS]; /* stdin, stdout, stderr, the exec's own socket; all close-on-exec */
     uint32_t flags;       /* enum sb_init_flags */
     const char *cwd;
-    const char *const *argv; /* ends with NULL; argv[-1] is writable room for an interpreter */
+    const char **argv; /* ends with NULL; argv[-1] is writable room for an interpreter */
     const char *const *envp;
 };
 

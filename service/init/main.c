@@ -91,7 +91,7 @@ static void on_control(struct init *init)
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof fds)];
-    } control;
+    } control = {.bytes = {0}};
     struct sb_exec exec;
     struct iovec iov = {.iov_base = packet, .iov_len = sizeof packet};
     struct msghdr msg = {

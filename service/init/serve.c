@@ -57,7 +57,7 @@ static _Noreturn void finish(const struct serve *serve)
 /* Reaps all that has ended; does not return when nothing is left. */
 static void reap(struct serve *serve)
 {
-    struct rusage usage;
+    struct rusage usage = {0};
     int status = 0;
     long pid = 0;
     while ((pid = sb_sys_wait(-1, &status, WNOHANG, &usage)) > 0) {
@@ -105,7 +105,7 @@ static void on_request(struct serve *serve)
         uint32_t type;
         struct sb_init_signal signal;
         struct sb_init_kill kill;
-    } request;
+    } request = {0};
     struct iovec iov = {.iov_base = &request, .iov_len = sizeof request};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     long len = sb_sys_recvmsg(serve->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

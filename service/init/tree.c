@@ -14,7 +14,7 @@
 enum {
     MAX_PIDS = 32768, /* seen in one walk; what is beyond is met in the next, as the rest is dead */
     MAX_ROUNDS = 64,
-    MAX_READ = 8192, /* bytes */
+    MAX_READ = 2048, /* bytes */
 };
 
 struct walk {
@@ -59,7 +59,7 @@ static void meet(struct walk *walk, int pid)
 /* "12 13 14 " */
 static void read_children(struct walk *walk, int fd)
 {
-    char data[MAX_READ];
+    char data[MAX_READ] = {0};
     long len = 0;
     int pid = 0;
     while ((len = sb_sys_read(fd, data, sizeof data)) > 0) {
@@ -94,7 +94,7 @@ static void open_children(struct walk *walk, const char *task_dir, const char *t
 /* Children belong to the thread that made them. */
 static void visit(struct walk *walk, int pid)
 {
-    _Alignas(struct entry) char data[2048];
+    _Alignas(struct entry) char data[MAX_READ] = {0};
     char task_dir[32];
     char *at = task_dir;
     sb_text_add(&at, task_dir + sizeof task_dir, "/proc/");

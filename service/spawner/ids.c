@@ -1,7 +1,7 @@
 #include "service/spawner/ids.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -84,9 +84,6 @@ static bool has_all_ids(const char *path)
 {
     enum { MAX_MAP = 16384 };
     struct sb_err err;
-    unsigned inside = 0;
-    unsigned outside = 0;
-    unsigned count = 0;
     SB_CLEANUP(sb_buf_done) struct sb_buf map = SB_BUF_INIT(MAX_MAP);
     if (sb_fd_read_file(AT_FDCWD, path, MAX_MAP, &map, &err) < 0) {
         return false;
@@ -96,8 +93,11 @@ static bool has_all_ids(const char *path)
     while (sb_str_next(&rest, '\n', &line)) {
         char text[64] = "";
         memcpy(text, line.ptr, line.len < sizeof text ? line.len : sizeof text - 1);
-        if (sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside <= SB_IDS_FIRST &&
-            count > SB_IDS_LAST - inside) {
+        char *at = text; /* "inside outside count", by the kernel */
+        unsigned long inside = strtoul(at, &at, 10);
+        (void)strtoul(at, &at, 10);
+        unsigned long count = strtoul(at, &at, 10);
+        if (inside <= SB_IDS_FIRST && count > SB_IDS_LAST - inside) {
             return true;
         }
     }

@@ -94,13 +94,6 @@ static int try_caps(struct probe *probe, struct sb_err *err)
                : 0;
 }
 
-static int try_landlock(struct probe *probe, struct sb_err *err)
-{
-    (void)probe;
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    return abi < 0 ? sb_err_sys(err, errno, "landlock") : 0;
-}
-
 static int try_root(struct probe *probe, struct sb_err *err)
 {
     (void)probe;
@@ -151,23 +144,20 @@ static const struct row {
     uint32_t control; /* aisbx.v1.Control */
     uint64_t namespaces;
     int (*run)(struct probe *probe, struct sb_err *err);
-    uint32_t state_without;
     const char *detail; /* when it holds */
     const char *fix;
 } rows[] = {
-    {1, 0, try_nothing, ABSENT, "user namespace with ids of its own", FIX_USERNS},
-    {2, CLONE_NEWPID | CLONE_NEWNS, try_pid, ABSENT, "PID namespace with a fresh /proc", FIX_PROC},
-    {3, CLONE_NEWNS, try_root, ABSENT, "mount namespace", FIX_NS("mnt")},
-    {4, CLONE_NEWNET, try_loopback, ABSENT, "network namespace with lo only", FIX_NS("net")},
-    {5, CLONE_NEWIPC, try_nothing, ABSENT, "IPC namespace", FIX_NS("ipc")},
-    {6, CLONE_NEWUTS, try_hostname, ABSENT, "UTS namespace", FIX_NS("uts")},
-    {7, CLONE_NEWCGROUP, try_nothing, ABSENT, "cgroup namespace", FIX_NS("cgroup")},
-    {8, 0, try_seccomp, ABSENT, "two stacked filters", "a kernel with CONFIG_SECCOMP_FILTER"},
-    {9, 0, try_caps, ABSENT, "all five sets empty, no_new_privs", "a kernel with user namespaces"},
-    {11, 0, try_landlock, ABSENT, "the kernel has it; sandboxes do not use it yet",
-     "boot with landlock in the lsm= list"},
-    {14, CLONE_NEWNS, try_root, ABSENT, "read-only mounts", FIX_MOUNT},
-    {15, CLONE_NEWNS, try_space, ABSENT, "tmpfs with size and nr_inodes", FIX_MOUNT},
+    {1, 0, try_nothing, "user namespace with ids of its own", FIX_USERNS},
+    {2, CLONE_NEWPID | CLONE_NEWNS, try_pid, "PID namespace with a fresh /proc", FIX_PROC},
+    {3, CLONE_NEWNS, try_root, "mount namespace", FIX_NS("mnt")},
+    {4, CLONE_NEWNET, try_loopback, "network namespace with lo only", FIX_NS("net")},
+    {5, CLONE_NEWIPC, try_nothing, "IPC namespace", FIX_NS("ipc")},
+    {6, CLONE_NEWUTS, try_hostname, "UTS namespace", FIX_NS("uts")},
+    {7, CLONE_NEWCGROUP, try_nothing, "cgroup namespace", FIX_NS("cgroup")},
+    {8, 0, try_seccomp, "two stacked filters", "a kernel with CONFIG_SECCOMP_FILTER"},
+    {9, 0, try_caps, "all five sets empty, no_new_privs", "a kernel with user namespaces"},
+    {14, CLONE_NEWNS, try_root, "read-only mounts", FIX_MOUNT},
+    {15, CLONE_NEWNS, try_space, "tmpfs with size and nr_inodes", FIX_MOUNT},
 };
 
 /* In the child. */
@@ -270,6 +260,20 @@ static void add_ids(const struct sb_host *host, struct sb_probe_result *result)
     }
 }
 
+/* What the kernel has is not what is in force: sandboxes use none of it. */
+static void add_landlock(struct sb_probe_result *result)
+{
+    char detail[64];
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (abi > 0) {
+        (void)snprintf(detail, sizeof detail, "not used; the kernel has version %ld", abi);
+        add(result, 11, ABSENT, detail, "nothing to do here: mounts and filters stand alone");
+    } else {
+        add(result, 11, ABSENT, "not used; the kernel has none",
+            "nothing to do here: mounts and filters stand alone");
+    }
+}
+
 void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result)
 {
     spawn__v1__probed__init(&ret_result->message);
@@ -280,8 +284,9 @@ void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result
         if (said.code == SB_OK) {
             add(ret_result, rows[i].control, ENFORCED, rows[i].detail, "");
         } else {
-            add(ret_result, rows[i].control, rows[i].state_without, said.text, rows[i].fix);
+            add(ret_result, rows[i].control, ABSENT, said.text, rows[i].fix);
         }
     }
+    add_landlock(ret_result);
     add_ids(host, ret_result);
 }

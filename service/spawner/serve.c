@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -75,7 +76,7 @@ static int reply_failure(struct server *server,
     Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
     char step_text[SB_CHILD_STEP_SIZE] = "";
     char text[SB_ERR_TEXT_SIZE];
-    (void)strncat(step_text, step, sizeof step_text - 1);
+    (void)snprintf(step_text, sizeof step_text, "%s", step);
     (void)memcpy(text, failure->text, sizeof text);
     body.code = (uint32_t)failure->code;
     body.sys = failure->sys;

@@ -202,6 +202,11 @@ static void counts_what_the_whole_tree_used(void **state)
     rig_result_done(&result);
 }
 
+static long count_sleeps(void)
+{
+    return strtol(fixture_out(&box, "pgrep -c sleep || true"), NULL, 10);
+}
+
 static void sends_a_signal_to_the_main_process(void **state)
 {
     (void)state;
@@ -219,7 +224,7 @@ static void sends_a_signal_to_the_whole_tree(void **state)
     (void)state;
     struct sb_init_empty empty;
     int sock = fixture_start_sh(&box, 0, "setsid sleep 1000 & setsid sleep 1000 & wait");
-    while (atoi(fixture_out(&box, "pgrep -c sleep || true")) < 2) {
+    while (count_sleeps() < 2) {
     }
     struct sb_init_signal request = {SB_INIT_SIGNAL, SIGTERM, 1};
     assert_true(send(sock, &request, sizeof request, 0) > 0);
@@ -262,11 +267,11 @@ static void kills_the_tree_when_its_socket_is_closed(void **state)
 {
     (void)state;
     int sock = fixture_start_sh(&box, 0, DAEMON "; sleep 1000");
-    while (atoi(fixture_out(&box, "pgrep -c sleep || true")) < 3) {
+    while (count_sleeps() < 3) {
     }
     (void)close(sock);
     uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
-    while (atoi(fixture_out(&box, "pgrep -c sleep || true")) > 0) {
+    while (count_sleeps() > 0) {
         assert_true(sb_clock_mono_ms() < deadline);
     }
 }
@@ -355,7 +360,7 @@ static void survives_the_death_of_a_stub_and_cleans_up(void **state)
     int sock = fixture_start_sh(&box, 0, "sleep 1000 & setsid sleep 1000 & kill -9 $PPID; wait");
     assert_int_equal(rig_exec_recv(sock, &byte, sizeof byte), 0);
     uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
-    while (atoi(fixture_out(&box, "pgrep -c sleep || true")) > 0) {
+    while (count_sleeps() > 0) {
         assert_true(sb_clock_mono_ms() < deadline);
     }
     (void)close(sock);
