@@ -79,16 +79,19 @@ static int remove_stale(const char *path, struct sb_err *err)
     return unlink(path) < 0 ? sb_err_sys(err, errno, "remove %s", path) : 0;
 }
 
+static int check_path(const char *path, struct sb_err *err)
+{
+    const size_t max = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
+    return path[0] != '/' || strlen(path) > max
+               ? sb_err_set(err, SB_INVALID,
+                            "%s: a socket path is absolute and at most %zu bytes long", path, max)
+               : 0;
+}
+
 static int bind_path(struct sb_listener *listener, struct sb_err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t len = strlen(listener->path);
-    if (listener->path[0] != '/' || len >= sizeof address.sun_path) {
-        return sb_err_set(err, SB_INVALID,
-                          "%s: a socket path is absolute and at most %zu bytes long",
-                          listener->path, sizeof address.sun_path - 1);
-    }
-    memcpy(address.sun_path, listener->path, len + 1);
+    memcpy(address.sun_path, listener->path, strlen(listener->path) + 1);
     listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener->fd < 0) {
         return sb_err_sys(err, errno, "socket");
@@ -113,6 +116,9 @@ int sb_listener_open(const struct sb_listener_options *options,
                      struct sb_listener **ret_listener,
                      struct sb_err *err)
 {
+    if (check_path(options->path, err) < 0) {
+        return -1;
+    }
     struct sb_listener *listener = calloc(1, sizeof *listener);
     if (listener == NULL) {
         return sb_err_oom(err);
