@@ -95,6 +95,14 @@ static void cannot_write_to_system_directories(void **state)
         "");
 }
 
+static void has_a_read_only_root(void **state)
+{
+    (void)state;
+    assert_string_equal(fixture_out(&box, "awk '$5 == \"/\" {print $6}' /proc/self/mountinfo | "
+                                          "cut -d, -f1"),
+                        "ro");
+}
+
 static void mounts_nothing_writable_with_setuid_or_devices(void **state)
 {
     (void)state;
@@ -167,6 +175,16 @@ static void cannot_read_what_the_kernel_keeps_for_the_host(void **state)
                           "do cat /proc/$f 2>/dev/null; done; find /proc/irq /proc/bus "
                           "/proc/driver /sys -mindepth 1 2>/dev/null; true"),
         "");
+}
+
+static void covers_files_of_the_kernel_with_one_nobody_may_open(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        fixture_out(&box, "cd /proc; for f in kcore kmsg keys key-users timer_list kallsyms "
+                          "sysrq-trigger vmallocinfo; do [ ! -e $f ] || stat -c %a:%s $f; done | "
+                          "sort -u"),
+        "0:0");
 }
 
 static void cannot_turn_a_kernel_knob(void **state)
@@ -288,6 +306,7 @@ int main(void)
         IN_BOX(has_no_supplementary_groups_where_they_can_be_dropped),
         IN_BOX(has_no_capability_and_can_get_none),
         IN_BOX(cannot_write_to_system_directories),
+        IN_BOX(has_a_read_only_root),
         IN_BOX(mounts_nothing_writable_with_setuid_or_devices),
         IN_BOX(bounds_bytes_of_each_writable_place),
         IN_BOX(bounds_inodes_of_each_writable_place),
@@ -296,6 +315,7 @@ int main(void)
         IN_BOX(sees_only_its_own_processes),
         IN_BOX(cannot_look_into_init),
         IN_BOX(cannot_read_what_the_kernel_keeps_for_the_host),
+        IN_BOX(covers_files_of_the_kernel_with_one_nobody_may_open),
         IN_BOX(cannot_turn_a_kernel_knob),
         IN_BOX(finds_no_host_secret),
         IN_BOX(has_only_harmless_devices),
