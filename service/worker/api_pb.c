@@ -67,7 +67,7 @@ bool sb_api_pb_controls(const struct sb_probe *probe,
                         Aisbx__V1__ControlStatus ***ret_controls)
 {
     *ret_n = 0;
-    *ret_controls = calloc(SB_PROBE_CONTROLS, sizeof **ret_controls);
+    *ret_controls = calloc(SB_PROBE_CONTROLS, sizeof(Aisbx__V1__ControlStatus *));
     if (*ret_controls == NULL) {
         return false;
     }
@@ -96,12 +96,15 @@ static bool adjust_controls(const struct sb_sandbox *sandbox, Aisbx__V1__Sandbox
             status->state = AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED;
         } else if (status->state == AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED) {
             status->state = AISBX__V1__CONTROL_STATE__CONTROL_STATE_ABSENT;
-            if (status->detail != NULL && status->detail != protobuf_c_empty_string) {
+            char *why =
+                sb_str_dup(SB_STR("this sandbox shares the caller's id, for its host directories"));
+            if (why == NULL) {
+                return false;
+            }
+            if (status->detail != protobuf_c_empty_string) {
                 free(status->detail);
             }
-            status->detail = (char *)(uintptr_t)protobuf_c_empty_string;
-            return sb_api_pb_text(&status->detail,
-                                  "this sandbox shares the caller's id, for its host directories");
+            status->detail = why;
         }
     }
     return true;
@@ -112,7 +115,7 @@ static bool add_labels(const struct sb_pairs *labels, Aisbx__V1__Sandbox *msg)
     if (labels->n == 0) {
         return true;
     }
-    msg->labels = calloc(labels->n, sizeof *msg->labels);
+    msg->labels = calloc(labels->n, sizeof(Aisbx__V1__Sandbox__LabelsEntry *));
     if (msg->labels == NULL) {
         return false;
     }
@@ -142,7 +145,7 @@ add_texts(const struct sb_strings *a, const struct sb_strings *b, size_t *ret_n,
     if (n == 0) {
         return true;
     }
-    *ret_texts = calloc(n, sizeof **ret_texts);
+    *ret_texts = calloc(n, sizeof(char *));
     if (*ret_texts == NULL) {
         return false;
     }
@@ -222,7 +225,7 @@ static bool add_evidence(const struct sb_verdict *verdict, Aisbx__V1__Verdict *m
     if (verdict->n_evidence == 0) {
         return true;
     }
-    msg->evidence = calloc(verdict->n_evidence, sizeof *msg->evidence);
+    msg->evidence = calloc(verdict->n_evidence, sizeof(Aisbx__V1__Evidence *));
     if (msg->evidence == NULL) {
         return false;
     }

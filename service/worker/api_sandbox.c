@@ -1,5 +1,6 @@
 #include "service/worker/api_sandbox.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,6 +156,7 @@ create_sandbox(struct sb_rpc_call *call, const Aisbx__V1__CreateSandboxRequest *
         sb_rpc_call_fail(call, &err);
         return;
     }
+    assert(sandbox != NULL);
     struct wait *wait = wait_new(call, sandbox, &caller, on_created);
     if (wait == NULL) {
         return;

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -133,6 +134,7 @@ static int start_in(struct sb_worker *worker,
     if (get_sandbox(worker, start, &sandbox, err) < 0) {
         return -1;
     }
+    assert(sandbox != NULL);
     bool is_new = start->target->sandbox_case == AISBX__V1__EXEC_TARGET__SANDBOX_NEW_SANDBOX;
     if (!is_new && sandbox->is_only) {
         return sb_err_set(err, SB_PRECONDITION,

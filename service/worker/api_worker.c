@@ -42,7 +42,7 @@ enum { N_DRIVERS = sizeof drivers / sizeof *drivers };
 
 static bool add_drivers(Aisbx__V1__GetInfoResponse *msg)
 {
-    msg->drivers = calloc(N_DRIVERS, sizeof *msg->drivers);
+    msg->drivers = calloc(N_DRIVERS, sizeof(Aisbx__V1__DriverStatus *));
     if (msg->drivers == NULL) {
         return false;
     }
@@ -248,7 +248,7 @@ get_profile(struct sb_rpc_call *call, const Aisbx__V1__GetProfileRequest *req, v
 
 static bool add_problems(const struct sb_problems *problems, Aisbx__V1__ValidateConfigResponse *msg)
 {
-    msg->problems = calloc(problems->n + 1, sizeof *msg->problems);
+    msg->problems = calloc(problems->n + 1, sizeof(Aisbx__V1__ConfigProblem *));
     for (size_t i = 0; msg->problems != NULL && i < problems->n; i++) {
         Aisbx__V1__ConfigProblem *problem = sb_api_profile_problem(&problems->items[i]);
         if (problem == NULL) {
@@ -263,7 +263,7 @@ static bool add_configured(const struct sb_profiles *profiles,
                            Aisbx__V1__ValidateConfigResponse *msg)
 {
     size_t n = sb_profiles_count(profiles);
-    msg->profiles = calloc(n + 1, sizeof *msg->profiles);
+    msg->profiles = calloc(n + 1, sizeof(Aisbx__V1__Profile *));
     for (size_t i = 0; msg->profiles != NULL && i < n; i++) {
         const struct sb_profile *profile = sb_profiles_at(profiles, i);
         if (!sb_profiles_is_configured(profile)) {
@@ -283,20 +283,17 @@ static int validate(const Aisbx__V1__ValidateConfigRequest *req,
                     struct sb_err *err)
 {
     SB_CLEANUP(sb_profiles_freep) struct sb_profiles *profiles = NULL;
-    SB_CLEANUP(sb_freep) struct sb_problems *problems = calloc(1, sizeof *problems);
-    if (problems == NULL) {
-        return sb_err_oom(err);
-    }
+    struct sb_problems problems = {.n = 0};
     if (sb_str_from(req->yaml).len > MAX_YAML) {
         return sb_err_set(err, SB_INVALID, "yaml: more than %d bytes", MAX_YAML);
     }
     const char *name = req->file_name[0] == '\0' ? "config.yaml" : req->file_name;
-    bool is_good = sb_profiles_check(sb_str_from(req->yaml), name, problems, &profiles, err) == 0;
+    bool is_good = sb_profiles_check(sb_str_from(req->yaml), name, &problems, &profiles, err) == 0;
     if (!is_good && err->code != SB_INVALID) {
         return -1;
     }
     err->code = SB_OK;
-    return (is_good ? add_configured(profiles, msg) : add_problems(problems, msg))
+    return (is_good ? add_configured(profiles, msg) : add_problems(&problems, msg))
                ? 0
                : sb_err_oom(err);
 }

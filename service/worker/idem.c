@@ -67,6 +67,7 @@ static bool is_map_entry(const ProtobufCMessageDescriptor *desc)
 
 /** Sorts map entries, whose order a client may choose anew each time. Depth is bounded by the
  *  contract, which has no recursive message. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static void sort_maps(ProtobufCMessage *msg)
 {
     for (unsigned i = 0; i < msg->descriptor->n_fields; i++) {
@@ -88,7 +89,7 @@ static void sort_maps(ProtobufCMessage *msg)
         size_t n = *(size_t *)(void *)((char *)msg + field->quantifier_offset);
         ProtobufCMessage **items = *(ProtobufCMessage ***)at;
         if (n > 1 && is_map_entry(field->descriptor)) {
-            qsort(items, n, sizeof *items, by_key);
+            qsort(items, n, sizeof(ProtobufCMessage *), by_key);
         }
         for (size_t k = 0; k < n; k++) {
             sort_maps(items[k]);

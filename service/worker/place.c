@@ -54,7 +54,7 @@ int sb_place_settle(struct sb_options *options, struct sb_err *err)
     if (strlen(path) >= sizeof dir) {
         return sb_err_set(err, SB_INVALID, "the runtime directory's name is too long");
     }
-    (void)strcpy(dir, path);
+    memcpy(dir, path, strlen(path) + 1);
     if (make_own(dir, 0700, err) < 0) {
         return -1;
     }

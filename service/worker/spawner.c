@@ -49,7 +49,8 @@ struct sb_spawner {
     size_t n_asks;
     struct loaded loaded[MAX_LOADED]; /* a ring: filters change only when profiles do */
     size_t n_loaded;                  /* that ever were */
-    struct sb_list unsent;            /* struct ask */
+    struct ask *front;                /* being sent; NULL: none */
+    struct sb_list unsent;            /* struct ask, behind it */
     struct sb_list sent;
     Spawn__V1__Reply *welcome; /* owned */
     struct event readable;
@@ -73,21 +74,26 @@ static void free_ask(struct sb_spawner *spawner, struct ask *ask)
     free(ask);
 }
 
-/** Answers everything that is under way with err. */
-static void answer_all(struct sb_spawner *spawner, const struct sb_err *err)
+/** Answers with a failure, and frees. */
+static void refuse(struct sb_spawner *spawner, struct ask *ask, const struct sb_err *err)
 {
-    struct sb_list *lists[] = {&spawner->sent, &spawner->unsent};
-    for (size_t i = 0; i < 2; i++) {
-        while (!sb_list_is_empty(lists[i])) {
-            struct ask *ask = SB_LIST_ENTRY(lists[i]->next, struct ask, link);
-            sb_spawner_reply_fn *on_reply = ask->on_reply;
-            void *ctx = ask->ctx;
-            free_ask(spawner, ask);
-            if (on_reply != NULL) {
-                on_reply(ctx, NULL, NULL, err);
-            }
-        }
+    sb_spawner_reply_fn *on_reply = ask->on_reply;
+    void *ctx = ask->ctx;
+    free_ask(spawner, ask);
+    if (on_reply != NULL) {
+        on_reply(ctx, NULL, NULL, err);
     }
+}
+
+/** The oldest one that is not answered; NULL: none is left. */
+static struct ask *take_oldest(struct sb_spawner *spawner)
+{
+    struct sb_list *node = sb_list_pop(&spawner->sent);
+    if (node == NULL && spawner->front != NULL) {
+        return SB_STEAL_PTR(spawner->front);
+    }
+    node = node == NULL ? sb_list_pop(&spawner->unsent) : node;
+    return node == NULL ? NULL : SB_LIST_ENTRY(node, struct ask, link);
 }
 
 static void on_dead(evutil_socket_t fd, short what, void *ctx)
@@ -97,7 +103,9 @@ static void on_dead(evutil_socket_t fd, short what, void *ctx)
     struct sb_spawner *spawner = ctx;
     struct sb_err err;
     (void)sb_err_set(&err, SB_UNAVAILABLE, "the worker's spawner died");
-    answer_all(spawner, &err);
+    for (struct ask *ask = NULL; (ask = take_oldest(spawner)) != NULL;) {
+        refuse(spawner, ask, &err);
+    }
     spawner->events.lost(spawner->ctx, &err);
 }
 
@@ -115,30 +123,35 @@ static void lose(struct sb_spawner *spawner, const char *why)
     }
 }
 
+/** The ask whose turn it is to be sent; NULL: none. */
+static struct ask *next_unsent(struct sb_spawner *spawner)
+{
+    if (spawner->front == NULL) {
+        struct sb_list *node = sb_list_pop(&spawner->unsent);
+        spawner->front = node == NULL ? NULL : SB_LIST_ENTRY(node, struct ask, link);
+    }
+    return spawner->front;
+}
+
 static void flush(struct sb_spawner *spawner)
 {
-    while (!spawner->is_lost && !sb_list_is_empty(&spawner->unsent)) {
-        struct ask *ask = SB_LIST_ENTRY(spawner->unsent.next, struct ask, link);
+    struct ask *ask = NULL;
+    while (!spawner->is_lost && (ask = next_unsent(spawner)) != NULL) {
         struct sb_err err;
-        if (sb_frame_send(spawner->sock, &ask->req.base, &ask->fd, ask->fd >= 0 ? 1 : 0, &err) <
-            0) {
-            if (err.sys == EAGAIN) {
-                (void)event_add(&spawner->writable, NULL);
-                return;
-            }
-            if (err.code == SB_UNAVAILABLE) {
-                lose(spawner, err.text);
-                return;
-            }
-            sb_spawner_reply_fn *on_reply = ask->on_reply;
-            void *ctx = ask->ctx;
-            free_ask(spawner, ask);
-            if (on_reply != NULL) {
-                on_reply(ctx, NULL, NULL, &err);
-            }
+        int rc = sb_frame_send(spawner->sock, &ask->req.base, &ask->fd, ask->fd >= 0 ? 1 : 0, &err);
+        if (rc < 0 && err.sys == EAGAIN) {
+            (void)event_add(&spawner->writable, NULL);
+            return;
+        }
+        if (rc < 0 && err.code == SB_UNAVAILABLE) {
+            lose(spawner, err.text);
+            return;
+        }
+        spawner->front = NULL;
+        if (rc < 0) {
+            refuse(spawner, ask, &err); /* this one cannot be sent, e.g. too long */
             continue;
         }
-        sb_list_remove(&ask->link);
         sb_list_append(&spawner->sent, &ask->link);
         if (ask->fd >= 0) {
             close(ask->fd);
@@ -330,11 +343,8 @@ void sb_spawner_free(struct sb_spawner *spawner)
         (void)event_del(&spawner->writable);
         (void)event_del(&spawner->dead);
     }
-    struct sb_list *lists[] = {&spawner->sent, &spawner->unsent};
-    for (size_t i = 0; i < 2; i++) {
-        SB_FOREACH (node, lists[i]) {
-            free_ask(spawner, SB_LIST_ENTRY(node, struct ask, link));
-        }
+    for (struct ask *ask = NULL; (ask = take_oldest(spawner)) != NULL;) {
+        free_ask(spawner, ask);
     }
     if (spawner->welcome != NULL) {
         spawn__v1__reply__free_unpacked(spawner->welcome, NULL);

@@ -184,13 +184,15 @@ const char *rig_marker(char out[24])
 uint64_t rig_rss(pid_t pid)
 {
     char path[64];
-    unsigned long size = 0;
-    unsigned long pages = 0;
+    char text[128] = "";
     (void)snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
     FILE *file = fopen(path, "re");
     assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu %lu", &size, &pages), 2);
+    assert_non_null(fgets(text, sizeof text, file));
     (void)fclose(file);
+    const char *resident = strchr(text, ' ');
+    assert_non_null(resident);
+    unsigned long pages = strtoul(resident, NULL, 10);
     return (uint64_t)pages * 4096;
 }
 
@@ -198,7 +200,7 @@ uint64_t rig_rss(pid_t pid)
 
 static char *plain(const char *text)
 {
-    return (char *)(uintptr_t)(text == NULL ? "" : text);
+    return rig_text(text == NULL ? "" : text);
 }
 
 void rig_request(struct rig_request *request, const struct rig_spec *spec)
@@ -224,7 +226,7 @@ void rig_request(struct rig_request *request, const struct rig_spec *spec)
     }
     request->exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
     request->exec.command = &request->command;
-    request->command.args = (char **)(uintptr_t)spec->args;
+    memcpy(&request->command.args, &(const void *){spec->args}, sizeof(void *));
     while (spec->args[request->command.n_args] != NULL) {
         request->command.n_args++;
     }

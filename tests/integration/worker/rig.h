@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include <cmocka.h>
@@ -16,6 +17,14 @@
 #include "base/err.h"
 
 enum { RIG_WAIT_MS = 20000 };
+
+/** A string where protobuf-c wants one that it will not change. */
+static inline char *rig_text(const char *text)
+{
+    char *plain = NULL;
+    memcpy(&plain, &text, sizeof plain);
+    return plain;
+}
 
 struct rig {
     pid_t pid;    /* of the worker; 0: ended */

@@ -138,13 +138,13 @@ static void a_killed_init_ends_the_sandbox_and_says_so(void **state)
 static pid_t spawner_of(pid_t worker)
 {
     char path[64];
-    int pid = 0;
+    char text[32] = "";
     (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)worker, (int)worker);
     FILE *file = fopen(path, "re");
     assert_non_null(file);
-    assert_int_equal(fscanf(file, "%d", &pid), 1);
+    assert_non_null(fgets(text, sizeof text, file));
     (void)fclose(file);
-    return pid;
+    return (pid_t)strtol(text, NULL, 10);
 }
 
 static void without_its_spawner_the_worker_ends_and_tells_its_callers(void **state)
@@ -261,10 +261,10 @@ static void the_worker_has_no_privilege_at_all(void **state)
         status_line(rig->pid, rows[i].key, value);
         assert_string_equal(value, rows[i].value);
     }
-    unsigned real = 0;
-    unsigned effective = 0;
+    char *rest = NULL;
     status_line(rig->pid, "Uid", value);
-    assert_int_equal(sscanf(value, "%u %u", &real, &effective), 2);
+    unsigned long real = strtoul(value, &rest, 10);
+    unsigned long effective = strtoul(rest, NULL, 10);
     assert_int_not_equal(real, 0);
     assert_int_equal(real, effective);
     if (geteuid() == 0) {

@@ -13,8 +13,6 @@
 #include "proto/rpc/rpc.h"
 #include "rig.h"
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 static void run_returns_both_streams_status_and_usage(void **state)
 {
     struct rig *rig = *state;
@@ -250,7 +248,7 @@ static void bad_requests_name_the_field(void **state)
         Aisbx__V1__RunRequest request = AISBX__V1__RUN_REQUEST__INIT;
         Aisbx__V1__RunResponse *reply = NULL;
         rig_request(&parts, &spec);
-        parts.exec.cwd = TEXT(rows[i].cwd);
+        parts.exec.cwd = rig_text(rows[i].cwd);
         parts.exec.wall_ms = rows[i].wall_ms;
         request.target = &parts.target;
         request.exec = &parts.exec;
@@ -269,11 +267,11 @@ static void ids_that_are_nobodys_are_not_found(void **state)
     struct sb_err err;
     Aisbx__V1__GetExecRequest request = AISBX__V1__GET_EXEC_REQUEST__INIT;
     Aisbx__V1__GetExecResponse *reply = NULL;
-    request.exec_id = TEXT("ex_aaaaaaaaaaaaaaaaaaaaaaaaaa");
+    request.exec_id = rig_text("ex_aaaaaaaaaaaaaaaaaaaaaaaaaa");
     assert_int_equal(
         aisbx__v1__sandbox_service__get_exec__call(rig->channel, &request, NULL, &reply, &err), -1);
     assert_int_equal(err.code, SB_NOT_FOUND);
-    request.exec_id = TEXT("../../etc/passwd");
+    request.exec_id = rig_text("../../etc/passwd");
     assert_int_equal(
         aisbx__v1__sandbox_service__get_exec__call(rig->channel, &request, NULL, &reply, &err), -1);
     assert_int_equal(err.code, SB_INVALID);

@@ -12,15 +12,13 @@
 #include "proto/rpc/rpc.h"
 #include "rig.h"
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 static Aisbx__V1__ListSandboxesResponse *
 list(const struct rig *rig, unsigned size, const char *token, struct sb_err *err)
 {
     Aisbx__V1__ListSandboxesRequest request = AISBX__V1__LIST_SANDBOXES_REQUEST__INIT;
     Aisbx__V1__ListSandboxesResponse *reply = NULL;
     request.page_size = size;
-    request.page_token = TEXT(token);
+    request.page_token = rig_text(token);
     (void)aisbx__v1__sandbox_service__list_sandboxes__call(rig->channel, &request, NULL, &reply,
                                                            err);
     return reply;
@@ -30,7 +28,7 @@ static int destroy(const struct rig *rig, const char *id, struct sb_err *err)
 {
     Aisbx__V1__DestroySandboxRequest request = AISBX__V1__DESTROY_SANDBOX_REQUEST__INIT;
     Aisbx__V1__DestroySandboxResponse *reply = NULL;
-    request.sandbox_id = TEXT(id);
+    request.sandbox_id = rig_text(id);
     if (aisbx__v1__sandbox_service__destroy_sandbox__call(rig->channel, &request, NULL, &reply,
                                                           err) < 0) {
         return -1;
@@ -146,8 +144,8 @@ static void update_changes_labels_and_ttl_and_nothing_else(void **state)
     struct rig *rig = *state;
     struct sb_err err;
     char id[40];
-    char *paths[] = {TEXT("labels"), TEXT("ttl_ms")};
-    char *wrong[] = {TEXT("profile")};
+    char *paths[] = {rig_text("labels"), rig_text("ttl_ms")};
+    char *wrong[] = {rig_text("profile")};
     rig_create(rig->channel, id, 0, 0);
     Aisbx__V1__UpdateSandboxRequest request = AISBX__V1__UPDATE_SANDBOX_REQUEST__INIT;
     Aisbx__V1__UpdateSandboxResponse *reply = NULL;
@@ -155,8 +153,8 @@ static void update_changes_labels_and_ttl_and_nothing_else(void **state)
     Aisbx__V1__SandboxSpec spec = AISBX__V1__SANDBOX_SPEC__INIT;
     Aisbx__V1__SandboxSpec__LabelsEntry label = AISBX__V1__SANDBOX_SPEC__LABELS_ENTRY__INIT;
     Aisbx__V1__SandboxSpec__LabelsEntry *labels[] = {&label};
-    label.key = TEXT("team");
-    label.value = TEXT("red");
+    label.key = rig_text("team");
+    label.value = rig_text("red");
     spec.labels = labels;
     spec.n_labels = 1;
     spec.ttl_ms = 3600000;
@@ -189,8 +187,8 @@ static int create_with_id(const struct rig *rig,
     Aisbx__V1__CreateSandboxRequest request = AISBX__V1__CREATE_SANDBOX_REQUEST__INIT;
     Aisbx__V1__SandboxSpec spec = AISBX__V1__SANDBOX_SPEC__INIT;
     Aisbx__V1__CreateSandboxResponse *reply = NULL;
-    spec.profile = TEXT(profile);
-    request.request_id = TEXT(request_id);
+    spec.profile = rig_text(profile);
+    request.request_id = rig_text(request_id);
     request.sandbox = &spec;
     if (aisbx__v1__sandbox_service__create_sandbox__call(rig->channel, &request, NULL, &reply,
                                                          err) < 0) {
@@ -226,7 +224,7 @@ static void a_floor_that_does_not_hold_is_refused_by_name(void **state)
     Aisbx__V1__CreateSandboxRequest request = AISBX__V1__CREATE_SANDBOX_REQUEST__INIT;
     Aisbx__V1__SandboxSpec spec = AISBX__V1__SANDBOX_SPEC__INIT;
     Aisbx__V1__CreateSandboxResponse *reply = NULL;
-    spec.profile = TEXT("minimal");
+    spec.profile = rig_text("minimal");
     spec.require = floor;
     spec.n_require = 2;
     request.sandbox = &spec;

@@ -10,8 +10,6 @@
 #include "proto/rpc/rpc.h"
 #include "rig.h"
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 enum { MEBI = 1 << 20 };
 
 /** What the worker may grow by; a sanitizer keeps freed memory for a while. */
@@ -32,7 +30,7 @@ static void output_arrives_as_it_is_written(void **state)
     assert_non_null(stream.stream); /* it still runs */
     Aisbx__V1__InteractExecRequest input = AISBX__V1__INTERACT_EXEC_REQUEST__INIT;
     input.message_case = AISBX__V1__INTERACT_EXEC_REQUEST__MESSAGE_STDIN;
-    input.stdin.data = (uint8_t *)TEXT("go\n");
+    input.stdin.data = (uint8_t *)rig_text("go\n");
     input.stdin.len = 3;
     (void)aisbx__v1__sandbox_service__interact_exec__write(stream.stream, &input);
     assert_true(rig_until_done(&stream));
@@ -58,7 +56,7 @@ static void the_end_of_the_clients_messages_is_the_end_of_input(void **state)
     }
     sb_rpc_stream_half_close(stream.stream);
     assert_true(rig_until_done(&stream));
-    assert_int_equal(atoi(sb_buf_cstr(&stream.out)), PIECES * PIECE);
+    assert_int_equal(strtol(sb_buf_cstr(&stream.out), NULL, 10), PIECES * PIECE);
     rig_stream_free(&stream);
 }
 
@@ -87,7 +85,7 @@ read_output(const struct rig *rig, const char *exec_id, int64_t offset, uint32_t
     struct sb_err err;
     Aisbx__V1__ReadExecOutputRequest request = AISBX__V1__READ_EXEC_OUTPUT_REQUEST__INIT;
     Aisbx__V1__ReadExecOutputResponse *reply = NULL;
-    request.exec_id = TEXT(exec_id);
+    request.exec_id = rig_text(exec_id);
     request.stream = AISBX__V1__OUTPUT_STREAM__OUTPUT_STREAM_STDOUT;
     request.offset = offset;
     request.max_bytes = max;
@@ -161,7 +159,7 @@ static void input_can_come_by_calls_of_its_own(void **state)
     Aisbx__V1__SendExecInputRequest request = AISBX__V1__SEND_EXEC_INPUT_REQUEST__INIT;
     Aisbx__V1__SendExecInputResponse *reply = NULL;
     request.exec_id = stream.exec_id;
-    request.data.data = (uint8_t *)TEXT("typed");
+    request.data.data = (uint8_t *)rig_text("typed");
     request.data.len = 5;
     request.eof = 1;
     assert_int_equal(aisbx__v1__sandbox_service__send_exec_input__call(rig->channel, &request, NULL,

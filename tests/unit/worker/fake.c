@@ -141,8 +141,8 @@ void fake_fail(struct fake *fake, uint64_t tag, uint32_t code, const char *text)
     Spawn__V1__Failure failure = SPAWN__V1__FAILURE__INIT;
     Spawn__V1__Reply reply = SPAWN__V1__REPLY__INIT;
     failure.code = code;
-    failure.step = (char *)(uintptr_t) "mount";
-    failure.text = (char *)(uintptr_t)text;
+    failure.step = fake_text("mount");
+    failure.text = fake_text(text);
     reply.tag = tag;
     reply.body_case = SPAWN__V1__REPLY__BODY_FAILURE;
     reply.failure = &failure;
@@ -217,7 +217,8 @@ int fake_spawn(struct fake *fake, uint64_t slot)
 
 struct sb_exec *fake_exec(struct sb_sandbox *sandbox, bool is_only, uint64_t wall_ms)
 {
-    static char *const args[] = {(char *)(uintptr_t) "prog", NULL};
+    static char prog[] = "prog";
+    static char *const args[] = {prog, NULL};
     struct sb_err err;
     struct sb_exec *exec = NULL;
     const struct sb_exec_options options = {.args = args, .n_args = 1, .wall_ms = wall_ms};

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -13,6 +14,14 @@
 #include "service/shared/initproto.h"
 #include "service/worker/worker.h"
 #include "spawn/v1/spawn.pb-c.h"
+
+/** A string where protobuf-c wants one that it will not change. */
+static inline char *fake_text(const char *text)
+{
+    char *plain = NULL;
+    memcpy(&plain, &text, sizeof plain);
+    return plain;
+}
 
 struct sb_exec;
 struct sb_exec_options;

@@ -311,7 +311,8 @@ static void the_death_of_the_spawner_ends_everything_as_lost(void **state)
 
 static void nothing_starts_in_a_sandbox_that_ends(void **state)
 {
-    static char *const args[] = {(char *)(uintptr_t) "prog", NULL};
+    static char prog[] = "prog";
+    static char *const args[] = {prog, NULL};
     struct fake *fake = *state;
     struct sb_err err;
     struct sb_exec *exec = NULL;

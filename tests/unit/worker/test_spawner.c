@@ -169,7 +169,7 @@ static void a_spawner_of_another_build_is_refused(void **state)
     Spawn__V1__Failure failure = SPAWN__V1__FAILURE__INIT;
     Spawn__V1__Reply reply = SPAWN__V1__REPLY__INIT;
     failure.code = SB_PRECONDITION;
-    failure.text = (char *)(uintptr_t) "of different builds";
+    failure.text = fake_text("of different builds");
     reply.tag = 1;
     reply.body_case = SPAWN__V1__REPLY__BODY_FAILURE;
     reply.failure = &failure;
