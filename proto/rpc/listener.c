@@ -21,6 +21,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/log.h"
+#include "proto/rpc/local/origin.h"
 
 enum { BACKOFF_MS = 100, ACCEPTS_PER_TURN = 32 };
 
@@ -188,6 +190,12 @@ static void on_first_byte(evutil_socket_t fd, short what, void *ctx)
 /** Takes the fd. */
 static void admit(struct sb_listener *listener, int fd)
 {
+    struct sb_err err;
+    if (sb_origin_check(fd, &err) < 0) {
+        SB_LOG_WARN("connection refused", "why=%s", err.text);
+        sb_closep(&fd);
+        return;
+    }
     struct waiting *waiting = calloc(1, sizeof *waiting);
     if (waiting == NULL) {
         sb_closep(&fd);

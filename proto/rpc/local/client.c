@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "proto/rpc/local/client_impl.h"
+#include "proto/rpc/local/origin.h"
 
 enum { LAST_READS = 64, MAX_TRIES = 2 };
 
@@ -63,6 +64,9 @@ static int open_link(struct sb_local_channel *channel, struct sb_err *err)
     }
     if (wait_connected(channel, fd, err) < 0) {
         return -1;
+    }
+    if (sb_origin_check(fd, err) < 0) {
+        return sb_err_wrap(err, "%s", channel->address.sun_path);
     }
     sb_link_init(&channel->link, SB_STEAL_FD(fd), &sb_local_stream_link_ops, channel);
     channel->link.reads_always = true;
