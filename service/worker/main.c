@@ -156,7 +156,7 @@ static int step_drop(struct sb_worker *worker, struct sb_err *err)
     return sb_harden_drop(uid, gid, err);
 }
 
-/** The answer is awaited in step_probed: meanwhile the other steps do their work. */
+/** Nobody waits for the answer here: it comes before that to any later request. */
 static void on_probed(struct sb_probe_waiter *waiter, const struct sb_err *err)
 {
     (void)waiter;
@@ -185,18 +185,6 @@ static int step_grpc(struct sb_worker *worker, struct sb_err *err)
     return listen_on(worker, false, err);
 }
 
-static int step_probed(struct sb_worker *worker, struct sb_err *err)
-{
-    while (worker->probe->is_under_way && !sb_spawner_is_lost(worker->spawner)) {
-        if (event_base_loop(worker->base, EVLOOP_ONCE) < 0) {
-            break;
-        }
-    }
-    return sb_probe_is_fresh(worker->probe)
-               ? 0
-               : sb_err_set(err, SB_UNAVAILABLE, "the spawner could not probe this host");
-}
-
 static int step_serve(struct sb_worker *worker, struct sb_err *err)
 {
     return sb_api_serve(worker, err) < 0 || sb_worker_arm(worker, err) < 0
@@ -218,8 +206,7 @@ static const struct {
     {"state directory", step_state},
     {"probe", step_probe},
     {"drop privilege", step_drop},
-    {"gRPC", step_grpc}, /* starts threads */
-    {"probed", step_probed},
+    {"gRPC", step_grpc},   /* starts threads */
     {"serve", step_serve}, /* the first byte of anybody */
 };
 

@@ -32,6 +32,11 @@ void sb_probe_done(struct sb_probe *probe)
     clear(probe);
 }
 
+bool sb_probe_was_made(const struct sb_probe *probe)
+{
+    return probe->time_ms != 0;
+}
+
 bool sb_probe_is_fresh(const struct sb_probe *probe)
 {
     return probe->time_ms != 0 && sb_clock_mono_ms() - probe->time_ms < SB_MAX_PROBE_AGE_MS;

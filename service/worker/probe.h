@@ -43,6 +43,7 @@ struct sb_probe_waiter {
 void sb_probe_init(struct sb_probe *probe, struct sb_worker *worker);
 void sb_probe_done(struct sb_probe *probe);
 
+bool sb_probe_was_made(const struct sb_probe *probe);
 /** True when the last probe is fresh enough. */
 bool sb_probe_is_fresh(const struct sb_probe *probe);
 /** Asks (unless somebody did) and lets the waiter know, never from inside. Errors: spawner dead. */

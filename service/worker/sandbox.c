@@ -300,7 +300,6 @@ static int take_spawned(struct sb_sandbox *sandbox,
                         struct sb_frame *frame,
                         struct sb_err *err)
 {
-    sandbox->slot = spawned->slot;
     sandbox->init_pid = spawned->init_pid;
     sandbox->host_uid = spawned->host_uid;
     sandbox->has_distinct_uid = spawned->distinct_uid;
@@ -318,6 +317,10 @@ static int take_spawned(struct sb_sandbox *sandbox,
         if (sb_strings_add(&sandbox->degraded, sb_str_from(spawned->degraded[i]), err) < 0) {
             return -1;
         }
+    }
+    /* Again, for when the first probe was still under way. Nothing runs inside yet. */
+    if (sb_probe_require(sandbox->worker->probe, sandbox->policy->require, err) < 0) {
+        return -1;
     }
     if ((sandbox->policy->require >> CONTROL_DISTINCT_UID & 1) != 0 && !spawned->distinct_uid) {
         return sb_err_set(
@@ -340,10 +343,14 @@ static void on_spawned(void *ctx,
         fail(sandbox, failure);
         return;
     }
-    int rc = take_spawned(sandbox, reply->spawned, frame, &err);
-    if (rc == 0) {
-        rc = sb_registry_add_slot(&sandbox->worker->registry, sandbox, &err);
+    /* First of all, so that its Gone finds it whatever is wrong with it. */
+    sandbox->slot = reply->spawned->slot;
+    if (sb_registry_add_slot(&sandbox->worker->registry, sandbox, &err) < 0) {
+        sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
+        fail(sandbox, &err);
+        return;
     }
+    int rc = take_spawned(sandbox, reply->spawned, frame, &err);
     if (rc < 0 && sandbox->state == SB_STATE_STARTING) {
         sandbox->start_err = err;
         set_reason(sandbox, SB_REASON_START_FAILED, err.text);
@@ -416,7 +423,8 @@ fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struc
     struct sb_worker *worker = sandbox->worker;
     if (sb_id_make(sandbox->id, "sb_", err) < 0 ||
         sb_policy_make(worker->profiles, options->request, &sandbox->policy, err) < 0 ||
-        sb_probe_require(worker->probe, sandbox->policy->require, err) < 0 ||
+        (sb_probe_was_made(worker->probe) &&
+         sb_probe_require(worker->probe, sandbox->policy->require, err) < 0) ||
         sb_pairs_merge(&sandbox->labels, &options->request->labels, err) < 0) {
         return -1;
     }

@@ -86,6 +86,27 @@ static void destroyed_while_starting_is_killed_as_soon_as_it_is_there(void **sta
     assert_int_equal(exec->verdict.kind, SB_VERDICT_CANCELLED);
 }
 
+static void destroyed_while_being_spawned_is_killed_as_soon_as_it_is_there(void **state)
+{
+    struct fake *fake = *state;
+    struct sb_frame frame = SB_FRAME_INIT;
+    (void)fake_sandbox(fake, false);
+    int first = fake_spawn(fake, SLOT);
+    struct sb_sandbox *sandbox = fake_sandbox(fake, false);
+    assert_false(fake_is_quiet(fake)); /* the filter is known: it is being spawned */
+    sb_sandbox_destroy(sandbox, SB_REASON_REQUESTED, NULL);
+    int second = fake_spawn(fake, SLOT + 1);
+    const Spawn__V1__Request *request = fake_request(fake, &frame);
+    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_KILL);
+    assert_int_equal(request->kill->slot, SLOT + 1);
+    sb_frame_done(&frame);
+    assert_int_equal(sandbox->state, SB_STATE_STOPPING);
+    fake_gone(fake, SLOT + 1, SIGKILL);
+    assert_int_equal(sandbox->state, SB_STATE_DESTROYED);
+    close(first);
+    close(second);
+}
+
 static void an_exec_goes_from_start_to_verdict(void **state)
 {
     struct fake *fake = *state;
@@ -367,6 +388,7 @@ int main(void)
         TEST(the_second_sandbox_needs_no_filter),
         TEST(a_sandbox_that_cannot_start_fails_its_exec_with_the_reason),
         TEST(destroyed_while_starting_is_killed_as_soon_as_it_is_there),
+        TEST(destroyed_while_being_spawned_is_killed_as_soon_as_it_is_there),
         TEST(an_exec_goes_from_start_to_verdict),
         TEST(an_exec_waits_for_its_sandbox),
         TEST(the_only_exec_ends_when_its_sandbox_is_gone),
