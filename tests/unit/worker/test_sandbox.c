@@ -8,6 +8,7 @@
 #include "fake.h"
 #include "service/worker/exec.h"
 #include "service/worker/limits.h"
+#include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"
 
 enum { SLOT = 9 };
@@ -105,6 +106,28 @@ static void destroyed_while_being_spawned_is_killed_as_soon_as_it_is_there(void 
     assert_int_equal(sandbox->state, SB_STATE_DESTROYED);
     close(first);
     close(second);
+}
+
+static void a_floor_that_fails_after_the_spawn_ends_the_sandbox(void **state)
+{
+    struct fake *fake = *state;
+    struct sb_err err;
+    struct sb_request *request = NULL;
+    struct sb_sandbox *sandbox = NULL;
+    assert_int_equal(sb_request_make(NULL, "sandbox", &request, &err), 0);
+    request->require = 1U << 13; /* an id of its own, which the played spawner does not give */
+    const struct sb_sandbox_options options = {.owner = "uid:1", .request = request, .peer_fd = -1};
+    assert_int_equal(sb_sandbox_new(&fake->worker, &options, &sandbox, &err), 0);
+    sb_request_free(request);
+    struct sb_exec *exec = fake_exec(sandbox, false, 0);
+    int init = fake_spawn(fake, SLOT);
+    assert_int_equal(sandbox->state, SB_STATE_STOPPING);
+    assert_false(sb_exec_has_ended(exec));
+    fake_gone(fake, SLOT, SIGKILL);
+    assert_int_equal(sandbox->state, SB_STATE_DESTROYED);
+    assert_int_equal(sandbox->reason, SB_REASON_START_FAILED);
+    assert_int_equal(exec->start_err.code, SB_PRECONDITION);
+    close(init);
 }
 
 static void an_exec_goes_from_start_to_verdict(void **state)
@@ -389,6 +412,7 @@ int main(void)
         TEST(a_sandbox_that_cannot_start_fails_its_exec_with_the_reason),
         TEST(destroyed_while_starting_is_killed_as_soon_as_it_is_there),
         TEST(destroyed_while_being_spawned_is_killed_as_soon_as_it_is_there),
+        TEST(a_floor_that_fails_after_the_spawn_ends_the_sandbox),
         TEST(an_exec_goes_from_start_to_verdict),
         TEST(an_exec_waits_for_its_sandbox),
         TEST(the_only_exec_ends_when_its_sandbox_is_gone),
