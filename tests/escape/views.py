@@ -200,6 +200,7 @@ VIEWS = {
     'sysv-left-behind': sysv_left_behind,
     'output-flood': output_flood,
     'wall-clock': wall_clock,
+    'wall-clock-of-stopped': wall_clock,
     'daemon-left': left_process('dmn'),
     'fork-chain': left_process('chn'),
     'output-held': output_held,

@@ -213,16 +213,19 @@ static void burn(double seconds)
     }
 }
 
-/** Ticks that all CPUs have been idle for, or 0. */
+/** Ticks that all CPUs have been idle for, or 0: the fourth number after "cpu". */
 static double idle_ticks(void)
 {
     char text[512];
-    unsigned long long user, nice, system, idle;
-    if (sb_probe_read_file("/proc/stat", text, sizeof(text)) <= 0 ||
-        sscanf(text, "cpu %llu %llu %llu %llu", &user, &nice, &system, &idle) != 4) {
+    if (sb_probe_read_file("/proc/stat", text, sizeof(text)) <= 3) {
         return 0;
     }
-    return (double)idle;
+    unsigned long long ticks = 0;
+    char *at = text + 3;
+    for (int i = 0; i < 4; i++) {
+        ticks = strtoull(at, &at, 10);
+    }
+    return (double)ticks;
 }
 
 /** CPUs that three busy children use. */
@@ -259,18 +262,34 @@ static enum sb_verdict cpu_share(struct sb_run *run)
                       : sb_probe_na(run, "others left %.2f CPUs: cannot tell", share);
 }
 
-/** The runner sees whether it was ended: "wall" is a limit that the caller has set. */
-static enum sb_verdict wall_clock(struct sb_run *run)
+static enum sb_verdict run_on(struct sb_run *run)
 {
     static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGXCPU, SIGQUIT};
     for (size_t i = 0; i < SB_COUNT(ignored); i++) {
-        signal(ignored[i], SIG_IGN);
+        (void)signal(ignored[i], SIG_IGN);
     }
     double start = sb_probe_now();
     while (sb_probe_now() - start < 15) {
         usleep(100000);
     }
     return sb_probe_leaked(run, "still running after 15 s");
+}
+
+/** The runner sees whether it was ended: "wall" is a limit that the caller has set. */
+static enum sb_verdict wall_clock(struct sb_run *run)
+{
+    return run_on(run);
+}
+
+/** A supervisor that is stopped keeps no deadline. */
+static enum sb_verdict wall_clock_of_stopped(struct sb_run *run)
+{
+    if (sb_probe_shares_pids(run)) {
+        return sb_probe_leaked(run, "processes of the host are in reach");
+    }
+    kill(-1, SIGSTOP);
+    kill(getppid(), SIGSTOP);
+    return run_on(run);
 }
 
 static const struct sb_probe probes[] = {
@@ -285,5 +304,7 @@ static const struct sb_probe probes[] = {
     {"eventfds", "none", "the number of eventfds is bounded", eventfds},
     {"cpu-share", "cgroup", "no more than one CPU is used", cpu_share},
     {"wall-clock", "wall", "a job that ignores every signal ends at its deadline", wall_clock},
+    {"wall-clock-of-stopped", "wall", "nor can it stop who keeps the deadline",
+     wall_clock_of_stopped},
 };
 const struct sb_probe_class sb_probes_counts = {"counts", probes, SB_COUNT(probes)};

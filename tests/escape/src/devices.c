@@ -39,7 +39,7 @@ static void look_for_devices(const char *folder, struct sb_found *found)
     const struct dirent *entry;
     while ((entry = readdir(dir)) != NULL) {
         char path[300];
-        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         if (!is_harmless(entry->d_name) && is_device(path) && sb_probe_opens(path, O_RDONLY)) {
             sb_probe_found(found, "%s", path);
         }

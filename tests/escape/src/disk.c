@@ -23,7 +23,7 @@ static long fill(long limit_mib, int *ret_error)
     int fd = open("sbx-fill", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     long mib = 0;
     unlink("sbx-fill");
-    signal(SIGXFSZ, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     while (fd >= 0 && block != NULL && mib < limit_mib && write(fd, block, MIB) == (ssize_t)MIB) {
         mib++;
     }
@@ -58,7 +58,7 @@ static long fill_with_names(const char *dir, int *ret_error)
     char name[24];
     long made = 0;
     for (; made < FILES; made++) {
-        snprintf(name, sizeof(name), "%ld", made);
+        (void)snprintf(name, sizeof(name), "%ld", made);
         int fd = openat(at, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
         if (fd < 0) {
             *ret_error = errno;
@@ -67,7 +67,7 @@ static long fill_with_names(const char *dir, int *ret_error)
         close(fd);
     }
     for (long i = 0; i < made; i++) {
-        snprintf(name, sizeof(name), "%ld", i);
+        (void)snprintf(name, sizeof(name), "%ld", i);
         unlinkat(at, name, 0);
     }
     close(at);
@@ -96,7 +96,8 @@ static enum sb_verdict inodes(struct sb_run *run)
         }
     }
     char held[80];
-    snprintf(held, sizeof(held), "at most %ld files in one folder: %s", most, strerror(error));
+    (void)snprintf(held, sizeof(held), "at most %ld files in one folder: %s", most,
+                   strerror(error));
     return sb_probe_by_found(run, &found, "40000 files in", held);
 }
 
@@ -112,7 +113,7 @@ static enum sb_verdict workspace_inodes(struct sb_run *run)
 static enum sb_verdict sparse_file(struct sb_run *run)
 {
     struct sb_found found = {0};
-    signal(SIGXFSZ, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     for (const char *const *dir = sb_probe_dirs; *dir != NULL; dir++) {
         char path[128];
         sb_probe_path(path, sizeof(path), *dir, "sparse");
@@ -137,11 +138,12 @@ static enum sb_verdict output_flood(struct sb_run *run)
     }
     memset(block, 'x', MIB);
     block[MIB - 1] = '\n';
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     for (int i = 0; i < FLOOD_MIB; i++) {
         for (size_t done = 0; done < MIB;) {
             ssize_t part = write(STDOUT_FILENO, block + done, MIB - done);
             if (part < 0) {
+                free(block);
                 return sb_probe_held(run, "write: %m");
             }
             done += (size_t)part;

@@ -79,7 +79,7 @@ static int walk_up_and_look(const void *arg)
 static void try_detour(const struct sb_run *run, struct sb_found *found, const char *prefix)
 {
     char path[4096];
-    snprintf(path, sizeof(path), "%s%s", prefix, sb_probe_arg(run, "secret", "/"));
+    (void)snprintf(path, sizeof(path), "%s%s", prefix, sb_probe_arg(run, "secret", "/"));
     if (sb_probe_shows_token(run, path)) {
         sb_probe_found(found, "%s", prefix);
     }
@@ -141,7 +141,8 @@ static enum sb_verdict shared_directories(struct sb_run *run)
     static const char *const dirs[] = {"/tmp", "/dev/shm", "/var/tmp", "/run", "/run/lock"};
     for (size_t i = 0; i < SB_COUNT(dirs); i++) {
         char path[128];
-        snprintf(path, sizeof(path), "%s/sbx-shared-%s", dirs[i], sb_probe_arg(run, "tag", "x"));
+        (void)snprintf(path, sizeof(path), "%s/sbx-shared-%s", dirs[i],
+                       sb_probe_arg(run, "tag", "x"));
         int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
         if (fd >= 0) {
             close(fd);
@@ -154,7 +155,7 @@ static enum sb_verdict shared_directories(struct sb_run *run)
 static enum sb_verdict shared_memory_directory(struct sb_run *run)
 {
     char path[128];
-    snprintf(path, sizeof(path), "/dev/shm/sbx-canary-%s", sb_probe_arg(run, "tag", "x"));
+    (void)snprintf(path, sizeof(path), "/dev/shm/sbx-canary-%s", sb_probe_arg(run, "tag", "x"));
     return sb_probe_shows_token(run, path) ? sb_probe_leaked(run, "read %s", path)
                                            : sb_probe_held(run, "%s: %m", path);
 }

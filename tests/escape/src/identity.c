@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +24,7 @@ static long long status_value(const char *key, int base)
         return -1;
     }
     char label[40];
-    snprintf(label, sizeof(label), "\n%s:\t", key);
+    (void)snprintf(label, sizeof(label), "\n%s:\t", key);
     const char *at = strstr(text, label);
     return at == NULL ? -1 : strtoll(at + strlen(label), NULL, base);
 }
@@ -62,9 +61,10 @@ static enum sb_verdict seccomp_filter(struct sb_run *run)
 static enum sb_verdict filter_after_exec(struct sb_run *run)
 {
     if (sb_probe_arg(run, "again", NULL) == NULL) {
-        char *const args[] = {(char *)(uintptr_t)run->self, (char *)(uintptr_t) "run",
-                              (char *)(uintptr_t) "filter-after-exec",
-                              (char *)(uintptr_t) "again=1", NULL};
+        char run_verb[] = "run";
+        char name[] = "filter-after-exec";
+        char again[] = "again=1";
+        char *const args[] = {run_verb, run_verb, name, again, NULL};
         execv("/proc/self/exe", args);
         execv(run->self, args);
         return sb_probe_na(run, "exec: %m");
@@ -80,7 +80,7 @@ static enum sb_verdict filter_after_exec(struct sb_run *run)
 static void be_seen(const struct sb_run *run)
 {
     char name[16];
-    snprintf(name, sizeof(name), "sbx-uid-%s", sb_probe_arg(run, "tag", "x"));
+    (void)snprintf(name, sizeof(name), "sbx-uid-%s", sb_probe_arg(run, "tag", "x"));
     prctl(PR_SET_NAME, name);
     usleep(1200000);
 }
@@ -140,7 +140,7 @@ static int euid_of(const char *path)
     ssize_t got = read(ends[0], text, sizeof(text) - 1);
     close(ends[0]);
     waitpid(pid, NULL, 0);
-    return got > 5 && strncmp(text, "euid=", 5) == 0 ? atoi(text + 5) : -1;
+    return got > 5 && strncmp(text, "euid=", 5) == 0 ? (int)strtol(text + 5, NULL, 10) : -1;
 }
 
 static enum sb_verdict setuid_program(struct sb_run *run)
@@ -163,7 +163,7 @@ static bool raises_oom_protection(void)
     }
     bool is_raised = false;
     if (read(fd, text, sizeof(text) - 1) > 0) {
-        int length = snprintf(text, sizeof(text), "%d", atoi(text) - 50);
+        int length = snprintf(text, sizeof(text), "%ld", strtol(text, NULL, 10) - 50);
         is_raised = pwrite(fd, text, (size_t)length, 0) > 0;
     }
     close(fd);

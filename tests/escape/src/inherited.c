@@ -21,7 +21,7 @@ static enum sb_verdict descriptors(struct sb_run *run)
         }
         char link[64];
         char target[200] = "?";
-        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         ssize_t length = readlink(link, target, sizeof(target) - 1);
         target[length < 0 ? 1 : length] = '\0';
         sb_probe_found(&found, "%d %.60s", fd, target);
@@ -70,7 +70,7 @@ static enum sb_verdict environment(struct sb_run *run)
         }
     }
     char held[60];
-    snprintf(held, sizeof(held), "%zu variables, none of the host's secrets", count);
+    (void)snprintf(held, sizeof(held), "%zu variables, none of the host's secrets", count);
     return sb_probe_by_found(run, &found, "passed in", held);
 }
 
@@ -84,7 +84,7 @@ static enum sb_verdict stdio_reopened(struct sb_run *run)
             continue;
         }
         int is_reader = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         if (sb_probe_opens(path, is_reader ? O_WRONLY : O_RDONLY)) {
             sb_probe_found(&found, "%d for %s", fd, is_reader ? "writing" : "reading");
         }
@@ -104,7 +104,7 @@ static enum sb_verdict pipe_reopened(struct sb_run *run)
             continue;
         }
         bool is_reader = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
         if (sb_probe_opens(path, is_reader ? O_WRONLY : O_RDONLY)) {
             sb_probe_found(&found, "%d for %s", fd, is_reader ? "writing" : "reading");
         }

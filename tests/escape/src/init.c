@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,14 +81,14 @@ static enum sb_verdict ptrace_at_all(struct sb_run *run)
 static void visit_memory(pid_t pid, struct sb_found *found)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
     if (sb_probe_opens(path, O_RDONLY) || sb_probe_opens(path, O_RDWR)) {
         sb_probe_found(found, "%s", path);
     }
     char byte;
     struct iovec here = {&byte, 1};
-    struct iovec there = {(void *)(uintptr_t)16, 1};
-    // EFAULT: the kernel was willing to look.
+    struct iovec there = {&byte, 1};
+    // EFAULT, for an address that is not there: the kernel was willing to look.
     if (process_vm_readv(pid, &here, 1, &there, 1, 0) >= 0 || errno == EFAULT) {
         sb_probe_found(found, "process_vm_readv of %d", (int)pid);
     }
@@ -105,7 +104,7 @@ static enum sb_verdict init_memory(struct sb_run *run)
 static void visit_descriptors(pid_t pid, struct sb_found *found)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
     if (sb_probe_gives_something(path)) {
         sb_probe_found(found, "%s", path);
     }
@@ -124,7 +123,7 @@ static void visit_links(pid_t pid, struct sb_found *found)
     for (size_t i = 0; i < SB_COUNT(links); i++) {
         char path[64];
         char target[256];
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, links[i]);
+        (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, links[i]);
         if (readlink(path, target, sizeof(target)) > 0) {
             sb_probe_found(found, "%s", path);
         }
@@ -141,7 +140,7 @@ static enum sb_verdict init_links(struct sb_run *run)
 static void visit_executable(pid_t pid, struct sb_found *found)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
     if (sb_probe_opens(path, O_RDONLY) || sb_probe_opens(path, O_WRONLY) || errno == ETXTBSY) {
         sb_probe_found(found, "%s", path);
     }
@@ -172,7 +171,7 @@ static void visit_environment(pid_t pid, struct sb_found *found)
     static const char *const files[] = {"environ", "maps", "auxv", "stack", "syscall", "io"};
     for (size_t i = 0; i < SB_COUNT(files); i++) {
         char path[64];
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, files[i]);
+        (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, files[i]);
         if (sb_probe_gives_something(path)) {
             sb_probe_found(found, "%s", path);
         }
@@ -193,7 +192,7 @@ static void visit_knobs(pid_t pid, struct sb_found *found)
                                         "comm",          "uid_map",         "setgroups"};
     for (size_t i = 0; i < SB_COUNT(files); i++) {
         char path[64];
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, files[i]);
+        (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, files[i]);
         if (sb_probe_opens(path, O_WRONLY)) {
             sb_probe_found(found, "%s", path);
         }

@@ -78,7 +78,7 @@ static int connect_unix(const char *name, bool is_abstract, int type)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char *to = address.sun_path + (is_abstract ? 1 : 0);
-    snprintf(to, sizeof(address.sun_path) - 1, "%s", name);
+    (void)snprintf(to, sizeof(address.sun_path) - 1, "%s", name);
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
                                  (is_abstract ? 1 + strlen(name) : sizeof(address.sun_path)));
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
@@ -113,7 +113,7 @@ static enum sb_verdict service_sockets(struct sb_run *run)
 {
     struct sb_found found = {0};
     char own[128];
-    snprintf(own, sizeof(own), "%s", sb_probe_arg(run, "service", "/run/aisbx/worker.sock"));
+    (void)snprintf(own, sizeof(own), "%s", sb_probe_arg(run, "service", "/run/aisbx/worker.sock"));
     const char *const paths[] = {own,
                                  "/dev/log",
                                  "/run/systemd/journal/socket",

@@ -139,7 +139,7 @@ static enum sb_verdict cgroup_files(struct sb_run *run)
     for (size_t i = 0; i < SB_COUNT(hierarchies); i++) {
         for (size_t j = 0; j < SB_COUNT(files); j++) {
             char path[128];
-            snprintf(path, sizeof(path), "/sys/fs/cgroup%s/%s", hierarchies[i], files[j]);
+            (void)snprintf(path, sizeof(path), "/sys/fs/cgroup%s/%s", hierarchies[i], files[j]);
             if (sb_probe_opens(path, O_WRONLY)) {
                 sb_probe_found(&found, "%s", path);
             }
@@ -208,7 +208,7 @@ static enum sb_verdict host_processes(struct sb_run *run)
             continue;
         }
         pids++;
-        snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+        (void)snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
         if (sb_probe_read_file(path, name, sizeof(name)) > 0 &&
             strncmp(name, "sbx-victim", strlen("sbx-victim")) == 0) {
             sb_probe_found(&found, "the victim as pid %s", entry->d_name);

@@ -16,10 +16,10 @@
 static void live_on(const struct sb_run *run, const char *stem, unsigned seconds)
 {
     char name[16];
-    snprintf(name, sizeof(name), "sbx-%s-%s", stem, sb_probe_arg(run, "tag", "x"));
+    (void)snprintf(name, sizeof(name), "sbx-%s-%s", stem, sb_probe_arg(run, "tag", "x"));
     prctl(PR_SET_NAME, name);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
     sleep(seconds);
     _exit(0);
 }
@@ -113,7 +113,7 @@ static enum sb_verdict deep_folders(struct sb_run *run)
 static enum sb_verdict lock_left(struct sb_run *run)
 {
     char path[128];
-    snprintf(path, sizeof(path), "sbx-lock-%s", sb_probe_arg(run, "tag", "x"));
+    (void)snprintf(path, sizeof(path), "sbx-lock-%s", sb_probe_arg(run, "tag", "x"));
     int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     if (fd < 0) {
         fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -54,7 +54,7 @@ static int run_probe(const char *name, char **args, const char *self)
 {
     const struct sb_probe *probe = find(name);
     if (probe == NULL) {
-        fprintf(stderr, "sbx-probes: no probe %s\n", name);
+        (void)fprintf(stderr, "sbx-probes: no probe %s\n", name);
         return 64;
     }
     struct sb_run run = {.args = args, .self = self};
@@ -78,6 +78,6 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "euid") == 0) {
         return printf("euid=%d\n", (int)geteuid()) < 0;
     }
-    fputs("usage: sbx-probes list | run NAME [key=value]...\n", stderr);
+    (void)fputs("usage: sbx-probes list | run NAME [key=value]...\n", stderr);
     return 64;
 }

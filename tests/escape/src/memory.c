@@ -61,13 +61,11 @@ static enum sb_verdict memory_anonymous(struct sb_run *run)
 static int fill_file(int fd, size_t mib)
 {
     char *block = calloc(1, MIB);
-    if (fd < 0 || block == NULL) {
-        return STOPPED;
-    }
     size_t done = 0;
-    while (done < mib && write(fd, block, MIB) == (ssize_t)MIB) {
+    while (fd >= 0 && block != NULL && done < mib && write(fd, block, MIB) == (ssize_t)MIB) {
         done++;
     }
+    free(block);
     return done >= mib ? UNBOUNDED : STOPPED;
 }
 
@@ -80,10 +78,10 @@ struct folder_fill {
 static int fill_folder(const void *arg)
 {
     const struct folder_fill *fill = arg;
-    signal(SIGXFSZ, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     for (size_t mib = 0; mib < wanted_mib(fill->run); mib += 8) {
         char path[128];
-        snprintf(path, sizeof(path), "%s/sbx-fill-%d", fill->dir, (int)getpid());
+        (void)snprintf(path, sizeof(path), "%s/sbx-fill-%d", fill->dir, (int)getpid());
         int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
         // Unlinked and held: nothing is left behind, whatever ends this process.
         unlink(path);
@@ -110,7 +108,7 @@ static enum sb_verdict memory_tmpfs(struct sb_run *run)
 static int fill_memfd(const void *arg)
 {
     const struct sb_run *run = arg;
-    signal(SIGXFSZ, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     for (size_t mib = 0; mib < wanted_mib(run); mib += CHUNK / MIB) {
         if (fill_file(memfd_create("sbx", MFD_CLOEXEC), CHUNK / MIB) != UNBOUNDED) {
             return STOPPED;

@@ -116,7 +116,7 @@ static int mount_cgroup(const void *arg)
     for (size_t i = 0; i < SB_COUNT(options); i++) {
         if (mount("cgroup", dir, "cgroup", 0, options[i]) == 0) {
             char path[128];
-            snprintf(path, sizeof(path), "%s/release_agent", dir);
+            (void)snprintf(path, sizeof(path), "%s/release_agent", dir);
             int worked = sb_probe_opens(path, O_WRONLY) ? 2 : 1;
             umount2(dir, MNT_DETACH);
             return worked;
@@ -156,7 +156,7 @@ static bool for_each_mount(void (*visit)(const char *line, struct sb_found *foun
     while (fgets(line, sizeof(line), file) != NULL) {
         visit(line, found);
     }
-    fclose(file);
+    (void)fclose(file);
     return true;
 }
 

@@ -114,7 +114,7 @@ static int join_own(const void *arg)
     (void)arg;
     for (size_t i = 0; i < SB_COUNT(names); i++) {
         char path[64];
-        snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
+        (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         // EINVAL: the kernel was asked (a user namespace one is in already).
         if (fd >= 0 && (setns(fd, 0) == 0 || errno == EINVAL)) {

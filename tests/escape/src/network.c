@@ -68,7 +68,7 @@ static enum sb_verdict none_answers(struct sb_run *run, const char *key)
     struct sb_found found = {0};
     char text[256];
     char *rest = text;
-    snprintf(text, sizeof(text), "%s", list);
+    (void)snprintf(text, sizeof(text), "%s", list);
     for (const char *one; (one = strsep(&rest, ",")) != NULL;) {
         if (answers(one, port)) {
             sb_probe_found(&found, "%s", one);

@@ -19,7 +19,7 @@ SB_PRINTF(3, 0)
 static enum sb_verdict
 say(struct sb_run *run, enum sb_verdict verdict, const char *format, va_list args)
 {
-    vsnprintf(run->detail, sizeof(run->detail), format, args);
+    (void)vsnprintf(run->detail, sizeof(run->detail), format, args);
     for (char *c = run->detail; *c != '\0'; c++) {
         if ((unsigned char)*c < ' ') {
             *c = ' ';
@@ -80,7 +80,7 @@ void sb_probe_found(struct sb_found *found, const char *format, ...)
     }
     va_list args;
     va_start(args, format);
-    vsnprintf(found->text + used, sizeof(found->text) - used, format, args);
+    (void)vsnprintf(found->text + used, sizeof(found->text) - used, format, args);
     va_end(args);
 }
 
@@ -161,12 +161,12 @@ bool sb_probe_is_refusal(int error)
 
 void sb_probe_path(char *path, size_t size, const char *dir, const char *stem)
 {
-    snprintf(path, size, "%s/sbx-%s-%d", dir, stem, (int)getpid());
+    (void)snprintf(path, size, "%s/sbx-%s-%d", dir, stem, (int)getpid());
 }
 
 int sb_probe_in_child(int (*body)(const void *arg), const void *arg, unsigned seconds)
 {
-    fflush(NULL);
+    (void)fflush(NULL);
     pid_t pid = fork();
     if (pid < 0) {
         return -SIGCHLD;

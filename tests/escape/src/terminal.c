@@ -50,7 +50,7 @@ static enum sb_verdict terminal_session(struct sb_run *run)
     }
     const char *ours = sb_probe_arg(run, "tty", "");
     char name[64] = "";
-    snprintf(name, sizeof(name), "%s", isatty(STDIN_FILENO) ? "standard input" : ours);
+    (void)snprintf(name, sizeof(name), "%s", isatty(STDIN_FILENO) ? "standard input" : ours);
     return sb_probe_leaked(run, "the controlling terminal is the caller's (%s)", name);
 }
 

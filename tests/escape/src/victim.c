@@ -28,7 +28,7 @@ static void make_key(const char *token)
 int sb_victim_main(const char *token)
 {
     static char secret[128];
-    snprintf(secret, sizeof(secret), "%s", token);
+    (void)snprintf(secret, sizeof(secret), "%s", token);
     prctl(PR_SET_NAME, "sbx-victim");
 
     int shm = shmget(SB_VICTIM_IPC_KEY, sizeof(secret), IPC_CREAT | 0666);
@@ -45,7 +45,7 @@ int sb_victim_main(const char *token)
     make_key(token);
 
     printf("ready %d %p\n", (int)getpid(), (void *)secret);
-    fflush(stdout);
+    (void)fflush(stdout);
     char byte;
     while (read(STDIN_FILENO, &byte, 1) > 0) {
     }

@@ -56,7 +56,7 @@ static enum sb_verdict hardlink_by_descriptor(struct sb_run *run)
     struct sb_found found = {0};
     int fd = open(run->self, O_PATH | O_CLOEXEC);
     char source[64];
-    snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
+    (void)snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
     for (const char *const *dir = sb_probe_dirs; *dir != NULL; dir++) {
         char path[128];
         sb_probe_path(path, sizeof(path), *dir, "hardfd");
@@ -75,7 +75,7 @@ static enum sb_verdict hardlink_by_descriptor(struct sb_run *run)
 static enum sb_verdict workspace_owner(struct sb_run *run)
 {
     char path[128];
-    snprintf(path, sizeof(path), "sbx-owner-%s", sb_probe_arg(run, "tag", "x"));
+    (void)snprintf(path, sizeof(path), "sbx-owner-%s", sb_probe_arg(run, "tag", "x"));
     int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
     if (fd < 0) {
         return sb_probe_held(run, "the workspace is not writable: %m");
