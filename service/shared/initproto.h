@@ -19,6 +19,10 @@
  * ends: EXITED is sent, EMPTY follows when the last of them ends. End of file on the control socket
  * ends init, and with it the sandbox.
  *
+ *  Before init runs, the child that becomes it may hand over descriptors that only it can make,
+ * over the same socket: child -> worker SB_INIT_HANDOVER + 1 fd, at most once per kind. All of them
+ * lie in the socket when the spawner says Spawned; init itself never sends any.
+ *
  *  The job is hostile and has the same uid: it can reach neither socket (close-on-exec, init is not
  * dumpable). */
 
@@ -39,6 +43,20 @@ enum sb_init_type {
     SB_INIT_FAILED,
     SB_INIT_EXITED,
     SB_INIT_EMPTY,
+    SB_INIT_HANDOVER,
+};
+
+/** What a descriptor that is handed over is. */
+enum sb_handover_kind {
+    SB_HANDOVER_NOTIFY = 1, /* listener of seccomp_unotify(2) */
+    SB_HANDOVER_EGRESS = 2, /* listening socket inside the sandbox's network namespace */
+    SB_HANDOVER_KINDS,
+};
+
+/** With one descriptor. */
+struct sb_init_handover {
+    uint32_t type; /* SB_INIT_HANDOVER */
+    uint32_t kind; /* enum sb_handover_kind */
 };
 
 enum sb_init_flags {

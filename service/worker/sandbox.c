@@ -138,6 +138,7 @@ static void free_parts(struct sb_sandbox *sandbox)
     }
     sandbox->peer_fd = -1;
     sandbox->init_fd = -1;
+    sb_handover_done(&sandbox->handover);
     (void)event_del(&sandbox->ttl_timer);
     (void)event_del(&sandbox->idle_timer);
 }
@@ -313,6 +314,9 @@ static int take_spawned(struct sb_sandbox *sandbox,
     }
     (void)event_assign(&sandbox->init_event, sandbox->worker->base, sandbox->init_fd, EV_WRITE,
                        on_init_writable, sandbox);
+    if (sb_handover_read(&sandbox->handover, sandbox->init_fd, err) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i < spawned->n_degraded; i++) {
         if (sb_strings_add(&sandbox->degraded, sb_str_from(spawned->degraded[i]), err) < 0) {
             return -1;
@@ -467,6 +471,7 @@ int sb_sandbox_new(struct sb_worker *worker,
     sandbox->is_only = options->is_only;
     sandbox->peer_fd = -1;
     sandbox->init_fd = -1;
+    sb_handover_init(&sandbox->handover);
     sb_list_init(&sandbox->execs);
     sb_list_init(&sandbox->observers);
     (void)event_assign(&sandbox->ttl_timer, worker->base, -1, 0, on_ttl, sandbox);

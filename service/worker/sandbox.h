@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/list.h"
+#include "service/worker/handover.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/state.h"
 #include "service/worker/verdict.h"
@@ -58,6 +59,7 @@ struct sb_sandbox {
     uint64_t slot;
     int init_fd;             /* control socket of init; -1: not running */
     struct event init_event; /* writable again */
+    struct sb_handover handover;
     int64_t init_pid;
     uint32_t host_uid;
     bool has_distinct_uid;
