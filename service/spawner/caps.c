@@ -19,7 +19,8 @@ enum mode {
 static const struct {
     cap_value_t cap;
     unsigned modes;
-    bool is_lent; /* not effective, except while files are opened for a caller who is root */
+    bool is_lent; /* not effective, except while files are opened for a caller who is root, and at
+                     the end */
     const char *why;
 } kept[] = {
     {CAP_SYS_ADMIN, MODE_ROOT | MODE_USER, false, "clone mounts and map their ids"},
@@ -27,7 +28,8 @@ static const struct {
     {CAP_SETGID, MODE_ROOT | MODE_USER, false, "the same for groups"},
     {CAP_SETPCAP, MODE_ROOT | MODE_USER, false, "empty the bounding set of a sandbox"},
     {CAP_SETFCAP, MODE_USER, false, "give id 0 of the namespace away (Linux 5.12)"},
-    {CAP_DAC_OVERRIDE, MODE_ROOT, true, "a caller who is root may bind what others own"},
+    {CAP_DAC_OVERRIDE, MODE_ROOT, true,
+     "a caller who is root may bind what others own; remove the cgroup at the end"},
 };
 
 #define N_KEPT (sizeof kept / sizeof *kept)

@@ -29,6 +29,7 @@ static const struct step {
     {"signals", sb_process_reset},
     {"wait", sb_identity_wait},       /* until then it has no ids, so no rights */
     {"identity", sb_identity_set_up}, /* keeps its capabilities in the new user namespace */
+    {"cgroupns", sb_ns_cgroup},       /* it is in its group by now */
     {"hostname", sb_ns_hostname},
     {"loopback", sb_ns_loopback},
     {"root", sb_rootfs_begin},

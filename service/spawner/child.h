@@ -17,15 +17,16 @@ enum {
 struct sb_child {
     const struct sb_plan *plan;
     const struct sb_filter *filter;
-    unsigned setup_id;  /* uid and gid it sets up with and that own what it makes: 0 when the
-                           sandbox has a range of ids, else SB_CHILD_ID */
-    bool has_setgroups; /* supplementary groups can be dropped */
-    bool has_tty_group; /* gid 5 is mapped */
-    int sync_fd;        /* a byte arrives when the id maps are written; end of file: parent gone */
-    int report_fd;      /* takes a struct sb_child_report; end of file: init runs */
-    int ctl_fd;         /* becomes init's SB_INIT_FD */
-    int init_fd;        /* sealed executable */
-    int root_fd;        /* the new root; set by the child */
+    unsigned setup_id;   /* uid and gid it sets up with and that own what it makes: 0 when the
+                            sandbox has a range of ids, else SB_CHILD_ID */
+    bool has_setgroups;  /* supplementary groups can be dropped */
+    bool has_tty_group;  /* gid 5 is mapped */
+    bool has_pids_group; /* a cgroup bounds its processes */
+    int sync_fd;         /* a byte arrives when the id maps are written; end of file: parent gone */
+    int report_fd;       /* takes a struct sb_child_report; end of file: init runs */
+    int ctl_fd;          /* becomes init's SB_INIT_FD */
+    int init_fd;         /* sealed executable */
+    int root_fd;         /* the new root; set by the child */
     int mount_fds[SB_PLAN_MAX_MOUNTS]; /* detached; order of plan->mounts */
     bool mount_is_dir[SB_PLAN_MAX_MOUNTS];
 };

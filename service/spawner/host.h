@@ -2,6 +2,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "service/spawner/cgroup.h"
+
 /** What the spawner is and has; found once at start, then constant. */
 struct sb_host {
     bool is_root;     /* real capabilities; else those of a user namespace of its own, in which
@@ -14,4 +16,5 @@ struct sb_host {
     bool has_idmap;     /* idmapped mounts work */
     pid_t parent;       /* the worker */
     int init_fd;        /* sealed copy of aisbx-init; owned */
+    struct sb_cgroups cgroups;
 };

@@ -19,6 +19,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "service/spawner/caps.h"
+#include "service/spawner/cgroup.h"
 #include "service/spawner/host.h"
 #include "service/spawner/idmap.h"
 #include "service/spawner/ids.h"
@@ -77,6 +78,8 @@ static int settle(struct sb_host *host, struct sb_err *err)
     if (host->init_fd < 0) {
         return -1;
     }
+    /* While the rights of the start are there: the caller's groups may be writable by them only. */
+    sb_cgroup_open(host->caller_uid == 0, &host->cgroups);
     if (host->is_root) {
         host->has_setgroups = true;
         if (setgroups(0, NULL) < 0) {
@@ -94,12 +97,19 @@ static int settle(struct sb_host *host, struct sb_err *err)
 
 static int run(int fd, struct sb_err *err)
 {
-    struct sb_host host = {.parent = getppid(), .init_fd = -1};
-    if (sb_process_clean(fd, err) < 0 || settle(&host, err) < 0) {
-        return -1;
+    struct sb_host host = {.parent = getppid(), .init_fd = -1, .cgroups = SB_CGROUPS_NONE};
+    int done = -1;
+    if (sb_process_clean(fd, err) == 0 && settle(&host, err) == 0) {
+        int signal_fd = sb_process_signals(err);
+        done = signal_fd < 0 ? -1 : sb_serve_run(&host, fd, signal_fd, err);
     }
-    int signal_fd = sb_process_signals(err);
-    return signal_fd < 0 ? -1 : sb_serve_run(&host, fd, signal_fd, err);
+    /* Below a root that only passing its permissions writes to. */
+    struct sb_err ignored;
+    if (host.is_root) {
+        (void)sb_caps_lend(true, &ignored);
+    }
+    sb_cgroup_close(&host.cgroups);
+    return done;
 }
 
 int main(int argc, char **argv)

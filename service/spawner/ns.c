@@ -18,16 +18,19 @@
 
 enum { KEYCTL_JOIN_SESSION_KEYRING_ = 1 }; /* linux/keyctl.h is not always there */
 
-const uint64_t sb_ns_all = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET |
-                           CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+const uint64_t sb_ns_all =
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
-pid_t sb_ns_clone(uint64_t namespaces, bool is_root, int *ret_pidfd, struct sb_err *err)
+pid_t sb_ns_clone(
+    uint64_t namespaces, int cgroup_fd, bool is_root, int *ret_pidfd, struct sb_err *err)
 {
     int pidfd = -1;
+    const uint64_t into_cgroup = cgroup_fd < 0 ? 0 : CLONE_INTO_CGROUP;
     struct clone_args args = {
-        .flags = namespaces | CLONE_PIDFD,
+        .flags = namespaces | CLONE_PIDFD | into_cgroup,
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
+        .cgroup = (unsigned)(cgroup_fd < 0 ? 0 : cgroup_fd),
     };
     /* In user mode the maps of the child can be written only while it is dumpable, which it
      * inherits; there the caller can look into the spawner by other ways anyway. */
@@ -52,6 +55,12 @@ pid_t sb_ns_clone(uint64_t namespaces, bool is_root, int *ret_pidfd, struct sb_e
     }
     *ret_pidfd = pidfd;
     return (pid_t)pid;
+}
+
+int sb_ns_cgroup(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    return unshare(CLONE_NEWCGROUP) < 0 ? sb_err_sys(err, errno, "make a cgroup namespace") : 0;
 }
 
 int sb_ns_hostname(struct sb_child *child, struct sb_err *err)

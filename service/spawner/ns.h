@@ -6,17 +6,23 @@
 struct sb_child;
 struct sb_err;
 
-/** The seven namespaces of every sandbox, CLONE_NEW*: there is no way to ask for fewer. */
+/** The namespaces every sandbox is cloned into, CLONE_NEW*: there is no way to ask for fewer. The
+ *  seventh is sb_ns_cgroup's. */
 extern const uint64_t sb_ns_all;
 
 /** Clones this process into new namespaces, like fork: the child gets 0, the parent the process id,
  *  and a pidfd (O_CLOEXEC) in *ret_pidfd. The child must not return to code that expects to be the
  *  parent. Its id maps are still to be written.
+ *  @cgroup_fd  it starts in that group of version 2; -1: in the parent's.
  *  @is_root  of sb_host.   Errors: by errno, in the parent; the text says what to change. */
-pid_t sb_ns_clone(uint64_t namespaces, bool is_root, int *ret_pidfd, struct sb_err *err);
+pid_t sb_ns_clone(
+    uint64_t namespaces, int cgroup_fd, bool is_root, int *ret_pidfd, struct sb_err *err);
 
 /* Steps of the child. */
 
+/** A cgroup namespace whose root is the group the sandbox is in by then: a clone into one would
+ * show the way from the spawner's. */
+int sb_ns_cgroup(struct sb_child *child, struct sb_err *err);
 /** Host name. */
 int sb_ns_hostname(struct sb_child *child, struct sb_err *err);
 /** Brings the loopback interface up: programs talk to themselves over it. */

@@ -171,6 +171,38 @@ static int check_space(const Spawn__V1__Plan *msg, struct sb_err *err)
     return 0;
 }
 
+/* Limits of the control group; 0 is "no limit". */
+static int check_cgroup(const Spawn__V1__Plan *msg, struct sb_plan *plan, struct sb_err *err)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+        uint64_t min;
+        uint64_t max;
+    } rows[] = {
+        {"memory_bytes", msg->memory_bytes, 1U << 20, 1ULL << 40},
+        {"swap_bytes", msg->swap_bytes, 1, 1ULL << 40},
+        {"cpu_quota_us", msg->cpu_quota_us, 1000, 1024ULL * SB_CGROUP_PERIOD_US},
+        {"cpu_weight", msg->cpu_weight, 1, 10000},
+        {"pids", msg->pids, 1, 1ULL << 22},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].value != 0 && (rows[i].value < rows[i].min || rows[i].value > rows[i].max)) {
+            return sb_err_set(err, SB_INVALID, "%s: %llu is not within %llu..%llu", rows[i].name,
+                              (unsigned long long)rows[i].value, (unsigned long long)rows[i].min,
+                              (unsigned long long)rows[i].max);
+        }
+    }
+    plan->cgroup = (struct sb_cgroup_limits){
+        .memory_bytes = msg->memory_bytes,
+        .swap_bytes = msg->swap_bytes,
+        .cpu_quota_us = msg->cpu_quota_us,
+        .cpu_weight = msg->cpu_weight,
+        .pids = msg->pids,
+    };
+    return 0;
+}
+
 int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct sb_err *err)
 {
     if (msg == NULL) {
@@ -200,7 +232,8 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         .inodes = msg->inodes,
         .filter_id = msg->filter_id,
     };
-    if (check_mounts(msg, &plan, err) < 0 || check_rlimits(msg, &plan, err) < 0) {
+    if (check_cgroup(msg, &plan, err) < 0 || check_mounts(msg, &plan, err) < 0 ||
+        check_rlimits(msg, &plan, err) < 0) {
         return -1;
     }
     *ret_plan = plan;

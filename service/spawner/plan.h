@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service/spawner/cgroup.h"
 #include "spawn/v1/spawn.pb-c.h"
 
 struct sb_err;
@@ -24,7 +25,8 @@ struct sb_plan_rlimit {
     uint64_t value;
 };
 
-/** A checked plan. The strings are borrowed from the message it was made of. */
+/** A checked plan, with the slot the server gives it. The strings are borrowed from the message it
+ * was made of. */
 struct sb_plan {
     const char *sandbox_id;
     const char *hostname;
@@ -39,6 +41,8 @@ struct sb_plan {
     struct sb_plan_rlimit rlimits[SB_PLAN_MAX_RLIMITS];
     size_t n_rlimits;
     uint64_t filter_id;
+    struct sb_cgroup_limits cgroup;
+    uint64_t slot; /* 0: not given yet */
 };
 
 /** Checks every field and fills *ret_plan.

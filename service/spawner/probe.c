@@ -2,7 +2,7 @@
 
 /* Theory of operation. Nothing is believed of versions and configuration: each row is tried in a
  * cloned child, in the namespaces the row names, with ids mapped as for a sandbox, and the child
- * says what happened. Controls that others enforce (cgroups, egress) are not here. */
+ * says what happened. Controls that others enforce (egress) are not here. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "service/spawner/caps.h"
+#include "service/spawner/cgroup.h"
 #include "service/spawner/child.h"
 #include "service/spawner/host.h"
 #include "service/spawner/identity.h"
@@ -203,7 +204,7 @@ static void try_row(const struct sb_host *host, const struct row *row, struct sb
         return;
     }
     child.sync_fd = sync[0];
-    pid_t pid = sb_ns_clone(CLONE_NEWUSER | row->namespaces, host->is_root, &pidfd, ret_said);
+    pid_t pid = sb_ns_clone(CLONE_NEWUSER | row->namespaces, -1, host->is_root, &pidfd, ret_said);
     if (pid == 0) {
         (void)close(sync[1]);
         run_row(row, &probe, report[1], ret_said);
@@ -274,6 +275,75 @@ static void add_landlock(struct sb_probe_result *result)
     }
 }
 
+/* In the child, inside a group that permits one process. */
+static _Noreturn void fork_twice(int sync_fd)
+{
+    char go = 0;
+    if (read(sync_fd, &go, 1) != 1) {
+        _exit(2);
+    }
+    long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    _exit(pid == -1 && errno == EAGAIN ? 0 : 1);
+}
+
+/* A group that permits one process, and a child in it that wants to be two. */
+static int try_cgroup(const struct sb_host *host, struct sb_err *err)
+{
+    const struct sb_cgroup_limits limits = {16U << 20, 0, SB_CGROUP_PERIOD_US, 100, 1};
+    struct sb_cgroup_counters counters;
+    struct sb_cgroup cgroup;
+    int sync[2] = {-1, -1};
+    int pidfd = -1;
+    int status = -1;
+    if (sb_fd_pipe(sync, err) < 0) {
+        return -1;
+    }
+    if (sb_cgroup_make(&host->cgroups, "probe", &limits, &cgroup, err) < 0) {
+        sb_fd_close_all(sync, 2);
+        return -1;
+    }
+    int cgroup_fd = sb_cgroup_clone_fd(&cgroup);
+    pid_t pid = sb_ns_clone(0, cgroup_fd, host->is_root, &pidfd, err);
+    if (pid == 0) {
+        (void)close(sync[1]);
+        fork_twice(sync[0]);
+    }
+    int done = pid < 0 || sb_cgroup_enter(&cgroup, pid, err) < 0 ||
+                       sb_fd_write_full(sync[1], "g", 1, err) < 0
+                   ? -1
+                   : 0;
+    sb_fd_close_all(sync, 2);
+    sb_fd_close_all(&pidfd, 1);
+    sb_fd_close_all(&cgroup_fd, 1);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    sb_cgroup_read(&cgroup, &counters);
+    sb_cgroup_remove(&cgroup);
+    bool counts_pids = (host->cgroups.controllers & SB_CGROUP_PIDS) != 0;
+    if (done == 0 && counts_pids && (status != 0 || counters.pids_refused == 0)) {
+        return sb_err_set(err, SB_INTERNAL, "%s: a limit has no effect", host->cgroups.detail);
+    }
+    return done;
+}
+
+static void add_cgroup(const struct sb_host *host, struct sb_probe_result *result)
+{
+    static const char fix[] =
+        "run the worker as root, or in a group of its own: systemd-run --user "
+        "--scope -p Delegate=yes aisbx-worker";
+    struct sb_err said;
+    if (host->cgroups.driver == NULL) {
+        add(result, 10, ABSENT, host->cgroups.detail, fix);
+    } else if (try_cgroup(host, &said) < 0) {
+        add(result, 10, ABSENT, said.text, fix);
+    } else if (host->cgroups.controllers != SB_CGROUP_ALL) {
+        add(result, 10, DEGRADED, host->cgroups.detail,
+            "enable the memory, cpu and pids controllers");
+    } else {
+        add(result, 10, ENFORCED, host->cgroups.detail, "");
+    }
+}
+
 void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result)
 {
     spawn__v1__probed__init(&ret_result->message);
@@ -289,4 +359,5 @@ void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result
     }
     add_landlock(ret_result);
     add_ids(host, ret_result);
+    add_cgroup(host, ret_result);
 }

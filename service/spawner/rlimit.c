@@ -22,6 +22,9 @@ static const struct sb_plan_rlimit finals[] = {
     {RLIMIT_CORE, 0},
 };
 
+/* Above the cgroup's limit, which is to be the one that is met: it counts what it refuses. */
+enum { NPROC_ABOVE_GROUP = 64 };
+
 static int lower(const struct sb_plan_rlimit *limits, size_t n, struct sb_err *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -54,7 +57,14 @@ int sb_rlimit_apply(struct sb_child *child, struct sb_err *err)
             mine[n++] = defaults[i];
         }
     }
-    return lower(mine, n, err) < 0 || lower(child->plan->rlimits, child->plan->n_rlimits, err) < 0
+    struct sb_plan_rlimit planned[SB_PLAN_MAX_RLIMITS];
+    for (size_t i = 0; i < child->plan->n_rlimits; i++) {
+        planned[i] = child->plan->rlimits[i];
+        if (planned[i].resource == RLIMIT_NPROC && child->has_pids_group) {
+            planned[i].value += NPROC_ABOVE_GROUP;
+        }
+    }
+    return lower(mine, n, err) < 0 || lower(planned, child->plan->n_rlimits, err) < 0
                ? -1
                : lower(finals, sizeof finals / sizeof *finals, err);
 }

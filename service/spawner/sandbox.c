@@ -1,7 +1,9 @@
 #include "service/spawner/sandbox.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -83,6 +85,18 @@ static int refuse_root(struct start *start, struct sb_err *err)
     return is_root ? sb_err_set(err, SB_PRECONDITION, "the job would be root on the host") : 0;
 }
 
+static int make_cgroup(struct start *start, struct sb_err *err)
+{
+    const struct sb_cgroups *cgroups = &start->host->cgroups;
+    if (cgroups->driver == NULL) {
+        return 0; /* note_degraded says so */
+    }
+    /* The slot makes it unique, whatever the worker says. */
+    char name[SB_CGROUP_NAME_SIZE];
+    (void)snprintf(name, sizeof name, "%s-%" PRIu64, start->plan->sandbox_id, start->plan->slot);
+    return sb_cgroup_make(cgroups, name, &start->plan->cgroup, &start->sandbox->cgroup, err);
+}
+
 static int open_channels(struct start *start, struct sb_err *err)
 {
     struct sb_sandbox *sandbox = start->sandbox;
@@ -116,6 +130,8 @@ static void fill_child(struct start *start)
     child->report_fd = start->child_report_fd;
     child->ctl_fd = start->child_ctl_fd;
     child->init_fd = start->host->init_fd;
+    child->has_pids_group = start->sandbox->cgroup.host != NULL &&
+                            (start->host->cgroups.controllers & SB_CGROUP_PIDS) != 0;
     child->root_fd = -1;
     for (size_t i = 0; i < start->mounts.n; i++) {
         child->mount_fds[i] = start->mounts.fds[i];
@@ -127,7 +143,8 @@ static int clone_child(struct start *start, struct sb_err *err)
 {
     struct sb_sandbox *sandbox = start->sandbox;
     fill_child(start);
-    pid_t pid = sb_ns_clone(sb_ns_all, start->host->is_root, &sandbox->pidfd, err);
+    SB_CLEANUP(sb_closep) int cgroup_fd = sb_cgroup_clone_fd(&sandbox->cgroup);
+    pid_t pid = sb_ns_clone(sb_ns_all, cgroup_fd, start->host->is_root, &sandbox->pidfd, err);
     if (pid == 0) {
         /* Else the child would never see the end of file that tells of the spawner's death. */
         (void)close(sandbox->sync_fd);
@@ -135,6 +152,11 @@ static int clone_child(struct start *start, struct sb_err *err)
     }
     sandbox->pid = pid;
     return pid < 0 ? -1 : 0;
+}
+
+static int enter_cgroup(struct start *start, struct sb_err *err)
+{
+    return sb_cgroup_enter(&start->sandbox->cgroup, start->sandbox->pid, err);
 }
 
 static int write_maps(struct start *start, struct sb_err *err)
@@ -161,17 +183,26 @@ static const struct step {
     const char *name;
     int (*run)(struct start *start, struct sb_err *err);
 } steps[] = {
-    {"ids", take_ids},
-    {"mounts", open_mounts}, /* may change the ids */
-    {"root", refuse_root},   /* whatever the steps above have done */
-    {"channels", open_channels},
-    {"clone", clone_child},
-    {"maps", write_maps}, /* before that the child has no rights at all */
+    {"ids", take_ids},       {"mounts", open_mounts}, /* may change the ids */
+    {"root", refuse_root},                            /* whatever the steps above have done */
+    {"cgroup", make_cgroup}, {"channels", open_channels}, {"clone", clone_child},
+    {"enter", enter_cgroup}, /* it waits still, so nothing it does is outside */
+    {"maps", write_maps},    /* before that the child has no rights at all */
     {"go", let_go},
 };
 
 static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
 {
+    unsigned controllers = start->host->cgroups.controllers;
+    if (controllers == 0) {
+        sandbox->degraded[sandbox->n_degraded++] =
+            "cgroup: none here, rlimits only: memory and CPU are not limited";
+    } else if (controllers != SB_CGROUP_ALL) {
+        sandbox->degraded[sandbox->n_degraded++] =
+            (controllers & SB_CGROUP_MEMORY) == 0 ? "cgroup: no memory controller, not limited"
+            : (controllers & SB_CGROUP_CPU) == 0  ? "cgroup: no cpu controller, not limited"
+                                                  : "cgroup: no pids controller, rlimit only";
+    }
     if (!sb_ids_are_distinct(&sandbox->ids)) {
         sandbox->degraded[sandbox->n_degraded++] =
             start->mounts.lacks_idmap ? "distinct uid: a file system of its mounts cannot map ids"
@@ -276,6 +307,7 @@ void sb_sandbox_fail(struct sb_sandbox *sandbox)
 void sb_sandbox_kill(const struct sb_sandbox *sandbox)
 {
     (void)pidfd_send_signal(sandbox->pidfd, SIGKILL, NULL, 0);
+    sb_cgroup_kill(&sandbox->cgroup);
 }
 
 void sb_sandbox_free(struct sb_sandbox *sandbox)
@@ -284,6 +316,7 @@ void sb_sandbox_free(struct sb_sandbox *sandbox)
         return;
     }
     sb_list_remove(&sandbox->link);
+    sb_cgroup_remove(&sandbox->cgroup);
     sb_ids_release(&sandbox->ids);
     sb_closep(&sandbox->pidfd);
     sb_closep(&sandbox->report_fd);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "service/spawner/cgroup.h"
 #include "service/spawner/ids.h"
 
 struct sb_err;
@@ -44,6 +45,7 @@ struct sb_sandbox {
     int sync_fd;          /* owned; the child ends when it is closed too early */
     int ctl_fd;           /* owned; STARTING: the worker's end of init's socket */
     struct sb_ids ids;
+    struct sb_cgroup cgroup;
     const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts */
     size_t n_degraded;
 };
@@ -66,7 +68,8 @@ int sb_sandbox_started(struct sb_sandbox *sandbox, char *ret_step, struct sb_err
 /** Gives up a STARTING sandbox: it is FAILED. */
 void sb_sandbox_fail(struct sb_sandbox *sandbox);
 
-/** Sends SIGKILL to init, and so to all of the sandbox. Harmless when it is dead already. */
+/** Sends SIGKILL to init, and so to all of the sandbox, and kills its group where the kernel can.
+ *  Harmless when it is dead already. */
 void sb_sandbox_kill(const struct sb_sandbox *sandbox);
 
 /** Frees. Only when init is reaped: the ids go back to the pool. NULL is fine. */

@@ -23,6 +23,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "service/shared/frame.h"
+#include "service/spawner/cgroup.h"
 #include "service/spawner/child.h"
 #include "service/spawner/filter.h"
 #include "service/spawner/host.h"
@@ -185,12 +186,13 @@ static int on_spawn(struct server *server, struct call *call, struct sb_err *fai
         }
         has_peer = &peer;
     }
+    plan.slot = ++server->last_slot;
     struct sb_sandbox *sandbox =
         sb_sandbox_start(server->host, &server->pool, &plan, filter, has_peer, failure);
     if (sandbox == NULL) {
         return -1;
     }
-    sandbox->slot = ++server->last_slot;
+    sandbox->slot = plan.slot;
     sandbox->tag = call->request->tag;
     sb_list_append(&server->sandboxes, &sandbox->link);
     server->n_sandboxes++;
@@ -324,13 +326,30 @@ static uint64_t micros(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
 }
 
+static void fill_counters(const struct sb_cgroup_counters *from, Spawn__V1__Counters *ret_counters)
+{
+    spawn__v1__counters__init(ret_counters);
+    ret_counters->version = from->version;
+    ret_counters->controllers = from->controllers;
+    ret_counters->memory_peak_bytes = from->memory_peak;
+    ret_counters->oom_kills = from->oom_kills;
+    ret_counters->pids_refused = from->pids_refused;
+    ret_counters->cpu_throttled = from->cpu_throttled;
+    ret_counters->cpu_user_us = from->cpu_user_us;
+    ret_counters->cpu_system_us = from->cpu_system_us;
+}
+
 static int tell_gone(struct server *server,
                      uint64_t slot,
                      int status,
                      const struct rusage *usage,
+                     const struct sb_cgroup_counters *read,
                      struct sb_err *err)
 {
     Spawn__V1__Gone body = SPAWN__V1__GONE__INIT;
+    Spawn__V1__Counters counters;
+    fill_counters(read, &counters);
+    body.counters = &counters;
     Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
     body.slot = slot;
     body.wait_status = status;
@@ -359,10 +378,12 @@ static int reap(struct server *server, bool tells, struct sb_err *err)
         }
         bool was_told = sandbox->state == SB_SANDBOX_RUNNING;
         uint64_t slot = sandbox->slot;
+        struct sb_cgroup_counters counters;
+        sb_cgroup_read(&sandbox->cgroup, &counters);
         sb_sandbox_free(sandbox);
         server->n_sandboxes--;
         if (was_told && tells && done == 0) {
-            done = tell_gone(server, slot, status, &usage, err);
+            done = tell_gone(server, slot, status, &usage, &counters, err);
         }
     }
     return done;

@@ -214,10 +214,11 @@ static bool add_usage(const struct sb_facts *facts, Aisbx__V1__Verdict *msg)
     usage->wall_ms = facts->wall_ms;
     usage->cpu_user_us = facts->cpu_user_us;
     usage->cpu_system_us = facts->cpu_system_us;
-    usage->memory_peak_bytes = facts->max_rss_bytes;
+    bool has_group = facts->counters.has_memory && facts->counters.memory_peak > 0;
+    usage->memory_peak_bytes = has_group ? facts->counters.memory_peak : facts->max_rss_bytes;
     usage->stdout_bytes = facts->stdout_bytes;
     usage->stderr_bytes = facts->stderr_bytes;
-    return sb_api_pb_text(&usage->memory_peak_source, "rusage");
+    return sb_api_pb_text(&usage->memory_peak_source, has_group ? "cgroup" : "rusage");
 }
 
 static bool add_evidence(const struct sb_verdict *verdict, Aisbx__V1__Verdict *msg)

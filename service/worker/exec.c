@@ -409,6 +409,8 @@ static void init(struct sb_exec *exec, struct sb_sandbox *sandbox)
         sb_spool_init(&exec->out[i].spool, worker->state_dir, sandbox->policy->limits.output_bytes);
     }
     exec->facts.output_limit = sandbox->policy->limits.output_bytes;
+    exec->facts.memory_limit = sandbox->policy->limits.mem_bytes;
+    exec->facts.pids_limit = sandbox->policy->limits.pids;
     sb_list_init(&exec->observers);
     (void)event_assign(&exec->wall_timer, worker->base, -1, 0, on_wall_timeout, exec);
     (void)event_assign(&exec->grace_timer, worker->base, -1, 0, on_grace, exec);
@@ -526,7 +528,11 @@ void sb_exec_gone(struct sb_exec *exec, enum sb_cause cause, const struct sb_gon
     struct sb_facts *facts = &exec->facts;
     facts->has_gone = true;
     facts->init_status = gone->init_status;
+    if (exec->is_only) {
+        facts->counters = gone->counters;
+    }
     if (exec->is_only && !facts->has_empty) {
+        take_usage(exec, gone->counters.cpu_user_us, gone->counters.cpu_system_us, 0);
         take_usage(exec, gone->cpu_user_us, gone->cpu_system_us, gone->max_rss_bytes);
     }
     if (!facts->has_exited && !facts->has_failed && facts->cause == SB_CAUSE_NONE) {

@@ -131,6 +131,7 @@ struct sb_gone {
     uint64_t cpu_user_us; /* of the whole sandbox */
     uint64_t cpu_system_us;
     uint64_t max_rss_bytes;
+    struct sb_counters counters; /* since it was made */
 };
 void sb_sandbox_gone(struct sb_sandbox *sandbox, const struct sb_gone *gone);
 /** The spawner is dead. */

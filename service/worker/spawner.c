@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,12 @@
 #include "service/worker/limits.h"
 #include "service/worker/policy/seccomp_json.h"
 #include "service/worker/spawner_start.h"
+#include "service/worker/verdict.h"
 
-enum { MAX_LOADED = 32 };
+enum {
+    MAX_LOADED = 32,
+    END_WAIT_MS = 2000, /* for the spawner to end by itself */
+};
 
 /** One request, waiting to be sent or to be answered. */
 struct ask {
@@ -44,6 +49,7 @@ struct loaded {
 struct sb_spawner {
     int sock;
     bool is_lost;
+    bool is_process; /* ours, to be waited for */
     bool is_attached;
     uint64_t next_tag;
     size_t n_asks;
@@ -330,7 +336,21 @@ int sb_spawner_start(struct sb_spawner **ret_spawner, struct sb_err *err)
     if (sb_spawner_start_process(&sock, err) < 0) {
         return sb_err_wrap(err, "spawner");
     }
-    return sb_spawner_adopt(sock, ret_spawner, err);
+    if (sb_spawner_adopt(sock, ret_spawner, err) < 0) {
+        return -1;
+    }
+    (*ret_spawner)->is_process = true;
+    return 0;
+}
+
+/** Lets the spawner end by itself, which removes what it made: our own end would kill it. */
+static void await_end(int sock)
+{
+    char ignored[64];
+    struct pollfd readable = {.fd = sock, .events = POLLIN};
+    (void)shutdown(sock, SHUT_WR);
+    while (poll(&readable, 1, END_WAIT_MS) > 0 && recv(sock, ignored, sizeof ignored, 0) > 0) {
+    }
 }
 
 void sb_spawner_free(struct sb_spawner *spawner)
@@ -348,6 +368,9 @@ void sb_spawner_free(struct sb_spawner *spawner)
     }
     if (spawner->welcome != NULL) {
         spawn__v1__reply__free_unpacked(spawner->welcome, NULL);
+    }
+    if (spawner->is_process && !spawner->is_lost) {
+        await_end(spawner->sock);
     }
     close(spawner->sock);
     free(spawner);
@@ -380,6 +403,22 @@ const Spawn__V1__Welcome *sb_spawner_welcome(const struct sb_spawner *spawner)
 bool sb_spawner_is_lost(const struct sb_spawner *spawner)
 {
     return spawner->is_lost;
+}
+
+void sb_spawner_counters(const Spawn__V1__Counters *from, struct sb_counters *ret_counters)
+{
+    *ret_counters = (struct sb_counters){.version = 0};
+    if (from == NULL || from->controllers == 0) {
+        return;
+    }
+    ret_counters->version = from->version;
+    ret_counters->has_memory = (from->controllers & 1) != 0;
+    ret_counters->memory_peak = from->memory_peak_bytes;
+    ret_counters->oom_kills = from->oom_kills;
+    ret_counters->pids_refused = from->pids_refused;
+    ret_counters->cpu_throttled = from->cpu_throttled;
+    ret_counters->cpu_user_us = from->cpu_user_us;
+    ret_counters->cpu_system_us = from->cpu_system_us;
 }
 
 /* ---- requests ---- */

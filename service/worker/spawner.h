@@ -14,6 +14,7 @@
 #include "spawn/v1/spawn.pb-c.h"
 
 struct event_base;
+struct sb_counters;
 struct sb_err;
 struct sb_filter;
 struct sb_frame;
@@ -53,6 +54,9 @@ int sb_spawner_attach(struct sb_spawner *spawner,
 /** What the spawner said of itself; borrowed. */
 const Spawn__V1__Welcome *sb_spawner_welcome(const struct sb_spawner *spawner);
 bool sb_spawner_is_lost(const struct sb_spawner *spawner);
+
+/** Counters of a message; all 0 without one. */
+void sb_spawner_counters(const Spawn__V1__Counters *from, struct sb_counters *ret_counters);
 
 /* Requests: loop thread. -1: nothing was asked, and on_reply will not run: SB_EXHAUSTED, or
  * SB_UNAVAILABLE when the spawner is dead. on_reply never runs from inside these. */

@@ -110,6 +110,77 @@ static void decide_start_failed(const struct sb_facts *facts, struct sb_verdict 
     }
 }
 
+/** Counters, by the files they are in. */
+enum counter { OOM_KILLS, PIDS_REFUSED, CPU_THROTTLED, N_COUNTERS };
+static const struct {
+    size_t offset;
+    const char *source[2]; /* by version */
+} counters[N_COUNTERS] = {
+#define AT(member) offsetof(struct sb_counters, member)
+    [OOM_KILLS] = {AT(oom_kills), {"memory.oom_control:oom_kill", "memory.events:oom_kill"}},
+    [PIDS_REFUSED] = {AT(pids_refused), {"pids.events:max", "pids.events:max"}},
+    [CPU_THROTTLED] = {AT(cpu_throttled), {"cpu.stat:nr_throttled", "cpu.stat:nr_throttled"}},
+};
+
+static uint64_t count_of(const struct sb_facts *facts, enum counter which)
+{
+    uint64_t value = 0;
+    memcpy(&value, (const char *)&facts->counters + counters[which].offset, sizeof value);
+    return value;
+}
+
+static void
+add_counter(const struct sb_facts *facts, enum counter which, struct sb_verdict *verdict)
+{
+    uint64_t value = count_of(facts, which);
+    if (value > 0) {
+        add_evidence(verdict, counters[which].source[facts->counters.version == 2 ? 1 : 0], value);
+    }
+}
+
+/** The kernel's own account of an end that was not a success: which limit was met. False: none.
+ *  An exec whose cause the worker knows (its time, a cancel) is not explained by limits. */
+static bool decide_limit(const struct sb_facts *facts, struct sb_verdict *verdict)
+{
+    char limit[SB_NUM_TEXT_SIZE];
+    bool is_killed = facts->cause == SB_CAUSE_INIT_DIED || facts->cause == SB_CAUSE_STUB_DIED;
+    bool is_failure = is_killed || (facts->has_exited && facts->wait_status != 0);
+    bool is_ours = facts->cause == SB_CAUSE_NONE || is_killed;
+    uint64_t oom_kills = count_of(facts, OOM_KILLS);
+    uint64_t refused = count_of(facts, PIDS_REFUSED);
+    if (!is_failure || !is_ours || (oom_kills == 0 && refused == 0)) {
+        return false;
+    }
+    if (is_killed) {
+        verdict->signal = SIGKILL;
+    } else if (WIFEXITED(facts->wait_status)) {
+        verdict->exit_code = WEXITSTATUS(facts->wait_status);
+    } else {
+        verdict->signal = WTERMSIG(facts->wait_status);
+    }
+    if (oom_kills > 0) {
+        verdict->kind = SB_VERDICT_OOM_KILLED;
+        put_text(verdict->message, sizeof verdict->message,
+                 "out of memory: the kernel killed %" PRIu64 " %s at the limit of %s", oom_kills,
+                 oom_kills == 1 ? "process" : "processes",
+                 sb_num_format_bytes_short(limit, facts->memory_limit));
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "raise the memory limit (limits.memory_bytes, --memory) within the profile's; "
+                 "files in /tmp and other space of the sandbox's own count");
+        add_counter(facts, OOM_KILLS, verdict);
+        add_counter(facts, PIDS_REFUSED, verdict);
+        return true;
+    }
+    verdict->kind = SB_VERDICT_PIDS_EXHAUSTED;
+    put_text(verdict->message, sizeof verdict->message,
+             "out of processes: the kernel refused %" PRIu64 " at the limit of %" PRIu64, refused,
+             facts->pids_limit);
+    put_text(verdict->next_step, sizeof verdict->next_step,
+             "raise the limit of processes (limits.pids, --pids) within the profile's");
+    add_counter(facts, PIDS_REFUSED, verdict);
+    return true;
+}
+
 static void decide_cause(const struct sb_facts *facts, struct sb_verdict *verdict)
 {
     char limit[SB_NUM_TEXT_SIZE];
@@ -171,8 +242,11 @@ static void decide_status(const struct sb_facts *facts, struct sb_verdict *verdi
 void sb_verdict_decide(const struct sb_facts *facts, struct sb_verdict *ret_verdict)
 {
     struct sb_verdict verdict = {.kind = SB_VERDICT_NONE};
+    bool counts_limits = true;
     if (facts->has_failed) {
         decide_start_failed(facts, &verdict);
+    } else if (decide_limit(facts, &verdict)) {
+        counts_limits = false; /* done */
     } else if (facts->cause != SB_CAUSE_NONE) {
         decide_cause(facts, &verdict);
     } else if (facts->has_exited) {
@@ -184,6 +258,11 @@ void sb_verdict_decide(const struct sb_facts *facts, struct sb_verdict *ret_verd
     if (facts->has_empty) {
         add_evidence(&verdict, "init.killed", facts->killed);
     }
+    if (counts_limits) {
+        add_counter(facts, OOM_KILLS, &verdict);
+        add_counter(facts, PIDS_REFUSED, &verdict);
+    }
+    add_counter(facts, CPU_THROTTLED, &verdict);
     if (facts->dropped_bytes > 0) {
         add_evidence(&verdict, "spool.dropped_bytes", facts->dropped_bytes);
         if (verdict.next_step[0] == '\0') {

@@ -10,6 +10,8 @@ enum sb_verdict_kind {
     SB_VERDICT_EXITED = 1,
     SB_VERDICT_SIGNALED = 2,
     SB_VERDICT_TIMED_OUT = 3,
+    SB_VERDICT_OOM_KILLED = 4,
+    SB_VERDICT_PIDS_EXHAUSTED = 5,
     SB_VERDICT_CANCELLED = 9,
     SB_VERDICT_WORKER_LOST = 10,
     SB_VERDICT_START_FAILED = 11,
@@ -31,6 +33,18 @@ enum sb_cause {
     SB_CAUSE_END_,
 };
 
+/** What the kernel counted in the control group of a sandbox. All 0: it has none. */
+struct sb_counters {
+    unsigned version; /* of control groups */
+    bool has_memory;
+    uint64_t memory_peak; /* bytes */
+    uint64_t oom_kills;   /* processes */
+    uint64_t pids_refused;
+    uint64_t cpu_throttled; /* periods */
+    uint64_t cpu_user_us;
+    uint64_t cpu_system_us;
+};
+
 /** All that is known of an exec when it is over. */
 struct sb_facts {
     enum sb_cause cause;
@@ -48,6 +62,10 @@ struct sb_facts {
     bool has_gone; /* the sandbox is gone */
     int init_status;
 
+    struct sb_counters counters; /* while it ran; the peak is that of the sandbox */
+    uint64_t memory_limit;       /* bytes */
+    uint64_t pids_limit;
+
     uint64_t wall_limit_ms;
     uint64_t wall_ms; /* start to end of the main process */
     uint64_t cpu_user_us;
@@ -64,7 +82,7 @@ struct sb_evidence {
     uint64_t value;
 };
 
-enum { SB_VERDICT_MAX_EVIDENCE = 8 };
+enum { SB_VERDICT_MAX_EVIDENCE = 12 };
 
 /** Plain bytes. */
 struct sb_verdict {

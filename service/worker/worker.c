@@ -31,12 +31,13 @@ static void on_gone(void *ctx, const Spawn__V1__Gone *gone)
     if (sandbox == NULL) {
         return; /* refused after it was spawned */
     }
-    const struct sb_gone what = {
+    struct sb_gone what = {
         .init_status = gone->wait_status,
         .cpu_user_us = gone->cpu_user_us,
         .cpu_system_us = gone->cpu_system_us,
         .max_rss_bytes = gone->max_rss_bytes,
     };
+    sb_spawner_counters(gone->counters, &what.counters);
     sb_sandbox_gone(sandbox, &what);
     if (worker->is_stopping && worker->registry.n_live == 0) {
         sb_worker_stop(worker);

@@ -89,6 +89,22 @@ static int add_mounts(Spawn__V1__Plan *plan, const struct sb_mounts *mounts, str
     return 0;
 }
 
+/* Of a quota of whole or part processors: the share under contention is in proportion. */
+static uint64_t weight_of(uint64_t cpu_millis)
+{
+    uint64_t weight = cpu_millis / 10;
+    return weight < 1 ? 1 : weight > 10000 ? 10000 : weight;
+}
+
+/* No swap: a sandbox that swaps would slow the host down instead of meeting its limit. */
+static void add_cgroup(Spawn__V1__Plan *plan, const struct sb_limits *limits)
+{
+    plan->memory_bytes = limits->mem_bytes;
+    plan->cpu_quota_us = limits->cpu_millis * 100; /* of each 100 ms */
+    plan->cpu_weight = weight_of(limits->cpu_millis);
+    plan->pids = limits->pids;
+}
+
 static Spawn__V1__Workspace workspace_of(const struct sb_policy *policy)
 {
     if (sb_mounts_find(&policy->mounts, SB_STR("/workspace")) != NULL) {
@@ -125,6 +141,7 @@ int sb_plan_make(const struct sb_policy *policy,
     plan->disk_bytes = policy->limits.disk_bytes;
     plan->inodes = policy->limits.inodes;
     plan->filter_id = filter_id;
+    add_cgroup(plan, &policy->limits);
     if (add_mounts(plan, &policy->mounts, err) < 0 || add_rlimits(plan, &policy->limits, err) < 0) {
         return -1;
     }

@@ -252,6 +252,12 @@ int rig_wait_gone(struct rig *rig, uint64_t slot, Spawn__V1__Gone *ret_gone, str
         if (reply->body_case == SPAWN__V1__REPLY__BODY_GONE && reply->gone->slot == slot) {
             if (ret_gone != NULL) {
                 *ret_gone = *reply->gone;
+                ret_gone->counters = NULL;
+                if (reply->gone->counters != NULL) {
+                    static Spawn__V1__Counters counters;
+                    counters = *reply->gone->counters;
+                    ret_gone->counters = &counters;
+                }
             }
             return 0;
         }

@@ -82,7 +82,8 @@ int rig_spawn(struct rig *rig,
               struct rig_box *ret_box,
               struct sb_err *err);
 int rig_kill(struct rig *rig, uint64_t slot, struct sb_err *err);
-/** Waits until that sandbox is gone. @ret_gone  may be NULL. */
+/** Waits until that sandbox is gone. @ret_gone  may be NULL; its counters are
+ *  overwritten by the next call. */
 int rig_wait_gone(struct rig *rig, uint64_t slot, Spawn__V1__Gone *ret_gone, struct sb_err *err);
 void rig_box_done(struct rig_box *box);
 

@@ -136,3 +136,5 @@ extern const struct CMUnitTest stream_tests[];
 extern const size_t stream_tests_n;
 extern const struct CMUnitTest end_tests[];
 extern const size_t end_tests_n;
+extern const struct CMUnitTest limit_tests[];
+extern const size_t limit_tests_n;

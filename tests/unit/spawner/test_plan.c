@@ -130,6 +130,34 @@ static void set_many_inodes(struct fixture *f)
 {
     f->plan.inodes = 100000001;
 }
+static void set_little_memory(struct fixture *f)
+{
+    f->plan.memory_bytes = (1U << 20) - 1;
+}
+static void set_much_memory(struct fixture *f)
+{
+    f->plan.memory_bytes = (1ULL << 40) + 1;
+}
+static void set_much_swap(struct fixture *f)
+{
+    f->plan.swap_bytes = (1ULL << 40) + 1;
+}
+static void set_small_quota(struct fixture *f)
+{
+    f->plan.cpu_quota_us = 999;
+}
+static void set_large_quota(struct fixture *f)
+{
+    f->plan.cpu_quota_us = 1024ULL * 100000 + 1;
+}
+static void set_heavy_weight(struct fixture *f)
+{
+    f->plan.cpu_weight = 10001;
+}
+static void set_many_pids(struct fixture *f)
+{
+    f->plan.pids = (1U << 22) + 1;
+}
 static void set_no_filter(struct fixture *f)
 {
     f->plan.filter_id = 0;
@@ -201,6 +229,13 @@ static void refuses_each_bad_field_by_name(void **state)
         {set_large_disk, "disk_bytes"},
         {set_few_inodes, "inodes"},
         {set_many_inodes, "inodes"},
+        {set_little_memory, "memory_bytes"},
+        {set_much_memory, "memory_bytes"},
+        {set_much_swap, "swap_bytes"},
+        {set_small_quota, "cpu_quota_us"},
+        {set_large_quota, "cpu_quota_us"},
+        {set_heavy_weight, "cpu_weight"},
+        {set_many_pids, "pids"},
         {set_no_filter, "filter_id"},
         {set_many_mounts, "mounts"},
         {set_many_rlimits, "rlimits"},

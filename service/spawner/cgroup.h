@@ -1,0 +1,95 @@
+#pragma once
+/** Control groups: one per sandbox, with its limits, and the kernel's own counters of what happened
+ *  in it. Version 2 and version 1 stand behind one interface; without either, sandboxes have
+ *  rlimits only, which is said and can be refused.
+ *
+ *  Theory of operation. At start the spawner makes a base, a group "aisbx-<pid>" of its own (one in
+ *  each hierarchy of version 1), below the group it was started in or, as root, below the root. It
+ *  holds a lock on the base for as long as it lives, so that whoever comes later knows a dead
+ *  spawner's base by its free lock, and removes it; process ids would lie across PID namespaces.
+ *  A sandbox has a group below the base; the spawner itself and the worker are never in one. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct sb_cgroup_driver;
+struct sb_err;
+
+enum {
+    SB_CGROUP_NAME_SIZE = 96, /* of a group below the base, with the NUL */
+    SB_CGROUP_MAX_BASES = 3,  /* version 1: memory, cpu, pids; version 2: one */
+    SB_CGROUP_PERIOD_US = 100000,
+};
+
+/** Bits: which limits are enforced. */
+enum sb_cgroup_controller {
+    SB_CGROUP_MEMORY = 1,
+    SB_CGROUP_CPU = 2,
+    SB_CGROUP_PIDS = 4,
+    SB_CGROUP_ALL = 7,
+};
+
+/** What the host gives; found once at start. */
+struct sb_cgroups {
+    const struct sb_cgroup_driver *driver; /* NULL: no groups */
+    unsigned controllers;                  /* enum sb_cgroup_controller */
+    int parents[SB_CGROUP_MAX_BASES];      /* owned; directory that holds the base, or -1 */
+    int bases[SB_CGROUP_MAX_BASES];        /* owned; locked directory, or -1 */
+    char names[SB_CGROUP_MAX_BASES][32];   /* of the bases */
+    char detail[160];                      /* for people: what there is, or why not */
+};
+
+#define SB_CGROUPS_NONE ((struct sb_cgroups){.parents = {-1, -1, -1}, .bases = {-1, -1, -1}})
+
+/** 0 means: no limit. */
+struct sb_cgroup_limits {
+    uint64_t memory_bytes; /* tmpfs and kernel memory of the sandbox included */
+    uint64_t swap_bytes;   /* on top */
+    uint64_t cpu_quota_us; /* of each SB_CGROUP_PERIOD_US, summed over processors */
+    uint64_t cpu_weight;   /* 1..10000, 100 is the usual share */
+    uint64_t pids;         /* processes and threads, init included */
+};
+
+/** The group of one sandbox. Zero: none. */
+struct sb_cgroup {
+    const struct sb_cgroups *host; /* NULL: none */
+    char name[SB_CGROUP_NAME_SIZE];
+};
+
+/** What the kernel counted since the group was made. What is not counted is 0. */
+struct sb_cgroup_counters {
+    unsigned version;       /* 1 or 2; 0: no group */
+    unsigned controllers;   /* those that were read */
+    uint64_t memory_peak;   /* bytes */
+    uint64_t oom_kills;     /* processes killed for the memory limit */
+    uint64_t pids_refused;  /* forks and threads refused for the limit of pids */
+    uint64_t cpu_throttled; /* periods in which the quota was used up */
+    uint64_t cpu_user_us;   /* both 0: not counted here */
+    uint64_t cpu_system_us;
+};
+
+/** Looks for what there is, removes what dead spawners left, and makes the base. Call with the
+ *  capabilities and ids of the start. Never fails: without groups driver is NULL and detail says
+ *  why.   @is_root  may use the root of a hierarchy. */
+void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups);
+/** Removes the base, which must be empty. */
+void sb_cgroup_close(struct sb_cgroups *cgroups);
+
+/** Makes the group of one sandbox and sets its limits.
+ *  @name  a file name that no living sandbox has; copied.
+ *  Errors: by errno; the text names the file. Nothing is left then. */
+int sb_cgroup_make(const struct sb_cgroups *cgroups,
+                   const char *name,
+                   const struct sb_cgroup_limits *limits,
+                   struct sb_cgroup *ret_cgroup,
+                   struct sb_err *err);
+/** A directory for clone3 (CLONE_INTO_CGROUP), to be closed; -1: sb_cgroup_enter does it all. */
+int sb_cgroup_clone_fd(const struct sb_cgroup *cgroup);
+/** Puts a process in that clone3 did not. Errors: by errno. */
+int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err);
+/** Kills all that is in it, as far as the version can. */
+void sb_cgroup_kill(const struct sb_cgroup *cgroup);
+void sb_cgroup_read(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *ret_counters);
+/** Removes it. Only when no process is in it any more: what is left is killed. */
+void sb_cgroup_remove(struct sb_cgroup *cgroup);
