@@ -269,6 +269,11 @@ static void on_wall_timeout(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     struct sb_exec *exec = ctx;
+    uint64_t ran_ms = sb_clock_mono_ms() - exec->start_mono_ms;
+    if (ran_ms < exec->wall_ms) { /* the loop counts from when it last looked at the clock */
+        arm(&exec->wall_timer, exec->wall_ms - ran_ms);
+        return;
+    }
     sb_exec_settle(exec); /* it may have ended in time, unread yet */
     if (exec->state == SB_EXEC_STARTING || exec->state == SB_EXEC_RUNNING) {
         sb_exec_kill(exec, SB_CAUSE_TIMEOUT);
