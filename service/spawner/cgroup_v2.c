@@ -1,6 +1,7 @@
 /* Version 2: one hierarchy. A group that gives controllers to groups below it must not hold
  * processes, the root of all excepted; so the group we were started in is made an inner one by
- * moving those in it to a leaf, when they are ours to move. */
+ * moving those in it to a leaf, when they are ours to move. Permissions decide: version 2 asks for
+ * the right to write to the common ancestor's files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +14,8 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "service/spawner/cgroup_driver.h"
+
+enum { MOVE_TRIES = 3 };
 
 /* Not with the prefix of the bases: it is never swept. */
 static const char leaf[] = "aisbx.worker";
@@ -84,20 +87,26 @@ static int move_to_leaf(int dir, bool may_move_all, struct sb_err *err)
     return 0;
 }
 
-static int enable(int dir, bool may_move_all, unsigned *ret_bits, struct sb_err *err)
+/* Gives controllers to the groups below; returns those they have. */
+static unsigned give(int dir)
 {
     struct sb_err ignored;
-    if (enabled(dir) != SB_CGROUP_ALL) {
+    for (size_t i = 0; i < sizeof controllers / sizeof *controllers; i++) {
+        (void)sb_cgroup_write(dir, "", "cgroup.subtree_control", controllers[i].enable, &ignored);
+    }
+    return enabled(dir);
+}
+
+static int enable(int dir, bool may_move_all, struct sb_err *err)
+{
+    unsigned bits = enabled(dir);
+    for (int i = 0; i < MOVE_TRIES && bits != SB_CGROUP_ALL; i++) { /* one may fork meanwhile */
         if (!is_root_of_all(dir) && move_to_leaf(dir, may_move_all, err) < 0) {
             return -1;
         }
-        for (size_t i = 0; i < sizeof controllers / sizeof *controllers; i++) {
-            (void)sb_cgroup_write(dir, "", "cgroup.subtree_control", controllers[i].enable,
-                                  &ignored);
-        }
+        bits = give(dir);
     }
-    *ret_bits = enabled(dir);
-    return (*ret_bits & SB_CGROUP_MEMORY) != 0 && (*ret_bits & SB_CGROUP_PIDS) != 0
+    return (bits & SB_CGROUP_MEMORY) != 0 && (bits & SB_CGROUP_PIDS) != 0
                ? 0
                : sb_err_set(err, SB_PRECONDITION, "no memory and pids controllers here");
 }
@@ -106,7 +115,6 @@ static int enable(int dir, bool may_move_all, unsigned *ret_bits, struct sb_err 
 static int
 try_dir(const char *path, bool may_move_all, struct sb_cgroups *cgroups, struct sb_err *err)
 {
-    unsigned bits = 0;
     SB_CLEANUP(sb_closep) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) {
         return sb_err_sys(err, errno, "open %s", path);
@@ -116,11 +124,11 @@ try_dir(const char *path, bool may_move_all, struct sb_cgroups *cgroups, struct 
         faccessat(dir, "cgroup.subtree_control", W_OK, AT_EACCESS) < 0) {
         return sb_err_set(err, SB_PRECONDITION, "the own cgroup is not delegated");
     }
-    if (enable(dir, may_move_all, &bits, err) < 0 ||
+    if (enable(dir, may_move_all, err) < 0 ||
         sb_cgroup_make_base(cgroups, 0, SB_STEAL_FD(dir), err) < 0) {
         return -1;
     }
-    cgroups->controllers = bits;
+    cgroups->controllers = give(cgroups->bases[0]);
     return 0;
 }
 
@@ -144,8 +152,10 @@ static int open_base(const struct sb_cgroup_view *view,
         return sb_err_set(err, SB_PRECONDITION, "not mounted");
     }
     leave_leaf(dir);
+    /* All that is in a container's only group, or in one that was given to the user, may go to the
+     * leaf; in another of root's, a service's say, only the worker. */
     bool is_top = strcmp(dir, root) == 0;
-    if (try_dir(dir, is_root && is_top, cgroups, err) == 0) {
+    if (try_dir(dir, is_top || !is_root, cgroups, err) == 0) {
         return 0;
     }
     return is_root && !is_top ? try_dir(root, false, cgroups, err) : -1;
