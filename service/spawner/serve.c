@@ -123,6 +123,7 @@ struct call {
         Spawn__V1__Welcome welcome;
         Spawn__V1__FilterLoaded filter_loaded;
         Spawn__V1__Killed killed;
+        Spawn__V1__Counters counters;
         struct sb_probe_result probed;
     } body; /* what the reply points at */
 };
@@ -216,6 +217,35 @@ static int on_kill(struct server *server, struct call *call, struct sb_err *fail
     return 0;
 }
 
+static void fill_counters(const struct sb_cgroup_counters *from, Spawn__V1__Counters *ret_counters)
+{
+    spawn__v1__counters__init(ret_counters);
+    ret_counters->version = from->version;
+    ret_counters->controllers = from->controllers;
+    ret_counters->memory_peak_bytes = from->memory_peak;
+    ret_counters->oom_kills = from->oom_kills;
+    ret_counters->pids_refused = from->pids_refused;
+    ret_counters->cpu_throttled = from->cpu_throttled;
+    ret_counters->cpu_user_us = from->cpu_user_us;
+    ret_counters->cpu_system_us = from->cpu_system_us;
+}
+
+static int on_count(struct server *server, struct call *call, struct sb_err *failure)
+{
+    struct sb_cgroup_counters counters;
+    const struct sb_sandbox *sandbox = find_slot(server, call->request->count->slot);
+    if (sandbox == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "no sandbox in slot %llu",
+                          (unsigned long long)call->request->count->slot);
+    }
+    sb_cgroup_read(&sandbox->cgroup, &counters);
+    fill_counters(&counters, &call->body.counters);
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_COUNTERS;
+    call->reply->counters = &call->body.counters;
+    call->is_answered = true;
+    return 0;
+}
+
 static int on_probe(struct server *server, struct call *call, struct sb_err *failure)
 {
     (void)failure;
@@ -238,6 +268,7 @@ static const struct row {
     {SPAWN__V1__REQUEST__BODY_LOAD_FILTER, STATE_READY, 0, "load_filter", on_load_filter},
     {SPAWN__V1__REQUEST__BODY_SPAWN, STATE_READY, 1, "spawn", on_spawn},
     {SPAWN__V1__REQUEST__BODY_KILL, STATE_READY, 0, "kill", on_kill},
+    {SPAWN__V1__REQUEST__BODY_COUNT, STATE_READY, 0, "count", on_count},
     {SPAWN__V1__REQUEST__BODY_PROBE, STATE_READY, 0, "probe", on_probe},
 };
 
@@ -300,6 +331,7 @@ static int tell_spawned(struct server *server, struct sb_sandbox *sandbox, struc
     body.distinct_uid = sb_ids_are_distinct(&sandbox->ids);
     body.n_degraded = sandbox->n_degraded;
     body.degraded = degraded;
+    body.has_group = sandbox->cgroup.host != NULL;
     message.tag = sandbox->tag;
     message.body_case = SPAWN__V1__REPLY__BODY_SPAWNED;
     message.spawned = &body;
@@ -324,19 +356,6 @@ static int on_report(struct server *server, struct sb_sandbox *sandbox, struct s
 static uint64_t micros(struct timeval time)
 {
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
-}
-
-static void fill_counters(const struct sb_cgroup_counters *from, Spawn__V1__Counters *ret_counters)
-{
-    spawn__v1__counters__init(ret_counters);
-    ret_counters->version = from->version;
-    ret_counters->controllers = from->controllers;
-    ret_counters->memory_peak_bytes = from->memory_peak;
-    ret_counters->oom_kills = from->oom_kills;
-    ret_counters->pids_refused = from->pids_refused;
-    ret_counters->cpu_throttled = from->cpu_throttled;
-    ret_counters->cpu_user_us = from->cpu_user_us;
-    ret_counters->cpu_system_us = from->cpu_system_us;
 }
 
 static int tell_gone(struct server *server,

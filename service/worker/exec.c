@@ -21,6 +21,8 @@
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
+static void start(struct sb_exec *exec);
+
 static void arm(struct event *timer, uint64_t ms)
 {
     const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
@@ -109,7 +111,8 @@ static void end(struct sb_exec *exec)
 /** The main process has ended: is the output complete? */
 static void maybe_end(struct sb_exec *exec)
 {
-    if (exec->state == SB_EXEC_EXITED && !exec->is_only && sb_exec_io_is_drained(exec)) {
+    if (exec->state == SB_EXEC_EXITED && !exec->is_only && exec->count == SB_EXEC_COUNT_NONE &&
+        sb_exec_io_is_drained(exec)) {
         end(exec);
     }
 }
@@ -132,6 +135,44 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
 void sb_exec_on_drained(struct sb_exec *exec)
 {
     maybe_end(exec);
+}
+
+/* ---- counters ---- */
+
+static void want_count(struct sb_exec *exec)
+{
+    exec->count = SB_EXEC_COUNT_WANTED;
+    sb_sandbox_count(exec->sandbox);
+}
+
+/** What was counted since it started. The peak has no beginning. */
+static void take_counters(struct sb_exec *exec, const struct sb_counters *now)
+{
+    const struct sb_counters *base = &exec->base;
+    if (!exec->has_base || now->version == 0) {
+        return;
+    }
+    exec->facts.counters = *now;
+    exec->facts.counters.oom_kills -= base->oom_kills;
+    exec->facts.counters.pids_refused -= base->pids_refused;
+    exec->facts.counters.cpu_throttled -= base->cpu_throttled;
+}
+
+void sb_exec_counted(struct sb_exec *exec, const struct sb_counters *counters)
+{
+    exec->count = SB_EXEC_COUNT_NONE;
+    if (exec->state == SB_EXEC_WAITING) {
+        exec->has_base = counters->version != 0;
+        exec->base = *counters;
+        start(exec);
+    } else if (exec->state == SB_EXEC_EXITED) {
+        take_counters(exec, counters);
+        if (exec->sock < 0) { /* its tree is gone, and its output read */
+            end(exec);
+        } else {
+            maybe_end(exec);
+        }
+    }
 }
 
 /* ---- what init says ---- */
@@ -201,6 +242,9 @@ void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited
     }
     sb_exec_io_drain(exec);
     arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
+    if (exec->has_base && exited->wait_status != 0) {
+        want_count(exec); /* may say why */
+    }
     maybe_end(exec);
 }
 
@@ -218,10 +262,12 @@ static void on_tree_end(struct sb_exec *exec)
     if (exec->state == SB_EXEC_ENDED) {
         retire(exec);
         sb_exec_notify(exec);
-    } else {
-        exec->state = SB_EXEC_EXITED;
-        end(exec);
+        return;
     }
+    exec->state = SB_EXEC_EXITED;
+    if (exec->count == SB_EXEC_COUNT_NONE) {
+        end(exec);
+    } /* else sb_exec_counted does, or the grace timer */
 }
 
 void sb_exec_on_empty(struct sb_exec *exec, const struct sb_init_empty *empty)
@@ -477,9 +523,18 @@ int sb_exec_new(struct sb_sandbox *sandbox,
 
 void sb_exec_begin(struct sb_exec *exec)
 {
-    if (exec->state != SB_EXEC_WAITING) {
+    if (exec->state != SB_EXEC_WAITING || exec->count != SB_EXEC_COUNT_NONE) {
         return;
     }
+    if (exec->is_only || !exec->sandbox->has_group) {
+        start(exec);
+    } else {
+        want_count(exec);
+    }
+}
+
+static void start(struct sb_exec *exec)
+{
     exec->state = SB_EXEC_STARTING;
     exec->start_real_ms = sb_clock_real_ms();
     exec->start_mono_ms = sb_clock_mono_ms();
@@ -535,6 +590,8 @@ void sb_exec_gone(struct sb_exec *exec, enum sb_cause cause, const struct sb_gon
     facts->init_status = gone->init_status;
     if (exec->is_only) {
         facts->counters = gone->counters;
+    } else {
+        take_counters(exec, &gone->counters);
     }
     if (exec->is_only && !facts->has_empty) {
         take_usage(exec, gone->counters.cpu_user_us, gone->counters.cpu_system_us, 0);

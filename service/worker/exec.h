@@ -45,6 +45,14 @@ enum sb_exec_state {
     SB_EXEC_ENDED,
 };
 
+/** Whether it waits for what was counted in the group of its sandbox: before it starts, so that
+ *  nothing of others is blamed on it, and when it failed. */
+enum sb_exec_count {
+    SB_EXEC_COUNT_NONE,
+    SB_EXEC_COUNT_WANTED, /* to be asked for */
+    SB_EXEC_COUNT_ASKED,
+};
+
 /** Told of everything that happens to an exec: started, output, input taken, ended, leftovers gone.
  *  May leave from inside. An exec is not forgotten while somebody observes it. */
 struct sb_exec_observer {
@@ -112,6 +120,9 @@ struct sb_exec {
     uint64_t start_real_ms;
     uint64_t start_mono_ms;
     uint64_t end_real_ms;
+    enum sb_exec_count count;
+    bool has_base;           /* base was counted just before it started */
+    struct sb_counters base; /* of its sandbox */
     struct sb_facts facts;
     struct sb_verdict verdict; /* from ENDED on */
     struct sb_err start_err;   /* not SB_OK: ended without having been asked for */
@@ -155,6 +166,8 @@ size_t sb_exec_waiting_input(const struct sb_exec *exec);
 
 /** The sandbox runs: asks init to start it. */
 void sb_exec_begin(struct sb_exec *exec);
+/** What it waited for; all 0 when it cannot be had. */
+void sb_exec_counted(struct sb_exec *exec, const struct sb_counters *counters);
 /** The control socket of init takes packets again. True when there is nothing more to send. */
 bool sb_exec_send(struct sb_exec *exec);
 /** The sandbox did not start. */

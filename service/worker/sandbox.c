@@ -125,6 +125,53 @@ void sb_sandbox_exec_left(struct sb_sandbox *sandbox)
     }
 }
 
+/* ---- counters ---- */
+
+static void on_counted(void *ctx,
+                       const Spawn__V1__Reply *reply,
+                       struct sb_frame *frame,
+                       const struct sb_err *failure)
+{
+    (void)frame;
+    (void)failure; /* gone, or the spawner is: both end the execs in their own way */
+    struct sb_sandbox *sandbox = ctx;
+    struct sb_counters counters;
+    sb_spawner_counters(reply == NULL ? NULL : reply->counters, &counters);
+    sandbox->is_counting = false;
+    SB_FOREACH (node, &sandbox->execs) {
+        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        if (exec->count == SB_EXEC_COUNT_ASKED) {
+            sb_exec_counted(exec, &counters);
+        }
+    }
+    sb_sandbox_count(sandbox); /* who came meanwhile must not be told what is older */
+    sb_sandbox_unref(sandbox);
+}
+
+void sb_sandbox_count(struct sb_sandbox *sandbox)
+{
+    struct sb_err err;
+    bool is_wanted = false;
+    if (sandbox->is_counting) {
+        return;
+    }
+    SB_FOREACH (node, &sandbox->execs) {
+        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        if (exec->count == SB_EXEC_COUNT_WANTED) {
+            exec->count = SB_EXEC_COUNT_ASKED;
+            is_wanted = true;
+        }
+    }
+    if (!is_wanted) {
+        return;
+    }
+    sandbox->refs++;
+    sandbox->is_counting = true;
+    if (sb_spawner_count(sandbox->worker->spawner, sandbox->slot, on_counted, sandbox, &err) < 0) {
+        on_counted(sandbox, NULL, NULL, &err);
+    }
+}
+
 /* ---- the end ---- */
 
 static void free_parts(struct sb_sandbox *sandbox)
@@ -304,6 +351,7 @@ static int take_spawned(struct sb_sandbox *sandbox,
     sandbox->init_pid = spawned->init_pid;
     sandbox->host_uid = spawned->host_uid;
     sandbox->has_distinct_uid = spawned->distinct_uid;
+    sandbox->has_group = spawned->has_group;
     sandbox->init_fd = sb_frame_take_fd(frame, 0);
     if (sandbox->init_fd < 0) {
         return sb_err_set(err, SB_INTERNAL, "the spawner sent no control socket");

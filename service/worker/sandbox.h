@@ -63,6 +63,8 @@ struct sb_sandbox {
     int64_t init_pid;
     uint32_t host_uid;
     bool has_distinct_uid;
+    bool has_group;   /* the kernel counts what happens in it */
+    bool is_counting; /* the spawner was asked what it counted */
     struct sb_strings degraded;
 
     struct event ttl_timer;
@@ -120,6 +122,8 @@ void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms);
 /** An exec joined, or got its verdict: the idle clock stops and starts. */
 void sb_sandbox_exec_joined(struct sb_sandbox *sandbox);
 void sb_sandbox_exec_left(struct sb_sandbox *sandbox);
+/** Execs wait to be told what was counted so far: sb_exec_counted. */
+void sb_sandbox_count(struct sb_sandbox *sandbox);
 /** An exec has a packet for init's control socket that did not fit. */
 void sb_sandbox_want_write(struct sb_sandbox *sandbox);
 

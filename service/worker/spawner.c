@@ -33,6 +33,7 @@ struct ask {
     Spawn__V1__Request req;
     Spawn__V1__Spawn spawn; /* body; owns its plan */
     Spawn__V1__Kill kill;
+    Spawn__V1__Count count;
     Spawn__V1__Probe probe;
     struct sb_filter *filter; /* reference, or NULL */
     int fd;                   /* -1: none */
@@ -182,6 +183,7 @@ static const struct {
     {SPAWN__V1__REQUEST__BODY_LOAD_FILTER, SPAWN__V1__REPLY__BODY_FILTER_LOADED},
     {SPAWN__V1__REQUEST__BODY_SPAWN, SPAWN__V1__REPLY__BODY_SPAWNED},
     {SPAWN__V1__REQUEST__BODY_KILL, SPAWN__V1__REPLY__BODY_KILLED},
+    {SPAWN__V1__REQUEST__BODY_COUNT, SPAWN__V1__REPLY__BODY_COUNTERS},
     {SPAWN__V1__REQUEST__BODY_PROBE, SPAWN__V1__REPLY__BODY_PROBED},
 };
 
@@ -525,6 +527,24 @@ void sb_spawner_kill(struct sb_spawner *spawner, uint64_t slot)
     ask->req.body_case = SPAWN__V1__REQUEST__BODY_KILL;
     ask->req.kill = &ask->kill;
     enqueue(spawner, ask);
+}
+
+int sb_spawner_count(struct sb_spawner *spawner,
+                     uint64_t slot,
+                     sb_spawner_reply_fn *on_reply,
+                     void *ctx,
+                     struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        return -1;
+    }
+    spawn__v1__count__init(&ask->count);
+    ask->count.slot = slot;
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_COUNT;
+    ask->req.count = &ask->count;
+    enqueue(spawner, ask);
+    return 0;
 }
 
 int sb_spawner_probe(struct sb_spawner *spawner,

@@ -74,6 +74,33 @@ static void a_fork_bomb_exhausts_the_pids(void **state)
     aisbx__v1__run_response__free_unpacked(run, NULL);
 }
 
+/** In one lasting sandbox: the counters are of all of it, the verdicts of each program. */
+static void a_limit_is_blamed_on_the_exec_that_met_it_only(void **state)
+{
+    struct rig *rig = *state;
+    char id[40];
+    if (!has_groups(rig)) {
+        skip();
+    }
+    rig_create(rig->channel, id, 0, 0);
+    const struct {
+        const char *script;
+        Aisbx__V1__VerdictKind kind;
+    } steps[] = {
+        {"exit 3", KIND(EXITED)},       {MEMORY_BOMB, KIND(OOM_KILLED)},
+        {"kill -9 $$", KIND(SIGNALED)}, {"rm -f /tmp/p; " FORK_BOMB, KIND(PIDS_EXHAUSTED)},
+        {"exit 3", KIND(EXITED)},       {MEMORY_BOMB "; true", KIND(EXITED)},
+        {"kill -9 $$", KIND(SIGNALED)},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const struct rig_spec spec = {.args = {"sh", "-c", steps[i].script}, .sandbox_id = id};
+        Aisbx__V1__RunResponse *run = rig_run(rig->channel, &spec, NULL);
+        print_message("%s\n", steps[i].script);
+        assert_int_equal(run->exec->verdict->kind, steps[i].kind);
+        aisbx__v1__run_response__free_unpacked(run, NULL);
+    }
+}
+
 static void a_failure_of_its_own_is_not_blamed_on_a_limit(void **state)
 {
     struct rig *rig = *state;
@@ -116,6 +143,7 @@ static void a_sandbox_without_limits_of_a_group_is_degraded_and_a_floor_refuses_
 const struct CMUnitTest limit_tests[] = {
     TEST(a_memory_bomb_is_oom_killed),
     TEST(a_fork_bomb_exhausts_the_pids),
+    TEST(a_limit_is_blamed_on_the_exec_that_met_it_only),
     TEST(a_failure_of_its_own_is_not_blamed_on_a_limit),
     TEST(a_sandbox_without_limits_of_a_group_is_degraded_and_a_floor_refuses_it),
 };
