@@ -178,7 +178,7 @@ static void list_controllers(const struct sb_cgroups *cgroups, char *out, size_t
 
 void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups)
 {
-    static const struct sb_cgroup_driver *const drivers[] = {&sb_cgroup_v2, &sb_cgroup_v1};
+    static const struct sb_cgroup_driver *const drivers[] = {&sb_cgroup_v2, &sb_cgroup_v1, NULL};
     char *mounts = malloc(1U << 20);
     char groups[SB_CGROUP_FILE_SIZE];
     struct sb_err err = {.code = SB_OK};
@@ -193,7 +193,7 @@ void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups)
         .mounts = sb_str_of(mounts == NULL ? "" : mounts, len),
         .groups = sb_cgroup_get(AT_FDCWD, "/proc/self", "cgroup", groups),
     };
-    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+    for (size_t i = 0; drivers[i] != NULL; i++) {
         ret_cgroups->driver = drivers[i];
         if (drivers[i]->open(&view, is_root, ret_cgroups, &err) == 0) {
             list_controllers(ret_cgroups, ret_cgroups->detail, sizeof ret_cgroups->detail);

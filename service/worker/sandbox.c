@@ -127,6 +127,16 @@ void sb_sandbox_exec_left(struct sb_sandbox *sandbox)
 
 /* ---- counters ---- */
 
+static void hand_out(struct sb_sandbox *sandbox, const struct sb_counters *counters)
+{
+    SB_FOREACH (node, &sandbox->execs) {
+        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        if (exec->count == SB_EXEC_COUNT_ASKED) {
+            sb_exec_counted(exec, counters);
+        }
+    }
+}
+
 static void on_counted(void *ctx,
                        const Spawn__V1__Reply *reply,
                        struct sb_frame *frame,
@@ -138,18 +148,14 @@ static void on_counted(void *ctx,
     struct sb_counters counters;
     sb_spawner_counters(reply == NULL ? NULL : reply->counters, &counters);
     sandbox->is_counting = false;
-    SB_FOREACH (node, &sandbox->execs) {
-        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
-        if (exec->count == SB_EXEC_COUNT_ASKED) {
-            sb_exec_counted(exec, &counters);
-        }
-    }
+    hand_out(sandbox, &counters);
     sb_sandbox_count(sandbox); /* who came meanwhile must not be told what is older */
     sb_sandbox_unref(sandbox);
 }
 
 void sb_sandbox_count(struct sb_sandbox *sandbox)
 {
+    static const struct sb_counters nothing = {0};
     struct sb_err err;
     bool is_wanted = false;
     if (sandbox->is_counting) {
@@ -165,11 +171,12 @@ void sb_sandbox_count(struct sb_sandbox *sandbox)
     if (!is_wanted) {
         return;
     }
+    if (sb_spawner_count(sandbox->worker->spawner, sandbox->slot, on_counted, sandbox, &err) < 0) {
+        hand_out(sandbox, &nothing);
+        return;
+    }
     sandbox->refs++;
     sandbox->is_counting = true;
-    if (sb_spawner_count(sandbox->worker->spawner, sandbox->slot, on_counted, sandbox, &err) < 0) {
-        on_counted(sandbox, NULL, NULL, &err);
-    }
 }
 
 /* ---- the end ---- */
