@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "tests/integration/spawner/fixture.h"
@@ -357,8 +358,17 @@ static void survives_the_death_of_a_stub_and_cleans_up(void **state)
 {
     (void)state;
     char byte;
-    int sock = fixture_start_sh(&box, 0, "sleep 1000 & setsid sleep 1000 & kill -9 $PPID; wait");
-    assert_int_equal(rig_exec_recv(sock, &byte, sizeof byte), 0);
+    struct sb_err err;
+    static const char *const argv[] = {
+        "sh", "-c", "sleep 1000 & setsid sleep 1000 & kill -9 $PPID; wait", NULL};
+    const struct rig_run run = {.argv = argv};
+    SB_CLEANUP(sb_closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int stdio[] = {null_fd, null_fd, null_fd};
+    int sock = rig_exec_send(&box, &run, stdio, &err);
+    assert_true(sock >= 0);
+    while (rig_exec_recv(sock, &byte, sizeof byte) >
+           0) { /* it may die before it has said STARTED */
+    }
     uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
     while (count_sleeps() > 0) {
         assert_true(sb_clock_mono_ms() < deadline);
