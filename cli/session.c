@@ -327,6 +327,30 @@ static void step(struct session *s)
     }
 }
 
+/* The worker, or the way to it, is gone for good: that is how the exec ended, as far as anyone can
+ * tell, and what it wrote until then still counts. */
+static bool was_lost(const struct session *s)
+{
+    return s->status.code == SB_UNAVAILABLE && s->result->is_started && s->result->exec == NULL &&
+           !s->is_background && !s->is_look;
+}
+
+static int tell_lost(struct session *s, struct sb_err *err)
+{
+    char message[] = "the connection to the worker was lost while it ran";
+    char next_step[] = "run it again; the worker's log may say more";
+    char none[] = "";
+    Aisbx__V1__Verdict verdict = AISBX__V1__VERDICT__INIT;
+    Aisbx__V1__Exec exec = AISBX__V1__EXEC__INIT;
+    verdict.kind = AISBX__V1__VERDICT_KIND__VERDICT_KIND_WORKER_LOST;
+    verdict.message = message;
+    verdict.next_step = next_step;
+    exec.exec_id = s->exec_id == NULL ? none : s->exec_id;
+    exec.verdict = &verdict;
+    s->result->exec = (void *)sb_message_copy((const void *)&exec, err);
+    return s->result->exec == NULL ? -1 : 0;
+}
+
 static int run(struct session *s, struct sb_err *err)
 {
     sb_rpc_stream_read(s->stream);
@@ -337,6 +361,9 @@ static int run(struct session *s, struct sb_err *err)
         }
     }
     sb_streams_drain(&s->streams);
+    if (was_lost(s)) {
+        return tell_lost(s, err) < 0 ? -1 : sb_streams_check(&s->streams, err);
+    }
     if (s->status.code != SB_OK && s->result->signal == 0) {
         *err = s->status;
         return -1;

@@ -38,6 +38,21 @@ kill -KILL "$worker"
 wait_for "worker $worker to end" test ! -e "/proc/$worker"
 check_status 0 run true
 
+# Killed while a program runs: that is a verdict, and what was written until then is not lost.
+worker=$(aisbx worker info --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')
+: >"$dir/json"
+start run --json -- sh -c 'echo before; exec sleep 1000' >"$dir/json" 2>"$dir/err"
+has_written() { aisbx logs "$(aisbx list --quiet)" | grep -q before; }
+wait_for "the program" has_written
+kill -KILL "$worker"
+status=0
+wait "$pid" || status=$?
+check_text "status after the worker was killed" 125 "$status"
+check_has "output until then" '"stdout":"before\\n"' "$(<"$dir/json")"
+check_has "verdict" '"kind":"worker_lost"' "$(<"$dir/json")"
+check_has "message" "connection to the worker was lost" "$(<"$dir/err")"
+
+
 # A worker that cannot start says why.
 aisbx worker stop
 if [[ $who == root || $(id -u) -ne 0 ]]; then
