@@ -6,6 +6,7 @@
  *      aisbx                                     aisbx-worker --embedded
  *      make DIR (0700), flock DIR/start.lock
  *      connect again: another aisbx may have been faster
+ *      wait for the lock of the socket: the worker before may still be ending
  *      fork, new session, 0-2 to null and log  -->  bind, listen
  *      read the pipe                           <--  "READY ...\n", or why not
  *      unlock, connect
@@ -35,11 +36,19 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cli/say.h"
 #include "cli/setting.h"
 #include "cli/sibling.h"
 #include "proto/rpc/rpc.h"
 
-enum { READY_FD = 3, START_TIMEOUT_MS = 20000, READY_LINE_BYTES = 400 };
+enum {
+    READY_FD = 3,
+    START_TIMEOUT_MS = 20000,
+    READY_LINE_BYTES = 400,
+    END_TIMEOUT_MS = 30000, /* more than a worker needs to end */
+    END_NOTE_MS = 1000,
+    END_STEP_MS = 10,
+};
 
 /* ---- where ---- */
 
@@ -151,6 +160,28 @@ static int lock_place(const struct place *place, struct sb_err *err)
         }
     }
     return SB_STEAL_FD(fd);
+}
+
+/* A worker that ends serves nobody any more, but keeps its socket's lock until it is gone. */
+static int wait_for_end(const char *address, struct sb_err *err)
+{
+    const struct timespec step = {.tv_nsec = END_STEP_MS * 1000000L};
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s.lock", address + strlen("unix:"));
+    SB_CLEANUP(sb_closep) int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    for (int ms = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; ms += END_STEP_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            return sb_err_sys(err, errno, "lock %s", path);
+        }
+        if (ms >= END_TIMEOUT_MS) {
+            return sb_err_set(err, SB_UNAVAILABLE, "the worker before does not end");
+        }
+        if (ms == END_NOTE_MS) {
+            sb_say_note("waiting for the worker before to end");
+        }
+        (void)nanosleep(&step, NULL);
+    }
+    return 0;
 }
 
 /* What the worker may know of the caller's environment. */
@@ -344,6 +375,9 @@ int sb_embedded_start(const char *address, char *hint, size_t hint_size, struct 
     if (sb_rpc_channel_open(address, NULL, &channel, &nobody) == 0) {
         sb_rpc_channel_free(channel); /* another aisbx was faster */
         return 0;
+    }
+    if (wait_for_end(address, err) < 0) {
+        return sb_err_wrap(err, "cannot start a worker");
     }
     if (spawn(address, &place, err) < 0) {
         (void)snprintf(hint, hint_size, "its log is %.200s", place.log);

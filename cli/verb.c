@@ -210,6 +210,8 @@ const struct sb_verb sb_verb_table[] = {
         .name = "worker stop",
         .summary = "End the worker that aisbx started for you",
         .usage = "",
+        .about = "Programs that run get 10 seconds to end by themselves; then everything in its "
+                 "sandboxes ends. Returns when the worker is gone.",
         .examples = worker_stop_examples,
         .run = sb_verb_worker_stop,
     },

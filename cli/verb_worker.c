@@ -20,7 +20,8 @@
 #include "cli/verb.h"
 #include "cli/when.h"
 
-enum { STOP_WAIT_MS = 10000 };
+/* Longer than the worker gives to what runs (10 s), to its last words and to its sandboxes. */
+enum { STOP_WAIT_MS = 30000 };
 
 static int
 get_info(struct sb_connect *connect, Aisbx__V1__GetInfoResponse **ret_info, struct sb_err *err)
@@ -128,7 +129,7 @@ int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_message_freep) Aisbx__V1__GetInfoResponse *info = NULL;
     *ret_status = 0;
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0) {
-        return err->code == SB_NOT_FOUND ? 0 : -1; /* none runs: that is what was asked for */
+        return connect.is_absent ? 0 : -1; /* none runs: that is what was asked for */
     }
     if (get_info(&connect, &info, err) < 0) {
         return -1;

@@ -52,6 +52,19 @@ check_has "output until then" '"stdout":"before\\n"' "$(<"$dir/json")"
 check_has "verdict" '"kind":"worker_lost"' "$(<"$dir/json")"
 check_has "message" "connection to the worker was lost" "$(<"$dir/err")"
 
+# Asked to stop while a program runs, it takes its time; who comes meanwhile waits for its successor.
+: >"$dir/ready"
+start run -- sh -c 'echo ready; exec sleep 1000' >"$dir/ready" 2>"$dir/err"
+wait_for "the program" grep -q ready "$dir/ready"
+busy=$pid
+start worker stop 2>"$dir/stop"
+stopping=$pid
+wait_for "the worker to refuse" sh -c "! timeout 1 '$bin/aisbx' --address 'unix:$runtime/worker.sock' list"
+check_text "a run meanwhile" ok "$(aisbx run echo ok 2>"$dir/err")"
+wait "$stopping" || fail "worker stop: $(<"$dir/stop")"
+status=0
+wait "$busy" || status=$?
+check_text "status of the program that ran" 125 "$status"
 
 # A worker that cannot start says why.
 aisbx worker stop
