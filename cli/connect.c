@@ -46,6 +46,7 @@ static int open_embedded(struct sb_cli *cli,
         return 0;
     }
     if (mode == SB_CONNECT_PRESENT) {
+        connect->is_absent = true;
         sb_verb_hint(cli, "aisbx run and aisbx create start one");
         return sb_err_set(err, SB_NOT_FOUND, "no worker runs");
     }

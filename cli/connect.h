@@ -11,6 +11,7 @@ struct sb_connect {
     struct sb_rpc_channel *channel; /* owned */
     bool is_local;                  /* descriptors can be passed */
     bool is_embedded;               /* the worker that aisbx starts by itself */
+    bool is_absent;                 /* SB_CONNECT_PRESENT failed because there is none */
     struct sb_rpc_metadata key;
     struct sb_rpc_stream_options options; /* for calls: metadata; copy it to add more */
 };
@@ -23,7 +24,7 @@ bool sb_connect_is_remote(const struct sb_cli *cli);
 
 enum sb_connect_mode {
     SB_CONNECT_START,   /* start a worker of one's own when none is there and none was named */
-    SB_CONNECT_PRESENT, /* SB_NOT_FOUND when none is there and none was named */
+    SB_CONNECT_PRESENT, /* SB_NOT_FOUND and is_absent when none is there and none was named */
 };
 
 /** Connects to --address, $AISBX_ADDRESS, or the worker of one's own. sb_connect_done frees.

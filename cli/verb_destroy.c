@@ -83,7 +83,7 @@ int sb_verb_destroy(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         return sb_err_set(err, SB_INVALID, "destroy needs either sandbox ids or --all");
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0 &&
-        !(cli->args.all && err->code == SB_NOT_FOUND)) {
+        !(cli->args.all && connect.is_absent)) {
         return -1;
     }
     sb_out_init(&d.out, STDOUT_FILENO);

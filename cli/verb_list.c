@@ -130,7 +130,7 @@ list(struct sb_cli *cli, struct listing *listing, struct sb_arena *arena, struct
         return -1;
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0) {
-        return err->code == SB_NOT_FOUND ? 0 : -1; /* no worker, no sandboxes */
+        return connect.is_absent ? 0 : -1; /* no worker, no sandboxes */
     }
     return each_page(listing, &connect, arena, &request, err);
 }

@@ -74,4 +74,13 @@ if [[ -x $bin/aisbx-worker ]]; then
     done
 fi
 
+# ---- settings that cannot work are named before anybody is asked ----
+export AISBX_CONFIG_PATH=$dir/nonexistent
+for verb in "list" "destroy --all" "worker stop"; do
+    # shellcheck disable=SC2086
+    check "$verb with a wrong AISBX_CONFIG_PATH" 1 "$(status_of $verb)"
+    grep -q AISBX_CONFIG_PATH "$dir/err" || fail "$verb: $(<"$dir/err")"
+done
+unset AISBX_CONFIG_PATH
+
 [[ ! -e $dir/runtime ]] || fail "something started a worker"
