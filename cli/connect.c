@@ -19,6 +19,65 @@ bool sb_connect_is_remote(const struct sb_cli *cli)
     return address != NULL && !sb_str_starts_with(sb_str_from(address), SB_STR("unix:"));
 }
 
+/* What an address may begin with. Anything else before ":" is a host's name or a mistake, and gRPC
+ * would ask the name service about the mistake. */
+static const struct {
+    struct sb_str scheme;
+    bool needs_port;
+} schemes[] = {
+    {SB_STR("unix:"), false}, {SB_STR("grpc+unix:"), false},
+    {SB_STR("dns:"), false}, /* a port is guessed from TLS */
+    {SB_STR("ipv4:"), true},  {SB_STR("ipv6:"), true},
+};
+
+static bool has_port(struct sb_str text)
+{
+    size_t at = text.len;
+    while (at > 0 && text.ptr[at - 1] >= '0' && text.ptr[at - 1] <= '9') {
+        at--;
+    }
+    return at < text.len && at > 1 && text.ptr[at - 1] == ':';
+}
+
+static int check_address(const char *address, struct sb_err *err)
+{
+    struct sb_str text = sb_str_from(address);
+    struct sb_str host;
+    struct sb_str rest;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        struct sb_str scheme = schemes[i].scheme;
+        if (!sb_str_starts_with(text, scheme)) {
+            continue;
+        }
+        struct sb_str target = {text.ptr + scheme.len, text.len - scheme.len};
+        return !schemes[i].needs_port || has_port(target)
+                   ? 0
+                   : sb_err_set(err, SB_INVALID, "address \"%s\": wants ADDRESS:PORT after %.*s",
+                                address, SB_STR_ARG(scheme));
+    }
+    bool is_host_port = has_port(text) && sb_str_split(text, ':', &host, &rest) && host.len > 0 &&
+                        memchr(rest.ptr, ':', rest.len) == NULL;
+    return is_host_port || (text.len > 0 && text.ptr[0] == '[' && has_port(text))
+               ? 0
+               : sb_err_set(err, SB_INVALID,
+                            "address \"%s\" is none of unix:/path, dns:///host:port, "
+                            "ipv4:a.b.c.d:port, ipv6:[a]:port, host:port",
+                            address);
+}
+
+/* It travels as a header. */
+static int check_key(const char *key, struct sb_err *err)
+{
+    for (const char *c = key; *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~') {
+            return sb_err_set(err, SB_INVALID,
+                              "%s: character %zu is not printable ASCII; is there a line end?",
+                              sb_setting_table[SB_SETTING_API_KEY].name, (size_t)(c - key) + 1);
+        }
+    }
+    return 0;
+}
+
 static int
 open_named(struct sb_cli *cli, const char *address, struct sb_connect *connect, struct sb_err *err)
 {
@@ -67,7 +126,13 @@ int sb_connect_open(struct sb_cli *cli,
     const char *address = sb_connect_address(cli);
     const char *key = sb_setting_get(SB_SETTING_API_KEY);
     *ret_connect = (struct sb_connect){0};
+    if (address != NULL && check_address(address, err) < 0) {
+        return -1;
+    }
     if (key != NULL) {
+        if (check_key(key, err) < 0) {
+            return -1;
+        }
         ret_connect->key = (struct sb_rpc_metadata){"x-api-key", key, strlen(key)};
         ret_connect->options.metadata = &ret_connect->key;
         ret_connect->options.n_metadata = 1;

@@ -75,6 +75,10 @@ if [[ -x $bin/aisbx-worker ]]; then
 fi
 
 # ---- settings that cannot work are named before anybody is asked ----
+for address in foo://bar http://x:1 tcp:127.0.0.1:9 vsock:3:4 ipv4:127.0.0.1 ' '; do
+    check "address '$address'" 1 "$(status_of --address "$address" list)"
+    grep -qF "address \"$address\"" "$dir/err" || fail "address '$address': $(<"$dir/err")"
+done
 export AISBX_CONFIG_PATH=$dir/nonexistent
 for verb in "list" "destroy --all" "worker stop"; do
     # shellcheck disable=SC2086
@@ -82,5 +86,8 @@ for verb in "list" "destroy --all" "worker stop"; do
     grep -q AISBX_CONFIG_PATH "$dir/err" || fail "$verb: $(<"$dir/err")"
 done
 unset AISBX_CONFIG_PATH
+check "a key with a line end" 1 "$(AISBX_API_KEY=$'secret\n' status_of list)"
+grep -q 'AISBX_API_KEY: character 7' "$dir/err" || fail "key: $(<"$dir/err")"
+! grep -q secret "$dir/err" || fail "the key is told"
 
 [[ ! -e $dir/runtime ]] || fail "something started a worker"
