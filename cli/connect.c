@@ -78,11 +78,36 @@ static int check_key(const char *key, struct sb_err *err)
     return 0;
 }
 
+/* @tls  filled; *ret_use tells whether it is wanted */
+static int find_tls(struct sb_rpc_tls *tls, bool *ret_use, struct sb_err *err)
+{
+    *tls = (struct sb_rpc_tls){
+        .cert_file = sb_setting_get(SB_SETTING_TLS_CERT),
+        .key_file = sb_setting_get(SB_SETTING_TLS_KEY),
+        .ca_file = sb_setting_get(SB_SETTING_TLS_CA),
+    };
+    if ((tls->cert_file == NULL) != (tls->key_file == NULL)) {
+        return sb_err_set(err, SB_INVALID, "%s and %s are wanted together",
+                          sb_setting_table[SB_SETTING_TLS_CERT].name,
+                          sb_setting_table[SB_SETTING_TLS_KEY].name);
+    }
+    *ret_use = tls->cert_file != NULL || tls->ca_file != NULL;
+    return 0;
+}
+
 static int
 open_named(struct sb_cli *cli, const char *address, struct sb_connect *connect, struct sb_err *err)
 {
+    struct sb_rpc_tls tls;
+    bool uses_tls = false;
     connect->is_local = !sb_connect_is_remote(cli);
-    if (sb_rpc_channel_open(address, NULL, &connect->channel, err) < 0) {
+    if (find_tls(&tls, &uses_tls, err) < 0) {
+        return -1;
+    }
+    const struct sb_rpc_channel_options options = {
+        .tls = uses_tls && !connect->is_local ? &tls : NULL,
+    };
+    if (sb_rpc_channel_open(address, &options, &connect->channel, err) < 0) {
         sb_verb_hint(cli, "is a worker listening there? Without --address and AISBX_ADDRESS aisbx "
                           "starts one of your own");
         return sb_err_wrap(err, "cannot connect to %s", address);

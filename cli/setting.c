@@ -10,6 +10,13 @@ const struct sb_setting sb_setting_table[SB_SETTING_COUNT] = {
                                 "config.yaml with profiles of your own; a worker that aisbx starts "
                                 "reads it"},
     [SB_SETTING_API_KEY] = {"AISBX_API_KEY", "Key sent to the worker with every call"},
+    [SB_SETTING_TLS_CA] = {"AISBX_TLS_CA",
+                           "PEM file of who may vouch for a worker on another machine; default: "
+                           "the system's when AISBX_TLS_CERT is set, else no TLS"},
+    [SB_SETTING_TLS_CERT] = {"AISBX_TLS_CERT",
+                             "PEM file of the certificate shown to that worker; wants "
+                             "AISBX_TLS_KEY"},
+    [SB_SETTING_TLS_KEY] = {"AISBX_TLS_KEY", "PEM file of that certificate's key"},
     [SB_SETTING_DEBUG] = {"AISBX_DEBUG",
                           "1: log what happens, on stderr and in the log of a worker that aisbx "
                           "starts"},

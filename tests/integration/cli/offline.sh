@@ -59,7 +59,7 @@ check "unknown shell" 1 "$(status_of completion csh)"
 # ---- manual pages ----
 page=${AISBX_BUILD:-$bin/..}/man/aisbx.1
 if [[ -e $page ]]; then
-    for word in run create exec list logs destroy AISBX_ADDRESS AISBX_RUNTIME_DIR 'EXIT STATUS'; do
+    for word in run create exec list logs destroy AISBX_ADDRESS AISBX_TLS_CA AISBX_RUNTIME_DIR 'EXIT STATUS'; do
         grep -q -- "$word" "$page" || fail "aisbx.1 does not mention $word"
     done
     if command -v man >/dev/null; then
@@ -89,5 +89,7 @@ unset AISBX_CONFIG_PATH
 check "a key with a line end" 1 "$(AISBX_API_KEY=$'secret\n' status_of list)"
 grep -q 'AISBX_API_KEY: character 7' "$dir/err" || fail "key: $(<"$dir/err")"
 ! grep -q secret "$dir/err" || fail "the key is told"
+check "a certificate without its key" 1 "$(AISBX_TLS_CERT=x.pem status_of --address ipv4:127.0.0.1:1 list)"
+grep -q AISBX_TLS_KEY "$dir/err" || fail "certificate: $(<"$dir/err")"
 
 [[ ! -e $dir/runtime ]] || fail "something started a worker"

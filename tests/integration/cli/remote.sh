@@ -43,6 +43,33 @@ grep -q "the worker is on another machine" "$dir/err" || fail "no note about the
 check "workspace asked for" 125 "$(status_of run --workspace "$dir" -- true)"
 grep -q "directories" "$dir/err" || fail "workspace: $(<"$dir/err")"
 
+# ---- with certificates on both sides ----
+issue() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" -keyout "$1.key" -out "$1.csr"
+    openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out "$1.pem" \
+        -extfile <(echo "subjectAltName=IP:127.0.0.1")
+}
+certificates() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca \
+        -keyout ca.key -out ca.pem
+    issue worker
+    issue client
+    chmod 644 ./*.key # the worker reads its own without privilege
+}
+certificates >"$dir/openssl.log" 2>&1 || fail "openssl: $(<"$dir/openssl.log")"
+secure=ipv4:127.0.0.1:$(free_port)
+start_worker --listen "$secure" --tls-cert "$dir/worker.pem" --tls-key "$dir/worker.key" --tls-ca "$dir/ca.pem"
+check "without TLS" 1 "$(status_of --address "$secure" list)"
+export AISBX_TLS_CA=$dir/ca.pem
+check "without a certificate" 1 "$(status_of --address "$secure" list)"
+export AISBX_TLS_CERT=$dir/client.pem AISBX_TLS_KEY=$dir/client.key
+check "with one" 3 "$(status_of --address "$secure" run --no-workspace -- sh -c 'echo secret; exit 3')"
+check "stdout with one" secret "$(<"$dir/out")"
+check "a worker nobody vouches for" 1 "$(AISBX_TLS_CA=$dir/client.pem status_of --address "$secure" list)"
+check "a file that is not there" 1 "$(AISBX_TLS_CERT=$dir/none.pem status_of --address "$secure" list)"
+grep -q none.pem "$dir/err" || fail "none.pem: $(<"$dir/err")"
+unset AISBX_TLS_CA AISBX_TLS_CERT AISBX_TLS_KEY
+
 set -m
 "$bin/aisbx" run --no-workspace -- sh -c 'setsid sleep '"$$"'1.5 & echo ready; sleep 60' >"$dir/ready" &
 pid=$!
