@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "cli/embedded.h"
+#include "cli/refresh.h"
 #include "cli/setting.h"
 #include "cli/verb.h"
 
@@ -127,7 +128,15 @@ static int open_embedded(struct sb_cli *cli,
         return -1;
     }
     if (sb_rpc_channel_open(address, NULL, &connect->channel, err) == 0) {
-        return 0;
+        if (mode != SB_CONNECT_FRESH || !sb_refresh_is_due(address)) {
+            return 0;
+        }
+        if (sb_refresh_ask(connect, err) < 0) {
+            return sb_err_wrap(err, "config.yaml has changed, but the worker cannot be renewed");
+        }
+        if (sb_rpc_channel_open(address, NULL, &connect->channel, err) == 0) {
+            return 0;
+        }
     }
     if (mode == SB_CONNECT_PRESENT) {
         connect->is_absent = true;

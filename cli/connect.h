@@ -23,6 +23,7 @@ const char *sb_connect_address(const struct sb_cli *cli);
 bool sb_connect_is_remote(const struct sb_cli *cli);
 
 enum sb_connect_mode {
+    SB_CONNECT_FRESH,   /* the same, and one that has read config.yaml as it is now */
     SB_CONNECT_START,   /* start a worker of one's own when none is there and none was named */
     SB_CONNECT_PRESENT, /* SB_NOT_FOUND and is_absent when none is there and none was named */
 };

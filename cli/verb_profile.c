@@ -86,7 +86,7 @@ int sb_verb_profile_list(struct sb_cli *cli, int *ret_status, struct sb_err *err
     SB_CLEANUP(sb_message_freep) Aisbx__V1__ListProfilesResponse *reply = NULL;
     Aisbx__V1__ListProfilesRequest request = AISBX__V1__LIST_PROFILES_REQUEST__INIT;
     request.page_size = 1000;
-    if (sb_connect_open(cli, SB_CONNECT_START, &connect, err) < 0) {
+    if (sb_connect_open(cli, SB_CONNECT_FRESH, &connect, err) < 0) {
         return -1;
     }
     if (aisbx__v1__worker_service__list_profiles__call(connect.channel, &request, &connect.options,
@@ -108,7 +108,7 @@ int sb_verb_profile_show(struct sb_cli *cli, int *ret_status, struct sb_err *err
     SB_CLEANUP(sb_message_freep) Aisbx__V1__GetProfileResponse *reply = NULL;
     Aisbx__V1__GetProfileRequest request = AISBX__V1__GET_PROFILE_REQUEST__INIT;
     request.profile = cli->args.operands[0];
-    if (sb_connect_open(cli, SB_CONNECT_START, &connect, err) < 0) {
+    if (sb_connect_open(cli, SB_CONNECT_FRESH, &connect, err) < 0) {
         return -1;
     }
     if (aisbx__v1__worker_service__get_profile__call(connect.channel, &request, &connect.options,

@@ -38,7 +38,7 @@ static int run_attached(struct sb_cli *cli,
     for (bool is_again = false;; is_again = true) {
         bool was_started = false;
         SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
-        if (sb_connect_open(cli, SB_CONNECT_START, &connect, err) < 0) {
+        if (sb_connect_open(cli, SB_CONNECT_FRESH, &connect, err) < 0) {
             return -1;
         }
         bool is_embedded = connect.is_embedded;
@@ -63,7 +63,7 @@ static int run_detached(struct sb_cli *cli,
     if (spec->sandbox.idle_ms == 0) {
         spec->sandbox.idle_ms = DETACHED_IDLE_MS;
     }
-    if (sb_connect_open(cli, SB_CONNECT_START, &connect, err) < 0) {
+    if (sb_connect_open(cli, SB_CONNECT_FRESH, &connect, err) < 0) {
         return -1;
     }
     if (aisbx__v1__sandbox_service__create_sandbox__call(connect.channel, &create, &connect.options,

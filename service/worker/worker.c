@@ -130,6 +130,10 @@ static void on_signal(evutil_socket_t signal, short what, void *ctx)
     (void)what;
     struct sb_worker *worker = ctx;
     SB_LOG_INFO("signal", "number=%d", (int)signal);
+    bool is_used = worker->registry.n_live > 0 || sb_rpc_server_live_calls(worker->server) > 0;
+    if (signal == SIGHUP && worker->options.is_embedded && is_used) {
+        return; /* its configuration changed: only an unused worker makes room for another */
+    }
     if (worker->is_stopping && !worker->has_destroyed_all) {
         arm(&worker->stop_timer, 0); /* asked twice: in a hurry */
     }

@@ -83,6 +83,24 @@ check_has "standard input" "^standard input:6:5: " "$(aisbx profile validate - <
 export AISBX_CONFIG_PATH=good.yaml
 check_text "a profile of one's own" yes "$(aisbx run --profile mine -- sh -c 'echo $FROM_PROFILE')"
 check_text "and as default" yes "$(AISBX_DEFAULT_PROFILE=mine aisbx run -- sh -c 'echo $FROM_PROFILE')"
+# ---- a file that changes under a worker ----
+from_profile() { aisbx run --profile mine -- sh -c 'echo $FROM_PROFILE' 2>"$dir/err"; }
+rewrite() { sed "$1" good.yaml >new.yaml && chmod 644 new.yaml && mv new.yaml good.yaml; }
+rewrite 's/"yes"/"changed"/'
+check_text "a changed profile" changed "$(from_profile)"
+check_text "is read without a word" '' "$(<"$dir/err")"
+id=$(aisbx create --profile mine)
+rewrite 's/"changed"/"again"/'
+check_text "a worker with sandboxes keeps what it read" changed "$(from_profile)"
+check_has "and that is said" "config.yaml has changed" "$(<"$dir/err")"
+check_text "its sandbox lives" "$id" "$(aisbx destroy "$id")"
+check_text "then it is read" again "$(from_profile)"
+rewrite 's/memory:/memroy:/'
+check_status 125 run --profile mine -- true
+check_has "a change for the worse" "good.yaml:6:5" "$(<"$dir/err")"
+rewrite 's/memroy:/memory:/'
+check_text "and mended" again "$(from_profile)"
+
 aisbx worker stop
 export AISBX_CONFIG_PATH=bad.yaml
 check_status 125 run --profile mine -- true

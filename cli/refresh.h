@@ -1,0 +1,15 @@
+#pragma once
+#include <stdbool.h>
+
+struct sb_connect;
+struct sb_err;
+
+/** True when the configuration that a worker at @address would read now was written after that
+ *  worker began. @address  of the worker of one's own, "unix:...". */
+bool sb_refresh_is_due(const char *address);
+
+/** Asks the worker of one's own to end when it does nothing, so that the next one reads the
+ *  configuration anew. One with sandboxes stays, and a note says so. The channel is closed either
+ * way, for it counts as use; open it again, or start the next worker. Errors: those of the calls.
+ */
+int sb_refresh_ask(struct sb_connect *connect, struct sb_err *err);
