@@ -151,7 +151,8 @@ const struct sb_verb sb_verb_table[] = {
         .summary = "Show what a program wrote",
         .usage = "[OPTIONS] EXEC|SANDBOX",
         .about = "For a sandbox, the newest program in it. Standard output goes to standard output "
-                 "and standard error to standard error, byte for byte.",
+                 "and standard error to standard error, byte for byte. The output of a program "
+                 "started with --detach or --json is kept; any other went straight to you.",
         .groups = {&sb_option_logs},
         .min_operands = 1,
         .max_operands = 1,
