@@ -10,10 +10,18 @@
  *          profile can lift. Put on last, so that its errno values win.
  *
  * Both kill the process on a call of another architecture (x32 and 32-bit x86 too), whose numbers
- * mean other calls. */
+ * mean other calls.
+ *
+ * Some refusals are told (service/shared/denial.h): the worker answers them, by way of a listener
+ * (seccomp_unotify(2)), with the errno that the filter would have given. An errno of any filter
+ * wins over that, so the allowing filter lets exactly these pass, and the denying one alone
+ * decides. It is compiled once, with a mark that no message can name where it tells, and exists in
+ * two copies: "deny" refuses by itself; "notify" asks the worker. Whoever cannot have a listener
+ * (a process has one at most) gets deny. */
 
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -26,9 +34,15 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/hash.h"
+#include "service/shared/denial.h"
 #include "service/shared/frame.h"
 #include "service/spawner/child.h"
 #include "service/spawner/floor.h"
+#include "service/spawner/handover.h"
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
 
 enum { MAX_RULES = 4096, MAX_NAMES = 1024, MAX_ARGS = 6, MAX_ERRNO = 4095 };
 
@@ -65,6 +79,12 @@ action_of(Spawn__V1__Action action, uint32_t error, uint32_t *ret_action, struct
     }
     *ret_action = actions[action];
     return 0;
+}
+
+/* The mark: refused with that errno, and told. */
+static uint32_t told(uint32_t error)
+{
+    return SCMP_ACT_TRACE(error);
 }
 
 static bool is_refusal(uint32_t action)
@@ -149,12 +169,13 @@ struct pair {
     const Spawn__V1__LoadFilter *msg;
 };
 
-/* True when some rule allows the call without condition. */
-static bool is_allowed(const Spawn__V1__LoadFilter *msg, const char *name)
+/* True when a rule of that action names the call; without condition where @always says so. */
+static bool
+is_named(const Spawn__V1__LoadFilter *msg, const char *name, Spawn__V1__Action action, bool always)
 {
     for (size_t i = 0; i < msg->n_rules; i++) {
         const Spawn__V1__FilterRule *rule = msg->rules[i];
-        if (rule->action != SPAWN__V1__ACTION__ACTION_ALLOW || rule->n_args > 0) {
+        if (rule->action != action || (always && rule->n_args > 0)) {
             continue;
         }
         for (size_t k = 0; k < rule->n_names; k++) {
@@ -166,6 +187,11 @@ static bool is_allowed(const Spawn__V1__LoadFilter *msg, const char *name)
     return false;
 }
 
+static bool is_allowed(const Spawn__V1__LoadFilter *msg, const char *name)
+{
+    return is_named(msg, name, SPAWN__V1__ACTION__ACTION_ALLOW, true);
+}
+
 static bool is_needed_by_init(const char *name)
 {
     for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
@@ -174,6 +200,44 @@ static bool is_needed_by_init(const char *name)
         }
     }
     return false;
+}
+
+static bool is_errno(uint32_t action)
+{
+    return (action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
+}
+
+/* True when the allowing filter may leave refusals of that call to the denying one: nothing
+ * harder than an errno is asked for, by default or by name. */
+static bool is_left_to_deny(const struct pair *pair, const char *name)
+{
+    bool is_soft = !is_refusal(pair->default_action) || is_errno(pair->default_action);
+    return is_soft && !is_named(pair->msg, name, SPAWN__V1__ACTION__ACTION_KILL_PROCESS, false) &&
+           !is_named(pair->msg, name, SPAWN__V1__ACTION__ACTION_KILL_THREAD, false) &&
+           !is_named(pair->msg, name, SPAWN__V1__ACTION__ACTION_TRAP, false);
+}
+
+/* Adds a refusal that is told, when the allowing filter can let it pass. */
+static int add_told(struct pair *pair,
+                    const char *name,
+                    uint32_t error,
+                    unsigned n_args,
+                    const struct scmp_arg_cmp *args,
+                    struct sb_err *err)
+{
+    int number = sb_floor_resolve(name);
+    if (number < 0) {
+        return 0;
+    }
+    if (!is_left_to_deny(pair, name)) {
+        return add(pair->deny, SCMP_ACT_ERRNO(error), number, n_args, args, err);
+    }
+    if (add(pair->deny, told(error), number, n_args, args, err) < 0) {
+        return -1;
+    }
+    bool passes = pair->default_action == SCMP_ACT_ALLOW || is_needed_by_init(name) ||
+                  is_allowed(pair->msg, name);
+    return passes ? 0 : add(pair->allow, SCMP_ACT_ALLOW, number, n_args, args, err);
 }
 
 static int add_name(struct pair *pair,
@@ -191,8 +255,18 @@ static int add_name(struct pair *pair,
     if (args_of(rule, args, err) < 0) {
         return -1;
     }
+    const struct sb_denial_call *call = sb_denial_find(name);
+    bool is_told = rule->action == SPAWN__V1__ACTION__ACTION_NOTIFY ||
+                   (is_errno(action) && call != NULL && call->has_rules);
+    /* What init needs must not wait for a worker that does not know of the sandbox yet. */
+    if (is_told && !is_needed_by_init(name)) {
+        return add_told(pair, name, rule->errno_value, n_args, args, err);
+    }
     if (is_refusal(action) && add(pair->deny, action, number, n_args, args, err) < 0) {
         return -1;
+    }
+    if (is_errno(action) && call != NULL && is_left_to_deny(pair, name)) {
+        return 0;
     }
     /* The allowing filter holds a refusal too where it has another default, unless the call is
      * allowed, which libseccomp does not take side by side. */
@@ -227,10 +301,9 @@ static int add_rule(struct pair *pair, const Spawn__V1__FilterRule *rule, struct
  * argument, so "any other bit, but not all" is said in pairs: of the other bits, taken in a circle,
  * some bit is set while the next is not, except where all or none are. Where all are, 8 and 0x20000
  * must be as well. */
-static int add_personality(scmp_filter_ctx deny, struct sb_err *err)
+static int add_personality(struct pair *pair, struct sb_err *err)
 {
     const uint64_t fine = 0x20008;
-    int number = sb_floor_resolve("personality");
     uint64_t bits[32];
     size_t n = 0;
     for (unsigned i = 0; i < 32; i++) {
@@ -241,14 +314,14 @@ static int add_personality(scmp_filter_ctx deny, struct sb_err *err)
     for (size_t i = 0; i < n; i++) {
         uint64_t both = bits[i] | bits[(i + 1) % n];
         struct scmp_arg_cmp arg = {0, SCMP_CMP_MASKED_EQ, both, bits[i]};
-        if (add(deny, SCMP_ACT_ERRNO(EPERM), number, 1, &arg, err) < 0) {
+        if (add_told(pair, "personality", EPERM, 1, &arg, err) < 0) {
             return -1;
         }
     }
     static const uint64_t fine_bits[] = {0x8, 0x20000};
     for (size_t i = 0; i < sizeof fine_bits / sizeof *fine_bits; i++) {
         struct scmp_arg_cmp arg = {0, SCMP_CMP_MASKED_EQ, bits[0] | fine_bits[i], bits[0]};
-        if (add(deny, SCMP_ACT_ERRNO(EPERM), number, 1, &arg, err) < 0) {
+        if (add_told(pair, "personality", EPERM, 1, &arg, err) < 0) {
             return -1;
         }
     }
@@ -259,9 +332,16 @@ static int add_floor(struct pair *pair, struct sb_err *err)
 {
     for (size_t i = 0; i < sb_floor_n_rules; i++) {
         const struct sb_floor_rule *rule = &sb_floor_rules[i];
+        const struct sb_denial_call *call = sb_denial_find(rule->name);
         int number = sb_floor_resolve(rule->name);
-        if (number >= 0 && add(pair->deny, SCMP_ACT_ERRNO(rule->error), number, rule->n_args,
-                               rule->args, err) < 0) {
+        int failed = 0;
+        if (call != NULL && call->error == rule->error) {
+            failed = add_told(pair, rule->name, rule->error, rule->n_args, rule->args, err);
+        } else if (number >= 0) {
+            failed =
+                add(pair->deny, SCMP_ACT_ERRNO(rule->error), number, rule->n_args, rule->args, err);
+        }
+        if (failed < 0) {
             return sb_err_wrap(err, "floor: %s", rule->name);
         }
     }
@@ -272,7 +352,7 @@ static int add_floor(struct pair *pair, struct sb_err *err)
             return sb_err_wrap(err, "init: %s", sb_floor_init_calls[i]);
         }
     }
-    return add_personality(pair->deny, err);
+    return add_personality(pair, err);
 }
 
 /* The program as the kernel takes it. */
@@ -300,6 +380,33 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *ret_program, s
         return sb_err_set(err, SB_INTERNAL, "read compiled filter");
     }
     *ret_program = (struct sock_fprog){.len = (unsigned short)len, .filter = SB_STEAL_PTR(code)};
+    return 0;
+}
+
+/* Puts into the marked returns what they stand for: the action, or, for 0, the errno alone. */
+static void resolve_marks(const struct sock_fprog *program, uint32_t action)
+{
+    for (size_t i = 0; i < program->len; i++) {
+        struct sock_filter *op = &program->filter[i];
+        if (op->code == (BPF_RET | BPF_K) &&
+            (op->k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRACE) {
+            op->k = action != 0 ? action : SECCOMP_RET_ERRNO | (op->k & SECCOMP_RET_DATA);
+        }
+    }
+}
+
+/* Makes deny and notify of the marked program that deny is. */
+static int split(struct sb_filter *filter, struct sb_err *err)
+{
+    size_t size = filter->deny.len * sizeof *filter->deny.filter;
+    struct sock_filter *copy = size == 0 ? NULL : malloc(size);
+    if (copy == NULL) {
+        return sb_err_oom(err);
+    }
+    memcpy(copy, filter->deny.filter, size);
+    filter->notify = (struct sock_fprog){.len = filter->deny.len, .filter = copy};
+    resolve_marks(&filter->notify, SECCOMP_RET_USER_NOTIF);
+    resolve_marks(&filter->deny, 0);
     return 0;
 }
 
@@ -331,7 +438,7 @@ int sb_filter_compile(const Spawn__V1__LoadFilter *msg,
     }
     struct sb_filter filter = {0};
     if (export_program(allow, &filter.allow, err) < 0 ||
-        export_program(deny, &filter.deny, err) < 0) {
+        export_program(deny, &filter.deny, err) < 0 || split(&filter, err) < 0) {
         sb_filter_done(&filter);
         return -1;
     }
@@ -343,6 +450,7 @@ void sb_filter_done(struct sb_filter *filter)
 {
     free(filter->allow.filter);
     free(filter->deny.filter);
+    free(filter->notify.filter);
     *filter = (struct sb_filter){0};
 }
 
@@ -392,10 +500,32 @@ void sb_filter_cache_done(struct sb_filter_cache *cache)
     cache->n = 0;
 }
 
-int sb_filter_install(const struct sb_filter *filter, struct sb_err *err)
+/* Puts on the filter that asks a listener. -1: no listener can be had, for which it counts as a
+ * reason that there is one already. */
+static int listen_with(const struct sock_fprog *program)
 {
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->allow) < 0 ||
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->deny) < 0) {
+    /* So that a signal does not make the caller ask again and again. From Linux 5.19 on. */
+    const unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                      flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, program);
+    if (fd < 0 && errno == EINVAL) {
+        fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+    }
+    return (int)fd;
+}
+
+int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct sb_err *err)
+{
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->allow) < 0) {
+        return sb_err_sys(err, errno, "install seccomp filter");
+    }
+    if (ret_listener != NULL) {
+        *ret_listener = listen_with(&filter->notify);
+        if (*ret_listener >= 0) {
+            return 0;
+        }
+    }
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->deny) < 0) {
         return sb_err_sys(err, errno, "install seccomp filter");
     }
     return 0;
@@ -403,5 +533,15 @@ int sb_filter_install(const struct sb_filter *filter, struct sb_err *err)
 
 int sb_filter_apply(struct sb_child *child, struct sb_err *err)
 {
-    return sb_filter_install(child->filter, err);
+    int listener = -1;
+    int *ret_listener = child->plan->tells_denials ? &listener : NULL;
+    if (sb_filter_install(child->filter, ret_listener, err) < 0) {
+        return -1;
+    }
+    if (listener < 0) {
+        return 0;
+    }
+    int done = sb_handover_send(child, SB_HANDOVER_NOTIFY, listener, err);
+    (void)close(listener);
+    return done;
 }

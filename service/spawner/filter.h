@@ -10,8 +10,9 @@ struct sb_err;
 
 /** A compiled pair of filters; theory of operation: filter.c. */
 struct sb_filter {
-    struct sock_fprog allow; /* what the profile permits; owned */
-    struct sock_fprog deny;  /* what is refused whatever allow says; owned */
+    struct sock_fprog allow;  /* what the profile permits; owned */
+    struct sock_fprog deny;   /* what is refused whatever allow says; owned */
+    struct sock_fprog notify; /* deny, but for some refusals that a listener answers; owned */
 };
 
 enum { SB_FILTER_MAX_CACHED = 64 };
@@ -44,8 +45,12 @@ int sb_filter_compile(const Spawn__V1__LoadFilter *msg,
                       struct sb_err *err);
 void sb_filter_done(struct sb_filter *filter);
 
-/** Puts both filters on this process; no_new_privs is set. Allocates nothing. Errors: by errno. */
-int sb_filter_install(const struct sb_filter *filter, struct sb_err *err);
+/** Puts allow, then deny or notify on this process; no_new_privs is set. Allocates nothing.
+ *  @ret_listener  NULL: nobody listens, deny; else the listener of notify, close-on-exec, or -1
+ *                 with deny when the kernel gives none. Refused calls that are told wait for an
+ *                 answer while it is open, and are ENOSYS when it is closed.
+ *  Errors: by errno. */
+int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct sb_err *err);
 
 /** Step of the child, the last one: no later call may need what a filter refuses. */
 int sb_filter_apply(struct sb_child *child, struct sb_err *err);

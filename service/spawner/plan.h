@@ -42,7 +42,8 @@ struct sb_plan {
     size_t n_rlimits;
     uint64_t filter_id;
     struct sb_cgroup_limits cgroup;
-    uint64_t slot; /* 0: not given yet */
+    uint64_t slot;      /* 0: not given yet */
+    bool tells_denials; /* the worker answers a listener */
 };
 
 /** Checks every field and fills *ret_plan.

@@ -430,7 +430,8 @@ static int ask_kernel(const struct sb_filter *filter, long number, long a, long 
     pid_t pid = fork();
     if (pid == 0) {
         struct sb_err err;
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sb_filter_install(filter, &err) < 0) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            sb_filter_install(filter, NULL, &err) < 0) {
             _exit(255);
         }
         long got = syscall(number, a, b, c, 0, 0, 0);
