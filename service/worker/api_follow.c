@@ -16,6 +16,7 @@ struct sb_follow {
     struct sb_rpc_call *call;
     struct sb_exec *exec;
     struct sb_follow_options options;
+    size_t n_denials; /* sent */
     bool has_started; /* the started event was sent */
     bool is_blocked;  /* until drained */
     bool is_over;     /* the call was ended */
@@ -93,9 +94,30 @@ static bool send_output(struct sb_follow *follow, int stream)
     return send_event(follow, &event);
 }
 
+/** Sends one. False: there is none, or the call takes no more. */
+static bool send_denial(struct sb_follow *follow)
+{
+    const struct sb_denials *denials = &follow->exec->denials;
+    if (follow->n_denials >= denials->n || !follow->has_started) {
+        return false;
+    }
+    Aisbx__V1__ExecEvent event = AISBX__V1__EXEC_EVENT__INIT;
+    event.event_case = AISBX__V1__EXEC_EVENT__EVENT_VIOLATION;
+    event.violation =
+        sb_api_pb_violation(follow->exec->sandbox->policy, &denials->items[follow->n_denials++]);
+    if (event.violation == NULL) {
+        fail_oom(follow);
+        return false;
+    }
+    bool takes_more = send_event(follow, &event);
+    aisbx__v1__violation__free_unpacked(event.violation, NULL);
+    return takes_more;
+}
+
 static bool has_sent_all(const struct sb_follow *follow)
 {
-    return follow->options.offsets[0] >= follow->exec->out[0].spool.total &&
+    return follow->n_denials >= follow->exec->denials.n &&
+           follow->options.offsets[0] >= follow->exec->out[0].spool.total &&
            follow->options.offsets[1] >= follow->exec->out[1].spool.total;
 }
 
@@ -133,6 +155,9 @@ static void pump(struct sb_follow *follow)
         has_more = send_output(follow, 0);
         if (!follow->is_over && !follow->is_blocked) {
             has_more = send_output(follow, 1) || has_more;
+        }
+        if (!follow->is_over && !follow->is_blocked) {
+            has_more = send_denial(follow) || has_more;
         }
     }
     if (follow->is_over || follow->is_blocked || !has_sent_all(follow)) {

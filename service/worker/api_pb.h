@@ -9,7 +9,10 @@
 #include "aisbx/v1/verdict.pb-c.h"
 
 struct sb_control;
+struct sb_denial;
+struct sb_denials;
 struct sb_exec;
+struct sb_policy;
 struct sb_probe;
 struct sb_sandbox;
 
@@ -28,3 +31,12 @@ Aisbx__V1__Exec *sb_api_pb_exec(const struct sb_exec *exec);
 bool sb_api_pb_controls(const struct sb_probe *probe,
                         size_t *ret_n,
                         Aisbx__V1__ControlStatus ***ret_controls);
+
+/** One refusal, as it stands. */
+Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
+                                          const struct sb_denial *denial);
+/** All that were counted. False: out of memory (what was made is in the fields). */
+bool sb_api_pb_violations(const struct sb_policy *policy,
+                          const struct sb_denials *denials,
+                          size_t *ret_n,
+                          Aisbx__V1__Violation ***ret_violations);

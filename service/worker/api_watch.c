@@ -27,7 +27,8 @@ struct watch {
 static void send_event(struct watch *watch,
                        enum sb_watch_kind kind,
                        const struct sb_sandbox *sandbox,
-                       const struct sb_exec *exec)
+                       const struct sb_exec *exec,
+                       const struct sb_denial *denial)
 {
     if (watch->is_blocked) {
         watch->lost++;
@@ -43,7 +44,9 @@ static void send_event(struct watch *watch,
     msg->lost_events = watch->lost;
     msg->sandbox = sb_api_pb_sandbox(sandbox, watch->caller.is_here);
     msg->exec = exec == NULL ? NULL : sb_api_pb_exec(exec);
+    msg->violation = denial == NULL ? NULL : sb_api_pb_violation(sandbox->policy, denial);
     if (msg->sandbox == NULL || (exec != NULL && msg->exec == NULL) ||
+        (denial != NULL && msg->violation == NULL) ||
         !sb_api_pb_time(sb_clock_real_ms(), &msg->time)) {
         watch->lost++;
     } else {
@@ -56,14 +59,15 @@ static void send_event(struct watch *watch,
 static void tell(struct sb_worker *worker,
                  enum sb_watch_kind kind,
                  const struct sb_sandbox *sandbox,
-                 const struct sb_exec *exec)
+                 const struct sb_exec *exec,
+                 const struct sb_denial *denial)
 {
     SB_FOREACH (node, &worker->watches) {
         struct watch *watch = SB_LIST_ENTRY(node, struct watch, link);
         bool is_wanted =
             watch->sandbox_id[0] == '\0' || strcmp(watch->sandbox_id, sandbox->id) == 0;
         if (is_wanted && sb_access_sees(&watch->caller, sandbox->owner)) {
-            send_event(watch, kind, sandbox, exec);
+            send_event(watch, kind, sandbox, exec, denial);
         }
     }
 }
@@ -72,12 +76,19 @@ void sb_watch_sandbox(struct sb_worker *worker,
                       enum sb_watch_kind kind,
                       const struct sb_sandbox *sandbox)
 {
-    tell(worker, kind, sandbox, NULL);
+    tell(worker, kind, sandbox, NULL, NULL);
 }
 
 void sb_watch_exec(struct sb_worker *worker, enum sb_watch_kind kind, const struct sb_exec *exec)
 {
-    tell(worker, kind, exec->sandbox, exec);
+    tell(worker, kind, exec->sandbox, exec, NULL);
+}
+
+void sb_watch_denial(struct sb_worker *worker,
+                     const struct sb_sandbox *sandbox,
+                     const struct sb_denial *denial)
+{
+    tell(worker, SB_WATCH_VIOLATION, sandbox, NULL, denial);
 }
 
 static size_t count(const struct sb_list *list)
@@ -137,7 +148,7 @@ void sb_api_watch_start(struct sb_rpc_call *call,
             watch->sandbox_id[0] == '\0' || strcmp(watch->sandbox_id, sandbox->id) == 0;
         if (is_wanted && sandbox->state != SB_STATE_DESTROYED &&
             sb_access_sees(&caller, sandbox->owner)) {
-            send_event(watch, SB_WATCH_EXISTING, sandbox, NULL);
+            send_event(watch, SB_WATCH_EXISTING, sandbox, NULL, NULL);
         }
     }
 }

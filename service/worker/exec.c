@@ -423,6 +423,7 @@ static void free_parts(struct sb_exec *exec)
     free(exec->packet);
     free(exec->args);
     free(exec->cwd);
+    sb_denials_done(&exec->denials);
     if (exec->sandbox != NULL) {
         sb_sandbox_unref(exec->sandbox);
     }
@@ -459,6 +460,7 @@ static void init(struct sb_exec *exec, struct sb_sandbox *sandbox)
         exec->out[i].fd = -1;
         sb_spool_init(&exec->out[i].spool, worker->state_dir, sandbox->policy->limits.output_bytes);
     }
+    exec->facts.kill_list = sb_policy_kill_list(sandbox->policy);
     exec->facts.output_limit = sandbox->policy->limits.output_bytes;
     exec->facts.memory_limit = sandbox->policy->limits.mem_bytes;
     exec->facts.pids_limit = sandbox->policy->limits.pids;

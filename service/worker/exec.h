@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/list.h"
+#include "service/worker/denials.h"
 #include "service/worker/spool.h"
 #include "service/worker/verdict.h"
 
@@ -121,8 +122,9 @@ struct sb_exec {
     uint64_t start_mono_ms;
     uint64_t end_real_ms;
     enum sb_exec_count count;
-    bool has_base;           /* base was counted just before it started */
-    struct sb_counters base; /* of its sandbox */
+    bool has_base;             /* base was counted just before it started */
+    struct sb_counters base;   /* of its sandbox */
+    struct sb_denials denials; /* of the sandbox, while this one ran */
     struct sb_facts facts;
     struct sb_verdict verdict; /* from ENDED on */
     struct sb_err start_err;   /* not SB_OK: ended without having been asked for */

@@ -22,6 +22,10 @@
 /** aisbx.v1.Control number that a spawn itself decides. */
 enum { CONTROL_DISTINCT_UID = 13 };
 
+#define NO_LISTENER                                                                                \
+    SB_STR("violations: the kernel gives no seccomp listener (it does not inside another one's "   \
+           "sandbox): refused system calls are refused all the same, but not counted")
+
 static const enum sb_cause causes[SB_REASON_END_] = {
     [SB_REASON_REQUESTED] = SB_CAUSE_DESTROYED,
     [SB_REASON_TTL] = SB_CAUSE_TTL,
@@ -193,6 +197,7 @@ static void free_parts(struct sb_sandbox *sandbox)
     sandbox->peer_fd = -1;
     sandbox->init_fd = -1;
     sb_handover_done(&sandbox->handover);
+    sb_notify_stop(&sandbox->notify);
     (void)event_del(&sandbox->ttl_timer);
     (void)event_del(&sandbox->idle_timer);
 }
@@ -203,6 +208,7 @@ void sb_sandbox_unref(struct sb_sandbox *sandbox)
         return;
     }
     free_parts(sandbox);
+    sb_notify_done(&sandbox->notify);
     sb_policy_free(sandbox->policy);
     sb_pairs_done(&sandbox->labels);
     sb_strings_done(&sandbox->degraded);
@@ -372,6 +378,10 @@ static int take_spawned(struct sb_sandbox *sandbox,
     if (sb_handover_read(&sandbox->handover, sandbox->init_fd, err) < 0) {
         return -1;
     }
+    sb_notify_start(sandbox, sb_handover_take(&sandbox->handover, SB_HANDOVER_NOTIFY));
+    if (sandbox->notify.fd < 0 && sb_strings_add(&sandbox->degraded, NO_LISTENER, err) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i < spawned->n_degraded; i++) {
         if (sb_strings_add(&sandbox->degraded, sb_str_from(spawned->degraded[i]), err) < 0) {
             return -1;
@@ -527,6 +537,7 @@ int sb_sandbox_new(struct sb_worker *worker,
     sandbox->peer_fd = -1;
     sandbox->init_fd = -1;
     sb_handover_init(&sandbox->handover);
+    sb_notify_init(&sandbox->notify);
     sb_list_init(&sandbox->execs);
     sb_list_init(&sandbox->observers);
     (void)event_assign(&sandbox->ttl_timer, worker->base, -1, 0, on_ttl, sandbox);

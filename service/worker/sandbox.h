@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/list.h"
 #include "service/worker/handover.h"
+#include "service/worker/notify.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/state.h"
 #include "service/worker/verdict.h"
@@ -60,6 +61,7 @@ struct sb_sandbox {
     int init_fd;             /* control socket of init; -1: not running */
     struct event init_event; /* writable again */
     struct sb_handover handover;
+    struct sb_notify notify;
     int64_t init_pid;
     uint32_t host_uid;
     bool has_distinct_uid;

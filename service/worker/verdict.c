@@ -228,6 +228,14 @@ static void decide_status(const struct sb_facts *facts, struct sb_verdict *verdi
     }
     verdict->kind = SB_VERDICT_SIGNALED;
     verdict->signal = WTERMSIG(facts->wait_status);
+    if (verdict->signal == SIGSYS && facts->kill_list != NULL) {
+        verdict->kind = SB_VERDICT_POLICY_KILLED;
+        put_text(verdict->message, sizeof verdict->message,
+                 "killed for a system call by seccomp list %s (SIGSYS)", facts->kill_list);
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "let that rule answer SCMP_ACT_NOTIFY to see the call, or allow it");
+        return;
+    }
     const char *name = sigabbrev_np(verdict->signal);
     put_text(verdict->message, sizeof verdict->message, "ended by signal %d (SIG%s)",
              verdict->signal, name == NULL ? "RT" : name);

@@ -12,6 +12,7 @@ enum sb_verdict_kind {
     SB_VERDICT_TIMED_OUT = 3,
     SB_VERDICT_OOM_KILLED = 4,
     SB_VERDICT_PIDS_EXHAUSTED = 5,
+    SB_VERDICT_POLICY_KILLED = 8,
     SB_VERDICT_CANCELLED = 9,
     SB_VERDICT_WORKER_LOST = 10,
     SB_VERDICT_START_FAILED = 11,
@@ -48,8 +49,9 @@ struct sb_counters {
 /** All that is known of an exec when it is over. */
 struct sb_facts {
     enum sb_cause cause;
-    const char *program; /* args[0]; borrowed */
-    const char *cwd;     /* borrowed */
+    const char *program;   /* args[0]; borrowed */
+    const char *cwd;       /* borrowed */
+    const char *kill_list; /* seccomp list with a rule that kills; borrowed; NULL: none */
 
     bool has_failed; /* init could not start it */
     int fail_errno;

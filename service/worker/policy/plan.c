@@ -142,6 +142,7 @@ int sb_plan_make(const struct sb_policy *policy,
     plan->inodes = policy->limits.inodes;
     plan->filter_id = filter_id;
     add_cgroup(plan, &policy->limits);
+    plan->tell_denials = true;
     if (add_mounts(plan, &policy->mounts, err) < 0 || add_rlimits(plan, &policy->limits, err) < 0) {
         return -1;
     }

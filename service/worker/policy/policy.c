@@ -392,3 +392,19 @@ bool sb_policy_workspace_read_only(const struct sb_policy *policy)
     const struct sb_mount *mount = sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE));
     return policy->filesystem != SB_FILESYSTEM_RESTRICTED || (mount != NULL && !mount->is_writable);
 }
+
+static bool kills(Spawn__V1__Action action)
+{
+    return action == SPAWN__V1__ACTION__ACTION_KILL_PROCESS ||
+           action == SPAWN__V1__ACTION__ACTION_KILL_THREAD;
+}
+
+const char *sb_policy_kill_list(const struct sb_policy *policy)
+{
+    const Spawn__V1__LoadFilter *list = policy->filter->message;
+    bool does = kills(list->default_action);
+    for (size_t i = 0; i < list->n_rules && !does; i++) {
+        does = kills(list->rules[i]->action);
+    }
+    return does ? list->name : NULL;
+}

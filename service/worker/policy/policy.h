@@ -55,6 +55,9 @@ char **sb_policy_environ(const struct sb_policy *policy,
 /** Where commands start: "/workspace", or "/" when there is none. */
 const char *sb_policy_cwd(const struct sb_policy *policy);
 
+/** The name of its seccomp list, when a rule of that, or its default, kills; else NULL. */
+const char *sb_policy_kill_list(const struct sb_policy *policy);
+
 /** True when /workspace cannot be written. */
 bool sb_policy_workspace_read_only(const struct sb_policy *policy);
 

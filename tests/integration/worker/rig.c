@@ -270,6 +270,9 @@ static void on_event(struct rig_stream *rig, const Aisbx__V1__ExecEvent *event)
         break;
     }
     case AISBX__V1__EXEC_EVENT__EVENT_VIOLATION:
+        assert_null(rig->ended);
+        rig->n_violations++;
+        break;
     case AISBX__V1__EXEC_EVENT__EVENT__NOT_SET:
     case _AISBX__V1__EXEC_EVENT__EVENT__CASE_IS_INT_SIZE:
     default:

@@ -89,6 +89,7 @@ struct rig_stream {
     struct sb_buf err; /* stderr */
     uint64_t dropped;  /* bytes, both streams */
     uint64_t out_bytes;
+    size_t n_violations; /* events */
     bool has_started;
     char exec_id[40];
     char sandbox_id[40];
@@ -136,5 +137,7 @@ extern const struct CMUnitTest stream_tests[];
 extern const size_t stream_tests_n;
 extern const struct CMUnitTest end_tests[];
 extern const size_t end_tests_n;
+extern const struct CMUnitTest denial_tests[];
+extern const size_t denial_tests_n;
 extern const struct CMUnitTest limit_tests[];
 extern const size_t limit_tests_n;

@@ -1,0 +1,94 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "service/worker/api_pb.h"
+#include "service/worker/denials.h"
+#include "service/worker/policy/policy.h"
+#include "service/worker/policy/seccomp_json.h"
+
+enum { MAX_TEXT = 8192 };
+
+static bool set(char **field, struct sb_buf *text)
+{
+    return sb_buf_cstr(text) != NULL && sb_api_pb_text(field, sb_buf_cstr(text));
+}
+
+/** Which line decided, and what would have to change. */
+static bool
+explain(const struct sb_policy *policy, const struct sb_denial *denial, Aisbx__V1__Violation *msg)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
+    SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
+    if (!denial->is_by_rule) {
+        return sb_api_pb_text(&msg->decided_by, "built-in floor: no profile can allow it");
+    }
+    const char *list = policy->filter->message->name;
+    return sb_buf_printf(&rule, "seccomp %s: a rule of it refuses the call", list) == 0 &&
+           sb_buf_printf(&change,
+                         "seccomp: a copy of %s with {\"names\": [\"%s\"], \"action\": "
+                         "\"SCMP_ACT_ALLOW\"} in its place",
+                         list, denial->name) == 0 &&
+           set(&msg->decided_by, &rule) && set(&msg->allow_with, &change);
+}
+
+static Aisbx__V1__Violation *violation_new(const char *subject, uint64_t count, const char *profile)
+{
+    Aisbx__V1__Violation *msg = sb_api_pb_new(&aisbx__v1__violation__descriptor);
+    if (msg == NULL) {
+        return NULL;
+    }
+    msg->kind = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_SYSCALL;
+    msg->count = count;
+    if (!sb_api_pb_text(&msg->subject, subject) || !sb_api_pb_text(&msg->profile, profile)) {
+        aisbx__v1__violation__free_unpacked(msg, NULL);
+        return NULL;
+    }
+    return msg;
+}
+
+Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
+                                          const struct sb_denial *denial)
+{
+    char detail[SB_DENIAL_TEXT_SIZE];
+    uint64_t count = denial->count == 0 ? 1 : denial->count;
+    Aisbx__V1__Violation *msg = violation_new(denial->name, count, policy->profile);
+    if (msg != NULL && (!sb_api_pb_text(&msg->detail, sb_denials_describe(denial, detail)) ||
+                        !explain(policy, denial, msg))) {
+        aisbx__v1__violation__free_unpacked(msg, NULL);
+        return NULL;
+    }
+    return msg;
+}
+
+bool sb_api_pb_violations(const struct sb_policy *policy,
+                          const struct sb_denials *denials,
+                          size_t *ret_n,
+                          Aisbx__V1__Violation ***ret_violations)
+{
+    *ret_n = 0;
+    if (denials->n == 0) {
+        return true;
+    }
+    *ret_violations = calloc(denials->n + 1, sizeof(Aisbx__V1__Violation *));
+    if (*ret_violations == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < denials->n; i++) {
+        Aisbx__V1__Violation *msg = sb_api_pb_violation(policy, &denials->items[i]);
+        if (msg == NULL) {
+            return false;
+        }
+        (*ret_violations)[(*ret_n)++] = msg;
+    }
+    if (denials->n_more > 0) {
+        Aisbx__V1__Violation *msg = violation_new("others", denials->n_more, policy->profile);
+        if (msg == NULL) {
+            return false;
+        }
+        (*ret_violations)[(*ret_n)++] = msg;
+        return sb_api_pb_text(&msg->detail, "calls of further kinds, not told apart");
+    }
+    return true;
+}
