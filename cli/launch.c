@@ -100,6 +100,9 @@ int sb_launch_run(struct sb_cli *cli,
     }
     if (verdict != NULL && result.signal == 0) {
         sb_status_say(verdict);
+        if (status != 0 && !cli->args.verbose) {
+            sb_report_denials(verdict);
+        }
     }
     return cli->args.json ? sb_launch_print_json(&result, status, err) : 0;
 }

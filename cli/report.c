@@ -55,10 +55,27 @@ void sb_report_sandbox(const Aisbx__V1__Sandbox *sandbox)
 
 static void say_violation(const Aisbx__V1__Violation *violation)
 {
-    sb_say_detail("denied %s%s%s, %" PRIu64 " times, by %s of %s%s%s", violation->subject,
-                  *violation->detail == '\0' ? "" : " ", violation->detail, violation->count,
-                  violation->decided_by, violation->profile,
+    sb_say_detail("denied %s, %" PRIu64 "x (%s) by profile %s, %s%s%s", violation->subject,
+                  violation->count, violation->detail, violation->profile, violation->decided_by,
                   *violation->allow_with == '\0' ? "" : "; to allow: ", violation->allow_with);
+}
+
+void sb_report_denials(const Aisbx__V1__Verdict *verdict)
+{
+    enum { MAX_NAMES = 4 };
+    struct sb_out out;
+    if (verdict->n_violations == 0) {
+        return;
+    }
+    sb_out_init(&out, -1);
+    for (size_t i = 0; i < verdict->n_violations && i < MAX_NAMES; i++) {
+        sb_out_printf(&out, "%s%s", i == 0 ? "" : ", ", verdict->violations[i]->subject);
+    }
+    if (verdict->n_violations > MAX_NAMES) {
+        sb_out_printf(&out, " and %zu more", verdict->n_violations - MAX_NAMES);
+    }
+    sb_say_note("denied to the program: %s; aisbx run --verbose says why", sb_buf_cstr(&out.buf));
+    sb_out_done(&out);
 }
 
 void sb_report_verdict(const Aisbx__V1__Verdict *verdict)

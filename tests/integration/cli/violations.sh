@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# What a program was denied is told: with --verbose, as JSON, and in one line when the program failed.
+source "$(dirname "$0")/common.sh"
+command -v python3 >/dev/null || skip "needs python3"
+work
+
+cat >denied.py <<'PY'
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for call in (lambda: libc.mount(b"a", b"/tmp", b"tmpfs", 0, None), lambda: libc.ptrace(0, 0, 0, 0),
+             lambda: libc.ptrace(0, 0, 0, 0), lambda: libc.unshare(0x10000000)):
+    assert call() == -1 and ctypes.get_errno() == 1, ctypes.get_errno()
+assert libc.socket(38, 5, 0) == -1 and ctypes.get_errno() == 97, ctypes.get_errno()
+sys.exit(int(sys.argv[1]))
+PY
+run=(run --profile python-dev)
+
+# ---- the hint: one line, when the program failed, and never else ----
+check_status 4 "${run[@]}" python3 denied.py 4
+check_text "the hint" "aisbx: denied to the program: mount, ptrace, unshare, socket; aisbx run --verbose says why" \
+    "$(<"$dir/err")"
+check_status 0 "${run[@]}" python3 denied.py 0
+check_text "no hint after success" '' "$(<"$dir/err")"
+check_status 4 "${run[@]}" python3 -c 'import sys; sys.exit(4)'
+check_text "no hint without denials" '' "$(<"$dir/err")"
+
+# ---- the whole story ----
+aisbx "${run[@]}" --verbose python3 denied.py 0 2>"$dir/err"
+check_has "verbose" '^denied ptrace, 2x (PTRACE_TRACEME; EPERM; first by python3 .*python-dev.*floor' "$(<"$dir/err")"
+check_has "verbose" '^denied socket, 1x (AF_ALG; EAFNOSUPPORT;' "$(<"$dir/err")"
+aisbx "${run[@]}" --json python3 denied.py 0 | python3 -c '
+import json, sys
+got = {v["subject"]: (v["kind"], v["count"], v["profile"], v["allow_with"])
+       for v in json.load(sys.stdin)["verdict"]["violations"]}
+want = {name: ("syscall", n, "python-dev", "") for name, n in
+        {"mount": 1, "ptrace": 2, "unshare": 1, "socket": 1}.items()}
+assert got == want, got
+'
+
+# ---- lists of one's own ----
+cat >list.json <<'JSON'
+{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+  {"names": ["getpgid"], "action": "SCMP_ACT_NOTIFY", "errnoRet": 13},
+  {"names": ["sched_get_priority_max"], "action": "SCMP_ACT_KILL_PROCESS"}]}
+JSON
+cat >config.yaml <<YAML
+profiles:
+  mine:
+    extends: base
+    seccomp: $PWD/list.json
+YAML
+chmod 644 list.json config.yaml
+export AISBX_CONFIG_PATH=$PWD/config.yaml
+aisbx worker stop
+check_status 0 run --profile mine --verbose python3 -c '
+import os
+try: os.getpgid(0)
+except PermissionError: raise SystemExit(0)
+raise SystemExit(9)'
+check_has "a rule that notifies" '^denied getpgid, 1x (EACCES; .*profile mine, seccomp .*to allow: .*SCMP_ACT_ALLOW' "$(<"$dir/err")"
+check_status 159 run --profile mine --json python3 -c 'import os; os.sched_get_priority_max(0)'
+check_has "a rule that kills" '"kind":"policy_killed"' "$(<"$dir/out")"
+check_status 159 run --profile mine python3 -c 'import os; os.sched_get_priority_max(0)'
+check_has "a rule that kills" "killed for a system call by seccomp list" "$(<"$dir/err")"
+aisbx worker stop
