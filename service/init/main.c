@@ -11,7 +11,9 @@
  *
  * With SB_INIT_ONLY there is no stub, and PID 1 does the stub's work. A stub can be killed by the
  * job, as it has the same uid. Then its socket closes, which the worker sees, and what was below it
- * becomes children of PID 1, which ends them. */
+ * becomes children of PID 1, which ends them. A stub that is stopped is killed, to the same end. An
+ * id of init's own is no way out: with no_new_privs execve makes the effective uid the real one, so
+ * init would need a capability to become the job. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -132,7 +134,11 @@ static void on_child(struct init *init)
     int status = 0;
     int is_orphaned = 0;
     long pid = 0;
-    while ((pid = sb_sys_wait(-1, &status, WNOHANG, NULL)) > 0) {
+    while ((pid = sb_sys_wait(-1, &status, WNOHANG | WUNTRACED, NULL)) > 0) {
+        if (WIFSTOPPED(status)) { /* by the job: no limit of the worker's would reach it */
+            (void)sb_sys_kill((int)pid, SIGKILL);
+            continue;
+        }
         is_orphaned = is_orphaned || !WIFEXITED(status);
         forget_stub(init, (int)pid);
     }

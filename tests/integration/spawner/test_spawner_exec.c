@@ -354,13 +354,12 @@ static void ends_the_sandbox_when_its_only_exec_fails(void **state)
     fixture_end(&only);
 }
 
-static void survives_the_death_of_a_stub_and_cleans_up(void **state)
+/* The job does something to its stub, and with the stub goes all that is below it. */
+static void ends_with_its_stub(const char *script)
 {
-    (void)state;
     char byte;
     struct sb_err err;
-    static const char *const argv[] = {
-        "sh", "-c", "sleep 1000 & setsid sleep 1000 & kill -9 $PPID; wait", NULL};
+    const char *const argv[] = {"sh", "-c", script, NULL};
     const struct rig_run run = {.argv = argv};
     SB_CLEANUP(sb_closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int stdio[] = {null_fd, null_fd, null_fd};
@@ -374,6 +373,19 @@ static void survives_the_death_of_a_stub_and_cleans_up(void **state)
         assert_true(sb_clock_mono_ms() < deadline);
     }
     (void)close(sock);
+}
+
+static void survives_the_death_of_a_stub_and_cleans_up(void **state)
+{
+    (void)state;
+    ends_with_its_stub("sleep 1000 & setsid sleep 1000 & kill -9 $PPID; wait");
+}
+
+/* No limit of the worker's would end it otherwise. */
+static void kills_a_stub_that_the_job_stops(void **state)
+{
+    (void)state;
+    ends_with_its_stub("sleep 1000 & setsid sleep 1000 & kill -STOP $PPID; wait");
 }
 
 static void refuses_strange_packets_and_goes_on(void **state)
@@ -454,6 +466,7 @@ int main(void)
         cmocka_unit_test(ends_the_sandbox_with_its_only_exec),
         cmocka_unit_test(ends_the_sandbox_when_its_only_exec_fails),
         IN_BOX(survives_the_death_of_a_stub_and_cleans_up),
+        IN_BOX(kills_a_stub_that_the_job_stops),
         IN_BOX(refuses_strange_packets_and_goes_on),
         IN_BOX(runs_several_execs_at_once),
     };
