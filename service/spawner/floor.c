@@ -199,6 +199,15 @@ const struct sb_floor_rule sb_floor_rules[] = {
     FAMILIES("socket"),
     FAMILIES("socketpair"),
 
+    /* limits and priorities of PID 1, which has the job's uid */
+    WHEN("prlimit64", INT(0, 1)),
+    WHEN("setpriority", INT(1, 1)),
+    WHEN("ioprio_set", INT(1, 1)),
+    WHEN("sched_setparam", INT(0, 1)),
+    WHEN("sched_setscheduler", INT(0, 1)),
+    WHEN("sched_setattr", INT(0, 1)),
+    WHEN("sched_setaffinity", INT(0, 1)),
+
     /* typing into a terminal, taking one over, and signals sent by way of descriptors that
      * others share */
     WHEN("ioctl", INT(1, TIOCSTI)),
