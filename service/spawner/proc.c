@@ -12,7 +12,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
 #include "service/spawner/rootfs.h"
@@ -52,9 +54,9 @@ static const struct {
     {"proc/mtrr", COVER_HIDE},          {"proc/pagetypeinfo", COVER_HIDE},
     {"proc/partitions", COVER_HIDE},    {"proc/sched_debug", COVER_HIDE},
     {"proc/slabinfo", COVER_HIDE},      {"proc/softirqs", COVER_HIDE},
-    {"proc/sysrq-trigger", COVER_HIDE}, {"proc/timer_list", COVER_HIDE},
-    {"proc/timer_stats", COVER_HIDE},   {"proc/vmallocinfo", COVER_HIDE},
-    {"proc/zoneinfo", COVER_HIDE},
+    {"proc/swaps", COVER_HIDE},         {"proc/sysrq-trigger", COVER_HIDE},
+    {"proc/timer_list", COVER_HIDE},    {"proc/timer_stats", COVER_HIDE},
+    {"proc/vmallocinfo", COVER_HIDE},   {"proc/zoneinfo", COVER_HIDE},
 };
 
 /* A cover's parent is a read-only mount, so each bind of it is one. */
@@ -109,11 +111,41 @@ static int cover_all(struct sb_err *err)
     return drop_parents(err);
 }
 
+/* Of the sandbox's user namespace, whatever the host allows. What is made inside counts for whoever
+ * made the namespace too: for all sandboxes and the host's user together. Absent ones are skipped.
+ */
+static const struct {
+    const char *path; /* relative to the new root */
+    const char *value;
+} pools[] = {
+    {"proc/sys/user/max_user_namespaces", "0"},    {"proc/sys/user/max_pid_namespaces", "0"},
+    {"proc/sys/user/max_mnt_namespaces", "0"},     {"proc/sys/user/max_net_namespaces", "0"},
+    {"proc/sys/user/max_ipc_namespaces", "0"},     {"proc/sys/user/max_uts_namespaces", "0"},
+    {"proc/sys/user/max_cgroup_namespaces", "0"},  {"proc/sys/user/max_time_namespaces", "0"},
+    {"proc/sys/user/max_fanotify_groups", "0"},    {"proc/sys/user/max_fanotify_marks", "0"},
+    {"proc/sys/user/max_inotify_instances", "16"}, {"proc/sys/user/max_inotify_watches", "8192"},
+};
+
+/* Needs CAP_SYS_RESOURCE in the user namespace, and /proc/sys writable. */
+static int limit_pools(struct sb_err *err)
+{
+    for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
+        SB_CLEANUP(sb_closep) int fd = open(pools[i].path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT) {
+            continue;
+        }
+        if (fd < 0 || write(fd, pools[i].value, strlen(pools[i].value)) < 0) {
+            return sb_err_sys(err, errno, "write /%s", pools[i].path);
+        }
+    }
+    return 0;
+}
+
 int sb_proc_mount(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
-        return cover_all(err);
+        return limit_pools(err) < 0 ? -1 : cover_all(err);
     }
     if (errno == EPERM) {
         return sb_err_set(err, SB_PRECONDITION,

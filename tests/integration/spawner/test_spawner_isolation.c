@@ -171,8 +171,8 @@ static void cannot_read_what_the_kernel_keeps_for_the_host(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "for f in kcore kmsg keys timer_list kallsyms modules interrupts iomem; "
-                          "do cat /proc/$f 2>/dev/null; done; find /proc/irq /proc/bus "
+        fixture_out(&box, "for f in kcore kmsg keys timer_list kallsyms modules interrupts iomem "
+                          "swaps; do cat /proc/$f 2>/dev/null; done; find /proc/irq /proc/bus "
                           "/proc/driver /sys -mindepth 1 2>/dev/null; true"),
         "");
 }
@@ -195,6 +195,14 @@ static void cannot_turn_a_kernel_knob(void **state)
                           "2>/dev/null | head; (: > /proc/sysrq-trigger) 2>/dev/null && echo open; "
                           "true"),
         "");
+}
+
+static void takes_little_of_what_is_counted_by_user(void **state)
+{
+    (void)state;
+    assert_string_equal(fixture_out(&box, "cd /proc/sys/user; cat max_user_namespaces "
+                                          "max_net_namespaces max_inotify_instances"),
+                        "0\n0\n16");
 }
 
 static void finds_no_host_secret(void **state)
@@ -317,6 +325,7 @@ int main(void)
         IN_BOX(cannot_read_what_the_kernel_keeps_for_the_host),
         IN_BOX(covers_files_of_the_kernel_with_one_nobody_may_open),
         IN_BOX(cannot_turn_a_kernel_knob),
+        IN_BOX(takes_little_of_what_is_counted_by_user),
         IN_BOX(finds_no_host_secret),
         IN_BOX(has_only_harmless_devices),
         IN_BOX(has_ptys_of_its_own),
