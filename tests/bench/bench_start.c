@@ -215,7 +215,8 @@ static int open_channel(struct sb_err *err)
     const char *runtime = getenv("AISBX_RUNTIME_DIR");
     (void)snprintf(grpc.address, sizeof grpc.address, "grpc+unix:%s/worker.sock",
                    runtime != NULL ? runtime : "/run/aisbx");
-    return sb_rpc_channel_open(grpc.address, NULL, &grpc.channel, err);
+    const struct sb_rpc_channel_options options = {.module_dir = getenv("AISBX_BIN")};
+    return sb_rpc_channel_open(grpc.address, &options, &grpc.channel, err);
 }
 
 static int run_round(const struct phase *phase, struct sb_err *err)
