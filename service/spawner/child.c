@@ -13,6 +13,7 @@
 #include "service/spawner/fds.h"
 #include "service/spawner/filter.h"
 #include "service/spawner/identity.h"
+#include "service/spawner/landlock.h"
 #include "service/spawner/ns.h"
 #include "service/spawner/proc.h"
 #include "service/spawner/process.h"
@@ -46,6 +47,7 @@ static const struct step {
     {"bounding", sb_caps_lock},      /* needs CAP_SETPCAP */
     {"job", sb_identity_become_job}, /* needs CAP_SETUID; the securebits keep capabilities */
     {"capabilities", sb_caps_drop},  /* here the privilege ends */
+    {"landlock", sb_landlock_apply}, /* all mounts stand, and it needs no_new_privs */
     {"cwd", sb_rootfs_cwd},          /* as the job: it must be able to */
     {"tie", sb_process_tie},         /* after the last change of ids, which unties */
     {"descriptors", sb_fds_arrange}, /* before the limit on their number */

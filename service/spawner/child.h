@@ -22,6 +22,7 @@ struct sb_child {
     bool has_setgroups;  /* supplementary groups can be dropped */
     bool has_tty_group;  /* gid 5 is mapped */
     bool has_pids_group; /* a cgroup bounds its processes */
+    int landlock;        /* version; 0: none */
     int sync_fd;         /* a byte arrives when the id maps are written; end of file: parent gone */
     int report_fd;       /* takes a struct sb_child_report; end of file: init runs */
     int ctl_fd;          /* becomes init's SB_INIT_FD */

@@ -14,6 +14,7 @@ struct sb_host {
     unsigned n_subids;  /* user mode; 0: there are none */
     bool has_setgroups; /* sandboxes can drop supplementary groups */
     bool has_idmap;     /* idmapped mounts work */
+    int landlock;       /* version of Landlock that sandboxes use; 0: none */
     pid_t parent;       /* the worker */
     int init_fd;        /* sealed copy of aisbx-init; owned */
     struct sb_cgroups cgroups;

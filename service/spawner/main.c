@@ -24,6 +24,7 @@
 #include "service/spawner/idmap.h"
 #include "service/spawner/ids.h"
 #include "service/spawner/initfile.h"
+#include "service/spawner/landlock.h"
 #include "service/spawner/process.h"
 #include "service/spawner/serve.h"
 #include "service/spawner/userns.h"
@@ -92,6 +93,7 @@ static int settle(struct sb_host *host, struct sb_err *err)
         return -1;
     }
     host->has_idmap = host->is_root && sb_idmap_works();
+    host->landlock = sb_landlock_version();
     return 0;
 }
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -15,8 +14,10 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@
 #include "service/spawner/host.h"
 #include "service/spawner/identity.h"
 #include "service/spawner/ids.h"
+#include "service/spawner/landlock.h"
 #include "service/spawner/mount.h"
 #include "service/spawner/ns.h"
 #include "service/spawner/userns.h"
@@ -128,6 +130,44 @@ static int try_space(struct probe *probe, struct sb_err *err)
         }
     }
     return sb_err_set(err, SB_INTERNAL, "a tmpfs grows beyond its size");
+}
+
+/* A socket with an abstract name, made before the wall: the wall must stand between it and us. */
+static int reach_socket(int fd, struct sb_err *err)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof name;
+    SB_CLEANUP(sb_closep) int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (getsockname(fd, (struct sockaddr *)&name, &len) < 0 || client < 0) {
+        return sb_err_sys(err, errno, "make a socket");
+    }
+    return connect(client, (const struct sockaddr *)&name, len) < 0 && errno == EPERM
+               ? 0
+               : sb_err_set(err, SB_INTERNAL, "landlock lets an abstract socket through");
+}
+
+static int try_landlock(struct probe *probe, struct sb_err *err)
+{
+    int version = probe->host->landlock;
+    const struct sockaddr_un unnamed = {.sun_family = AF_UNIX}; /* the kernel gives a name */
+    SB_CLEANUP(sb_closep) int fs = sb_mount_new_tmpfs("size=16k,nr_inodes=16,mode=0755", err);
+    if (fs < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_closep) int fd = openat(fs, "x", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    SB_CLEANUP(sb_closep) int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(sock, (const struct sockaddr *)&unnamed, sizeof unnamed.sun_family) < 0 ||
+        listen(sock, 1) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+        return sb_err_sys(err, errno, "prepare");
+    }
+    if (sb_landlock_close(version, err) < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_closep) int again = openat(fs, "x", O_RDONLY | O_CLOEXEC);
+    if (again >= 0 || errno != EACCES) {
+        return sb_err_set(err, SB_INTERNAL, "landlock lets a file be opened");
+    }
+    return sb_landlock_lacks(version) == NULL ? reach_socket(sock, err) : 0;
 }
 
 /* Fixes. */
@@ -261,17 +301,28 @@ static void add_ids(const struct sb_host *host, struct sb_probe_result *result)
     }
 }
 
-/* What the kernel has is not what is in force: sandboxes use none of it. */
-static void add_landlock(struct sb_probe_result *result)
+/* The row tried it; a version without all of it is less. */
+static void add_landlock(const struct sb_host *host, struct sb_probe_result *result)
 {
-    char detail[64];
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi > 0) {
-        (void)snprintf(detail, sizeof detail, "not used; the kernel has version %ld", abi);
-        add(result, 11, ABSENT, detail, "nothing to do here: mounts and filters stand alone");
+    static const struct row row = {11, CLONE_NEWNS, try_landlock, "", ""};
+    static const char fix[] =
+        "Linux 6.12 or newer with CONFIG_SECURITY_LANDLOCK, and landlock in the list that the boot "
+        "option lsm= names";
+    char detail[128];
+    struct sb_err said;
+    if (host->landlock == 0) {
+        add(result, row.control, ABSENT, "the kernel has none, or a version before 2", fix);
+        return;
+    }
+    const char *lacks = sb_landlock_lacks(host->landlock);
+    (void)snprintf(detail, sizeof detail, "version %d%s%s", host->landlock,
+                   lacks != NULL ? ", does not cover " : "", lacks != NULL ? lacks : "");
+    try_row(host, &row, &said);
+    if (said.code != SB_OK) {
+        add(result, row.control, ABSENT, said.text, fix);
     } else {
-        add(result, 11, ABSENT, "not used; the kernel has none",
-            "nothing to do here: mounts and filters stand alone");
+        add(result, row.control, lacks != NULL ? DEGRADED : ENFORCED, detail,
+            lacks != NULL ? fix : "");
     }
 }
 
@@ -357,7 +408,7 @@ void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result
             add(ret_result, rows[i].control, ABSENT, said.text, rows[i].fix);
         }
     }
-    add_landlock(ret_result);
+    add_landlock(host, ret_result);
     add_ids(host, ret_result);
     add_cgroup(host, ret_result);
 }

@@ -132,6 +132,7 @@ static void fill_child(struct start *start)
     child->init_fd = start->host->init_fd;
     child->has_pids_group = start->sandbox->cgroup.host != NULL &&
                             (start->host->cgroups.controllers & SB_CGROUP_PIDS) != 0;
+    child->landlock = start->host->landlock;
     child->root_fd = -1;
     for (size_t i = 0; i < start->mounts.n; i++) {
         child->mount_fds[i] = start->mounts.fds[i];
@@ -213,6 +214,10 @@ static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
     if (!start->host->has_setgroups) {
         sandbox->degraded[sandbox->n_degraded++] =
             "supplementary groups: those of the user remain, as no newgidmap is there to drop them";
+    }
+    if (start->host->landlock == 0) {
+        sandbox->degraded[sandbox->n_degraded++] =
+            "landlock: none here, or a version before 2: the mounts stand alone";
     }
 }
 
