@@ -4,6 +4,7 @@
 
 #include "cli/option.h"
 #include "cli/out.h"
+#include "cli/program.h"
 #include "cli/verb.h"
 
 /* Offered without asking a worker: completion must not start one. */
@@ -13,28 +14,33 @@
 const char *const sb_completion_shells[] = {"bash", "zsh", "fish", NULL};
 
 /* Calls put for each option of a verb, the ones that hold everywhere last. */
-static void
-each_option(struct sb_out *out,
-            const struct sb_verb *verb,
-            void (*put)(struct sb_out *, const struct sb_verb *, const struct sb_option *))
+static void each_option(struct sb_out *out,
+                        const struct sb_program *program,
+                        const struct sb_verb *verb,
+                        void (*put)(struct sb_out *,
+                                    const struct sb_program *,
+                                    const struct sb_verb *,
+                                    const struct sb_option *))
 {
     for (size_t g = 0; g < SB_VERB_GROUPS_MAX && verb->groups[g] != NULL; g++) {
         for (size_t i = 0; i < verb->groups[g]->n; i++) {
-            put(out, verb, &verb->groups[g]->rows[i]);
+            put(out, program, verb, &verb->groups[g]->rows[i]);
         }
     }
     for (size_t i = 0; i < sb_option_everywhere.n; i++) {
-        put(out, verb, &sb_option_everywhere.rows[i]);
+        put(out, program, verb, &sb_option_everywhere.rows[i]);
     }
 }
 
 /* First words of verbs; each once. */
-static bool is_first_of_its_word(const struct sb_verb *verb, struct sb_str *ret_word)
+static bool is_first_of_its_word(const struct sb_program *program,
+                                 const struct sb_verb *verb,
+                                 struct sb_str *ret_word)
 {
     struct sb_str rest;
     *ret_word = sb_str_from(verb->name);
     (void)sb_str_split(*ret_word, ' ', ret_word, &rest);
-    if (verb == sb_verb_table) {
+    if (verb == program->verbs) {
         return true;
     }
     struct sb_str before = sb_str_from(verb[-1].name);
@@ -42,25 +48,49 @@ static bool is_first_of_its_word(const struct sb_verb *verb, struct sb_str *ret_
     return !sb_str_eq(before, *ret_word);
 }
 
-static void put_first_words(struct sb_out *out)
+static void put_first_words(struct sb_out *out, const struct sb_program *program)
 {
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         struct sb_str word;
-        if (!v->is_hidden && is_first_of_its_word(v, &word)) {
+        if (!v->is_hidden && is_first_of_its_word(program, v, &word)) {
             sb_out_printf(out, "%.*s ", SB_STR_ARG(word));
         }
     }
 }
 
-static void put_second_words(struct sb_out *out, struct sb_str first)
+static void
+put_second_words(struct sb_out *out, const struct sb_program *program, struct sb_str first)
 {
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         struct sb_str head;
         struct sb_str tail;
         if (sb_str_split(sb_str_from(v->name), ' ', &head, &tail) && sb_str_eq(head, first)) {
             sb_out_printf(out, "%.*s ", SB_STR_ARG(tail));
         }
     }
+}
+
+/* First words of verbs of two words, each once; returns how many. */
+static size_t
+put_pair_words(struct sb_out *out, const struct sb_program *program, const char *between)
+{
+    size_t n = 0;
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+        struct sb_str word;
+        if (is_first_of_its_word(program, v, &word) && strchr(v->name, ' ') != NULL) {
+            sb_out_printf(out, "%s%.*s", n++ == 0 ? "" : between, SB_STR_ARG(word));
+        }
+    }
+    return n;
+}
+
+static bool has_pairs(const struct sb_program *program)
+{
+    bool has = false;
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+        has = has || strchr(v->name, ' ') != NULL;
+    }
+    return has;
 }
 
 static void put_choices(struct sb_out *out, const struct sb_option *row)
@@ -72,14 +102,22 @@ static void put_choices(struct sb_out *out, const struct sb_option *row)
 
 /* ---- bash ---- */
 
-static void bash_name(struct sb_out *out, const struct sb_verb *verb, const struct sb_option *row)
+static void bash_name(struct sb_out *out,
+                      const struct sb_program *program,
+                      const struct sb_verb *verb,
+                      const struct sb_option *row)
 {
+    (void)program;
     (void)verb;
     sb_out_printf(out, "--%s ", row->name);
 }
 
-static void bash_value(struct sb_out *out, const struct sb_verb *verb, const struct sb_option *row)
+static void bash_value(struct sb_out *out,
+                       const struct sb_program *program,
+                       const struct sb_verb *verb,
+                       const struct sb_option *row)
 {
+    (void)program;
     if (row->value == NULL) {
         return;
     }
@@ -123,10 +161,11 @@ static const char *bash_operand(enum sb_verb_offer offer)
     return words[offer];
 }
 
-static void put_bash(struct sb_out *out)
+static void put_bash(struct sb_out *out, const struct sb_program *program)
 {
-    sb_out_put(out, "# bash completion of aisbx; generated\n_aisbx() {\n    local first='");
-    put_first_words(out);
+    sb_out_printf(out, "# bash completion of %s; generated\n_%s() {\n    local first='",
+                  program->name, program->name);
+    put_first_words(out, program);
     sb_out_put(out, "'\n"
                     "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
                     "    local verb= word i\n"
@@ -135,38 +174,43 @@ static void put_bash(struct sb_out *out)
                     "        word=${COMP_WORDS[i]}\n"
                     "        [[ $word == -* ]] && continue\n"
                     "        case $verb in\n"
-                    "        '') verb=$word ;;\n"
-                    "        profile | worker) verb=\"$verb $word\" ;;\n"
-                    "        esac\n"
+                    "        '') verb=$word ;;\n");
+    if (has_pairs(program)) {
+        sb_out_put(out, "        ");
+        put_pair_words(out, program, " | ");
+        sb_out_put(out, ") verb=\"$verb $word\" ;;\n");
+    }
+    sb_out_put(out, "        esac\n"
                     "    done\n"
                     "    case $verb:$prev in\n");
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         if (!v->is_hidden) {
-            each_option(out, v, bash_value);
+            each_option(out, program, v, bash_value);
         }
     }
     sb_out_put(out, "    esac\n    local names= operands=\n    case $verb in\n");
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         struct sb_str word;
         if (v->is_hidden) {
             continue;
         }
-        if (is_first_of_its_word(v, &word) && strchr(v->name, ' ') != NULL) {
+        if (is_first_of_its_word(program, v, &word) && strchr(v->name, ' ') != NULL) {
             sb_out_printf(out, "    '%.*s') operands='", SB_STR_ARG(word));
-            put_second_words(out, word);
+            put_second_words(out, program, word);
             sb_out_put(out, "' ;;\n");
         }
         sb_out_printf(out, "    '%s') names='", v->name);
-        each_option(out, v, bash_name);
+        each_option(out, program, v, bash_name);
         sb_out_printf(out, "' operands=\"%s\" ;;\n", bash_operand(v->offer));
     }
-    sb_out_put(out,
-               "    '') names='--help --version --json --verbose --address' operands=$first ;;\n"
-               "    esac\n"
-               "    [[ $cur == -* ]] && operands=$names\n"
-               "    COMPREPLY=($(compgen -W \"$operands\" -- \"$cur\"))\n"
-               "}\n"
-               "complete -o default -F _aisbx aisbx\n");
+    sb_out_printf(out,
+                  "    '') names='--help --version --json --verbose --address' operands=$first ;;\n"
+                  "    esac\n"
+                  "    [[ $cur == -* ]] && operands=$names\n"
+                  "    COMPREPLY=($(compgen -W \"$operands\" -- \"$cur\"))\n"
+                  "}\n"
+                  "complete -o default -F _%s %s\n",
+                  program->name, program->name);
 }
 
 /* ---- zsh ---- */
@@ -214,8 +258,12 @@ static void zsh_value(struct sb_out *out, const struct sb_option *row)
     }
 }
 
-static void zsh_option(struct sb_out *out, const struct sb_verb *verb, const struct sb_option *row)
+static void zsh_option(struct sb_out *out,
+                       const struct sb_program *program,
+                       const struct sb_verb *verb,
+                       const struct sb_option *row)
 {
+    (void)program;
     (void)verb;
     bool repeats = row->kind == SB_OPTION_TEXTS || row->kind == SB_OPTION_COMMAS;
     const char *star = repeats ? "*" : "";
@@ -247,28 +295,19 @@ static const char *zsh_operand(enum sb_verb_offer offer)
     return actions[offer];
 }
 
-static void put_zsh(struct sb_out *out)
+/* Verbs of two words: the second is completed, or moved to the first. */
+static void zsh_pairs(struct sb_out *out, const struct sb_program *program)
 {
-    sb_out_put(out, "#compdef aisbx\n# zsh completion of aisbx; generated\n_aisbx() {\n"
-                    "    local first='");
-    put_first_words(out);
-    sb_out_put(out, "'\n"
-                    "    local verb=$words[2]\n"
-                    "    if ((CURRENT == 2)); then\n"
-                    "        compadd -- ${=first} --help --version --json --verbose --address\n"
-                    "        return\n"
-                    "    fi\n"
-                    "    shift words\n"
-                    "    ((CURRENT--))\n"
-                    "    case $verb in\n"
-                    "    profile | worker)\n"
+    sb_out_put(out, "    case $verb in\n    ");
+    put_pair_words(out, program, " | ");
+    sb_out_put(out, ")\n"
                     "        if ((CURRENT == 2)); then\n"
                     "            case $verb in\n");
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         struct sb_str word;
-        if (is_first_of_its_word(v, &word) && strchr(v->name, ' ') != NULL) {
+        if (is_first_of_its_word(program, v, &word) && strchr(v->name, ' ') != NULL) {
             sb_out_printf(out, "            %.*s) compadd -- ", SB_STR_ARG(word));
-            put_second_words(out, word);
+            put_second_words(out, program, word);
             sb_out_put(out, ";;\n");
         }
     }
@@ -279,19 +318,40 @@ static void put_zsh(struct sb_out *out)
                     "        shift words\n"
                     "        ((CURRENT--))\n"
                     "        ;;\n"
-                    "    esac\n"
-                    "    case $verb in\n");
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+                    "    esac\n");
+}
+
+static void put_zsh(struct sb_out *out, const struct sb_program *program)
+{
+    const char *name = program->name;
+    sb_out_printf(out,
+                  "#compdef %s\n# zsh completion of %s; generated\n_%s() {\n"
+                  "    local first='",
+                  name, name, name);
+    put_first_words(out, program);
+    sb_out_put(out, "'\n"
+                    "    local verb=$words[2]\n"
+                    "    if ((CURRENT == 2)); then\n"
+                    "        compadd -- ${=first} --help --version --json --verbose --address\n"
+                    "        return\n"
+                    "    fi\n"
+                    "    shift words\n"
+                    "    ((CURRENT--))\n");
+    if (has_pairs(program)) {
+        zsh_pairs(out, program);
+    }
+    sb_out_put(out, "    case $verb in\n");
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         if (!v->is_hidden) {
             sb_out_printf(out, "    '%s')\n        _arguments", v->name);
-            each_option(out, v, zsh_option);
+            each_option(out, program, v, zsh_option);
             sb_out_printf(out, " %s\n        ;;\n", zsh_operand(v->offer));
         }
     }
-    sb_out_put(
-        out,
-        "    esac\n}\n"
-        "if [[ $funcstack[1] == _aisbx ]]; then _aisbx \"$@\"; else compdef _aisbx aisbx; fi\n");
+    sb_out_printf(out,
+                  "    esac\n}\n"
+                  "if [[ $funcstack[1] == _%s ]]; then _%s \"$@\"; else compdef _%s %s; fi\n",
+                  name, name, name, name);
 }
 
 /* ---- fish ---- */
@@ -306,9 +366,13 @@ static void fish_text(struct sb_out *out, const char *text)
     }
 }
 
-static void fish_option(struct sb_out *out, const struct sb_verb *verb, const struct sb_option *row)
+static void fish_option(struct sb_out *out,
+                        const struct sb_program *program,
+                        const struct sb_verb *verb,
+                        const struct sb_option *row)
 {
-    sb_out_printf(out, "complete -c aisbx -n \"__aisbx_verb_is '%s'\"", verb->name);
+    sb_out_printf(out, "complete -c %s -n \"__%s_verb_is '%s'\"", program->name, program->name,
+                  verb->name);
     if (row->letter != '\0') {
         sb_out_printf(out, " -s %c", row->letter);
     }
@@ -351,60 +415,70 @@ static const char *fish_operand(enum sb_verb_offer offer)
     return words[offer];
 }
 
-static void put_fish_verb(struct sb_out *out, const struct sb_verb *verb)
+static void
+put_fish_verb(struct sb_out *out, const struct sb_program *program, const struct sb_verb *verb)
 {
+    const char *name = program->name;
     struct sb_str word;
     struct sb_str second;
-    bool is_first = is_first_of_its_word(verb, &word);
+    bool is_first = is_first_of_its_word(program, verb, &word);
     bool is_pair = sb_str_split(sb_str_from(verb->name), ' ', &word, &second);
     if (is_first) {
-        sb_out_printf(out, "complete -c aisbx -n \"__aisbx_verb_is ''\" -a %.*s -d '",
+        sb_out_printf(out, "complete -c %s -n \"__%s_verb_is ''\" -a %.*s -d '", name, name,
                       SB_STR_ARG(word));
         fish_text(out, is_pair ? "More verbs" : verb->summary);
         sb_out_put(out, "'\n");
     }
     if (is_pair) {
-        sb_out_printf(out, "complete -c aisbx -n \"__aisbx_verb_is '%.*s'\" -a %.*s -d '",
+        sb_out_printf(out, "complete -c %s -n \"__%s_verb_is '%.*s'\" -a %.*s -d '", name, name,
                       SB_STR_ARG(word), SB_STR_ARG(second));
         fish_text(out, verb->summary);
         sb_out_put(out, "'\n");
     }
     if (*fish_operand(verb->offer) != '\0') {
-        sb_out_printf(out, "complete -c aisbx -n \"__aisbx_verb_is '%s'\" -a '%s'\n", verb->name,
-                      fish_operand(verb->offer));
+        sb_out_printf(out, "complete -c %s -n \"__%s_verb_is '%s'\" -a '%s'\n", name, name,
+                      verb->name, fish_operand(verb->offer));
     }
-    each_option(out, verb, fish_option);
+    each_option(out, program, verb, fish_option);
 }
 
-static void put_fish(struct sb_out *out)
+static void put_fish(struct sb_out *out, const struct sb_program *program)
 {
-    sb_out_put(out, "# fish completion of aisbx; generated\n"
-                    "function __aisbx_verb_is\n"
-                    "    set -l verb\n"
-                    "    for word in (commandline -opc)[2..-1]\n"
-                    "        string match -q -- '-*' $word; and continue\n"
-                    "        if test (count $verb) -eq 0\n"
-                    "            set verb $word\n"
-                    "        else if contains -- \"$verb\" profile worker\n"
-                    "            set verb \"$verb $word\"\n"
-                    "        end\n"
-                    "    end\n"
-                    "    test \"$verb\" = \"$argv\"\n"
-                    "end\n"
-                    "complete -c aisbx -f\n");
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    const char *name = program->name;
+    sb_out_printf(out,
+                  "# fish completion of %s; generated\n"
+                  "function __%s_verb_is\n"
+                  "    set -l verb\n"
+                  "    for word in (commandline -opc)[2..-1]\n"
+                  "        string match -q -- '-*' $word; and continue\n"
+                  "        if test (count $verb) -eq 0\n"
+                  "            set verb $word\n"
+                  "        else if contains -- \"$verb\" ",
+                  name, name);
+    (void)put_pair_words(out, program, " ");
+    sb_out_printf(out,
+                  "\n"
+                  "            set verb \"$verb $word\"\n"
+                  "        end\n"
+                  "    end\n"
+                  "    test \"$verb\" = \"$argv\"\n"
+                  "end\n"
+                  "complete -c %s -f\n",
+                  name);
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         if (!v->is_hidden) {
-            put_fish_verb(out, v);
+            put_fish_verb(out, program, v);
         }
     }
 }
 
-bool sb_completion_write(struct sb_out *out, struct sb_str shell)
+bool sb_completion_write(struct sb_out *out, const struct sb_program *program, struct sb_str shell)
 {
-    static void (*const writers[])(struct sb_out *) = {put_bash, put_zsh, put_fish};
+    static void (*const writers[])(struct sb_out *, const struct sb_program *) = {put_bash, put_zsh,
+                                                                                  put_fish};
     for (size_t i = 0; sb_completion_shells[i] != NULL; i++) {
         if (sb_str_eq(shell, sb_str_from(sb_completion_shells[i]))) {
-            writers[i](out);
+            writers[i](out, program);
             return true;
         }
     }

@@ -5,20 +5,11 @@
 
 #include "cli/option.h"
 #include "cli/out.h"
+#include "cli/program.h"
 #include "cli/setting.h"
 #include "cli/verb.h"
 
 enum { WIDTH = 88, LABEL_MAX = 64 };
-
-const char *const sb_help_statuses[][2] = {
-    {"0..123", "run, exec: the program's own; other verbs: 0 done, 1 failed, 2 wrong usage"},
-    {"124", "The program ran longer than its limit"},
-    {"125", "The sandbox or the worker failed, or the command line is wrong"},
-    {"126", "The command was found but cannot be executed"},
-    {"127", "The command was not found"},
-    {"128+N", "Signal N ended the program, or aisbx (130: Ctrl-C)"},
-    {NULL, NULL},
-};
 
 /* Writes text in lines of at most WIDTH characters, each after the first indented; "\n" breaks. */
 static void put_wrapped(struct sb_out *out, const char *text, size_t indent, size_t column)
@@ -72,11 +63,11 @@ static void put_group(struct sb_out *out, const struct sb_option_group *group)
     }
 }
 
-void sb_help_overview(struct sb_out *out)
+void sb_help_overview(struct sb_out *out, const struct sb_program *program)
 {
-    sb_out_put(out, "aisbx: run programs that a machine wrote in a sandbox\n\n"
-                    "Usage: aisbx [OPTIONS] VERB ...\n\nVerbs:\n");
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    sb_out_printf(out, "%s: %s\n\nUsage: %s [OPTIONS] VERB ...\n\nVerbs:\n", program->name,
+                  program->summary, program->name);
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         if (!v->is_hidden) {
             put_row(out, v->name, 24, v->summary);
         }
@@ -87,18 +78,19 @@ void sb_help_overview(struct sb_out *out)
         put_row(out, sb_setting_table[i].name, 24, sb_setting_table[i].help);
     }
     sb_out_put(out, "\nExit status:\n");
-    for (size_t i = 0; sb_help_statuses[i][0] != NULL; i++) {
-        put_row(out, sb_help_statuses[i][0], 24, sb_help_statuses[i][1]);
+    for (size_t i = 0; program->statuses[i][0] != NULL; i++) {
+        put_row(out, program->statuses[i][0], 24, program->statuses[i][1]);
     }
-    sb_out_put(out, "\nExamples:\n"
-                    "  aisbx run --profile python-dev python3 script.py\n"
-                    "  aisbx help run\n");
+    sb_out_put(out, "\nExamples:\n");
+    for (const char *const *e = program->examples; *e != NULL; e++) {
+        sb_out_printf(out, "  %s\n", *e);
+    }
 }
 
-void sb_help_verb(struct sb_out *out, const struct sb_verb *verb)
+void sb_help_verb(struct sb_out *out, const struct sb_program *program, const struct sb_verb *verb)
 {
-    sb_out_printf(out, "aisbx %s: %s\n\nUsage: aisbx %s%s%s\n", verb->name, verb->summary,
-                  verb->name, *verb->usage == '\0' ? "" : " ", verb->usage);
+    sb_out_printf(out, "%s %s: %s\n\nUsage: %s %s%s%s\n", program->name, verb->name, verb->summary,
+                  program->name, verb->name, *verb->usage == '\0' ? "" : " ", verb->usage);
     if (verb->about != NULL) {
         sb_out_put(out, "\n");
         put_wrapped(out, verb->about, 0, 0);

@@ -1,13 +1,11 @@
 #pragma once
 
 struct sb_out;
+struct sb_program;
 struct sb_verb;
 
-/** What aisbx is, its verbs and its environment. */
-void sb_help_overview(struct sb_out *out);
+/** What the program is, its verbs, its environment and its exit statuses. */
+void sb_help_overview(struct sb_out *out, const struct sb_program *program);
 
 /** One verb: usage, options, examples. */
-void sb_help_verb(struct sb_out *out, const struct sb_verb *verb);
-
-/** Exit statuses, for help and the manual page; {number or range, meaning}, ended by NULL. */
-extern const char *const sb_help_statuses[][2];
+void sb_help_verb(struct sb_out *out, const struct sb_program *program, const struct sb_verb *verb);

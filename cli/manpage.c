@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "cli/help.h"
 #include "cli/option.h"
 #include "cli/out.h"
+#include "cli/program.h"
 #include "cli/setting.h"
 #include "cli/verb.h"
 
@@ -59,9 +59,11 @@ static void put_group(struct sb_out *out, const struct sb_option_group *group)
     }
 }
 
-static void put_verb(struct sb_out *out, const struct sb_verb *verb)
+static void
+put_verb(struct sb_out *out, const struct sb_program *program, const struct sb_verb *verb)
 {
-    put_line(out, ".SS aisbx ", verb->name, " ");
+    put_line(out, ".SS ", program->name, " ");
+    put_line(out, "", verb->name, " ");
     put_line(out, "", verb->usage, "\n");
     put_line(out, "", verb->summary, ".\n");
     if (verb->about != NULL) {
@@ -76,12 +78,12 @@ static void put_verb(struct sb_out *out, const struct sb_verb *verb)
     }
 }
 
-void sb_manpage_write(struct sb_out *out)
+void sb_manpage_write(struct sb_out *out, const struct sb_program *program)
 {
     sb_out_put(out, ".SH COMMANDS\n");
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
         if (!v->is_hidden) {
-            put_verb(out, v);
+            put_verb(out, program, v);
         }
     }
     sb_out_put(out, ".SH OPTIONS\nAll verbs take these, before or after the verb.\n");
@@ -92,8 +94,8 @@ void sb_manpage_write(struct sb_out *out)
         put_line(out, "", sb_setting_table[i].help, ".\n");
     }
     sb_out_put(out, ".SH EXIT STATUS\n");
-    for (size_t i = 0; sb_help_statuses[i][0] != NULL; i++) {
-        put_line(out, ".TP\n.B ", sb_help_statuses[i][0], "\n");
-        put_line(out, "", sb_help_statuses[i][1], ".\n");
+    for (size_t i = 0; program->statuses[i][0] != NULL; i++) {
+        put_line(out, ".TP\n.B ", program->statuses[i][0], "\n");
+        put_line(out, "", program->statuses[i][1], ".\n");
     }
 }

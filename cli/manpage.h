@@ -1,7 +1,8 @@
 #pragma once
 
 struct sb_out;
+struct sb_program;
 
-/** The sections COMMANDS, OPTIONS, ENVIRONMENT and EXIT STATUS of aisbx(1) as man(7) macros, from
- *  the tables; docs/man/aisbx.1.in has the rest. */
-void sb_manpage_write(struct sb_out *out);
+/** The sections COMMANDS, OPTIONS, ENVIRONMENT and EXIT STATUS of a program's page as man(7)
+ * macros, from the tables; templates in docs/man have the rest. */
+void sb_manpage_write(struct sb_out *out, const struct sb_program *program);

@@ -1,5 +1,6 @@
 #include "cli/say.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,9 +34,17 @@ static void put_line(const char *color, const char *label, const char *text)
     (void)sb_fd_write_full(STDERR_FILENO, line, (size_t)len, &ignored);
 }
 
+/* @out  "aisbx: " */
+static const char *own_label(char out[64])
+{
+    (void)snprintf(out, 64, "%s: ", program_invocation_short_name);
+    return out;
+}
+
 void sb_say_error(const struct sb_err *err, const char *hint)
 {
-    put_line("\x1b[1;31m", "aisbx: ", err->text);
+    char label[64];
+    put_line("\x1b[1;31m", own_label(label), err->text);
     if (hint != NULL && *hint != '\0') {
         sb_say_hint(hint);
     }
@@ -58,7 +67,8 @@ void sb_say_hint(const char *text)
 
 void sb_say_note(const char *fmt, ...)
 {
-    SAY("\x1b[1m", "aisbx: ");
+    char label[64];
+    SAY("\x1b[1m", own_label(label));
 }
 
 void sb_say_detail(const char *fmt, ...)

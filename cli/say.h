@@ -3,10 +3,11 @@
 
 struct sb_err;
 
-/* What aisbx itself says to the person, on stderr: one write(2) per line, so that lines of the
- * program in the sandbox cannot be torn; colours only on a terminal and without NO_COLOR. */
+/* What the program itself says to the person, on stderr: one write(2) per line, so that lines of
+ * the program in the sandbox cannot be torn; colours only on a terminal and without NO_COLOR. */
 
-/** "aisbx: text" and, with a hint, "  hint: hint". @hint  NULL or "": none. */
+/** "aisbx: text" (the name it was started by) and, with a hint, "  hint: hint". @hint  NULL or "":
+ * none. */
 void sb_say_error(const struct sb_err *err, const char *hint);
 
 /** "aisbx: text": something the person should know. */

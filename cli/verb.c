@@ -1,13 +1,9 @@
 #include "cli/verb.h"
 
-#include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "base/err.h"
-#include "base/near.h"
 #include "cli/option.h"
+#include "cli/program.h"
 
 static const char *const run_examples[] = {
     "Run a script; the current directory is /workspace",
@@ -89,7 +85,7 @@ static const char *const completion_examples[] = {
 };
 static const char *const help_examples[] = {"About one verb", "aisbx help run", NULL};
 
-const struct sb_verb sb_verb_table[] = {
+static const struct sb_verb table[] = {
     {
         .name = "run",
         .summary = "Run a program in a new sandbox",
@@ -256,84 +252,26 @@ const struct sb_verb sb_verb_table[] = {
     {.name = NULL},
 };
 
-/* Words that @name takes when words begin with it; 0: they do not. */
-static size_t words_taken(const char *name, char *const *words)
-{
-    struct sb_str first = sb_str_from(name);
-    struct sb_str second;
-    if (!sb_str_split(first, ' ', &first, &second)) {
-        return sb_str_eq(first, sb_str_from(words[0])) ? 1 : 0;
-    }
-    return sb_str_eq(first, sb_str_from(words[0])) && words[1] != NULL &&
-                   sb_str_eq(second, sb_str_from(words[1]))
-               ? 2
-               : 0;
-}
+static const char *const statuses[][2] = {
+    {"0..123", "run, exec: the program's own; other verbs: 0 done, 1 failed, 2 wrong usage"},
+    {"124", "The program ran longer than its limit"},
+    {"125", "The sandbox or the worker failed, or the command line is wrong"},
+    {"126", "The command was found but cannot be executed"},
+    {"127", "The command was not found"},
+    {"128+N", "Signal N ended the program, or aisbx (130: Ctrl-C)"},
+    {NULL, NULL},
+};
 
-/* Second words of "profile", "worker". False: no verb begins with that word. */
-static bool second_words(const char *first, char *text, size_t cap)
-{
-    size_t len = 0;
-    text[0] = '\0';
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
-        struct sb_str head;
-        struct sb_str tail;
-        if (sb_str_split(sb_str_from(v->name), ' ', &head, &tail) &&
-            sb_str_eq(head, sb_str_from(first)) && len < cap) {
-            len += (size_t)snprintf(text + len, cap - len, "%s%.*s", len == 0 ? "" : ", ",
-                                    SB_STR_ARG(tail));
-        }
-    }
-    return len > 0;
-}
+static const char *const overview_examples[] = {
+    "aisbx run --profile python-dev python3 script.py",
+    "aisbx help run",
+    NULL,
+};
 
-static int refuse(char *const *words, struct sb_err *err)
-{
-    char seconds[128];
-    if (second_words(words[0], seconds, sizeof seconds)) {
-        if (words[1] == NULL) {
-            return sb_err_set(err, SB_INVALID, "%s what? There are: %s", words[0], seconds);
-        }
-        return sb_err_set(err, SB_INVALID, "%s has no verb \"%s\"; there are: %s", words[0],
-                          words[1], seconds);
-    }
-    const char *near = NULL;
-    size_t best = SIZE_MAX;
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
-        struct sb_str name = sb_str_from(v->name);
-        struct sb_str tail;
-        (void)sb_str_split(name, ' ', &name, &tail);
-        if (!v->is_hidden && sb_near_improves(sb_str_from(words[0]), name, &best)) {
-            near = v->name;
-        }
-    }
-    if (near == NULL) {
-        return sb_err_set(err, SB_INVALID, "there is no verb \"%s\"", words[0]);
-    }
-    return sb_err_set(err, SB_INVALID, "there is no verb \"%s\"; did you mean \"%s\"?", words[0],
-                      near);
-}
-
-int sb_verb_find(char *const *words,
-                 const struct sb_verb **ret_verb,
-                 size_t *ret_used,
-                 struct sb_err *err)
-{
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
-        size_t taken = words_taken(v->name, words);
-        if (taken > 0) {
-            *ret_verb = v;
-            *ret_used = taken;
-            return 0;
-        }
-    }
-    return refuse(words, err);
-}
-
-void sb_verb_hint(struct sb_cli *cli, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    (void)vsnprintf(cli->hint, sizeof cli->hint, fmt, ap);
-    va_end(ap);
-}
+const struct sb_program sb_verb_aisbx = {
+    .name = "aisbx",
+    .summary = "run programs that a machine wrote in a sandbox",
+    .verbs = table,
+    .examples = overview_examples,
+    .statuses = statuses,
+};

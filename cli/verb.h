@@ -7,9 +7,11 @@
 
 struct sb_err;
 struct sb_option_group;
+struct sb_program;
 
 /** One command line on its way. */
 struct sb_cli {
+    const struct sb_program *program;
     char **argv; /* as given; borrowed */
     struct sb_args args;
     char hint[320]; /* next step, shown below the error; "" for none */
@@ -38,7 +40,7 @@ enum {
 struct sb_verb {
     const char *name; /* "run", "profile list" */
     const char *summary;
-    const char *usage; /* after "aisbx NAME" */
+    const char *usage; /* after the program and NAME */
     const char *about; /* paragraphs parted by an empty line */
     const struct sb_option_group *groups[SB_VERB_GROUPS_MAX]; /* ended by NULL */
     enum sb_args_style style;
@@ -54,20 +56,13 @@ struct sb_verb {
     int (*run)(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 };
 
-/** All rows, in the order of help; ended by a row without name. */
-extern const struct sb_verb sb_verb_table[];
-
-/** The row for words[0], or words[0] and words[1]; *ret_used is how many words its name took.
- *  Errors: SB_INVALID: the text suggests the nearest verb. */
-int sb_verb_find(char *const *words,
-                 const struct sb_verb **ret_verb,
-                 size_t *ret_used,
-                 struct sb_err *err);
+/** aisbx itself. */
+extern const struct sb_program sb_verb_aisbx;
 
 /** Sets cli->hint. */
 void sb_verb_hint(struct sb_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* One file per verb. */
+/* One file per verb; the last four serve every program. */
 int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_exec(struct sb_cli *cli, int *ret_status, struct sb_err *err);

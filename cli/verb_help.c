@@ -6,6 +6,7 @@
 #include "cli/json.h"
 #include "cli/manpage.h"
 #include "cli/out.h"
+#include "cli/program.h"
 #include "cli/verb.h"
 
 int sb_verb_help(struct sb_cli *cli, int *ret_status, struct sb_err *err)
@@ -13,15 +14,15 @@ int sb_verb_help(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_out_done) struct sb_out out;
     sb_out_init(&out, STDOUT_FILENO);
     if (cli->args.n_operands == 0) {
-        sb_help_overview(&out);
+        sb_help_overview(&out, cli->program);
     } else {
         const struct sb_verb *verb = NULL;
         size_t used = 0;
-        if (sb_verb_find(cli->args.operands, &verb, &used, err) < 0) {
-            sb_verb_hint(cli, "aisbx help lists all verbs");
+        if (sb_program_find(cli->program, cli->args.operands, &verb, &used, err) < 0) {
+            sb_verb_hint(cli, "%s help lists all verbs", cli->program->name);
             return -1;
         }
-        sb_help_verb(&out, verb);
+        sb_help_verb(&out, cli->program, verb);
     }
     *ret_status = 0;
     return sb_out_flush(&out, err);
@@ -30,9 +31,8 @@ int sb_verb_help(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 int sb_verb_man(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 {
     SB_CLEANUP(sb_out_done) struct sb_out out;
-    (void)cli;
     sb_out_init(&out, STDOUT_FILENO);
-    sb_manpage_write(&out);
+    sb_manpage_write(&out, cli->program);
     *ret_status = 0;
     return sb_out_flush(&out, err);
 }
@@ -48,7 +48,7 @@ int sb_verb_version(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         sb_json_close(&json, '}');
         sb_out_put(&out, "\n");
     } else {
-        sb_out_put(&out, "aisbx " SB_VERSION "\n");
+        sb_out_printf(&out, "%s " SB_VERSION "\n", cli->program->name);
     }
     *ret_status = 0;
     return sb_out_flush(&out, err);

@@ -4,6 +4,7 @@
 #include "cli/manpage.h"
 #include "cli/option.h"
 #include "cli/out.h"
+#include "cli/program.h"
 #include "cli/setting.h"
 #include "cli/verb.h"
 #include "testing.h"
@@ -13,9 +14,9 @@ static void overview_names_every_verb_and_variable(void **state)
     struct sb_out out;
     (void)state;
     sb_out_init(&out, -1);
-    sb_help_overview(&out);
+    sb_help_overview(&out, &sb_verb_aisbx);
     const char *text = sb_buf_cstr(&out.buf);
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
         assert_int_equal(strstr(text, v->summary) == NULL, v->is_hidden);
     }
     for (size_t i = 0; i < SB_SETTING_COUNT; i++) {
@@ -27,10 +28,10 @@ static void overview_names_every_verb_and_variable(void **state)
 static void help_of_a_verb_has_its_options_and_examples(void **state)
 {
     (void)state;
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
         struct sb_out out;
         sb_out_init(&out, -1);
-        sb_help_verb(&out, v);
+        sb_help_verb(&out, &sb_verb_aisbx, v);
         const char *text = sb_buf_cstr(&out.buf);
         for (size_t g = 0; g < SB_VERB_GROUPS_MAX && v->groups[g] != NULL; g++) {
             for (size_t i = 0; i < v->groups[g]->n; i++) {
@@ -49,8 +50,8 @@ static void lines_of_prose_fit_the_width(void **state)
     struct sb_out out;
     (void)state;
     sb_out_init(&out, -1);
-    sb_help_overview(&out);
-    sb_help_verb(&out, &sb_verb_table[0]);
+    sb_help_overview(&out, &sb_verb_aisbx);
+    sb_help_verb(&out, &sb_verb_aisbx, &sb_verb_aisbx.verbs[0]);
     struct sb_str rest = sb_buf_str(&out.buf);
     for (struct sb_str line; sb_str_next(&rest, '\n', &line);) {
         assert_in_range(line.len, 0, 90);
@@ -65,7 +66,7 @@ static void the_manual_page_has_no_accidental_control_lines(void **state)
     struct sb_out out;
     (void)state;
     sb_out_init(&out, -1);
-    sb_manpage_write(&out);
+    sb_manpage_write(&out, &sb_verb_aisbx);
     struct sb_str rest = sb_buf_str(&out.buf);
     for (struct sb_str line; sb_str_next(&rest, '\n', &line);) {
         bool is_macro = line.len == 0 || line.ptr[0] != '.';

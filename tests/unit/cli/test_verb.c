@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "cli/option.h"
+#include "cli/program.h"
 #include "cli/verb.h"
 #include "testing.h"
 
@@ -12,7 +13,7 @@ static int find(const char *first, const char *second, const struct sb_verb **ve
     char b[32];
     char *words[] = {strcpy(a, first), second == NULL ? NULL : strcpy(b, second), NULL};
     err = (struct sb_err){0};
-    int rc = sb_verb_find(words, verb, used, &err);
+    int rc = sb_program_find(&sb_verb_aisbx, words, verb, used, &err);
     return rc == 0 ? 0 : (int)err.code;
 }
 
@@ -39,14 +40,14 @@ static void a_mistyped_verb_gets_a_suggestion(void **state)
     size_t used;
     struct sb_err err;
     (void)state;
-    assert_int_equal(sb_verb_find(words, &verb, &used, &err), -1);
+    assert_int_equal(sb_program_find(&sb_verb_aisbx, words, &verb, &used, &err), -1);
     assert_string_equal(err.text, "there is no verb \"destory\"; did you mean \"destroy\"?");
 }
 
 static void every_row_is_complete(void **state)
 {
     (void)state;
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
         assert_non_null(v->summary);
         assert_non_null(v->usage);
         assert_non_null(v->run);
@@ -81,7 +82,7 @@ static size_t collect(const struct sb_verb *verb, const struct sb_option **rows,
 static void no_verb_has_two_options_of_one_name_or_letter(void **state)
 {
     (void)state;
-    for (const struct sb_verb *v = sb_verb_table; v->name != NULL; v++) {
+    for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
         const struct sb_option *rows[64];
         size_t n = collect(v, rows, 64);
         for (size_t i = 0; i < n; i++) {
