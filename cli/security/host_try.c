@@ -1,0 +1,166 @@
+#include "cli/security/host_try.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cli/security/finding.h"
+#include "cli/security/host.h"
+
+enum {
+    LANDLOCK_LEAST = 2, /* refuses no rename between directories */
+    LANDLOCK_WHOLE = 6, /* abstract sockets and signals */
+    NO_NAMESPACES = 255 /* of a child: not what was to be tried, but what it needs, failed */
+};
+
+static bool has_action(uint32_t action)
+{
+    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+static void try_seccomp(const struct sb_host *host, struct sb_findings *findings)
+{
+    (void)host;
+    if (!has_action(SECCOMP_RET_ERRNO) || !has_action(SECCOMP_RET_KILL_PROCESS)) {
+        sb_finding_add(findings, "seccomp filters", SB_FINDING_FAIL,
+                       "a kernel with CONFIG_SECCOMP_FILTER", "not in this kernel");
+    } else if (!has_action(SECCOMP_RET_USER_NOTIF)) {
+        sb_finding_add(findings, "seccomp filters", SB_FINDING_WARN, "Linux 5.0 or newer",
+                       "without notification: what is denied is not told");
+    } else {
+        sb_finding_add(findings, "seccomp filters", SB_FINDING_PASS, "", "with notification");
+    }
+}
+
+static void try_landlock(const struct sb_host *host, struct sb_findings *findings)
+{
+    static const char fix[] = "Linux 6.12 or newer with CONFIG_SECURITY_LANDLOCK, and landlock in "
+                              "the list that the boot option lsm= names";
+    (void)host;
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (version < LANDLOCK_LEAST) {
+        sb_finding_add(findings, "landlock version", SB_FINDING_WARN, fix, "%s",
+                       version < 0 ? "none" : "1, which no sandbox can use");
+    } else if (version < LANDLOCK_WHOLE) {
+        sb_finding_add(findings, "landlock version", SB_FINDING_WARN, fix,
+                       "%ld, which leaves abstract sockets and signals to namespaces", version);
+    } else {
+        sb_finding_add(findings, "landlock version", SB_FINDING_PASS, "", "%ld", version);
+    }
+}
+
+static bool put(const char *path, const char *text)
+{
+    SB_CLEANUP(sb_closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* Root of a user namespace of its own, in namespaces of its own. */
+static bool enter_namespaces(int others)
+{
+    char uids[32];
+    char gids[32];
+    (void)snprintf(uids, sizeof uids, "0 %lu 1", (unsigned long)geteuid());
+    (void)snprintf(gids, sizeof gids, "0 %lu 1", (unsigned long)getegid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS | others) == 0 &&
+           put("/proc/self/setgroups", "deny") && put("/proc/self/uid_map", uids) &&
+           put("/proc/self/gid_map", gids) && mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* What @act says in a child: 0, an errno, NO_NAMESPACES. */
+static int in_child(int (*act)(void))
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(act());
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : NO_NAMESPACES;
+}
+
+static int mount_proc(void)
+{
+    return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? errno : 0;
+}
+
+/* A PID namespace is that of the next child. */
+static int enter_and_mount_proc(void)
+{
+    return enter_namespaces(CLONE_NEWPID) ? in_child(mount_proc) : NO_NAMESPACES;
+}
+
+static int mount_overlay(void)
+{
+    if (!enter_namespaces(0) || mount("tmpfs", "/tmp", "tmpfs", 0, "mode=0755") < 0 ||
+        mkdir("/tmp/lower", 0755) < 0 || mkdir("/tmp/upper", 0755) < 0 ||
+        mkdir("/tmp/work", 0755) < 0 || mkdir("/tmp/all", 0755) < 0) {
+        return NO_NAMESPACES;
+    }
+    return mount("overlay", "/tmp/all", "overlay", 0,
+                 "lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/work,userxattr") < 0
+               ? errno
+               : 0;
+}
+
+static void try_proc(const struct sb_host *host, struct sb_findings *findings)
+{
+    int error = in_child(enter_and_mount_proc);
+    if (error == NO_NAMESPACES) {
+        /* As an ordinary user that is AppArmor's doing, perhaps, where the spawner has a profile.
+         */
+        sb_finding_add(findings, "fresh /proc",
+                       host->userns == SB_HOST_USERNS_WORKS ? SB_FINDING_NOTE : SB_FINDING_FAIL,
+                       "see the rows on namespaces above",
+                       "not tried: this program may make no user namespace");
+    } else if (error != 0) {
+        sb_finding_add(findings, "fresh /proc", SB_FINDING_FAIL,
+                       "run the container with an unmasked /proc: docker --security-opt "
+                       "systempaths=unconfined, or Kubernetes procMount: Unmasked",
+                       "cannot be mounted in a new PID namespace: %s", strerror(error));
+    } else {
+        sb_finding_add(findings, "fresh /proc", SB_FINDING_PASS, "",
+                       "can be mounted in a new PID namespace");
+    }
+}
+
+/* Nothing of ours uses it yet. */
+static void try_overlay(const struct sb_host *host, struct sb_findings *findings)
+{
+    (void)host;
+    int error = in_child(mount_overlay);
+    if (error == 0) {
+        sb_finding_add(findings, "overlay", SB_FINDING_PASS, "", "works in a user namespace");
+    } else {
+        sb_finding_add(findings, "overlay", SB_FINDING_NOTE,
+                       "sudo modprobe overlay (Linux 5.11 or newer)",
+                       "not in a user namespace: %s; no sandbox needs it yet",
+                       error == NO_NAMESPACES ? "there is none for this program" : strerror(error));
+    }
+}
+
+void sb_host_try(const struct sb_host *host, struct sb_findings *findings)
+{
+    static void (*const tries[])(const struct sb_host *, struct sb_findings *) = {
+        try_seccomp,
+        try_landlock,
+        try_proc,
+        try_overlay,
+    };
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        tries[i](host, findings);
+    }
+}
