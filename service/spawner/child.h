@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "service/spawner/plan.h"
 
+struct sb_driver;
 struct sb_filter;
 
 enum {
@@ -15,6 +16,7 @@ enum {
 /** Everything the cloned child needs to become a sandbox; prepared by the parent. The child works
  *  on its own copy of the parent's memory, and its calls neither allocate, log nor lock. */
 struct sb_child {
+    const struct sb_driver *driver;
     const struct sb_plan *plan;
     const struct sb_filter *filter;
     unsigned setup_id;   /* uid and gid it sets up with and that own what it makes: 0 when the
@@ -38,5 +40,5 @@ struct sb_child_report {
     struct sb_err err;
 };
 
-/** Runs the steps and becomes init. Never returns. */
+/** Runs the steps of the driver and becomes init. Never returns. */
 _Noreturn void sb_child_run(struct sb_child *child);

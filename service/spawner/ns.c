@@ -18,9 +18,6 @@
 
 enum { KEYCTL_JOIN_SESSION_KEYRING_ = 1 }; /* linux/keyctl.h is not always there */
 
-const uint64_t sb_ns_all =
-    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-
 pid_t sb_ns_clone(
     uint64_t namespaces, int cgroup_fd, bool is_root, int *ret_pidfd, struct sb_err *err)
 {

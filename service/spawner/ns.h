@@ -6,13 +6,10 @@
 struct sb_child;
 struct sb_err;
 
-/** The namespaces every sandbox is cloned into, CLONE_NEW*: there is no way to ask for fewer. The
- *  seventh is sb_ns_cgroup's. */
-extern const uint64_t sb_ns_all;
-
 /** Clones this process into new namespaces, like fork: the child gets 0, the parent the process id,
  *  and a pidfd (O_CLOEXEC) in *ret_pidfd. The child must not return to code that expects to be the
  *  parent. Its id maps are still to be written.
+ *  @namespaces  CLONE_NEW*; the cgroup namespace is sb_ns_cgroup's.
  *  @cgroup_fd  it starts in that group of version 2; -1: in the parent's.
  *  @is_root  of sb_host.   Errors: by errno, in the parent; the text says what to change. */
 pid_t sb_ns_clone(

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "service/spawner/driver.h"
 
 enum {
     MAX_ID = 64,      /* bytes */
@@ -215,6 +216,10 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         return sb_err_set(err, SB_INVALID, "hostname: \"%s\" is not a name of a-z, 0-9 and -",
                           msg->hostname);
     }
+    const struct sb_driver *driver = sb_driver_find(msg->driver);
+    if (driver == NULL) {
+        return sb_err_set(err, SB_INVALID, "driver: %d is not one of this build", (int)msg->driver);
+    }
     if (check_space(msg, err) < 0) {
         return -1;
     }
@@ -222,6 +227,7 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         return sb_err_set(err, SB_INVALID, "filter_id: missing");
     }
     struct sb_plan plan = {
+        .driver = driver,
         .sandbox_id = msg->sandbox_id,
         .hostname = msg->hostname,
         .is_minimal = msg->root == SPAWN__V1__ROOT__ROOT_MINIMAL,

@@ -6,6 +6,7 @@
 #include "service/spawner/cgroup.h"
 #include "spawn/v1/spawn.pb-c.h"
 
+struct sb_driver;
 struct sb_err;
 
 enum {
@@ -28,6 +29,7 @@ struct sb_plan_rlimit {
 /** A checked plan, with the slot the server gives it. The strings are borrowed from the message it
  * was made of. */
 struct sb_plan {
+    const struct sb_driver *driver;
     const char *sandbox_id;
     const char *hostname;
     bool is_minimal;

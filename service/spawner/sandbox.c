@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "service/spawner/child.h"
+#include "service/spawner/driver.h"
 #include "service/spawner/filter.h"
 #include "service/spawner/host.h"
 #include "service/spawner/hostmount.h"
@@ -145,7 +146,8 @@ static int clone_child(struct start *start, struct sb_err *err)
     struct sb_sandbox *sandbox = start->sandbox;
     fill_child(start);
     SB_CLEANUP(sb_closep) int cgroup_fd = sb_cgroup_clone_fd(&sandbox->cgroup);
-    pid_t pid = sb_ns_clone(sb_ns_all, cgroup_fd, start->host->is_root, &sandbox->pidfd, err);
+    pid_t pid = sb_ns_clone(start->plan->driver->namespaces, cgroup_fd, start->host->is_root,
+                            &sandbox->pidfd, err);
     if (pid == 0) {
         /* Else the child would never see the end of file that tells of the spawner's death. */
         (void)close(sandbox->sync_fd);
@@ -254,7 +256,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         .plan = plan,
         .peer = peer,
         .sandbox = sandbox,
-        .child = {.plan = plan, .filter = filter},
+        .child = {.driver = plan->driver, .plan = plan, .filter = filter},
         .child_sync_fd = -1,
         .child_report_fd = -1,
         .child_ctl_fd = -1,

@@ -192,6 +192,7 @@ Spawn__V1__Plan rig_plan(const struct rig *rig)
     static char id[] = "sb_test";
     static char host[] = "box";
     Spawn__V1__Plan plan = SPAWN__V1__PLAN__INIT;
+    plan.driver = SPAWN__V1__DRIVER__DRIVER_NATIVE;
     plan.sandbox_id = id;
     plan.hostname = host;
     plan.root = SPAWN__V1__ROOT__ROOT_SYSTEM;

@@ -43,6 +43,7 @@ static void make_good(struct fixture *f)
     }
     f->plan.sandbox_id = id;
     f->plan.hostname = hostname;
+    f->plan.driver = SPAWN__V1__DRIVER__DRIVER_NATIVE;
     f->plan.root = SPAWN__V1__ROOT__ROOT_SYSTEM;
     f->plan.workspace = SPAWN__V1__WORKSPACE__WORKSPACE_TMPFS;
     f->plan.disk_bytes = 1U << 20;
@@ -88,6 +89,14 @@ static void set_host(struct fixture *f)
 {
     static char bad[] = "box\n127.0.0.1";
     f->plan.hostname = bad;
+}
+static void set_driver(struct fixture *f)
+{
+    f->plan.driver = (Spawn__V1__Driver)-1;
+}
+static void set_no_driver(struct fixture *f)
+{
+    f->plan.driver = SPAWN__V1__DRIVER__DRIVER_UNSPECIFIED;
 }
 static void set_root(struct fixture *f)
 {
@@ -219,6 +228,8 @@ static void refuses_each_bad_field_by_name(void **state)
         {set_long_id, "sandbox_id"},
         {set_empty_host, "hostname"},
         {set_host, "hostname"},
+        {set_driver, "driver"},
+        {set_no_driver, "driver"},
         {set_root, "root"},
         {set_no_root, "root"},
         {set_workspace, "workspace"},
