@@ -499,6 +499,7 @@ int sb_exec_new(struct sb_sandbox *sandbox,
     if (check(options, err) < 0) {
         return -1;
     }
+    sb_registry_sweep(&sandbox->worker->registry, sb_clock_real_ms());
     struct sb_exec *exec = calloc(1, sizeof *exec);
     if (exec == NULL) {
         return sb_err_oom(err);

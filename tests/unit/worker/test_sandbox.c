@@ -390,6 +390,26 @@ static void only_so_many_ended_ones_are_remembered(void **state)
     assert_int_equal(fake->worker.registry.n_tombs, 0);
 }
 
+static void only_so_many_ended_execs_of_a_lasting_sandbox_are_remembered(void **state)
+{
+    struct fake *fake = *state;
+    struct fake_job job;
+    struct sb_sandbox *sandbox = fake_sandbox(fake, false);
+    int init = fake_spawn(fake, SLOT);
+    for (int i = 0; i < SB_MAX_ENDED_EXECS + 10; i++) {
+        (void)fake_exec(sandbox, false, 0);
+        fake_take_job(init, &job);
+        fake_started(&job);
+        fake_exited(&job, 0);
+        fake_empty(&job, 0);
+        fake_job_close(&job);
+        fake_turn(fake);
+    }
+    (void)fake_exec(sandbox, false, 0);
+    assert_int_equal(fake->worker.registry.n_ended, SB_MAX_ENDED_EXECS);
+    close(init);
+}
+
 static void only_so_many_live_at_once(void **state)
 {
     struct fake *fake = *state;
@@ -425,6 +445,7 @@ int main(void)
         TEST(the_death_of_the_spawner_ends_everything_as_lost),
         TEST(nothing_starts_in_a_sandbox_that_ends),
         TEST(only_so_many_ended_ones_are_remembered),
+        TEST(only_so_many_ended_execs_of_a_lasting_sandbox_are_remembered),
         TEST(only_so_many_live_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
