@@ -13,6 +13,7 @@
 enum mode {
     MODE_ROOT = 1,
     MODE_USER = 2, /* these count only in the user namespace of the spawner's own */
+    MODE_MAY = 4,  /* as root, when the host gives it: the driver chroot needs it */
 };
 
 /* What the spawner keeps, and why. */
@@ -28,6 +29,8 @@ static const struct {
     {CAP_SETGID, MODE_ROOT | MODE_USER, false, "the same for groups"},
     {CAP_SETPCAP, MODE_ROOT | MODE_USER, false, "empty the bounding set of a sandbox"},
     {CAP_SETFCAP, MODE_USER, false, "give id 0 of the namespace away (Linux 5.12)"},
+    {CAP_KILL, MODE_MAY, false, "end a sandbox without a user namespace"},
+    {CAP_NET_ADMIN, MODE_MAY, false, "bring its loopback interface up"},
     {CAP_DAC_OVERRIDE, MODE_ROOT, true,
      "a caller who is root may bind what others own; remove the cgroup at the end"},
 };
@@ -61,7 +64,8 @@ static bool is_permitted(cap_value_t cap)
 static int set_kept(cap_t caps, unsigned mode, bool lends)
 {
     for (size_t i = 0; i < N_KEPT; i++) {
-        if ((kept[i].modes & mode) == 0 || (kept[i].is_lent && !is_permitted(kept[i].cap))) {
+        bool is_optional = kept[i].is_lent || kept[i].modes == MODE_MAY;
+        if ((kept[i].modes & mode) == 0 || (is_optional && !is_permitted(kept[i].cap))) {
             continue;
         }
         if (cap_set_flag(caps, CAP_PERMITTED, 1, &kept[i].cap, CAP_SET) < 0 ||
@@ -87,12 +91,12 @@ static int apply(unsigned mode, bool lends, struct sb_err *err)
 
 int sb_caps_keep(bool is_root, struct sb_err *err)
 {
-    return apply(is_root ? MODE_ROOT : MODE_USER, false, err);
+    return apply(is_root ? MODE_ROOT | MODE_MAY : MODE_USER, false, err);
 }
 
 int sb_caps_lend(bool reads_all, struct sb_err *err)
 {
-    return apply(MODE_ROOT, reads_all, err);
+    return apply(MODE_ROOT | MODE_MAY, reads_all, err);
 }
 
 int sb_caps_lock(struct sb_child *child, struct sb_err *err)

@@ -16,10 +16,9 @@ static _Noreturn void give_up(const struct sb_child *child, struct sb_child_repo
 _Noreturn void sb_child_run(struct sb_child *child)
 {
     struct sb_child_report report = {.err = {.code = SB_OK}};
-    const struct sb_driver *driver = child->driver;
-    for (size_t i = 0; i < driver->n_steps; i++) {
-        if (driver->steps[i].run(child, &report.err) < 0) {
-            (void)strncpy(report.step, driver->steps[i].name, sizeof report.step - 1);
+    for (const struct sb_driver_step *step = child->driver->steps; step->name != NULL; step++) {
+        if (step->run(child, &report.err) < 0) {
+            (void)strncpy(report.step, step->name, sizeof report.step - 1);
             give_up(child, &report);
         }
     }

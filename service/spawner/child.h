@@ -9,7 +9,7 @@ struct sb_driver;
 struct sb_filter;
 
 enum {
-    SB_CHILD_ID = 1000,      /* uid and gid of the job, inside */
+    SB_CHILD_ID = 1000,      /* uid and gid of the job, in a user namespace */
     SB_CHILD_STEP_SIZE = 24, /* bytes of a step's name, with the NUL */
 };
 
@@ -19,8 +19,11 @@ struct sb_child {
     const struct sb_driver *driver;
     const struct sb_plan *plan;
     const struct sb_filter *filter;
-    unsigned setup_id;   /* uid and gid it sets up with and that own what it makes: 0 when the
-                            sandbox has a range of ids, else SB_CHILD_ID */
+    unsigned setup_id; /* uid and gid it sets up with and that own what it makes: 0 when the
+                          sandbox has a range of ids, or no user namespace; else SB_CHILD_ID */
+    unsigned job_uid;  /* SB_CHILD_ID, or without a user namespace the job's id on the host */
+    unsigned job_gid;
+    bool has_userns;     /* of its own: what it limits there is the sandbox's */
     bool has_setgroups;  /* supplementary groups can be dropped */
     bool has_tty_group;  /* gid 5 is mapped */
     bool has_pids_group; /* a cgroup bounds its processes */

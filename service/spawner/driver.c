@@ -1,14 +1,15 @@
 #include "service/spawner/driver.h"
 
-static const struct sb_driver *const drivers[] = {
+const struct sb_driver *const sb_drivers[SB_DRIVER_MAX] = {
     &sb_driver_native,
+    &sb_driver_chroot,
 };
 
 const struct sb_driver *sb_driver_find(Spawn__V1__Driver number)
 {
-    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
-        if (drivers[i]->number == number) {
-            return drivers[i];
+    for (size_t i = 0; sb_drivers[i] != NULL; i++) {
+        if (sb_drivers[i]->number == number) {
+            return sb_drivers[i];
         }
     }
     return NULL;

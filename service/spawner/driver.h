@@ -6,11 +6,20 @@
 
 struct sb_child;
 struct sb_err;
+struct sb_host;
 
 /** One step of a cloned child on its way to PID 1 of a sandbox. */
 struct sb_driver_step {
-    const char *name; /* shorter than SB_CHILD_STEP_SIZE */
+    const char *name; /* shorter than SB_CHILD_STEP_SIZE; NULL: the end of the list */
     int (*run)(struct sb_child *child, struct sb_err *err);
+};
+
+/** A control that a driver gives otherwise than the probe of the host says. */
+struct sb_driver_control {
+    uint32_t control; /* aisbx.v1.Control; 0: the end of the list */
+    uint32_t state;   /* enum sb_probe_state */
+    const char *detail;
+    const char *fix;
 };
 
 /** A way to make a sandbox of a plan. What all have in common is in sandbox.c (the parent) and
@@ -18,12 +27,23 @@ struct sb_driver_step {
 struct sb_driver {
     Spawn__V1__Driver number;
     const char *name;
-    uint64_t namespaces; /* CLONE_NEW* of the child */
-    const struct sb_driver_step *steps;
-    size_t n_steps; /* the last does not return when it works */
+    uint64_t namespaces;                /* CLONE_NEW* of the child */
+    const struct sb_driver_step *steps; /* the last one does not return when it works */
+    /* NULL: it works wherever the spawner does. SB_PRECONDITION: why not, and what would help. */
+    int (*check)(const struct sb_host *host, struct sb_err *err);
+    const char *detail;                       /* what it rests on */
+    const char *degraded;                     /* said of each of its sandboxes; NULL: nothing */
+    const struct sb_driver_control *controls; /* NULL: none */
 };
 
-extern const struct sb_driver sb_driver_native; /* drivers/native.c */
+extern const struct sb_driver_step sb_driver_native_steps[]; /* those of more than one driver */
+extern const struct sb_driver sb_driver_native;              /* drivers/native.c */
+extern const struct sb_driver sb_driver_chroot;              /* drivers/chroot.c */
+
+enum { SB_DRIVER_MAX = 4 };
+
+/** All drivers, ended by NULL. */
+extern const struct sb_driver *const sb_drivers[SB_DRIVER_MAX];
 
 /** The driver of that number; NULL: this build has none. */
 const struct sb_driver *sb_driver_find(Spawn__V1__Driver number);

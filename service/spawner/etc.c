@@ -14,10 +14,6 @@ static const struct {
     const char *path;
     const char *text;
 } generated[] = {
-    {"etc/passwd", "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
-                   "sandbox:x:1000:1000:sandbox:/tmp:/bin/sh\n"
-                   "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"},
-    {"etc/group", "root:x:0:\ntty:x:5:\nsandbox:x:1000:\nnogroup:x:65534:\n"},
     {"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\nservices: files\n"
                           "protocols: files\n"},
     {"etc/resolv.conf", ""},
@@ -104,14 +100,25 @@ static int show(const char *name, struct sb_err *err)
     return sb_mount_bind(host, inside, err);
 }
 
-int sb_etc_make(struct sb_child *child, struct sb_err *err)
+static int write_users(const struct sb_child *child, struct sb_err *err)
 {
     char text[256];
-    for (size_t i = 0; i < sizeof generated / sizeof *generated; i++) {
-        if (sb_rootfs_write(generated[i].path, generated[i].text, err) < 0) {
-            return -1;
-        }
+    (void)snprintf(text, sizeof text,
+                   "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
+                   "sandbox:x:%u:%u:sandbox:/tmp:/bin/sh\n"
+                   "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+                   child->job_uid, child->job_gid);
+    if (sb_rootfs_write("etc/passwd", text, err) < 0) {
+        return -1;
     }
+    (void)snprintf(text, sizeof text, "root:x:0:\ntty:x:5:\nsandbox:x:%u:\nnogroup:x:65534:\n",
+                   child->job_gid);
+    return sb_rootfs_write("etc/group", text, err);
+}
+
+static int write_names(const struct sb_child *child, struct sb_err *err)
+{
+    char text[256];
     (void)snprintf(text, sizeof text, "%s\n", child->plan->hostname);
     if (sb_rootfs_write("etc/hostname", text, err) < 0) {
         return -1;
@@ -119,7 +126,17 @@ int sb_etc_make(struct sb_child *child, struct sb_err *err)
     (void)snprintf(text, sizeof text,
                    "127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost ip6-localhost\n",
                    child->plan->hostname);
-    if (sb_rootfs_write("etc/hosts", text, err) < 0) {
+    return sb_rootfs_write("etc/hosts", text, err);
+}
+
+int sb_etc_make(struct sb_child *child, struct sb_err *err)
+{
+    for (size_t i = 0; i < sizeof generated / sizeof *generated; i++) {
+        if (sb_rootfs_write(generated[i].path, generated[i].text, err) < 0) {
+            return -1;
+        }
+    }
+    if (write_users(child, err) < 0 || write_names(child, err) < 0) {
         return -1;
     }
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {

@@ -10,13 +10,13 @@
 #include "service/spawner/child.h"
 
 /* The system calls, not libc's functions: those tell other threads, of which a clone has none. */
-static int set_ids(unsigned id, struct sb_err *err)
+static int set_ids(unsigned uid, unsigned gid, struct sb_err *err)
 {
-    if (syscall(SYS_setresgid, id, id, id) < 0) {
-        return sb_err_sys(err, errno, "become group %u", id);
+    if (syscall(SYS_setresgid, gid, gid, gid) < 0) {
+        return sb_err_sys(err, errno, "become group %u", gid);
     }
-    if (syscall(SYS_setresuid, id, id, id) < 0) {
-        return sb_err_sys(err, errno, "become user %u", id);
+    if (syscall(SYS_setresuid, uid, uid, uid) < 0) {
+        return sb_err_sys(err, errno, "become user %u", uid);
     }
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? sb_err_sys(err, errno, "prctl") : 0;
 }
@@ -36,11 +36,10 @@ int sb_identity_set_up(struct sb_child *child, struct sb_err *err)
     if (child->has_setgroups && syscall(SYS_setgroups, 0, NULL) < 0) {
         return sb_err_sys(err, errno, "drop supplementary groups");
     }
-    return set_ids(child->setup_id, err);
+    return set_ids(child->setup_id, child->setup_id, err);
 }
 
 int sb_identity_become_job(struct sb_child *child, struct sb_err *err)
 {
-    (void)child;
-    return set_ids(SB_CHILD_ID, err);
+    return set_ids(child->job_uid, child->job_gid, err);
 }

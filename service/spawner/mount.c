@@ -83,12 +83,13 @@ int sb_mount_tmpfs(const char *target,
                    uint64_t bytes,
                    uint64_t inodes,
                    unsigned mode,
-                   unsigned id,
+                   unsigned uid,
+                   unsigned gid,
                    struct sb_err *err)
 {
     char options[128];
     (void)snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=%o,uid=%u,gid=%u",
-                   (unsigned long long)bytes, (unsigned long long)inodes, mode, id, id);
+                   (unsigned long long)bytes, (unsigned long long)inodes, mode, uid, gid);
     if (mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) {
         return sb_err_sys(err, errno, "mount tmpfs at %s", target);
     }

@@ -23,12 +23,13 @@ int sb_mount_bind(const char *source, const char *target, struct sb_err *err);
 int sb_mount_new_tmpfs(const char *options, struct sb_err *err);
 
 /** A writable tmpfs at @target, relative to the working directory: nosuid, nodev, bounded.
- *  @mode  of its root directory.   @id  uid and gid of its root directory. */
+ *  @mode, @uid, @gid  of its root directory. */
 int sb_mount_tmpfs(const char *target,
                    uint64_t bytes,
                    uint64_t inodes,
                    unsigned mode,
-                   unsigned id,
+                   unsigned uid,
+                   unsigned gid,
                    struct sb_err *err);
 
 /** Adds @attr to the mount whose root is @path. */

@@ -26,6 +26,7 @@
 #include "service/spawner/caps.h"
 #include "service/spawner/cgroup.h"
 #include "service/spawner/child.h"
+#include "service/spawner/driver.h"
 #include "service/spawner/host.h"
 #include "service/spawner/identity.h"
 #include "service/spawner/ids.h"
@@ -33,9 +34,6 @@
 #include "service/spawner/mount.h"
 #include "service/spawner/ns.h"
 #include "service/spawner/userns.h"
-
-/* aisbx.v1.ControlState; the public contract is not part of this program. */
-enum { ENFORCED = 1, DEGRADED = 2, ABSENT = 3 };
 
 struct probe {
     const struct sb_host *host;
@@ -228,12 +226,17 @@ static void map_ids(const struct sb_host *host, struct sb_userns_map *ret_map)
 }
 
 /* What the child of one row says; its failure to exist is said likewise. */
-static void try_row(const struct sb_host *host, const struct row *row, struct sb_err *ret_said)
+static void try_row(const struct sb_host *host,
+                    uint64_t user_namespace,
+                    const struct row *row,
+                    struct sb_err *ret_said)
 {
     struct sb_userns_map map;
     struct sb_child child = {
         .setup_id = host->is_root ? 0 : SB_CHILD_ID,
         .has_setgroups = host->has_setgroups,
+        .job_uid = user_namespace != 0 ? SB_CHILD_ID : SB_IDS_LAST,
+        .job_gid = user_namespace != 0 ? SB_CHILD_ID : SB_IDS_LAST,
     };
     struct probe probe = {.host = host, .child = &child};
     int sync[2] = {-1, -1};
@@ -244,14 +247,14 @@ static void try_row(const struct sb_host *host, const struct row *row, struct sb
         return;
     }
     child.sync_fd = sync[0];
-    pid_t pid = sb_ns_clone(CLONE_NEWUSER | row->namespaces, -1, host->is_root, &pidfd, ret_said);
+    pid_t pid = sb_ns_clone(user_namespace | row->namespaces, -1, host->is_root, &pidfd, ret_said);
     if (pid == 0) {
         (void)close(sync[1]);
         run_row(row, &probe, report[1], ret_said);
     }
     sb_fd_close_all(&report[1], 1);
     map_ids(host, &map);
-    if (pid > 0 && sb_userns_write(pid, &map, ret_said) == 0 &&
+    if (pid > 0 && (user_namespace == 0 || sb_userns_write(pid, &map, ret_said) == 0) &&
         sb_fd_write_full(sync[1], "g", 1, ret_said) == 0) {
         size_t len = 0;
         if (sb_fd_read_full(report[0], ret_said, sizeof *ret_said, &len, ret_said) == 0 &&
@@ -266,43 +269,43 @@ static void try_row(const struct sb_host *host, const struct row *row, struct sb
     }
 }
 
-static void add(struct sb_probe_result *result,
+static void add(struct sb_probe_controls *list,
                 uint32_t control,
                 uint32_t state,
                 const char *detail,
                 const char *fix)
 {
-    size_t i = result->message.n_controls++;
-    Spawn__V1__ProbedControl *out = &result->controls[i];
+    size_t i = list->n++;
+    Spawn__V1__ProbedControl *out = &list->controls[i];
     spawn__v1__probed_control__init(out);
-    (void)snprintf(result->details[i], sizeof result->details[i], "%s", detail);
+    (void)snprintf(list->details[i], sizeof list->details[i], "%s", detail);
     out->control = control;
     out->state = state;
-    out->detail = result->details[i];
+    out->detail = list->details[i];
     memcpy(&out->fix, &fix, sizeof fix); /* protobuf-c has no const */
-    result->pointers[i] = out;
+    list->pointers[i] = out;
 }
 
-static void add_ids(const struct sb_host *host, struct sb_probe_result *result)
+static void add_ids(const struct sb_host *host, struct sb_probe_controls *list)
 {
     if (host->is_root) {
-        add(result, 13, host->has_idmap ? ENFORCED : DEGRADED,
+        add(list, 13, host->has_idmap ? SB_PROBE_ENFORCED : SB_PROBE_DEGRADED,
             host->has_idmap ? "a range of 1024 ids for each sandbox, idmapped mounts"
                             : "a range of 1024 ids for each sandbox without mounts",
             host->has_idmap ? "" : "Linux 5.12 or newer for idmapped mounts");
     } else if (host->n_subids > 0) {
-        add(result, 13, DEGRADED,
+        add(list, 13, SB_PROBE_DEGRADED,
             "sub-ids for sandboxes without mounts; with mounts they run as the user",
             "run the worker as root, as a system service");
     } else {
-        add(result, 13, ABSENT, "sandboxes run as the user",
+        add(list, 13, SB_PROBE_ABSENT, "sandboxes run as the user",
             "apt install uidmap and a line for the user in /etc/subuid and /etc/subgid, or run "
             "the worker as root");
     }
 }
 
 /* The row tried it; a version without all of it is less. */
-static void add_landlock(const struct sb_host *host, struct sb_probe_result *result)
+static void add_landlock(const struct sb_host *host, struct sb_probe_controls *list)
 {
     static const struct row row = {11, CLONE_NEWNS, try_landlock, "", ""};
     static const char fix[] =
@@ -311,17 +314,17 @@ static void add_landlock(const struct sb_host *host, struct sb_probe_result *res
     char detail[128];
     struct sb_err said;
     if (host->landlock == 0) {
-        add(result, row.control, ABSENT, "the kernel has none, or a version before 2", fix);
+        add(list, row.control, SB_PROBE_ABSENT, "the kernel has none, or a version before 2", fix);
         return;
     }
     const char *lacks = sb_landlock_lacks(host->landlock);
     (void)snprintf(detail, sizeof detail, "version %d%s%s", host->landlock,
                    lacks != NULL ? ", does not cover " : "", lacks != NULL ? lacks : "");
-    try_row(host, &row, &said);
+    try_row(host, CLONE_NEWUSER, &row, &said);
     if (said.code != SB_OK) {
-        add(result, row.control, ABSENT, said.text, fix);
+        add(list, row.control, SB_PROBE_ABSENT, said.text, fix);
     } else {
-        add(result, row.control, lacks != NULL ? DEGRADED : ENFORCED, detail,
+        add(list, row.control, lacks != NULL ? SB_PROBE_DEGRADED : SB_PROBE_ENFORCED, detail,
             lacks != NULL ? fix : "");
     }
 }
@@ -377,38 +380,99 @@ static int try_cgroup(const struct sb_host *host, struct sb_err *err)
     return done;
 }
 
-static void add_cgroup(const struct sb_host *host, struct sb_probe_result *result)
+static void add_cgroup(const struct sb_host *host, struct sb_probe_controls *list)
 {
     static const char fix[] =
         "run the worker as root, or in a group of its own: systemd-run --user "
         "--scope -p Delegate=yes aisbx-worker";
     struct sb_err said;
     if (host->cgroups.driver == NULL) {
-        add(result, 10, ABSENT, host->cgroups.detail, fix);
+        add(list, 10, SB_PROBE_ABSENT, host->cgroups.detail, fix);
     } else if (try_cgroup(host, &said) < 0) {
-        add(result, 10, ABSENT, said.text, fix);
+        add(list, 10, SB_PROBE_ABSENT, said.text, fix);
     } else if (host->cgroups.controllers != SB_CGROUP_ALL) {
-        add(result, 10, DEGRADED, host->cgroups.detail,
+        add(list, 10, SB_PROBE_DEGRADED, host->cgroups.detail,
             "enable the memory, cpu and pids controllers");
     } else {
-        add(result, 10, ENFORCED, host->cgroups.detail, "");
+        add(list, 10, SB_PROBE_ENFORCED, host->cgroups.detail, "");
     }
+}
+
+static void add_row(const struct sb_host *host,
+                    uint64_t user_namespace,
+                    const struct row *row,
+                    struct sb_probe_controls *list)
+{
+    struct sb_err said;
+    try_row(host, user_namespace, row, &said);
+    if (said.code == SB_OK) {
+        add(list, row->control, SB_PROBE_ENFORCED, row->detail, "");
+    } else {
+        add(list, row->control, SB_PROBE_ABSENT, said.text, row->fix);
+    }
+}
+
+/* What of the host's controls a driver without user namespaces gives. When there are none here, all
+ * of them failed for that alone, and are tried again. */
+static void add_controls(const struct sb_host *host,
+                         const struct sb_driver *driver,
+                         bool has_userns,
+                         struct sb_probe_controls *list)
+{
+    bool tries = !has_userns && host->is_root && (driver->namespaces & CLONE_NEWUSER) == 0;
+    for (size_t i = 1; tries && i < sizeof rows / sizeof *rows; i++) {
+        add_row(host, 0, &rows[i], list);
+    }
+    for (const struct sb_driver_control *control = driver->controls;
+         control != NULL && control->control != 0; control++) {
+        add(list, control->control, control->state, control->detail, control->fix);
+    }
+}
+
+/* @userns  what was found of user namespaces. */
+static void add_driver(const struct sb_host *host,
+                       const struct sb_driver *driver,
+                       const Spawn__V1__ProbedControl *userns,
+                       struct sb_probe_driver *ret_driver)
+{
+    Spawn__V1__ProbedDriver *out = &ret_driver->message;
+    struct sb_err said;
+    bool has_userns = userns->state == SB_PROBE_ENFORCED;
+    spawn__v1__probed_driver__init(out);
+    out->driver = driver->number;
+    if (driver->check != NULL && driver->check(host, &said) < 0) {
+        (void)snprintf(ret_driver->detail, sizeof ret_driver->detail, "%s", said.text);
+    } else if (!has_userns && (driver->namespaces & CLONE_NEWUSER) != 0) {
+        (void)snprintf(ret_driver->detail, sizeof ret_driver->detail, "%s", userns->detail);
+    } else {
+        (void)snprintf(ret_driver->detail, sizeof ret_driver->detail, "%s", driver->detail);
+        out->available = true;
+    }
+    out->detail = ret_driver->detail;
+    ret_driver->controls.n = 0;
+    add_controls(host, driver, has_userns, &ret_driver->controls);
+    out->n_controls = ret_driver->controls.n;
+    out->controls = ret_driver->controls.pointers;
 }
 
 void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result)
 {
-    spawn__v1__probed__init(&ret_result->message);
-    ret_result->message.controls = ret_result->pointers;
+    struct sb_probe_controls *list = &ret_result->controls;
+    Spawn__V1__Probed *message = &ret_result->message;
+    spawn__v1__probed__init(message);
+    list->n = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct sb_err said;
-        try_row(host, &rows[i], &said);
-        if (said.code == SB_OK) {
-            add(ret_result, rows[i].control, ENFORCED, rows[i].detail, "");
-        } else {
-            add(ret_result, rows[i].control, ABSENT, said.text, rows[i].fix);
-        }
+        add_row(host, CLONE_NEWUSER, &rows[i], list);
     }
-    add_landlock(host, ret_result);
-    add_ids(host, ret_result);
-    add_cgroup(host, ret_result);
+    add_landlock(host, list);
+    add_ids(host, list);
+    add_cgroup(host, list);
+    message->controls = list->pointers;
+    message->n_controls = list->n;
+    for (size_t i = 0; sb_drivers[i] != NULL; i++) {
+        add_driver(host, sb_drivers[i], list->pointers[0], &ret_result->drivers[i]);
+        ret_result->pointers[i] = &ret_result->drivers[i].message;
+        message->n_drivers = i + 1;
+    }
+    message->drivers = ret_result->pointers;
 }

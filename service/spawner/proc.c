@@ -143,9 +143,9 @@ static int limit_pools(struct sb_err *err)
 
 int sb_proc_mount(struct sb_child *child, struct sb_err *err)
 {
-    (void)child;
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
-        return limit_pools(err) < 0 ? -1 : cover_all(err);
+        /* Those of the host's own user namespace are not ours to limit. */
+        return child->has_userns && limit_pools(err) < 0 ? -1 : cover_all(err);
     }
     if (errno == EPERM) {
         return sb_err_set(err, SB_PRECONDITION,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,17 @@ static void start_done(struct start *start)
     sb_closep(&start->child_sync_fd);
     sb_closep(&start->child_report_fd);
     sb_closep(&start->child_ctl_fd);
+}
+
+static int check_driver(struct start *start, struct sb_err *err)
+{
+    const struct sb_driver *driver = start->plan->driver;
+    return driver->check == NULL ? 0 : driver->check(start->host, err);
+}
+
+static bool has_userns(const struct start *start)
+{
+    return (start->plan->driver->namespaces & CLONE_NEWUSER) != 0;
 }
 
 static int take_ids(struct start *start, struct sb_err *err)
@@ -124,8 +136,11 @@ static void fill_child(struct start *start)
 {
     struct sb_child *child = &start->child;
     const struct sb_ids *ids = &start->sandbox->ids;
-    child->setup_id = ids->inside == 0 ? 0 : SB_CHILD_ID;
-    child->has_tty_group = ids->inside == 0;
+    child->has_userns = has_userns(start);
+    child->setup_id = ids->inside == 0 || !child->has_userns ? 0 : SB_CHILD_ID;
+    child->job_uid = child->has_userns ? SB_CHILD_ID : sb_ids_job_uid(ids);
+    child->job_gid = child->has_userns ? SB_CHILD_ID : sb_ids_job_gid(ids);
+    child->has_tty_group = ids->inside == 0 && child->has_userns;
     child->has_setgroups = start->host->has_setgroups;
     child->sync_fd = start->child_sync_fd;
     child->report_fd = start->child_report_fd;
@@ -165,6 +180,9 @@ static int enter_cgroup(struct start *start, struct sb_err *err)
 static int write_maps(struct start *start, struct sb_err *err)
 {
     const struct sb_ids *ids = &start->sandbox->ids;
+    if (!has_userns(start)) {
+        return 0;
+    }
     struct sb_userns_map map = {
         .inside_uid = ids->inside,
         .inside_gid = ids->inside,
@@ -186,17 +204,21 @@ static const struct step {
     const char *name;
     int (*run)(struct start *start, struct sb_err *err);
 } steps[] = {
-    {"ids", take_ids},       {"mounts", open_mounts}, /* may change the ids */
-    {"root", refuse_root},                            /* whatever the steps above have done */
-    {"cgroup", make_cgroup}, {"channels", open_channels}, {"clone", clone_child},
-    {"enter", enter_cgroup}, /* it waits still, so nothing it does is outside */
-    {"maps", write_maps},    /* before that the child has no rights at all */
+    {"driver", check_driver}, {"ids", take_ids},
+    {"mounts", open_mounts}, /* may change the ids */
+    {"root", refuse_root},   /* whatever the steps above have done */
+    {"cgroup", make_cgroup},  {"channels", open_channels},
+    {"clone", clone_child},   {"enter", enter_cgroup}, /* it waits still, so all it does is in it */
+    {"maps", write_maps}, /* before that the child of a user namespace has no rights at all */
     {"go", let_go},
 };
 
 static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
 {
     unsigned controllers = start->host->cgroups.controllers;
+    if (start->plan->driver->degraded != NULL) {
+        sandbox->degraded[sandbox->n_degraded++] = start->plan->driver->degraded;
+    }
     if (controllers == 0) {
         sandbox->degraded[sandbox->n_degraded++] =
             "cgroup: none here, rlimits only: memory and CPU are not limited";

@@ -31,7 +31,7 @@ static int become_init(struct sb_child *child, struct sb_err *err)
 }
 
 /* The way from a clone of the spawner to PID 1 of a sandbox. The order is the documentation. */
-static const struct sb_driver_step steps[] = {
+const struct sb_driver_step sb_driver_native_steps[] = {
     {"signals", sb_process_reset},
     {"wait", sb_identity_wait},       /* until then it has no ids, so no rights */
     {"identity", sb_identity_set_up}, /* keeps its capabilities in the new user namespace */
@@ -59,6 +59,7 @@ static const struct sb_driver_step steps[] = {
     {"rlimits", sb_rlimit_apply},
     {"filter", sb_filter_apply}, /* last: it refuses what the others need */
     {"init", become_init},
+    {NULL, NULL},
 };
 
 const struct sb_driver sb_driver_native = {
@@ -66,6 +67,6 @@ const struct sb_driver sb_driver_native = {
     .name = "native",
     .namespaces =
         CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
-    .steps = steps,
-    .n_steps = sizeof steps / sizeof *steps,
+    .steps = sb_driver_native_steps,
+    .detail = "namespaces, mounts and filters by the spawner itself",
 };

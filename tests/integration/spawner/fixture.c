@@ -111,6 +111,11 @@ const char *fixture_out(const struct rig_box *box, const char *script)
     return text;
 }
 
+unsigned fixture_job_id(const struct rig_box *box)
+{
+    return rig_driver() == SPAWN__V1__DRIVER__DRIVER_CHROOT ? box->host_uid : 1000;
+}
+
 int fixture_start_sh(const struct rig_box *box, uint32_t flags, const char *script)
 {
     struct sb_err err;

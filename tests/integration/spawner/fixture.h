@@ -33,6 +33,9 @@ const char *fixture_out(const struct rig_box *box, const char *script);
 /** Exit status of "sh -c script". */
 int fixture_status(const struct rig_box *box, const char *script);
 
+/** Uid of the job as it sees itself: without a user namespace, that of the host. */
+unsigned fixture_job_id(const struct rig_box *box);
+
 /** Starts "sh -c script" with that flags and waits until it runs; output goes nowhere.
  *  Returns the exec's socket. */
 int fixture_start_sh(const struct rig_box *box, uint32_t flags, const char *script);

@@ -187,12 +187,30 @@ int rig_load_listed_filter(struct rig *rig,
     return load(rig, &filter, err);
 }
 
+Spawn__V1__Driver rig_driver(void)
+{
+    static const struct {
+        const char *name;
+        Spawn__V1__Driver driver;
+    } drivers[] = {
+        {"native", SPAWN__V1__DRIVER__DRIVER_NATIVE},
+        {"chroot", SPAWN__V1__DRIVER__DRIVER_CHROOT},
+    };
+    const char *name = getenv("AISBX_TEST_DRIVER");
+    for (size_t i = 0; name != NULL && i < sizeof drivers / sizeof *drivers; i++) {
+        if (strcmp(name, drivers[i].name) == 0) {
+            return drivers[i].driver;
+        }
+    }
+    return SPAWN__V1__DRIVER__DRIVER_NATIVE;
+}
+
 Spawn__V1__Plan rig_plan(const struct rig *rig)
 {
     static char id[] = "sb_test";
     static char host[] = "box";
     Spawn__V1__Plan plan = SPAWN__V1__PLAN__INIT;
-    plan.driver = SPAWN__V1__DRIVER__DRIVER_NATIVE;
+    plan.driver = rig_driver();
     plan.sandbox_id = id;
     plan.hostname = host;
     plan.root = SPAWN__V1__ROOT__ROOT_SYSTEM;

@@ -73,7 +73,11 @@ int rig_load_listed_filter(struct rig *rig,
                            unsigned error,
                            struct sb_err *err);
 
-/** A plan with all that is needed: system root, tmpfs workspace, 16 MiB, 1000 inodes. */
+/** The driver that $AISBX_TEST_DRIVER names; native without. */
+Spawn__V1__Driver rig_driver(void);
+
+/** A plan with all that is needed: that driver, system root, tmpfs workspace, 16 MiB, 1000 inodes.
+ */
 Spawn__V1__Plan rig_plan(const struct rig *rig);
 /** @peer_fd  -1: none is sent. */
 int rig_spawn(struct rig *rig,

@@ -41,11 +41,14 @@ static void host_status(pid_t pid, const char *key, char *text, size_t size)
     (void)fclose(file);
 }
 
-static void is_uid_1000_inside_and_the_reported_id_outside(void **state)
+static void is_nobody_else_inside_and_the_reported_id_outside(void **state)
 {
     (void)state;
     char uid[256];
-    assert_string_equal(fixture_out(&box, "id -u; id -g; id -un"), "1000\n1000\nsandbox");
+    char ids[64];
+    unsigned id = fixture_job_id(&box);
+    (void)snprintf(ids, sizeof ids, "%u\n%u\nsandbox", id, id);
+    assert_string_equal(fixture_out(&box, "id -u; id -g; id -un"), ids);
     host_status(box.pid, "Uid:", uid, sizeof uid);
     char *at = uid;
     for (int i = 0; i < 4; i++) { /* real, effective, saved, of files */
@@ -70,10 +73,12 @@ static void gives_no_id_to_two_sandboxes(void **state)
 static void has_no_supplementary_groups_where_they_can_be_dropped(void **state)
 {
     (void)state;
-    if (box.n_degraded > 0) {
-        skip();
+    char id[16];
+    if (!fixture_rig()->is_root) {
+        skip(); /* an ordinary user's remain without newgidmap */
     }
-    assert_string_equal(fixture_out(&box, "id -G"), "1000");
+    (void)snprintf(id, sizeof id, "%u", fixture_job_id(&box));
+    assert_string_equal(fixture_out(&box, "id -G"), id);
 }
 
 static void has_no_capability_and_can_get_none(void **state)
@@ -200,6 +205,9 @@ static void cannot_turn_a_kernel_knob(void **state)
 static void takes_little_of_what_is_counted_by_user(void **state)
 {
     (void)state;
+    if (rig_driver() == SPAWN__V1__DRIVER__DRIVER_CHROOT) {
+        skip(); /* what is there is the host's */
+    }
     assert_string_equal(fixture_out(&box, "cd /proc/sys/user; cat max_user_namespaces "
                                           "max_net_namespaces max_inotify_instances"),
                         "0\n0\n16");
@@ -309,7 +317,7 @@ int main(void)
 {
 #define IN_BOX(test) cmocka_unit_test_setup_teardown(test, with_box, without_box)
     const struct CMUnitTest tests[] = {
-        IN_BOX(is_uid_1000_inside_and_the_reported_id_outside),
+        IN_BOX(is_nobody_else_inside_and_the_reported_id_outside),
         IN_BOX(gives_no_id_to_two_sandboxes),
         IN_BOX(has_no_supplementary_groups_where_they_can_be_dropped),
         IN_BOX(has_no_capability_and_can_get_none),
