@@ -24,6 +24,7 @@ struct sb_args {
     bool version;
     /* what the sandbox is */
     const char *profile;
+    const char *driver;
     const char *workspace;
     bool no_workspace;
     const char *network;

@@ -158,6 +158,9 @@ int sb_spec_sandbox(struct sb_spec *spec, const struct sb_args *args, struct sb_
     if (profile != NULL) {
         spec->sandbox.profile = borrow(profile);
     }
+    if (args->driver != NULL) {
+        spec->sandbox.driver = borrow(args->driver);
+    }
     if (args->hostname != NULL) {
         spec->sandbox.hostname = borrow(args->hostname);
     }

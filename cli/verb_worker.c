@@ -36,14 +36,35 @@ get_info(struct sb_connect *connect, Aisbx__V1__GetInfoResponse **ret_info, stru
 
 /* ---- info ---- */
 
+enum { DIFFERENCE_SIZE = 256 };
+
+/* "userns absent, landlock degraded": what it gives otherwise than the table of controls says. */
+static void put_difference(const Aisbx__V1__DriverStatus *driver, char text[DIFFERENCE_SIZE])
+{
+    char state[64];
+    size_t at = 0;
+    (void)snprintf(text, DIFFERENCE_SIZE, "as below");
+    for (size_t i = 0; i < driver->n_controls && at < DIFFERENCE_SIZE; i++) {
+        const Aisbx__V1__ControlStatus *control = driver->controls[i];
+        int n = snprintf(
+            text + at, DIFFERENCE_SIZE - at, "%s%s %s", i == 0 ? "" : ", ",
+            sb_control_name(control->control),
+            sb_pbjson_enum(&aisbx__v1__control_state__descriptor, (int)control->state, state));
+        at += n < 0 ? 0 : (size_t)n;
+    }
+}
+
 static void put_drivers(struct sb_out *out, const Aisbx__V1__GetInfoResponse *info)
 {
-    static const char *const titles[] = {"DRIVER", "AVAILABLE", "DETAIL"};
+    static const char *const titles[] = {"DRIVER", "AVAILABLE", "CONTROLS", "DETAIL"};
+    char difference[DIFFERENCE_SIZE];
     struct sb_table table;
     sb_table_init(&table, titles, sizeof titles / sizeof titles[0]);
     for (size_t i = 0; i < info->n_drivers; i++) {
         sb_table_cell(&table, info->drivers[i]->driver);
         sb_table_cell(&table, info->drivers[i]->available ? "yes" : "no");
+        put_difference(info->drivers[i], difference);
+        sb_table_cell(&table, info->drivers[i]->available ? difference : "-");
         sb_table_cell(&table, info->drivers[i]->detail);
     }
     sb_out_put(out, "\n");

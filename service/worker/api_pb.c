@@ -62,9 +62,10 @@ static Aisbx__V1__ControlStatus *control_new(unsigned number, const struct sb_co
     return status;
 }
 
-bool sb_api_pb_controls(const struct sb_probe *probe,
-                        size_t *ret_n,
-                        Aisbx__V1__ControlStatus ***ret_controls)
+/** @controls  by number; NULL or UNKNOWN are left out */
+static bool add_controls(const struct sb_control *const controls[SB_PROBE_CONTROLS],
+                         size_t *ret_n,
+                         Aisbx__V1__ControlStatus ***ret_controls)
 {
     *ret_n = 0;
     *ret_controls = calloc(SB_PROBE_CONTROLS, sizeof(Aisbx__V1__ControlStatus *));
@@ -72,16 +73,71 @@ bool sb_api_pb_controls(const struct sb_probe *probe,
         return false;
     }
     for (unsigned i = 1; i < SB_PROBE_CONTROLS; i++) {
-        if (probe->controls[i].state == SB_CONTROL_UNKNOWN) {
+        if (controls[i]->state == SB_CONTROL_UNKNOWN) {
             continue;
         }
-        Aisbx__V1__ControlStatus *status = control_new(i, &probe->controls[i]);
+        Aisbx__V1__ControlStatus *status = control_new(i, controls[i]);
         if (status == NULL) {
             return false;
         }
         (*ret_controls)[(*ret_n)++] = status;
     }
     return true;
+}
+
+bool sb_api_pb_controls(const struct sb_probe *probe,
+                        enum sb_driver driver,
+                        size_t *ret_n,
+                        Aisbx__V1__ControlStatus ***ret_controls)
+{
+    const struct sb_control *controls[SB_PROBE_CONTROLS];
+    for (unsigned i = 0; i < SB_PROBE_CONTROLS; i++) {
+        controls[i] = sb_probe_control(probe, driver, i);
+    }
+    return add_controls(controls, ret_n, ret_controls);
+}
+
+static Aisbx__V1__DriverStatus *
+driver_new(const char *name, const char *detail, const struct sb_probe_driver *from)
+{
+    const struct sb_control *controls[SB_PROBE_CONTROLS];
+    Aisbx__V1__DriverStatus *status = sb_api_pb_new(&aisbx__v1__driver_status__descriptor);
+    if (status == NULL) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < SB_PROBE_CONTROLS; i++) {
+        controls[i] = &from->controls[i];
+    }
+    status->available = from->is_available;
+    if (!sb_api_pb_text(&status->driver, name) || !sb_api_pb_text(&status->detail, detail) ||
+        !add_controls(controls, &status->n_controls, &status->controls)) {
+        aisbx__v1__driver_status__free_unpacked(status, NULL);
+        return NULL;
+    }
+    return status;
+}
+
+bool sb_api_pb_drivers(const struct sb_probe *probe,
+                       size_t *ret_n,
+                       Aisbx__V1__DriverStatus ***ret_drivers)
+{
+    *ret_n = 0;
+    *ret_drivers = calloc(SB_DRIVER_END_, sizeof(Aisbx__V1__DriverStatus *));
+    for (unsigned i = SB_DRIVER_NATIVE; *ret_drivers != NULL && i < SB_DRIVER_END_; i++) {
+        const struct sb_probe_driver *from = &probe->drivers[i];
+        const char *detail = from->detail;
+        if (i == SB_DRIVER_LIMA) {
+            detail = "of clients: aisbx run --driver lima starts a worker in a virtual machine";
+        } else if (detail == NULL) {
+            detail = "not a driver of this worker";
+        }
+        Aisbx__V1__DriverStatus *status = driver_new(sb_driver_names[i], detail, from);
+        if (status == NULL) {
+            return false;
+        }
+        (*ret_drivers)[(*ret_n)++] = status;
+    }
+    return *ret_drivers != NULL;
 }
 
 /** What the spawn itself decided, on top of what the host gives. */
@@ -185,7 +241,8 @@ static bool fill_sandbox(const struct sb_sandbox *sandbox, bool is_here, Aisbx__
            sb_api_pb_text(&msg->policy_hash, policy->hash) &&
            sb_api_pb_text(&msg->driver, sb_driver_names[policy->driver]) &&
            add_labels(&sandbox->labels, msg) &&
-           sb_api_pb_controls(sandbox->worker->probe, &msg->n_controls, &msg->controls) &&
+           sb_api_pb_controls(sandbox->worker->probe, policy->driver, &msg->n_controls,
+                              &msg->controls) &&
            adjust_controls(sandbox, msg) && sb_api_pb_time(sandbox->create_ms, &msg->create_time) &&
            sb_api_pb_time(sandbox->expire_ms, &msg->expire_time) &&
            sb_api_pb_time(sandbox->destroy_ms, &msg->destroy_time) &&

@@ -7,6 +7,8 @@
 #include "aisbx/v1/exec.pb-c.h"
 #include "aisbx/v1/sandbox.pb-c.h"
 #include "aisbx/v1/verdict.pb-c.h"
+#include "aisbx/v1/worker_service.pb-c.h"
+#include "service/worker/policy/profile.h"
 
 struct sb_control;
 struct sb_denial;
@@ -27,10 +29,17 @@ bool sb_api_pb_time(uint64_t real_ms, Google__Protobuf__Timestamp **field);
 Aisbx__V1__Sandbox *sb_api_pb_sandbox(const struct sb_sandbox *sandbox, bool is_here);
 Aisbx__V1__Exec *sb_api_pb_exec(const struct sb_exec *exec);
 
-/** The host's controls, as probed. False: out of memory (what was made is in the fields). */
+/** Controls as probed under a driver; UNSET: of the host. False: out of memory (what was made is in
+ *  the fields). */
 bool sb_api_pb_controls(const struct sb_probe *probe,
+                        enum sb_driver driver,
                         size_t *ret_n,
                         Aisbx__V1__ControlStatus ***ret_controls);
+
+/** What drivers are here. False: out of memory (what was made is in the fields). */
+bool sb_api_pb_drivers(const struct sb_probe *probe,
+                       size_t *ret_n,
+                       Aisbx__V1__DriverStatus ***ret_drivers);
 
 /** One refusal, as it stands. */
 Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,

@@ -129,6 +129,7 @@ static int create(struct sb_worker *worker,
     const struct sb_sandbox_options options = {
         .owner = caller->owner,
         .request = request,
+        .is_admin = caller->is_admin,
         .peer_fd = caller->peer_fd,
     };
     if (sb_sandbox_new(worker, &options, ret_sandbox, err) < 0) {

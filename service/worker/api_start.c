@@ -98,6 +98,7 @@ static int make_sandbox(struct sb_worker *worker,
         .owner = start->caller->owner,
         .request = request,
         .is_only = true,
+        .is_admin = start->caller->is_admin,
         .peer_fd = start->caller->peer_fd,
     };
     return sb_sandbox_new(worker, &options, ret_sandbox, err);

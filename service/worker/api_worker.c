@@ -28,39 +28,6 @@ struct info {
     bool is_here;
 };
 
-static const struct {
-    const char *name;
-    bool is_available;
-    const char *detail;
-} drivers[] = {
-    {"native", true, "namespaces, seccomp and mounts by our own spawner"},
-    {"bwrap", false, "not built into this version"},
-    {"chroot", false, "not built into this version"},
-    {"lima", false, "not built into this version"},
-};
-enum { N_DRIVERS = sizeof drivers / sizeof *drivers };
-
-static bool add_drivers(Aisbx__V1__GetInfoResponse *msg)
-{
-    msg->drivers = calloc(N_DRIVERS, sizeof(Aisbx__V1__DriverStatus *));
-    if (msg->drivers == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < N_DRIVERS; i++) {
-        Aisbx__V1__DriverStatus *driver = sb_api_pb_new(&aisbx__v1__driver_status__descriptor);
-        if (driver == NULL) {
-            return false;
-        }
-        msg->drivers[msg->n_drivers++] = driver;
-        driver->available = drivers[i].is_available;
-        if (!sb_api_pb_text(&driver->driver, drivers[i].name) ||
-            !sb_api_pb_text(&driver->detail, drivers[i].detail)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool fill_info(const struct info *info, Aisbx__V1__GetInfoResponse *msg)
 {
     const struct sb_worker *worker = info->worker;
@@ -74,8 +41,9 @@ static bool fill_info(const struct info *info, Aisbx__V1__GetInfoResponse *msg)
            sb_api_pb_text(&msg->default_profile, sb_profiles_default(worker->profiles)) &&
            sb_api_pb_text(&msg->mode,
                           sb_spawner_welcome(worker->spawner)->is_root ? "root" : "user") &&
-           sb_api_pb_time(worker->start_ms, &msg->start_time) && add_drivers(msg) &&
-           sb_api_pb_controls(worker->probe, &msg->n_controls, &msg->controls);
+           sb_api_pb_time(worker->start_ms, &msg->start_time) &&
+           sb_api_pb_drivers(worker->probe, &msg->n_drivers, &msg->drivers) &&
+           sb_api_pb_controls(worker->probe, SB_DRIVER_UNSET, &msg->n_controls, &msg->controls);
 }
 
 static void answer_info(const struct info *info)

@@ -18,12 +18,24 @@ void sb_probe_init(struct sb_probe *probe, struct sb_worker *worker)
     sb_list_init(&probe->waiters);
 }
 
-static void clear(struct sb_probe *probe)
+static void clear_controls(struct sb_control controls[SB_PROBE_CONTROLS])
 {
     for (size_t i = 0; i < SB_PROBE_CONTROLS; i++) {
-        free(probe->controls[i].detail);
-        free(probe->controls[i].fix);
-        probe->controls[i] = (struct sb_control){SB_CONTROL_UNKNOWN, NULL, NULL};
+        free(controls[i].detail);
+        free(controls[i].fix);
+        controls[i] = (struct sb_control){SB_CONTROL_UNKNOWN, NULL, NULL};
+    }
+}
+
+static void clear(struct sb_probe *probe)
+{
+    clear_controls(probe->controls);
+    for (size_t i = 0; i < SB_DRIVER_END_; i++) {
+        struct sb_probe_driver *driver = &probe->drivers[i];
+        clear_controls(driver->controls);
+        free(driver->detail);
+        driver->detail = NULL;
+        driver->is_available = false;
     }
 }
 
@@ -42,21 +54,40 @@ bool sb_probe_is_fresh(const struct sb_probe *probe)
     return probe->time_ms != 0 && sb_clock_mono_ms() - probe->time_ms < SB_MAX_PROBE_AGE_MS;
 }
 
-static void take(struct sb_probe *probe, const Spawn__V1__Probed *probed)
+static void take_controls(struct sb_control controls[SB_PROBE_CONTROLS],
+                          Spawn__V1__ProbedControl *const *probed,
+                          size_t n)
 {
-    clear(probe);
-    for (size_t i = 0; i < probed->n_controls; i++) {
-        const Spawn__V1__ProbedControl *from = probed->controls[i];
+    for (size_t i = 0; i < n; i++) {
+        const Spawn__V1__ProbedControl *from = probed[i];
         if (from->control == 0 || from->control >= SB_PROBE_CONTROLS) {
             continue;
         }
-        struct sb_control *to = &probe->controls[from->control];
+        struct sb_control *to = &controls[from->control];
         free(to->detail);
         free(to->fix);
         to->state = from->state <= SB_CONTROL_ABSENT ? (enum sb_control_state)from->state
                                                      : SB_CONTROL_UNKNOWN;
         to->detail = sb_str_dup(sb_str_from(from->detail));
         to->fix = sb_str_dup(sb_str_from(from->fix));
+    }
+}
+
+static void take(struct sb_probe *probe, const Spawn__V1__Probed *probed)
+{
+    clear(probe);
+    take_controls(probe->controls, probed->controls, probed->n_controls);
+    for (size_t i = 0; i < probed->n_drivers; i++) {
+        const Spawn__V1__ProbedDriver *from = probed->drivers[i];
+        unsigned number = (unsigned)from->driver;
+        if (number == 0 || number >= SB_DRIVER_END_) {
+            continue;
+        }
+        struct sb_probe_driver *to = &probe->drivers[number];
+        free(to->detail);
+        to->is_available = from->available;
+        to->detail = sb_str_dup(sb_str_from(from->detail));
+        take_controls(to->controls, from->controls, from->n_controls);
     }
     probe->time_ms = sb_clock_mono_ms();
 }
@@ -101,21 +132,35 @@ const char *sb_probe_control_name(unsigned control)
     return value == NULL ? "unknown" : value->name + sizeof prefix - 1;
 }
 
-int sb_probe_require(const struct sb_probe *probe, uint64_t require, struct sb_err *err)
+const struct sb_control *
+sb_probe_control(const struct sb_probe *probe, enum sb_driver driver, unsigned number)
+{
+    const struct sb_control *own = &probe->drivers[driver].controls[number];
+    return own->state != SB_CONTROL_UNKNOWN ? own : &probe->controls[number];
+}
+
+int sb_probe_require(const struct sb_probe *probe,
+                     enum sb_driver driver,
+                     uint64_t require,
+                     struct sb_err *err)
 {
     for (unsigned i = 1; i < 64; i++) {
         if ((require >> i & 1) == 0) {
             continue;
         }
-        const struct sb_control *control = i < SB_PROBE_CONTROLS ? &probe->controls[i] : NULL;
+        const struct sb_control *control =
+            i < SB_PROBE_CONTROLS ? sb_probe_control(probe, driver, i) : NULL;
         if (control != NULL && control->state == SB_CONTROL_ENFORCED) {
             continue;
         }
         bool has_detail = control != NULL && control->detail != NULL && control->detail[0] != '\0';
         bool has_fix = control != NULL && control->fix != NULL && control->fix[0] != '\0';
         return sb_err_set(
-            err, SB_PRECONDITION, "required control %s is not enforced on this host%s%s%s%s",
-            sb_probe_control_name(i), has_detail ? ": " : "", has_detail ? control->detail : "",
+            err, SB_PRECONDITION, "required control %s is not enforced %s%s%s%s%s%s",
+            sb_probe_control_name(i),
+            control != NULL && control != &probe->controls[i] ? "by driver " : "on this host",
+            control != NULL && control != &probe->controls[i] ? sb_driver_names[driver] : "",
+            has_detail ? ": " : "", has_detail ? control->detail : "",
             has_fix ? "; to have it: " : "", has_fix ? control->fix : "");
     }
     return 0;

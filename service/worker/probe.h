@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "service/worker/policy/profile.h"
 
 struct sb_err;
 struct sb_worker;
@@ -25,8 +26,16 @@ struct sb_control {
     char *fix;    /* owned */
 };
 
+/** What a driver is here. */
+struct sb_probe_driver {
+    bool is_available;
+    char *detail;                                  /* owned; NULL: this build has no such driver */
+    struct sb_control controls[SB_PROBE_CONTROLS]; /* UNKNOWN: as the host */
+};
+
 struct sb_probe {
     struct sb_worker *worker;
+    struct sb_probe_driver drivers[SB_DRIVER_END_];
     struct sb_control controls[SB_PROBE_CONTROLS]; /* by aisbx.v1.Control number; [0] is unused */
     uint64_t time_ms;                              /* monotonic; 0: never */
     bool is_under_way;
@@ -53,6 +62,14 @@ void sb_probe_leave(struct sb_probe_waiter *waiter);
 /** "seccomp". */
 const char *sb_probe_control_name(unsigned control);
 
-/** SB_PRECONDITION naming the first control of the floor that is not enforced here, and the fix.
+/** That control under a driver; UNSET: of the host. Borrowed. */
+const struct sb_control *
+sb_probe_control(const struct sb_probe *probe, enum sb_driver driver, unsigned number);
+
+/** SB_PRECONDITION naming the first control of the floor that is not enforced here under that
+ *  driver, and the fix.
  *  @require  bit n: aisbx.v1.Control number n. */
-int sb_probe_require(const struct sb_probe *probe, uint64_t require, struct sb_err *err);
+int sb_probe_require(const struct sb_probe *probe,
+                     enum sb_driver driver,
+                     uint64_t require,
+                     struct sb_err *err);

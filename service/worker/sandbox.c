@@ -388,7 +388,8 @@ static int take_spawned(struct sb_sandbox *sandbox,
         }
     }
     /* Again, for when the first probe was still under way. Nothing runs inside yet. */
-    if (sb_probe_require(sandbox->worker->probe, sandbox->policy->require, err) < 0) {
+    if (sb_probe_require(sandbox->worker->probe, sandbox->policy->driver, sandbox->policy->require,
+                         err) < 0) {
         return -1;
     }
     if ((sandbox->policy->require >> CONTROL_DISTINCT_UID & 1) != 0 && !spawned->distinct_uid) {
@@ -486,14 +487,28 @@ static int check_worker(struct sb_worker *worker, struct sb_err *err)
     return 0;
 }
 
+/* As far as it is known before the spawner is asked. */
+static int check_policy(const struct sb_sandbox *sandbox, bool is_admin, struct sb_err *err)
+{
+    const struct sb_policy *policy = sandbox->policy;
+    const struct sb_probe *probe = sandbox->worker->probe;
+    if (policy->has_weaker_driver && !is_admin) {
+        return sb_err_set(err, SB_DENIED,
+                          "driver %s is weaker than that of profile \"%s\": only root and the user "
+                          "who started the worker may take it",
+                          sb_driver_names[policy->driver], policy->profile);
+    }
+    return sb_probe_was_made(probe) ? sb_probe_require(probe, policy->driver, policy->require, err)
+                                    : 0;
+}
+
 static int
 fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struct sb_err *err)
 {
     struct sb_worker *worker = sandbox->worker;
     if (sb_id_make(sandbox->id, "sb_", err) < 0 ||
         sb_policy_make(worker->profiles, options->request, &sandbox->policy, err) < 0 ||
-        (sb_probe_was_made(worker->probe) &&
-         sb_probe_require(worker->probe, sandbox->policy->require, err) < 0) ||
+        check_policy(sandbox, options->is_admin, err) < 0 ||
         sb_pairs_merge(&sandbox->labels, &options->request->labels, err) < 0) {
         return -1;
     }

@@ -90,13 +90,14 @@ struct sb_sandbox_options {
     const char *owner;
     const struct sb_request *request; /* borrowed */
     bool is_only;
-    int peer_fd; /* the caller's unix connection, borrowed; -1: none */
+    bool is_admin; /* may take a weaker driver than the profile's */
+    int peer_fd;   /* the caller's unix connection, borrowed; -1: none */
 };
 
 /** Makes a sandbox in state STARTING; observers learn what becomes of it.
  *  Errors: of sb_policy_make; SB_EXHAUSTED: too many sandboxes; SB_UNAVAILABLE: draining, spawner
- *  dead; SB_DENIED: host directories without a unix connection; SB_PRECONDITION: a required control
- *  is not enforced on this host. */
+ *  dead; SB_DENIED: host directories without a unix connection, a weaker driver; SB_PRECONDITION: a
+ * required control is not enforced on this host. */
 int sb_sandbox_new(struct sb_worker *worker,
                    const struct sb_sandbox_options *options,
                    struct sb_sandbox **ret_sandbox,

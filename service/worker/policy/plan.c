@@ -134,7 +134,7 @@ int sb_plan_make(const struct sb_policy *policy,
     }
     plan->sandbox_id = id;
     plan->hostname = hostname;
-    plan->driver = SPAWN__V1__DRIVER__DRIVER_NATIVE;
+    plan->driver = (Spawn__V1__Driver)policy->driver;
     plan->root = policy->filesystem == SB_FILESYSTEM_MINIMAL ? SPAWN__V1__ROOT__ROOT_MINIMAL
                                                              : SPAWN__V1__ROOT__ROOT_SYSTEM;
     plan->workspace = workspace_of(policy);

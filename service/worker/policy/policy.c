@@ -285,7 +285,8 @@ static int fill(struct sb_policy *policy,
                 const struct sb_request *request,
                 struct sb_err *err)
 {
-    policy->driver = profile->driver;
+    policy->driver = request->driver == SB_DRIVER_UNSET ? profile->driver : request->driver;
+    policy->has_weaker_driver = policy->driver > profile->driver;
     policy->limits = profile->limits;
     policy->filesystem = profile->filesystem;
     policy->network.mode = profile->network.mode;
@@ -337,9 +338,11 @@ int sb_policy_make(const struct sb_profiles *profiles,
     if (sb_profiles_get(profiles, sb_str_from(request->profile), &profile, err) < 0) {
         return sb_err_wrap(err, "%s.profile", request->field);
     }
-    if (profile->driver != SB_DRIVER_NATIVE) {
-        return sb_err_set(err, SB_UNIMPLEMENTED, "profile \"%s\": this build has no driver \"%s\"",
-                          profile->name, sb_driver_names[profile->driver]);
+    enum sb_driver driver = request->driver == SB_DRIVER_UNSET ? profile->driver : request->driver;
+    if (driver == SB_DRIVER_LIMA) {
+        return sb_err_set(err, SB_UNIMPLEMENTED,
+                          "driver lima: a worker is inside of that virtual machine, not before it; "
+                          "aisbx run --driver lima starts it");
     }
     return make(profiles, profile, request, ret_policy, err);
 }

@@ -19,6 +19,7 @@ struct sb_request;
 struct sb_policy {
     char *profile; /* name */
     enum sb_driver driver;
+    bool has_weaker_driver;  /* than the profile's, as the request asks */
     struct sb_limits limits; /* every member set */
     struct sb_network network;
     enum sb_filesystem filesystem;

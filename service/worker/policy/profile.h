@@ -14,12 +14,15 @@ struct sb_filter;
 
 #define SB_PROFILE_NAME_MAX 63 /* characters of [a-z0-9-], the first a letter */
 
+/** From the strongest to the weakest; but for lima, which is of clients, the numbers of
+ *  spawn.v1.Driver. */
 enum sb_driver {
     SB_DRIVER_UNSET,
     SB_DRIVER_NATIVE,
     SB_DRIVER_BWRAP,
     SB_DRIVER_CHROOT,
     SB_DRIVER_LIMA,
+    SB_DRIVER_END_,
 };
 
 /** The numbers of aisbx.v1.NetworkMode. */

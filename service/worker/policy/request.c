@@ -263,6 +263,20 @@ static int take_profile(const Aisbx__V1__SandboxSpec *spec,
     return 0;
 }
 
+static int take_driver(const Aisbx__V1__SandboxSpec *spec,
+                       const char *field,
+                       struct sb_request *to,
+                       struct sb_err *err)
+{
+    for (int i = SB_DRIVER_UNSET; sb_driver_names[i] != NULL; i++) {
+        if (strcmp(spec->driver, sb_driver_names[i]) == 0) {
+            to->driver = (enum sb_driver)i;
+            return 0;
+        }
+    }
+    return bad(err, field, "driver", "one of native, bwrap, chroot is expected");
+}
+
 static int take_hostname(const Aisbx__V1__SandboxSpec *spec,
                          const char *field,
                          struct sb_request *to,
@@ -331,7 +345,7 @@ int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
         spec = &empty;
     }
     (void)snprintf(request->field, sizeof request->field, "%s", field);
-    if (take_profile(spec, field, request, err) < 0 ||
+    if (take_profile(spec, field, request, err) < 0 || take_driver(spec, field, request, err) < 0 ||
         take_limits(spec->limits, field, &request->limits, err) < 0 ||
         take_network(spec->network, field, &request->network, err) < 0 ||
         take_mounts(spec, field, &request->mounts, err) < 0 ||

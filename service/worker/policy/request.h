@@ -15,6 +15,7 @@ struct sb_err;
 struct sb_request {
     char field[64];          /* what messages call it: "sandbox" */
     char *profile;           /* NULL: the default */
+    enum sb_driver driver;   /* UNSET: what the profile says */
     struct sb_limits limits; /* 0: what the profile says */
     struct sb_network network;
     struct sb_mounts mounts;

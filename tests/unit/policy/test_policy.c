@@ -26,7 +26,8 @@ static const char config[] =
     "    mounts: [{source: /data, target: /data}]\n"
     "    environment: {A: profile, B: profile}\n"
     "  w: {mounts: [{source: /own, target: /workspace, mode: rw}]}\n"
-    "  b: {driver: bwrap}\n";
+    "  b: {driver: lima}\n"
+    "  c: {driver: chroot}\n";
 
 static struct sb_profiles *profiles;
 
@@ -255,11 +256,32 @@ static void an_unknown_profile_is_not_found(void **state)
                    "sandbox.profile: there is no profile \"strikt\"; did you mean \"strict\"?");
 }
 
-static void a_driver_that_is_not_built_is_unimplemented(void **state)
+static void a_request_can_name_a_driver_and_it_is_noted_when_it_is_weaker(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("strict");
+    request->driver = SB_DRIVER_CHROOT;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *weaker = make(request);
+    assert_int_equal(weaker->driver, SB_DRIVER_CHROOT);
+    assert_true(weaker->has_weaker_driver);
+    SB_CLEANUP(sb_request_freep) struct sb_request *other = new_request("c");
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *as_profile = make(other);
+    assert_int_equal(as_profile->driver, SB_DRIVER_CHROOT);
+    assert_false(as_profile->has_weaker_driver);
+    other->driver = SB_DRIVER_BWRAP;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *stronger = make(other);
+    assert_int_equal(stronger->driver, SB_DRIVER_BWRAP);
+    assert_false(stronger->has_weaker_driver);
+    assert_string_not_equal(stronger->hash, as_profile->hash);
+}
+
+static void the_driver_of_clients_is_unimplemented_in_a_worker(void **state)
 {
     (void)state;
     SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("b");
-    assert_refused(request, SB_UNIMPLEMENTED, "profile \"b\": this build has no driver \"bwrap\"");
+    assert_refused(request, SB_UNIMPLEMENTED,
+                   "driver lima: a worker is inside of that virtual machine, not before it; "
+                   "aisbx run --driver lima starts it");
 }
 
 static const char *env_of(char **env, const char *start)
@@ -416,7 +438,8 @@ int main(void)
         cmocka_unit_test(the_workspace_of_the_profile_wins_and_the_caller_is_told),
         cmocka_unit_test(minimal_starts_in_the_root_unless_there_is_a_workspace),
         cmocka_unit_test(an_unknown_profile_is_not_found),
-        cmocka_unit_test(a_driver_that_is_not_built_is_unimplemented),
+        cmocka_unit_test(a_request_can_name_a_driver_and_it_is_noted_when_it_is_weaker),
+        cmocka_unit_test(the_driver_of_clients_is_unimplemented_in_a_worker),
         cmocka_unit_test(the_environment_is_profile_then_request_then_exec),
         cmocka_unit_test(term_is_added_for_a_terminal_unless_somebody_set_it),
         cmocka_unit_test(the_hash_changes_with_everything_that_binds_and_nothing_else),

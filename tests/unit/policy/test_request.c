@@ -61,6 +61,7 @@ static void takes_every_field(void **state)
     char label_key[] = "team/a.b_c-D";
     char label_value[] = "";
     char host[] = "box-1";
+    char driver[] = "bwrap";
     char *allow[] = {rule};
     Aisbx__V1__Mount *mounts[] = {&mount};
     Aisbx__V1__SandboxSpec__EnvEntry *envs[] = {&env};
@@ -100,6 +101,7 @@ static void takes_every_field(void **state)
     spec.n_require = 2;
     spec.require = require;
     spec.hostname = host;
+    spec.driver = driver;
 
     SB_CLEANUP(sb_request_freep) struct sb_request *request = make(&spec);
     const struct sb_limits expected = {10, 4 << 20, 1, 1, 64 << 10, 16, 4096, 16, 1024};
@@ -117,6 +119,7 @@ static void takes_every_field(void **state)
     assert_int_equal(request->require, (1U << AISBX__V1__CONTROL__CONTROL_SECCOMP) |
                                            (1U << AISBX__V1__CONTROL__CONTROL_CGROUP));
     assert_string_equal(request->hostname, "box-1");
+    assert_int_equal(request->driver, SB_DRIVER_BWRAP);
 }
 
 #define AT(member) offsetof(Aisbx__V1__Limits, member)
@@ -266,6 +269,15 @@ static void a_host_name_is_a_dns_label(void **state)
     }
 }
 
+static void a_driver_is_one_that_exists(void **state)
+{
+    (void)state;
+    Aisbx__V1__SandboxSpec spec = AISBX__V1__SANDBOX_SPEC__INIT;
+    char docker[] = "docker";
+    spec.driver = docker;
+    assert_refused(&spec, "sandbox.driver: one of native, bwrap, chroot is expected");
+}
+
 static void a_label_is_short_and_plain(void **state)
 {
     (void)state;
@@ -329,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_variable_needs_a_name_without_equals_sign),
         cmocka_unit_test(one_variable_has_at_most_32_kib_and_all_together_128),
         cmocka_unit_test(a_host_name_is_a_dns_label),
+        cmocka_unit_test(a_driver_is_one_that_exists),
         cmocka_unit_test(a_label_is_short_and_plain),
         cmocka_unit_test(an_unknown_control_cannot_be_required),
         cmocka_unit_test(a_network_rule_is_named_by_its_index),
