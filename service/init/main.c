@@ -147,6 +147,16 @@ static void on_child(struct init *init)
     }
 }
 
+/* Another program may stand between the spawner and us: it leaves its descriptors, of which one
+ * tells the spawner that we run, and another takes its own complaints. */
+static void leave_starter(void)
+{
+    (void)sb_sys_dup(0, 1);
+    (void)sb_sys_dup(0, 2);
+    (void)sb_sys_write(SB_INIT_READY_FD, "", 1);
+    sb_sys_close_range(SB_INIT_READY_FD);
+}
+
 _Noreturn void sb_main(void)
 {
     static struct init init;
@@ -154,6 +164,7 @@ _Noreturn void sb_main(void)
     (void)sb_sys_prctl(PR_SET_DUMPABLE, 0);
     (void)sb_sys_prctl(PR_SET_NAME, SB_SYS_PTR("aisbx-init"));
     (void)sb_sys_fcntl(SB_INIT_FD, F_SETFD, FD_CLOEXEC);
+    leave_starter();
     sb_sys_sigmask(SIGNAL_BIT(SIGCHLD));
     init.signal_fd = (int)sb_sys_signalfd(SIGNAL_BIT(SIGCHLD), O_CLOEXEC | O_NONBLOCK);
     if (init.signal_fd < 0) {

@@ -76,6 +76,11 @@ static inline void sb_sys_close(int fd)
     (void)SB_SYS(__NR_close, fd, 0, 0, 0, 0);
 }
 
+static inline void sb_sys_close_range(unsigned first)
+{
+    (void)SB_SYS(__NR_close_range, first, ~0U, 0, 0, 0);
+}
+
 static inline long sb_sys_close_range_on_exec(unsigned first)
 {
     return SB_SYS(__NR_close_range, first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */, 0, 0);

@@ -30,6 +30,7 @@
 
 enum {
     SB_INIT_FD = 3,                 /* control socket of init */
+    SB_INIT_READY_FD = 4,           /* open: takes one byte, 0, when init runs */
     SB_INIT_MAX_PACKET = 160 << 10, /* an EXEC with its strings; fits the default socket buffer */
     SB_INIT_MAX_STRINGS = 8192,     /* args + env */
     SB_INIT_FDS = 4,

@@ -24,39 +24,52 @@
 /* Parents of covers: an empty file and an empty directory of the new root, which have no name once
  * the covers are on. Nobody may open the file. It is not /dev/null, since a device on a read-only
  * mount can still be opened for writing. */
-#define EMPTY_FILE "run/file"
-#define EMPTY_DIR  "run/dir"
-
-enum cover {
-    COVER_HIDE,      /* an empty file or directory in its place */
-    COVER_READ_ONLY, /* bound onto itself, read-only */
-};
+#define EMPTY_FILE SB_PROC_EMPTY_FILE
+#define EMPTY_DIR  SB_PROC_EMPTY_DIR
 
 /* Absent ones are skipped: which exist depends on the kernel. */
-static const struct {
-    const char *path; /* relative to the new root */
-    enum cover cover;
-} covers[] = {
-    {"proc/sys", COVER_READ_ONLY},      {"proc/fs", COVER_READ_ONLY},
-    {"proc/bus", COVER_HIDE},           {"proc/irq", COVER_HIDE},
-    {"proc/acpi", COVER_HIDE},          {"proc/asound", COVER_HIDE},
-    {"proc/driver", COVER_HIDE},        {"proc/dynamic_debug", COVER_HIDE},
-    {"proc/scsi", COVER_HIDE},          {"proc/bootconfig", COVER_HIDE},
-    {"proc/buddyinfo", COVER_HIDE},     {"proc/cmdline", COVER_HIDE},
-    {"proc/config.gz", COVER_HIDE},     {"proc/consoles", COVER_HIDE},
-    {"proc/diskstats", COVER_HIDE},     {"proc/interrupts", COVER_HIDE},
-    {"proc/iomem", COVER_HIDE},         {"proc/ioports", COVER_HIDE},
-    {"proc/kallsyms", COVER_HIDE},      {"proc/kcore", COVER_HIDE},
-    {"proc/key-users", COVER_HIDE},     {"proc/keys", COVER_HIDE},
-    {"proc/kmsg", COVER_HIDE},          {"proc/kpagecgroup", COVER_HIDE},
-    {"proc/kpagecount", COVER_HIDE},    {"proc/kpageflags", COVER_HIDE},
-    {"proc/latency_stats", COVER_HIDE}, {"proc/modules", COVER_HIDE},
-    {"proc/mtrr", COVER_HIDE},          {"proc/pagetypeinfo", COVER_HIDE},
-    {"proc/partitions", COVER_HIDE},    {"proc/sched_debug", COVER_HIDE},
-    {"proc/slabinfo", COVER_HIDE},      {"proc/softirqs", COVER_HIDE},
-    {"proc/swaps", COVER_HIDE},         {"proc/sysrq-trigger", COVER_HIDE},
-    {"proc/timer_list", COVER_HIDE},    {"proc/timer_stats", COVER_HIDE},
-    {"proc/vmallocinfo", COVER_HIDE},   {"proc/zoneinfo", COVER_HIDE},
+const struct sb_proc_cover sb_proc_covers[] = {
+    {"proc/sys", SB_PROC_READ_ONLY},
+    {"proc/fs", SB_PROC_READ_ONLY},
+    {"proc/bus", SB_PROC_HIDE},
+    {"proc/irq", SB_PROC_HIDE},
+    {"proc/acpi", SB_PROC_HIDE},
+    {"proc/asound", SB_PROC_HIDE},
+    {"proc/driver", SB_PROC_HIDE},
+    {"proc/dynamic_debug", SB_PROC_HIDE},
+    {"proc/scsi", SB_PROC_HIDE},
+    {"proc/bootconfig", SB_PROC_HIDE},
+    {"proc/buddyinfo", SB_PROC_HIDE},
+    {"proc/cmdline", SB_PROC_HIDE},
+    {"proc/config.gz", SB_PROC_HIDE},
+    {"proc/consoles", SB_PROC_HIDE},
+    {"proc/diskstats", SB_PROC_HIDE},
+    {"proc/interrupts", SB_PROC_HIDE},
+    {"proc/iomem", SB_PROC_HIDE},
+    {"proc/ioports", SB_PROC_HIDE},
+    {"proc/kallsyms", SB_PROC_HIDE},
+    {"proc/kcore", SB_PROC_HIDE},
+    {"proc/key-users", SB_PROC_HIDE},
+    {"proc/keys", SB_PROC_HIDE},
+    {"proc/kmsg", SB_PROC_HIDE},
+    {"proc/kpagecgroup", SB_PROC_HIDE},
+    {"proc/kpagecount", SB_PROC_HIDE},
+    {"proc/kpageflags", SB_PROC_HIDE},
+    {"proc/latency_stats", SB_PROC_HIDE},
+    {"proc/modules", SB_PROC_HIDE},
+    {"proc/mtrr", SB_PROC_HIDE},
+    {"proc/pagetypeinfo", SB_PROC_HIDE},
+    {"proc/partitions", SB_PROC_HIDE},
+    {"proc/sched_debug", SB_PROC_HIDE},
+    {"proc/slabinfo", SB_PROC_HIDE},
+    {"proc/softirqs", SB_PROC_HIDE},
+    {"proc/swaps", SB_PROC_HIDE},
+    {"proc/sysrq-trigger", SB_PROC_HIDE},
+    {"proc/timer_list", SB_PROC_HIDE},
+    {"proc/timer_stats", SB_PROC_HIDE},
+    {"proc/vmallocinfo", SB_PROC_HIDE},
+    {"proc/zoneinfo", SB_PROC_HIDE},
+    {NULL, SB_PROC_HIDE},
 };
 
 /* A cover's parent is a read-only mount, so each bind of it is one. */
@@ -66,10 +79,10 @@ static int make_parent(const char *path, struct sb_err *err)
                                               : sb_mount_add_attr(AT_FDCWD, path, COVER_ATTR, err);
 }
 
-static int add_cover(size_t i, struct sb_err *err)
+static int add_cover(const struct sb_proc_cover *cover, struct sb_err *err)
 {
-    const char *path = covers[i].path;
-    if (covers[i].cover == COVER_READ_ONLY) {
+    const char *path = cover->path;
+    if (cover->kind == SB_PROC_READ_ONLY) {
         return sb_mount_bind(path, path, err) < 0
                    ? -1
                    : sb_mount_add_attr(AT_FDCWD, path, COVER_ATTR, err);
@@ -94,17 +107,25 @@ static int drop_parents(struct sb_err *err)
     return 0;
 }
 
-static int cover_all(struct sb_err *err)
+int sb_proc_make_parents(struct sb_child *child, struct sb_err *err)
 {
+    (void)child;
     if (mknod(EMPTY_FILE, S_IFREG, 0) < 0) {
         return sb_err_sys(err, errno, "make a cover");
     }
-    if (sb_rootfs_mkdir(EMPTY_DIR, 0555, err) < 0 || make_parent(EMPTY_FILE, err) < 0 ||
-        make_parent(EMPTY_DIR, err) < 0) {
+    return sb_rootfs_mkdir(EMPTY_DIR, 0555, err) < 0 || make_parent(EMPTY_FILE, err) < 0 ||
+                   make_parent(EMPTY_DIR, err) < 0
+               ? -1
+               : 0;
+}
+
+static int cover_all(struct sb_child *child, struct sb_err *err)
+{
+    if (sb_proc_make_parents(child, err) < 0) {
         return -1;
     }
-    for (size_t i = 0; i < sizeof covers / sizeof *covers; i++) {
-        if (add_cover(i, err) < 0) {
+    for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
+        if (add_cover(cover, err) < 0) {
             return -1;
         }
     }
@@ -117,35 +138,42 @@ static int cover_all(struct sb_err *err)
 static const struct {
     const char *path; /* relative to the new root */
     const char *value;
+    const char *around; /* when another program makes the sandbox's namespaces inside of ours */
 } pools[] = {
-    {"proc/sys/user/max_user_namespaces", "0"},    {"proc/sys/user/max_pid_namespaces", "0"},
-    {"proc/sys/user/max_mnt_namespaces", "0"},     {"proc/sys/user/max_net_namespaces", "0"},
-    {"proc/sys/user/max_ipc_namespaces", "0"},     {"proc/sys/user/max_uts_namespaces", "0"},
-    {"proc/sys/user/max_cgroup_namespaces", "0"},  {"proc/sys/user/max_time_namespaces", "0"},
-    {"proc/sys/user/max_fanotify_groups", "0"},    {"proc/sys/user/max_fanotify_marks", "0"},
-    {"proc/sys/user/max_inotify_instances", "16"}, {"proc/sys/user/max_inotify_watches", "8192"},
+    {"proc/sys/user/max_user_namespaces", "0", "2"},
+    {"proc/sys/user/max_pid_namespaces", "0", "2"}, /* ours counts */
+    {"proc/sys/user/max_mnt_namespaces", "0", "2"},
+    {"proc/sys/user/max_uts_namespaces", "0", "2"},
+    {"proc/sys/user/max_net_namespaces", "0", "1"},
+    {"proc/sys/user/max_ipc_namespaces", "0", "1"},
+    {"proc/sys/user/max_cgroup_namespaces", "0", "1"},
+    {"proc/sys/user/max_time_namespaces", "0", "0"},
+    {"proc/sys/user/max_fanotify_groups", "0", "0"},
+    {"proc/sys/user/max_fanotify_marks", "0", "0"},
+    {"proc/sys/user/max_inotify_instances", "16", "16"},
+    {"proc/sys/user/max_inotify_watches", "8192", "8192"},
 };
 
 /* Needs CAP_SYS_RESOURCE in the user namespace, and /proc/sys writable. */
-static int limit_pools(struct sb_err *err)
+static int limit_pools(bool is_around, struct sb_err *err)
 {
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
+        const char *value = is_around ? pools[i].around : pools[i].value;
         SB_CLEANUP(sb_closep) int fd = open(pools[i].path, O_WRONLY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT) {
             continue;
         }
-        if (fd < 0 || write(fd, pools[i].value, strlen(pools[i].value)) < 0) {
+        if (fd < 0 || write(fd, value, strlen(value)) < 0) {
             return sb_err_sys(err, errno, "write /%s", pools[i].path);
         }
     }
     return 0;
 }
 
-int sb_proc_mount(struct sb_child *child, struct sb_err *err)
+static int mount_proc(struct sb_err *err)
 {
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
-        /* Those of the host's own user namespace are not ours to limit. */
-        return child->has_userns && limit_pools(err) < 0 ? -1 : cover_all(err);
+        return 0;
     }
     if (errno == EPERM) {
         return sb_err_set(err, SB_PRECONDITION,
@@ -156,6 +184,24 @@ int sb_proc_mount(struct sb_child *child, struct sb_err *err)
     return sb_err_sys(err, errno, "mount proc");
 }
 
+int sb_proc_mount(struct sb_child *child, struct sb_err *err)
+{
+    if (mount_proc(err) < 0) {
+        return -1;
+    }
+    /* Those of the host's own user namespace are not ours to limit. */
+    return child->has_userns && limit_pools(false, err) < 0 ? -1 : cover_all(child, err);
+}
+
+int sb_proc_limit_around(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    if (mount_proc(err) < 0 || limit_pools(true, err) < 0) {
+        return -1;
+    }
+    return umount2("proc", MNT_DETACH) < 0 ? sb_err_sys(err, errno, "unmount proc") : 0;
+}
+
 int sb_proc_verify(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
@@ -163,14 +209,14 @@ int sb_proc_verify(struct sb_child *child, struct sb_err *err)
     if (statfs("/proc", &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) {
         return sb_err_set(err, SB_INTERNAL, "/proc is not a procfs");
     }
-    for (size_t i = 0; i < sizeof covers / sizeof *covers; i++) {
+    for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
         char path[64];
-        (void)snprintf(path, sizeof path, "/%s", covers[i].path);
+        (void)snprintf(path, sizeof path, "/%s", cover->path);
         if (statfs(path, &fs) < 0) {
             continue;
         }
         bool is_procfs = fs.f_type == PROC_SUPER_MAGIC;
-        bool is_hidden = covers[i].cover == COVER_HIDE;
+        bool is_hidden = cover->kind == SB_PROC_HIDE;
         if (is_procfs == is_hidden || (fs.f_flags & ST_RDONLY) == 0) {
             return sb_err_set(err, SB_INTERNAL, "%s is not covered", path);
         }

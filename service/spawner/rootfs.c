@@ -27,12 +27,7 @@
 /* Of the root tmpfs itself, which is read-only once a job runs. */
 #define ROOT_OPTIONS "size=1m,nr_inodes=20000,mode=0755"
 
-/* System directories, as the host has them: a directory is bound, a symbolic link copied. */
-static const struct tree {
-    const char *path; /* relative to both roots */
-    bool in_system;
-    bool in_minimal;
-} trees[] = {
+const struct sb_rootfs_tree sb_rootfs_trees[] = {
     {"usr", true, false},           {"usr/bin", false, true},
     {"usr/sbin", false, true},      {"usr/lib", false, true},
     {"usr/lib32", false, true},     {"usr/lib64", false, true},
@@ -41,7 +36,7 @@ static const struct tree {
     {"usr/local/lib", false, true}, {"bin", true, true},
     {"sbin", true, true},           {"lib", true, true},
     {"lib32", true, true},          {"lib64", true, true},
-    {"libx32", true, true},
+    {"libx32", true, true},         {NULL, false, false},
 };
 
 static const struct {
@@ -81,7 +76,7 @@ int sb_rootfs_symlink(const char *text, const char *path, struct sb_err *err)
     return symlink(text, path) < 0 ? sb_err_sys(err, errno, "link %s", path) : 0;
 }
 
-int sb_rootfs_begin(struct sb_child *child, struct sb_err *err)
+static int begin_at(struct sb_child *child, const char *target, struct sb_err *err)
 {
     if (mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
         return sb_err_sys(err, errno, "make mounts private");
@@ -90,8 +85,7 @@ int sb_rootfs_begin(struct sb_child *child, struct sb_err *err)
     if (child->root_fd < 0) {
         return -1;
     }
-    /* On top of the old root, where it hides nothing: absolute paths start below it. */
-    if (sb_mount_attach(child->root_fd, AT_FDCWD, "/", err) < 0) {
+    if (sb_mount_attach(child->root_fd, AT_FDCWD, target, err) < 0) {
         return -1;
     }
     if (fchdir(child->root_fd) < 0) {
@@ -102,11 +96,22 @@ int sb_rootfs_begin(struct sb_child *child, struct sb_err *err)
             return -1;
         }
     }
-    return sb_rootfs_mkdir("var/lib", 0755, err) < 0 ||
+    return 0;
+}
+
+int sb_rootfs_begin(struct sb_child *child, struct sb_err *err)
+{
+    /* On top of the old root, where it hides nothing: absolute paths start below it. */
+    return begin_at(child, "/", err) < 0 || sb_rootfs_mkdir("var/lib", 0755, err) < 0 ||
                    sb_rootfs_symlink("../tmp", "var/tmp", err) < 0 ||
                    sb_rootfs_symlink("../run", "var/run", err) < 0
                ? -1
                : 0;
+}
+
+int sb_rootfs_stage(struct sb_child *child, struct sb_err *err)
+{
+    return begin_at(child, SB_ROOTFS_STAGE, err);
 }
 
 /* Makes the directories above relative path, below the new root. */
@@ -149,9 +154,9 @@ static int add_tree(int root_fd, const char *path, struct sb_err *err)
 
 int sb_rootfs_system(struct sb_child *child, struct sb_err *err)
 {
-    for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
-        bool is_wanted = child->plan->is_minimal ? trees[i].in_minimal : trees[i].in_system;
-        if (is_wanted && add_tree(child->root_fd, trees[i].path, err) < 0) {
+    for (const struct sb_rootfs_tree *tree = sb_rootfs_trees; tree->path != NULL; tree++) {
+        bool is_wanted = child->plan->is_minimal ? tree->in_minimal : tree->in_system;
+        if (is_wanted && add_tree(child->root_fd, tree->path, err) < 0) {
             return -1;
         }
     }

@@ -1,13 +1,28 @@
 #pragma once
+#include <stdbool.h>
 
 struct sb_child;
 struct sb_err;
+
+/** System directories, as the host has them: a directory is bound, a symbolic link copied. Ended by
+ *  a NULL path. */
+extern const struct sb_rootfs_tree {
+    const char *path; /* relative to both roots */
+    bool in_system;
+    bool in_minimal;
+} sb_rootfs_trees[];
+
+/** Where sb_rootfs_stage puts what another program then makes a root of. It covers the host's, in
+ *  the child's mount namespace alone; every host has it. */
+#define SB_ROOTFS_STAGE "/tmp"
 
 /* Steps of the child that build its root file system, in this order. Theory of operation: rootfs.c.
  * Errors: by errno; the text names the path. */
 
 /** Cuts mount propagation, mounts the new root and works in it from then on. */
 int sb_rootfs_begin(struct sb_child *child, struct sb_err *err);
+/** The same at SB_ROOTFS_STAGE, where it stays. */
+int sb_rootfs_stage(struct sb_child *child, struct sb_err *err);
 /** System directories. */
 int sb_rootfs_system(struct sb_child *child, struct sb_err *err);
 /** Makes all that is bound so far read-only, nosuid, nodev. */
