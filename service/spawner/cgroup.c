@@ -27,6 +27,8 @@ enum {
         50 /* milliseconds: the kernel lets go of the dead a moment after they are reaped */
 };
 
+/* Of programs that serve sandboxes; no sandbox has such a name. */
+static const char beside[] = "beside";
 static const char prefix[] = "aisbx-";
 
 static int open_dir(int dir, const char *name)
@@ -256,6 +258,23 @@ int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *er
         int base = cgroup->host->bases[i];
         if (base >= 0 &&
             sb_cgroup_write_u64(base, cgroup->name, "cgroup.procs", (uint64_t)pid, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int sb_cgroup_leave(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err)
+{
+    for (int i = 0; cgroup->host != NULL && i < SB_CGROUP_MAX_BASES; i++) {
+        int base = cgroup->host->bases[i];
+        if (base < 0) {
+            continue;
+        }
+        if (mkdirat(base, beside, 0755) < 0 && errno != EEXIST) {
+            return sb_err_sys(err, errno, "make cgroup %s", beside);
+        }
+        if (sb_cgroup_write_u64(base, beside, "cgroup.procs", (uint64_t)pid, err) < 0) {
             return -1;
         }
     }

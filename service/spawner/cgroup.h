@@ -88,6 +88,9 @@ int sb_cgroup_make(const struct sb_cgroups *cgroups,
 int sb_cgroup_clone_fd(const struct sb_cgroup *cgroup);
 /** Puts a process in that clone3 did not. Errors: by errno. */
 int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err);
+/** Moves a process out, into a group without limits: one that serves the sandbox and is not part of
+ *  it, so that no limit of the sandbox ends it. Errors: by errno. */
+int sb_cgroup_leave(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err);
 /** Kills all that is in it, as far as the version can. */
 void sb_cgroup_kill(const struct sb_cgroup *cgroup);
 void sb_cgroup_read(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *ret_counters);

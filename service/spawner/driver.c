@@ -2,6 +2,7 @@
 
 const struct sb_driver *const sb_drivers[SB_DRIVER_MAX] = {
     &sb_driver_native,
+    &sb_driver_bwrap,
     &sb_driver_chroot,
 };
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,8 +30,14 @@ struct sb_driver {
     const char *name;
     uint64_t namespaces;                /* CLONE_NEW* of the child */
     const struct sb_driver_step *steps; /* the last one does not return when it works */
+    unsigned extra_processes;           /* of its own, in the sandbox's group */
+    bool tells_ready;                   /* the child becomes another program than init, whose
+                                           complaints come as text; init tells when it runs */
     /* NULL: it works wherever the spawner does. SB_PRECONDITION: why not, and what would help. */
     int (*check)(const struct sb_host *host, struct sb_err *err);
+    /* NULL: nothing. In the parent, before the clone; release in every case. */
+    int (*prepare)(const struct sb_host *host, struct sb_child *child, struct sb_err *err);
+    void (*release)(struct sb_child *child);
     const char *detail;                       /* what it rests on */
     const char *degraded;                     /* said of each of its sandboxes; NULL: nothing */
     const struct sb_driver_control *controls; /* NULL: none */
@@ -38,6 +45,7 @@ struct sb_driver {
 
 extern const struct sb_driver_step sb_driver_native_steps[]; /* those of more than one driver */
 extern const struct sb_driver sb_driver_native;              /* drivers/native.c */
+extern const struct sb_driver sb_driver_bwrap;               /* drivers/bwrap.c */
 extern const struct sb_driver sb_driver_chroot;              /* drivers/chroot.c */
 
 enum { SB_DRIVER_MAX = 4 };

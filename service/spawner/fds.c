@@ -8,13 +8,7 @@
 #include "service/shared/initproto.h"
 #include "service/spawner/child.h"
 
-/* Where descriptors stand when the step is done. */
-enum {
-    REPORT_FD = SB_INIT_FD + 1, /* close-on-exec */
-    INIT_FD,                    /* close-on-exec */
-    FIRST_CLOSED,
-    PARKED = 16, /* first number that none of the above takes */
-};
+enum { PARKED = 32 }; /* first number that none of the places takes */
 
 static int park(int *fd, struct sb_err *err)
 {
@@ -35,14 +29,35 @@ static int place(int *fd, int at, int flags, struct sb_err *err)
     return 0;
 }
 
-int sb_fds_arrange(struct sb_child *child, struct sb_err *err)
+static int park_all(struct sb_child *child,
+                    const struct sb_fds_place *more,
+                    size_t n,
+                    int *null_fd,
+                    struct sb_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (park(more[i].fd, err) < 0) {
+            return -1;
+        }
+    }
+    return park(&child->report_fd, err) < 0 || park(&child->init_fd, err) < 0 ||
+                   park(&child->ctl_fd, err) < 0 || park(null_fd, err) < 0
+               ? -1
+               : 0;
+}
+
+/* @flags  of the pipe of reports and of init. */
+static int arrange(struct sb_child *child,
+                   int flags,
+                   const struct sb_fds_place *more,
+                   size_t n,
+                   struct sb_err *err)
 {
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0) {
         return sb_err_sys(err, errno, "open /dev/null");
     }
-    if (park(&child->report_fd, err) < 0 || park(&child->init_fd, err) < 0 ||
-        park(&child->ctl_fd, err) < 0 || park(&null_fd, err) < 0) {
+    if (park_all(child, more, n, &null_fd, err) < 0) {
         return -1;
     }
     for (int i = 0; i <= STDERR_FILENO; i++) {
@@ -52,11 +67,35 @@ int sb_fds_arrange(struct sb_child *child, struct sb_err *err)
         }
     }
     if (place(&child->ctl_fd, SB_INIT_FD, 0, err) < 0 ||
-        place(&child->report_fd, REPORT_FD, O_CLOEXEC, err) < 0 ||
-        place(&child->init_fd, INIT_FD, O_CLOEXEC, err) < 0) {
+        place(&child->report_fd, SB_INIT_READY_FD, flags, err) < 0 ||
+        place(&child->init_fd, SB_FDS_INIT, flags, err) < 0) {
         return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (place(more[i].fd, more[i].at, more[i].flags, err) < 0) {
+            return -1;
+        }
     }
     child->sync_fd = -1;
     child->root_fd = -1;
-    return close_range(FIRST_CLOSED, ~0U, 0) < 0 ? sb_err_sys(err, errno, "close descriptors") : 0;
+    return close_range(SB_FDS_MORE + (unsigned)n, ~0U, 0) < 0
+               ? sb_err_sys(err, errno, "close descriptors")
+               : 0;
+}
+
+int sb_fds_arrange(struct sb_child *child, struct sb_err *err)
+{
+    return arrange(child, O_CLOEXEC, NULL, 0, err);
+}
+
+int sb_fds_arrange_for_program(struct sb_child *child,
+                               const struct sb_fds_place *more,
+                               size_t n,
+                               struct sb_err *err)
+{
+    if (arrange(child, 0, more, n, err) < 0) {
+        return -1;
+    }
+    int complaints = child->report_fd;
+    return place(&complaints, STDERR_FILENO, 0, err);
 }

@@ -4,6 +4,8 @@
 
 #include "service/spawner/cgroup.h"
 
+struct sb_bwrap;
+
 /** What the spawner is and has; found once at start, then constant. */
 struct sb_host {
     bool is_root;     /* real capabilities; else those of a user namespace of its own, in which
@@ -18,4 +20,5 @@ struct sb_host {
     pid_t parent;       /* the worker */
     int init_fd;        /* sealed copy of aisbx-init; owned */
     struct sb_cgroups cgroups;
+    struct sb_bwrap *bwrap; /* what is known of bubblewrap; filled when it is first needed */
 };

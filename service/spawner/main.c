@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "service/spawner/caps.h"
 #include "service/spawner/cgroup.h"
+#include "service/spawner/drivers/bwrap_probe.h"
 #include "service/spawner/host.h"
 #include "service/spawner/idmap.h"
 #include "service/spawner/ids.h"
@@ -99,7 +100,13 @@ static int settle(struct sb_host *host, struct sb_err *err)
 
 static int run(int fd, struct sb_err *err)
 {
-    struct sb_host host = {.parent = getppid(), .init_fd = -1, .cgroups = SB_CGROUPS_NONE};
+    struct sb_bwrap bwrap = {0};
+    struct sb_host host = {
+        .parent = getppid(),
+        .init_fd = -1,
+        .cgroups = SB_CGROUPS_NONE,
+        .bwrap = &bwrap,
+    };
     int done = -1;
     if (sb_process_clean(fd, err) == 0 && settle(&host, err) == 0) {
         int signal_fd = sb_process_signals(err);
@@ -111,6 +118,7 @@ static int run(int fd, struct sb_err *err)
         (void)sb_caps_lend(true, &ignored);
     }
     sb_cgroup_close(&host.cgroups);
+    sb_bwrap_done(&bwrap);
     return done;
 }
 

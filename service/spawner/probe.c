@@ -212,7 +212,9 @@ run_row(const struct row *row, struct probe *probe, int report_fd, struct sb_err
     _exit(0);
 }
 
-static void map_ids(const struct sb_host *host, struct sb_userns_map *ret_map)
+void sb_probe_prepare(const struct sb_host *host,
+                      struct sb_child *ret_child,
+                      struct sb_userns_map *ret_map)
 {
     uint32_t outside = host->is_root ? SB_IDS_LAST + 1U - SB_IDS_RANGE : 0;
     *ret_map = (struct sb_userns_map){
@@ -221,6 +223,12 @@ static void map_ids(const struct sb_host *host, struct sb_userns_map *ret_map)
         .outside_uid = outside,
         .outside_gid = outside,
         .count = host->is_root ? SB_IDS_RANGE : 1,
+        .has_setgroups = host->has_setgroups,
+    };
+    *ret_child = (struct sb_child){
+        .setup_id = ret_map->inside_uid,
+        .job_uid = SB_CHILD_ID,
+        .job_gid = SB_CHILD_ID,
         .has_setgroups = host->has_setgroups,
     };
 }
@@ -232,12 +240,11 @@ static void try_row(const struct sb_host *host,
                     struct sb_err *ret_said)
 {
     struct sb_userns_map map;
-    struct sb_child child = {
-        .setup_id = host->is_root ? 0 : SB_CHILD_ID,
-        .has_setgroups = host->has_setgroups,
-        .job_uid = user_namespace != 0 ? SB_CHILD_ID : SB_IDS_LAST,
-        .job_gid = user_namespace != 0 ? SB_CHILD_ID : SB_IDS_LAST,
-    };
+    struct sb_child child;
+    sb_probe_prepare(host, &child, &map);
+    if (user_namespace == 0) {
+        child.job_uid = child.job_gid = SB_IDS_LAST;
+    }
     struct probe probe = {.host = host, .child = &child};
     int sync[2] = {-1, -1};
     int report[2] = {-1, -1};
@@ -253,7 +260,6 @@ static void try_row(const struct sb_host *host,
         run_row(row, &probe, report[1], ret_said);
     }
     sb_fd_close_all(&report[1], 1);
-    map_ids(host, &map);
     if (pid > 0 && (user_namespace == 0 || sb_userns_write(pid, &map, ret_said) == 0) &&
         sb_fd_write_full(sync[1], "g", 1, ret_said) == 0) {
         size_t len = 0;

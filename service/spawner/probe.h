@@ -3,7 +3,9 @@
 #include "service/spawner/driver.h"
 #include "spawn/v1/spawn.pb-c.h"
 
+struct sb_child;
 struct sb_host;
+struct sb_userns_map;
 
 /* The numbers of aisbx.v1.ControlState; the public contract is not part of this program. */
 enum sb_probe_state { SB_PROBE_ENFORCED = 1, SB_PROBE_DEGRADED = 2, SB_PROBE_ABSENT = 3 };
@@ -32,6 +34,11 @@ struct sb_probe_result {
     struct sb_probe_driver drivers[SB_DRIVER_MAX];
     Spawn__V1__ProbedDriver *pointers[SB_DRIVER_MAX];
 };
+
+/** What a child that tries something in a user namespace needs, and the ids it gets there. */
+void sb_probe_prepare(const struct sb_host *host,
+                      struct sb_child *ret_child,
+                      struct sb_userns_map *ret_map);
 
 /** Tries each control in a child of its own, as sandboxes would use it, and each driver. Takes some
  *  milliseconds. */

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "service/spawner/child.h"
+#include "service/spawner/driver.h"
 
 /* Before the plan's own. Queued signals bound POSIX timers too. */
 static const struct sb_plan_rlimit defaults[] = {
@@ -60,8 +61,9 @@ int sb_rlimit_apply(struct sb_child *child, struct sb_err *err)
     struct sb_plan_rlimit planned[SB_PLAN_MAX_RLIMITS];
     for (size_t i = 0; i < child->plan->n_rlimits; i++) {
         planned[i] = child->plan->rlimits[i];
-        if (planned[i].resource == RLIMIT_NPROC && child->has_pids_group) {
-            planned[i].value += NPROC_ABOVE_GROUP;
+        if (planned[i].resource == RLIMIT_NPROC) {
+            planned[i].value += child->driver->extra_processes;
+            planned[i].value += child->has_pids_group ? NPROC_ABOVE_GROUP : 0;
         }
     }
     return lower(mine, n, err) < 0 || lower(planned, child->plan->n_rlimits, err) < 0

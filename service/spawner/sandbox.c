@@ -42,6 +42,9 @@ struct start {
 
 static void start_done(struct start *start)
 {
+    if (start->plan->driver->release != NULL) {
+        start->plan->driver->release(&start->child);
+    }
     sb_hostmount_done(&start->mounts);
     sb_closep(&start->child_sync_fd);
     sb_closep(&start->child_report_fd);
@@ -106,8 +109,27 @@ static int make_cgroup(struct start *start, struct sb_err *err)
     }
     /* The slot makes it unique, whatever the worker says. */
     char name[SB_CGROUP_NAME_SIZE];
+    struct sb_cgroup_limits limits = start->plan->cgroup;
+    if (limits.pids != 0) {
+        limits.pids += start->plan->driver->extra_processes;
+    }
     (void)snprintf(name, sizeof name, "%s-%" PRIu64, start->plan->sandbox_id, start->plan->slot);
-    return sb_cgroup_make(cgroups, name, &start->plan->cgroup, &start->sandbox->cgroup, err);
+    return sb_cgroup_make(cgroups, name, &limits, &start->sandbox->cgroup, err);
+}
+
+/* As a pipe, but the kernel says who wrote. */
+static int open_named_pipe(int ret_ends[2], struct sb_err *err)
+{
+    const int on = 1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_ends) < 0) {
+        return sb_err_sys(err, errno, "make socket pair");
+    }
+    if (setsockopt(ret_ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0) {
+        int sys = errno;
+        sb_fd_close_all(ret_ends, 2);
+        return sb_err_sys(err, sys, "ask who writes");
+    }
+    return 0;
 }
 
 static int open_channels(struct start *start, struct sb_err *err)
@@ -119,7 +141,7 @@ static int open_channels(struct start *start, struct sb_err *err)
     }
     start->child_sync_fd = ends[0];
     sandbox->sync_fd = ends[1];
-    if (sb_fd_pipe(ends, err) < 0) {
+    if (sandbox->tells_ready ? open_named_pipe(ends, err) < 0 : sb_fd_pipe(ends, err) < 0) {
         return -1;
     }
     sandbox->report_fd = ends[0];
@@ -156,10 +178,16 @@ static void fill_child(struct start *start)
     }
 }
 
+static int prepare_child(struct start *start, struct sb_err *err)
+{
+    const struct sb_driver *driver = start->plan->driver;
+    fill_child(start);
+    return driver->prepare == NULL ? 0 : driver->prepare(start->host, &start->child, err);
+}
+
 static int clone_child(struct start *start, struct sb_err *err)
 {
     struct sb_sandbox *sandbox = start->sandbox;
-    fill_child(start);
     SB_CLEANUP(sb_closep) int cgroup_fd = sb_cgroup_clone_fd(&sandbox->cgroup);
     pid_t pid = sb_ns_clone(start->plan->driver->namespaces, cgroup_fd, start->host->is_root,
                             &sandbox->pidfd, err);
@@ -204,12 +232,16 @@ static const struct step {
     const char *name;
     int (*run)(struct start *start, struct sb_err *err);
 } steps[] = {
-    {"driver", check_driver}, {"ids", take_ids},
+    {"driver", check_driver},
+    {"ids", take_ids},
     {"mounts", open_mounts}, /* may change the ids */
     {"root", refuse_root},   /* whatever the steps above have done */
-    {"cgroup", make_cgroup},  {"channels", open_channels},
-    {"clone", clone_child},   {"enter", enter_cgroup}, /* it waits still, so all it does is in it */
-    {"maps", write_maps}, /* before that the child of a user namespace has no rights at all */
+    {"cgroup", make_cgroup},
+    {"channels", open_channels},
+    {"prepare", prepare_child},
+    {"clone", clone_child},
+    {"enter", enter_cgroup}, /* it waits still, so all it does is in it */
+    {"maps", write_maps},    /* before that the child of a user namespace has no rights at all */
     {"go", let_go},
 };
 
@@ -268,8 +300,10 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         (void)sb_err_oom(err);
         return NULL;
     }
+    sandbox->init_pidfd = -1;
     sandbox->pidfd = sandbox->report_fd = sandbox->sync_fd = sandbox->ctl_fd = -1;
     sandbox->state = SB_SANDBOX_STARTING;
+    sandbox->tells_ready = plan->driver->tells_ready;
     sandbox->deadline_ms = sb_clock_mono_ms() + SB_SANDBOX_START_MS;
     SB_CLEANUP(start_done)
     struct start start = {
@@ -294,17 +328,96 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
     return sandbox;
 }
 
+/* Reads bytes and the process that wrote them, 0: unknown. */
+static ssize_t read_named(int fd, void *data, size_t size, pid_t *ret_pid)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    } control = {.bytes = {0}};
+    struct iovec iov = {.iov_base = data, .iov_len = size};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof control.bytes,
+    };
+    struct ucred who = {0};
+    ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    const struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
+        memcpy(&who, CMSG_DATA(c), sizeof who);
+    }
+    *ret_pid = who.pid;
+    return n;
+}
+
+/* The child is another program and init is below it: that is the one to know and to kill, as the
+ * program counts what init used. No limit of the sandbox is the program's. */
+static int adopt_init(struct sb_sandbox *sandbox, pid_t pid, struct sb_err *err)
+{
+    if (pid <= 0 || pid == sandbox->pid) {
+        return sb_err_set(err, SB_INTERNAL, "it is not known who says that init runs");
+    }
+    sandbox->init_pid = pid;
+    sandbox->init_pidfd = pidfd_open(pid, 0);
+    if (sandbox->init_pidfd < 0) {
+        return sb_err_sys(err, errno, "open process %d", pid);
+    }
+    return sb_cgroup_leave(&sandbox->cgroup, sandbox->pid, err);
+}
+
+/* What comes out of the pipe of reports: the report of a step; or, of a program that stands before
+ * init, the byte of init, or a complaint, which is put into a report. Returns the bytes of the
+ * report, 0: none. */
+static int read_report(struct sb_sandbox *sandbox,
+                       struct sb_child_report *ret_report,
+                       bool *ret_is_ready,
+                       struct sb_err *err)
+{
+    size_t len = 0;
+    if (!sandbox->tells_ready) {
+        if (sb_fd_read_full(sandbox->report_fd, ret_report, sizeof *ret_report, &len, err) < 0) {
+            return -1;
+        }
+        sandbox->init_pid = sandbox->pid;
+        *ret_is_ready = len == 0;
+        return (int)len;
+    }
+    pid_t pid = 0;
+    char text[sizeof *ret_report];
+    ssize_t n = read_named(sandbox->report_fd, text, sizeof text, &pid);
+    if (n < 0) {
+        return sb_err_sys(err, errno, "read what the child says");
+    }
+    *ret_is_ready = n == 1 && text[0] == '\0';
+    if (*ret_is_ready) {
+        return adopt_init(sandbox, pid, err);
+    }
+    if (n == (ssize_t)sizeof text) {
+        memcpy(ret_report, text, sizeof text);
+    } else if (n > 1) {
+        *ret_report = (struct sb_child_report){.step = "start"};
+        int line = (int)(memchr(text, '\n', (size_t)n) == NULL
+                             ? n
+                             : (char *)memchr(text, '\n', (size_t)n) - text);
+        (void)sb_err_set(&ret_report->err, SB_INTERNAL, "%.*s", line, text);
+    }
+    return n > 1 ? (int)sizeof *ret_report : 0;
+}
+
 int sb_sandbox_started(struct sb_sandbox *sandbox, char *ret_step, struct sb_err *err)
 {
     struct sb_child_report report;
-    size_t len = 0;
+    bool is_ready = false;
     ret_step[0] = '\0';
-    if (sb_fd_read_full(sandbox->report_fd, &report, sizeof report, &len, err) < 0) {
+    int len = read_report(sandbox, &report, &is_ready, err);
+    if (len < 0) {
         sb_sandbox_fail(sandbox);
         return -1;
     }
     siginfo_t info = {0};
-    if (len == 0 &&
+    if (is_ready &&
         waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
         info.si_pid == 0) {
         sandbox->state = SB_SANDBOX_RUNNING;
@@ -314,13 +427,20 @@ int sb_sandbox_started(struct sb_sandbox *sandbox, char *ret_step, struct sb_err
         return 0;
     }
     sb_sandbox_fail(sandbox);
-    if (len != sizeof report) {
+    if (len != (int)sizeof report) {
         return sb_err_set(err, SB_INTERNAL, "the child died (status %d)", info.si_status);
     }
     memcpy(ret_step, report.step, SB_CHILD_STEP_SIZE);
     ret_step[SB_CHILD_STEP_SIZE - 1] = '\0';
     *err = report.err;
     return -1;
+}
+
+int sb_sandbox_init_status(const struct sb_sandbox *sandbox, int wait_status)
+{
+    bool tells_signal =
+        sandbox->tells_ready && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) > 128;
+    return tells_signal ? WEXITSTATUS(wait_status) - 128 : wait_status;
 }
 
 void sb_sandbox_fail(struct sb_sandbox *sandbox)
@@ -335,7 +455,8 @@ void sb_sandbox_fail(struct sb_sandbox *sandbox)
 
 void sb_sandbox_kill(const struct sb_sandbox *sandbox)
 {
-    (void)pidfd_send_signal(sandbox->pidfd, SIGKILL, NULL, 0);
+    int fd = sandbox->init_pidfd >= 0 ? sandbox->init_pidfd : sandbox->pidfd;
+    (void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
     sb_cgroup_kill(&sandbox->cgroup);
 }
 
@@ -348,6 +469,7 @@ void sb_sandbox_free(struct sb_sandbox *sandbox)
     sb_cgroup_remove(&sandbox->cgroup);
     sb_ids_release(&sandbox->ids);
     sb_closep(&sandbox->pidfd);
+    sb_closep(&sandbox->init_pidfd);
     sb_closep(&sandbox->report_fd);
     sb_closep(&sandbox->sync_fd);
     sb_closep(&sandbox->ctl_fd);

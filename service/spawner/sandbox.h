@@ -39,8 +39,11 @@ struct sb_sandbox {
     uint64_t tag;  /* of the request that made it */
     enum sb_sandbox_state state;
     uint64_t deadline_ms; /* STARTING: monotonic */
-    pid_t pid;            /* of init */
+    bool tells_ready;     /* of its driver */
+    pid_t pid;            /* of the child: init, or a program that stands before it */
     int pidfd;            /* owned */
+    pid_t init_pid;       /* RUNNING */
+    int init_pidfd;       /* owned; -1: init is the child */
     int report_fd;        /* owned; STARTING: the child's struct sb_child_report */
     int sync_fd;          /* owned; the child ends when it is closed too early */
     int ctl_fd;           /* owned; STARTING: the worker's end of init's socket */
@@ -64,6 +67,11 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
  *  @ret_step  at least SB_CHILD_STEP_SIZE bytes: the step that failed.
  *  Returns 0: it is RUNNING; -1: it is FAILED. */
 int sb_sandbox_started(struct sb_sandbox *sandbox, char *ret_step, struct sb_err *err);
+
+/** The wait status of init, by that of the child: a program before init tells a signal as shells
+ * do.
+ */
+int sb_sandbox_init_status(const struct sb_sandbox *sandbox, int wait_status);
 
 /** Gives up a STARTING sandbox: it is FAILED. */
 void sb_sandbox_fail(struct sb_sandbox *sandbox);

@@ -326,7 +326,7 @@ static int tell_spawned(struct server *server, struct sb_sandbox *sandbox, struc
     char *degraded[SB_SANDBOX_MAX_DEGRADED];
     memcpy(degraded, sandbox->degraded, sizeof degraded);
     body.slot = sandbox->slot;
-    body.init_pid = sandbox->pid;
+    body.init_pid = sandbox->init_pid;
     body.host_uid = host_uid(server, sandbox);
     body.distinct_uid = sb_ids_are_distinct(&sandbox->ids);
     body.n_degraded = sandbox->n_degraded;
@@ -335,7 +335,8 @@ static int tell_spawned(struct server *server, struct sb_sandbox *sandbox, struc
     message.tag = sandbox->tag;
     message.body_case = SPAWN__V1__REPLY__BODY_SPAWNED;
     message.spawned = &body;
-    const int fds[] = {sandbox->ctl_fd, sandbox->pidfd};
+    int init_pidfd = sandbox->init_pidfd >= 0 ? sandbox->init_pidfd : sandbox->pidfd;
+    const int fds[] = {sandbox->ctl_fd, init_pidfd};
     int done = reply(server, &message, fds, 2, err);
     sb_closep(&sandbox->ctl_fd); /* init must see the end when the worker closes its copy */
     sandbox->ctl_fd = -1;
@@ -396,6 +397,7 @@ static int reap(struct server *server, bool tells, struct sb_err *err)
             done = on_report(server, sandbox, err); /* what it had to say lies in the pipe */
         }
         bool was_told = sandbox->state == SB_SANDBOX_RUNNING;
+        status = sb_sandbox_init_status(sandbox, status);
         uint64_t slot = sandbox->slot;
         struct sb_cgroup_counters counters;
         sb_cgroup_read(&sandbox->cgroup, &counters);

@@ -22,9 +22,15 @@
 /** aisbx.v1.Control number that a spawn itself decides. */
 enum { CONTROL_DISTINCT_UID = 13 };
 
-#define NO_LISTENER                                                                                \
-    SB_STR("violations: the kernel gives no seccomp listener (it does not inside another one's "   \
-           "sandbox): refused system calls are refused all the same, but not counted")
+#define NOT_COUNTED "refused system calls are refused all the same, but not counted"
+
+static struct sb_str no_listener(const struct sb_policy *policy)
+{
+    return policy->driver == SB_DRIVER_BWRAP
+               ? SB_STR("violations: bubblewrap hands no seccomp listener over: " NOT_COUNTED)
+               : SB_STR("violations: the kernel gives no seccomp listener (it does not inside "
+                        "another one's sandbox): " NOT_COUNTED);
+}
 
 static const enum sb_cause causes[SB_REASON_END_] = {
     [SB_REASON_REQUESTED] = SB_CAUSE_DESTROYED,
@@ -379,7 +385,8 @@ static int take_spawned(struct sb_sandbox *sandbox,
         return -1;
     }
     sb_notify_start(sandbox, sb_handover_take(&sandbox->handover, SB_HANDOVER_NOTIFY));
-    if (sandbox->notify.fd < 0 && sb_strings_add(&sandbox->degraded, NO_LISTENER, err) < 0) {
+    if (sandbox->notify.fd < 0 &&
+        sb_strings_add(&sandbox->degraded, no_listener(sandbox->policy), err) < 0) {
         return -1;
     }
     for (size_t i = 0; i < spawned->n_degraded; i++) {

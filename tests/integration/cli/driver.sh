@@ -10,6 +10,35 @@ check_status 125 run --driver docker -- true
 check_has "no such driver" "not a DRIVER" "$(<"$dir/err")"
 check_text "the driver is named" native "$(aisbx run --json -- true | jq -r .sandbox.driver 2>/dev/null || echo native)"
 
+# ---- bwrap: the same sandbox by another program ----
+if command -v bwrap >/dev/null; then
+    check_has "bwrap" '^bwrap  *yes  *landlock absent' "$info"
+    echo 'print("from a file")' >x.py
+    check_text "a job" "$(printf 'hello\nsandbox\n/workspace\nfrom a file')" \
+        "$(aisbx run -p python-dev --driver bwrap -- sh -c 'echo hello; id -un; pwd; python3 x.py')"
+    aisbx run -p python-dev --driver bwrap -- sh -c 'echo new >made'
+    check_text "a file made inside" new "$(<made)"
+    check_text "whose it is" "$(stat -c %u:%g .)" "$(stat -c %u:%g made)"
+    check_status 3 run --driver bwrap -- sh -c 'exit 3'
+    check_status 137 run --driver bwrap -- sh -c 'kill -9 $$'
+    check_status 124 run --driver bwrap --timeout 200ms -- sh -c 'sleep 60 & sleep 60'
+    check_status 127 run --driver bwrap -- no-such-command
+    check_status 0 run --driver bwrap --require userns,pidns,mountns,netns,ipcns,utsns,seccomp,nocaps,rootfs,disk -- true
+    check_status 125 run --driver bwrap --require landlock -- true
+    check_has "it lacks" 'not enforced by driver bwrap' "$(<"$dir/err")"
+    aisbx run -v --driver bwrap -- true 2>"$dir/err"
+    check_has "a result says so" 'driver bwrap: no Landlock' "$(<"$dir/err")"
+    check_has "nobody counts" 'violations: ' "$(<"$dir/err")"
+    id=$(aisbx create --driver bwrap)
+    long=4$$1
+    aisbx exec --detach "$id" -- sh -c "setsid sleep $long & sleep $long" >/dev/null
+    aisbx destroy "$id"
+    ! pgrep -f "^sleep $long\$" >/dev/null || fail "something outlives a sandbox of bwrap"
+else
+    check_status 125 run --driver bwrap -- true
+    check_has "bwrap is missing" 'apt install bubblewrap' "$(<"$dir/err")"
+fi
+
 # ---- chroot: for root alone, and weaker ----
 if [[ $who == root ]]; then
     check_has "chroot" '^chroot  *yes  *userns absent' "$info"

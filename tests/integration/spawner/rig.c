@@ -194,6 +194,7 @@ Spawn__V1__Driver rig_driver(void)
         Spawn__V1__Driver driver;
     } drivers[] = {
         {"native", SPAWN__V1__DRIVER__DRIVER_NATIVE},
+        {"bwrap", SPAWN__V1__DRIVER__DRIVER_BWRAP},
         {"chroot", SPAWN__V1__DRIVER__DRIVER_CHROOT},
     };
     const char *name = getenv("AISBX_TEST_DRIVER");

@@ -205,12 +205,26 @@ static void cannot_turn_a_kernel_knob(void **state)
 static void takes_little_of_what_is_counted_by_user(void **state)
 {
     (void)state;
-    if (rig_driver() == SPAWN__V1__DRIVER__DRIVER_CHROOT) {
-        skip(); /* what is there is the host's */
+    if (rig_driver() != SPAWN__V1__DRIVER__DRIVER_NATIVE) {
+        skip(); /* what is there is the host's, or that of a namespace below the one with limits */
     }
     assert_string_equal(fixture_out(&box, "cd /proc/sys/user; cat max_user_namespaces "
                                           "max_net_namespaces max_inotify_instances"),
                         "0\n0\n16");
+}
+
+static void opens_few_inotify_instances(void **state)
+{
+    (void)state;
+    if (rig_driver() == SPAWN__V1__DRIVER__DRIVER_CHROOT) {
+        skip(); /* its id's share of the host's */
+    }
+    int opened = atoi(fixture_out(&box, "python3 -c 'import ctypes\n"
+                                        "libc = ctypes.CDLL(None)\n"
+                                        "n = 0\n"
+                                        "while libc.inotify_init() >= 0: n += 1\n"
+                                        "print(n)'"));
+    assert_in_range(opened, 1, 16);
 }
 
 static void finds_no_host_secret(void **state)
@@ -334,6 +348,7 @@ int main(void)
         IN_BOX(covers_files_of_the_kernel_with_one_nobody_may_open),
         IN_BOX(cannot_turn_a_kernel_knob),
         IN_BOX(takes_little_of_what_is_counted_by_user),
+        IN_BOX(opens_few_inotify_instances),
         IN_BOX(finds_no_host_secret),
         IN_BOX(has_only_harmless_devices),
         IN_BOX(has_ptys_of_its_own),
