@@ -1,6 +1,6 @@
 #pragma once
 /** System calls without libc, for x86_64 and aarch64. They return the kernel's value: negative is
- *  -errno. Only what aisbx-init uses; each must be in the table of service/spawner/floor.c. */
+ *  -errno. Only what aisbx-init uses; each must be in the table of service/shared/floor.c. */
 
 #include <asm/unistd.h>
 #include <poll.h>

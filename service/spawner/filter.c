@@ -17,7 +17,11 @@
  * wins over that, so the allowing filter lets exactly these pass, and the denying one alone
  * decides. It is compiled once, with a mark that no message can name where it tells, and exists in
  * two copies: "deny" refuses by itself; "notify" asks the worker. Whoever cannot have a listener
- * (a process has one at most) gets deny. */
+ * (a process has one at most) gets deny.
+ *
+ * To learn which calls a program makes, there is a third filter that asks about all of them. The
+ * refusals of allow and deny win over the question, so whatever the worker answers opens
+ * nothing. */
 
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -35,9 +39,9 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "service/shared/denial.h"
+#include "service/shared/floor.h"
 #include "service/shared/frame.h"
 #include "service/spawner/child.h"
-#include "service/spawner/floor.h"
 #include "service/spawner/handover.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -531,11 +535,52 @@ int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct 
     return 0;
 }
 
+/* What is between this filter and being init, saying why not included: nobody reads the listener
+ * yet. */
+#define UNASKED(number)                                                                            \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+/* Numbers of other architectures do not get here: the other filters kill. */
+static struct sock_filter learn_code[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    UNASKED(SYS_close),
+    UNASKED(SYS_execve),
+    UNASKED(SYS_execveat),
+    UNASKED(SYS_exit),
+    UNASKED(SYS_exit_group),
+    UNASKED(SYS_seccomp),
+    UNASKED(SYS_sendmsg),
+    UNASKED(SYS_write),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+};
+
+int sb_filter_learn(const struct sb_filter *filter, int *ret_listener, struct sb_err *err)
+{
+    static const struct sock_fprog learn = {.len = sizeof learn_code / sizeof *learn_code,
+                                            .filter = learn_code};
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->allow) < 0) {
+        return sb_err_sys(err, errno, "install seccomp filter");
+    }
+    SB_CLEANUP(sb_closep) int listener = listen_with(&learn);
+    if (listener < 0) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "system calls cannot be learnt: the kernel gives no seccomp listener (it "
+                          "does not inside another one's sandbox)");
+    }
+    /* Last, as it may refuse seccomp(2) itself. */
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->deny) < 0) {
+        return sb_err_sys(err, errno, "install seccomp filter");
+    }
+    *ret_listener = SB_STEAL_FD(listener);
+    return 0;
+}
+
 int sb_filter_apply(struct sb_child *child, struct sb_err *err)
 {
     int listener = -1;
     int *ret_listener = child->plan->tells_denials ? &listener : NULL;
-    if (sb_filter_install(child->filter, ret_listener, err) < 0) {
+    if ((child->plan->learns ? sb_filter_learn(child->filter, &listener, err)
+                             : sb_filter_install(child->filter, ret_listener, err)) < 0) {
         return -1;
     }
     if (listener < 0) {

@@ -52,5 +52,11 @@ void sb_filter_done(struct sb_filter *filter);
  *  Errors: by errno. */
 int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct sb_err *err);
 
+/** Puts allow and deny on this process, and a filter that asks a listener about every call that
+ *  neither refuses. The answer may only be to go on. The few calls by which a process hands the
+ *  listener over and becomes another program are not asked about.
+ *  @ret_listener  close-on-exec. Errors: SB_PRECONDITION: the kernel gives no listener here. */
+int sb_filter_learn(const struct sb_filter *filter, int *ret_listener, struct sb_err *err);
+
 /** Step of the child, the last one: no later call may need what a filter refuses. */
 int sb_filter_apply(struct sb_child *child, struct sb_err *err);

@@ -238,6 +238,7 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         .inodes = msg->inodes,
         .filter_id = msg->filter_id,
         .tells_denials = msg->tell_denials,
+        .learns = msg->learn,
     };
     if (check_cgroup(msg, &plan, err) < 0 || check_mounts(msg, &plan, err) < 0 ||
         check_rlimits(msg, &plan, err) < 0) {

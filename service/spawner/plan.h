@@ -46,6 +46,7 @@ struct sb_plan {
     struct sb_cgroup_limits cgroup;
     uint64_t slot;      /* 0: not given yet */
     bool tells_denials; /* the worker answers a listener */
+    bool learns;        /* the listener is asked about what nothing refuses */
 };
 
 /** Checks every field and fills *ret_plan.

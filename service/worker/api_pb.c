@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/str.h"
+#include "service/shared/floor.h"
 #include "service/worker/exec.h"
 #include "service/worker/policy/api_profile.h"
 #include "service/worker/policy/policy.h"
@@ -303,6 +305,45 @@ static bool add_evidence(const struct sb_verdict *verdict, Aisbx__V1__Verdict *m
     return true;
 }
 
+static bool is_needed_by_init(const char *call)
+{
+    bool found = false;
+    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
+        found = found || strcmp(sb_floor_init_calls[i], call) == 0;
+    }
+    return found;
+}
+
+static bool add_learnt_call(Aisbx__V1__Verdict *msg, const char *name, uint64_t count)
+{
+    Aisbx__V1__LearntCall *call = sb_api_pb_new(&aisbx__v1__learnt_call__descriptor);
+    if (call == NULL) {
+        return false;
+    }
+    msg->learnt[msg->n_learnt++] = call;
+    call->count = count;
+    return sb_api_pb_text(&call->name, name);
+}
+
+static bool add_learnt(const struct sb_sandbox *sandbox, Aisbx__V1__Verdict *msg)
+{
+    static const struct sb_learnt nothing;
+    const struct sb_learnt *learnt =
+        sandbox->notify.learnt == NULL ? &nothing : sandbox->notify.learnt;
+    if (!sandbox->policy->learns) {
+        return true;
+    }
+    msg->learnt = calloc(SB_LEARNT_MAX, sizeof(Aisbx__V1__LearntCall *));
+    for (int i = 0; msg->learnt != NULL && i < SB_LEARNT_MAX; i++) {
+        SB_CLEANUP(sb_freep) char *name = sb_floor_name(i); /* NULL: newer than we are, or none */
+        if (name != NULL && (sb_learnt_has(learnt, i) || is_needed_by_init(name)) &&
+            !add_learnt_call(msg, name, learnt->counts[i])) {
+            return false;
+        }
+    }
+    return msg->learnt != NULL;
+}
+
 static bool add_verdict(const struct sb_exec *exec, Aisbx__V1__Exec *exec_msg)
 {
     const struct sb_verdict *verdict = &exec->verdict;
@@ -323,6 +364,7 @@ static bool add_verdict(const struct sb_exec *exec, Aisbx__V1__Exec *exec_msg)
            add_evidence(verdict, msg) &&
            sb_api_pb_violations(exec->sandbox->policy, &exec->denials, &msg->n_violations,
                                 &msg->violations) &&
+           add_learnt(exec->sandbox, msg) &&
            add_texts(&exec->sandbox->degraded, NULL, &msg->n_degraded, &msg->degraded);
 }
 

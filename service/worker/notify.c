@@ -12,11 +12,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <seccomp.h>
-
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "service/shared/denial.h"
+#include "service/shared/floor.h"
 #include "service/worker/exec.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/seccomp_json.h"
@@ -29,23 +28,9 @@ enum {
     MAX_STRUCT = 256 /* bytes; the kernel's structs may be longer than ours */
 };
 
+#define INIT_COMM "aisbx-init" /* service/init/main.c */
+
 /* ---- which refusal it is ---- */
-
-/* Calls that libseccomp may be too old for; the same numbers on all architectures. */
-static const struct {
-    const char *name;
-    int number;
-} newer[] = {{"fchmodat2", 452}, {"open_tree_attr", 467}};
-
-static int number_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof newer / sizeof *newer; i++) {
-        if (strcmp(newer[i].name, name) == 0) {
-            return newer[i].number;
-        }
-    }
-    return seccomp_syscall_resolve_name(name);
-}
 
 static bool matches(const Spawn__V1__FilterArg *arg, const uint64_t *args)
 {
@@ -85,7 +70,7 @@ static const char *name_in_rule(const Spawn__V1__FilterRule *rule, int number, c
         }
     }
     for (size_t i = 0; i < rule->n_names; i++) {
-        if (number_of(rule->names[i]) == number) {
+        if (sb_floor_resolve(rule->names[i]) == number) {
             return rule->names[i];
         }
     }
@@ -97,7 +82,7 @@ static bool find_in_floor(int number, struct sb_denial *what)
 {
     for (size_t i = 0; i < sb_denial_n_calls; i++) {
         const struct sb_denial_call *call = &sb_denial_calls[i];
-        if (number_of(call->name) != number) {
+        if (sb_floor_resolve(call->name) != number) {
             continue;
         }
         what->name = call->name;
@@ -151,6 +136,32 @@ static void read_process(uint32_t pid, struct sb_denial *what)
         char *end = NULL;
         what->pid = strtol(at + 1, &end, 10);
         at = end;
+    }
+}
+
+/* ---- what is learnt ---- */
+
+/* Init's own calls, and those of its children until they are the program, are not the program's.
+ * Only who calls itself so, too, is missed, and to its own harm. */
+static bool is_of_init(const struct sb_sandbox *sandbox, uint32_t pid)
+{
+    struct sb_denial who = {.comm = ""};
+    if (pid == (uint64_t)sandbox->init_pid) {
+        return true;
+    }
+    read_process(pid, &who);
+    return strcmp(who.comm, INIT_COMM) == 0;
+}
+
+static void learn(struct sb_sandbox *sandbox, const struct seccomp_notif *asked)
+{
+    struct sb_notify *notify = &sandbox->notify;
+    if (notify->learnt == NULL) {
+        notify->learnt = calloc(1, sizeof *notify->learnt);
+    }
+    if (notify->learnt != NULL &&
+        (sb_learnt_has(notify->learnt, asked->data.nr) || !is_of_init(sandbox, asked->pid))) {
+        sb_learnt_add(notify->learnt, asked->data.nr);
     }
 }
 
@@ -216,11 +227,17 @@ static bool answer(struct sb_sandbox *sandbox)
     if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &asked) < 0) {
         return errno == ENOENT || errno == EINTR; /* the caller was killed meanwhile */
     }
+    said.head.id = asked.head.id;
+    if (sandbox->policy->learns) {
+        learn(sandbox, &asked.head);
+        said.head.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+        (void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &said);
+        return true;
+    }
     identify(sandbox->policy, &asked.head.data, &what);
     if (is_new(sandbox, &what)) {
         read_process(asked.head.pid, &what); /* while it waits for us */
     }
-    said.head.id = asked.head.id;
     said.head.error = -what.error;
     (void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &said); /* ENOENT: killed meanwhile */
     count(sandbox, &what);
@@ -279,4 +296,6 @@ void sb_notify_done(struct sb_notify *notify)
 {
     sb_notify_stop(notify);
     sb_denials_done(&notify->denials);
+    free(notify->learnt);
+    notify->learnt = NULL;
 }

@@ -144,6 +144,7 @@ int sb_plan_make(const struct sb_policy *policy,
     plan->filter_id = filter_id;
     add_cgroup(plan, &policy->limits);
     plan->tell_denials = true;
+    plan->learn = policy->learns;
     if (add_mounts(plan, &policy->mounts, err) < 0 || add_rlimits(plan, &policy->limits, err) < 0) {
         return -1;
     }

@@ -293,6 +293,7 @@ static int fill(struct sb_policy *policy,
     policy->ttl_ms = request->ttl_ms;
     policy->idle_ms = request->idle_ms;
     policy->require = request->require;
+    policy->learns = request->learns;
     if (copy_text(&policy->profile, profile->name, err) < 0 ||
         copy_text(&policy->hostname, request->hostname, err) < 0 ||
         sb_strings_copy(&policy->network.allow, &profile->network.allow, err) < 0 ||

@@ -27,6 +27,7 @@ struct sb_policy {
     struct sb_pairs env;      /* everything a command gets, but TERM */
     struct sb_filter *filter; /* reference */
     char *hostname;
+    bool learns;                    /* notes the calls that are allowed */
     uint64_t ttl_ms;                /* 0: never */
     uint64_t idle_ms;               /* 0: never */
     uint64_t require;               /* bit n: aisbx.v1.Control n */

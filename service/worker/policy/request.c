@@ -345,6 +345,7 @@ int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
         spec = &empty;
     }
     (void)snprintf(request->field, sizeof request->field, "%s", field);
+    request->learns = spec->learn_syscalls;
     if (take_profile(spec, field, request, err) < 0 || take_driver(spec, field, request, err) < 0 ||
         take_limits(spec->limits, field, &request->limits, err) < 0 ||
         take_network(spec->network, field, &request->network, err) < 0 ||

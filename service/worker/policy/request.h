@@ -1,5 +1,6 @@
 #pragma once
 /** What a caller asks a sandbox to be: every value checked, nothing filled in yet. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct sb_request {
     uint64_t idle_ms; /* 0: never */
     uint64_t require; /* bit n: aisbx.v1.Control number n must be enforced */
     char *hostname;   /* never NULL */
+    bool learns;      /* notes the calls that are allowed */
 };
 
 /** Checks a SandboxSpec (NULL: an empty one).

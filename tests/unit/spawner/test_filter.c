@@ -20,8 +20,8 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "service/shared/floor.h"
 #include "service/spawner/filter.h"
-#include "service/spawner/floor.h"
 #include "tests/unit/spawner/verdict.h"
 
 #define ERRNO(e) (SECCOMP_RET_ERRNO | (e))

@@ -20,8 +20,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "service/shared/denial.h"
+#include "service/shared/floor.h"
 #include "service/spawner/filter.h"
-#include "service/spawner/floor.h"
 #include "tests/unit/spawner/verdict.h"
 
 #define ACTION(name) SPAWN__V1__ACTION__ACTION_##name
@@ -255,6 +255,59 @@ static void under_another_listener_the_filter_refuses_by_itself(void **state)
     sb_filter_done(&filter);
 }
 
+/* Under a filter that learns, hands the listener over and makes two calls; exits with the errno of
+ * the second, which the list refuses. */
+static _Noreturn void be_learnt(const struct sb_filter *filter, int sock)
+{
+    struct sb_err err;
+    int listener = -1;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        sb_filter_learn(filter, &listener, &err) < 0) {
+        _exit(NO_LISTENER);
+    }
+    if (sb_fd_send(sock, "x", 1, &listener, 1, &err) < 0) {
+        _exit(FAILED);
+    }
+    (void)close(listener);
+    if (syscall(SYS_getppid) == 0) {
+        _exit(UNANSWERED);
+    }
+    _exit(syscall(SYS_getpgid, 0) < 0 ? errno : 0);
+}
+
+static void who_learns_is_asked_about_what_passes_and_never_about_what_is_refused(void **state)
+{
+    (void)state;
+    struct sb_filter filter = compile(ACTION(ALLOW), "getpgid", ACTION(ERRNO), EXDEV);
+    union {
+        struct seccomp_notif head;
+        char bytes[256];
+    } asked = {.bytes = {0}};
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(pair[0]);
+        be_learnt(&filter, pair[1]);
+    }
+    (void)close(pair[1]);
+    int listener = take_listener(pair[0]);
+    (void)close(pair[0]);
+    if (listener < 0) {
+        assert_int_equal(end_of(pid), NO_LISTENER);
+        sb_filter_done(&filter);
+        skip();
+    }
+    assert_int_equal(ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked), 0);
+    assert_int_equal(asked.head.data.nr, SYS_getppid);
+    struct seccomp_notif_resp said = {.id = asked.head.id,
+                                      .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    assert_int_equal(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &said), 0);
+    assert_int_equal(end_of(pid), EXDEV); /* unasked: nobody answers a second time */
+    (void)close(listener);
+    sb_filter_done(&filter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_rule_that_notifies_is_told_unless_init_needs_the_call),
         cmocka_unit_test(the_listener_answers_and_when_it_closes_the_call_is_absent),
         cmocka_unit_test(under_another_listener_the_filter_refuses_by_itself),
+        cmocka_unit_test(who_learns_is_asked_about_what_passes_and_never_about_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "service/spawner/floor.h"
+#include "service/shared/floor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -320,4 +320,14 @@ int sb_floor_resolve(const char *name)
     }
     int number = seccomp_syscall_resolve_name(name);
     return number == __NR_SCMP_ERROR ? -1 : number;
+}
+
+char *sb_floor_name(int number)
+{
+    for (size_t i = 0; i < COUNT(newer); i++) {
+        if (newer[i].number == number) {
+            return strdup(newer[i].name);
+        }
+    }
+    return seccomp_syscall_resolve_num_arch(seccomp_arch_native(), number);
 }
