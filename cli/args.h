@@ -52,6 +52,13 @@ struct sb_args {
     bool only_stdout;
     bool only_stderr;
     uint64_t tail_bytes;
+    /* profiles */
+    const char *syscall;
+    const char *host;
+    const char *path;
+    const char *output;
+    uint64_t runs;
+    bool open;
     /* rest */
     struct sb_texts copies; /* texts owned: values that were split */
     char **operands;        /* borrowed from argv; NULL-terminated */

@@ -120,6 +120,21 @@ static const struct sb_option destroy_rows[] = {
      SB_OFFER_NOTHING, NULL},
 };
 
+static const struct sb_option learn_rows[] = {
+    {'o', "output", SB_OPTION_TEXT, AT(output), "FILE",
+     "Write the list there, and beside it, as FILE with .yaml at its end, a profile that uses it; "
+     "default: the list goes to standard output, and what the program prints to standard error",
+     0, 0, SB_OFFER_FILE, NULL},
+    {0, "runs", SB_OPTION_COUNT, AT(runs), "N",
+     "Learn from this many runs together, for programs that do not do the same every time; "
+     "default: 1",
+     1, 100, SB_OFFER_NOTHING, NULL},
+    {0, "open", SB_OPTION_FLAG, AT(open), NULL,
+     "While learning allow every call that no profile is refused, not only those of the profile's "
+     "list: for programs that you trust and that need more",
+     0, 0, SB_OFFER_NOTHING, NULL},
+};
+
 const struct sb_option_group sb_option_everywhere = GROUP("Options everywhere", everywhere_rows);
 const struct sb_option_group sb_option_sandbox = GROUP("Options of the sandbox", sandbox_rows);
 const struct sb_option_group sb_option_lifetime = GROUP("Options of its lifetime", lifetime_rows);
@@ -127,3 +142,4 @@ const struct sb_option_group sb_option_program = GROUP("Options of the program",
 const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
 const struct sb_option_group sb_option_logs = GROUP("Options", logs_rows);
 const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);
+const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);

@@ -1,7 +1,11 @@
 #include "cli/security/program.h"
 
+#include <stdint.h>
+
+#include "cli/option.h"
 #include "cli/program.h"
 #include "cli/security/doctor.h"
+#include "cli/security/learn.h"
 #include "cli/verb.h"
 
 static const char *const doctor_examples[] = {
@@ -13,6 +17,16 @@ static const char *const doctor_examples[] = {
     "aisbx-security doctor > report.txt || exit 1",
     "The gaps alone",
     "aisbx-security doctor --json | jq '.findings[] | select(.result != \"pass\")'",
+    NULL,
+};
+static const char *const learn_examples[] = {
+    "The calls of a script, from three runs; writes convert.json and convert.yaml",
+    "aisbx-security profile learn -p python-dev --runs 3 -o convert.json -- python3 convert.py "
+    "in.csv",
+    "Without a file the list is what is printed",
+    "aisbx-security profile learn true | jq -r '.syscalls[].names[]'",
+    "A program that needs more than the profile's own list allows",
+    "aisbx-security profile learn --open -o db.json -- ./database --self-test",
     NULL,
 };
 static const char *const completion_examples[] = {
@@ -37,6 +51,31 @@ static const struct sb_verb table[] = {
             "when something fails, 1 when the doctor itself failed, 2 for wrong usage.",
         .examples = doctor_examples,
         .run = sb_doctor_run,
+    },
+    {
+        .name = "profile learn",
+        .summary = "Find the least system calls a program needs, and prove it",
+        .usage = "[OPTIONS] [--] COMMAND [ARG ...]",
+        .about =
+            "Runs the program in a sandbox and notes each system call that passes, from the first "
+            "one of its loader on, of all its processes and threads. Writes a seccomp profile in "
+            "OCI's form that allows these and nothing else, and a profile that uses it. Then runs "
+            "the program again under that list alone: it must end as before.\n\n"
+            "What the profile's own list refuses stays refused, so the result is never wider; with "
+            "--open it may be. What no profile can lift (mount, ptrace, bpf and others) is refused "
+            "in any case and never becomes part of a list.\n\n"
+            "Runs take place on this machine, with workers of their own that end with the command; "
+            "programs run several times as slowly. Standard input goes to the first run alone.\n\n"
+            "Exit status: 0 when it is proved, 5 when the program ended otherwise under the list "
+            "(which is written all the same), 1 when nothing could be learnt, 2 for wrong usage.",
+        .groups = {&sb_option_learn, &sb_option_sandbox, &sb_option_program, NULL},
+        .style = SB_ARGS_COMMAND,
+        .min_operands = 1,
+        .max_operands = SIZE_MAX,
+        .wants = "a command to learn from",
+        .offer = SB_VERB_OFFERS_COMMANDS,
+        .examples = learn_examples,
+        .run = sb_learn_run,
     },
     {
         .name = "completion",
@@ -84,11 +123,13 @@ static const char *const statuses[][2] = {
     {"2", "Wrong usage"},
     {"3", "doctor: sandboxes run, but something is weaker than it could be"},
     {"4", "doctor: sandboxes cannot run"},
+    {"5", "profile learn: the program ended otherwise under the list that was learnt"},
     {NULL, NULL},
 };
 
 static const char *const overview_examples[] = {
     "aisbx-security doctor",
+    "aisbx-security profile learn -o true.json -- true",
     "aisbx-security help doctor",
     NULL,
 };

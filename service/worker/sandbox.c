@@ -385,6 +385,11 @@ static int take_spawned(struct sb_sandbox *sandbox,
         return -1;
     }
     sb_notify_start(sandbox, sb_handover_take(&sandbox->handover, SB_HANDOVER_NOTIFY));
+    if (sandbox->notify.fd < 0 && sandbox->policy->learns) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "learn_syscalls: the driver %s gives no seccomp listener",
+                          sb_driver_names[sandbox->policy->driver]);
+    }
     if (sandbox->notify.fd < 0 &&
         sb_strings_add(&sandbox->degraded, no_listener(sandbox->policy), err) < 0) {
         return -1;
