@@ -16,6 +16,7 @@
 #include "cli/connect.h"
 #include "cli/help.h"
 #include "cli/json.h"
+#include "cli/lima.h"
 #include "cli/option.h"
 #include "cli/out.h"
 #include "cli/remote.h"
@@ -176,6 +177,9 @@ do_verb(struct sb_cli *cli, const struct sb_verb *verb, int *ret_status, struct 
     if (cli->args.help) {
         *ret_status = 0;
         return show_help(cli->program, verb, err);
+    }
+    if (sb_lima_choose(cli, err) < 0) {
+        return -1;
     }
     if (!verb->is_offline && sb_connect_is_remote(cli) &&
         sb_remote_become_able(cli->argv, err) < 0) {

@@ -79,17 +79,12 @@ int sb_mount_new_tmpfs(const char *options, struct sb_err *err)
     return fd < 0 ? sb_err_sys(err, errno, "mount tmpfs") : fd;
 }
 
-int sb_mount_tmpfs(const char *target,
-                   uint64_t bytes,
-                   uint64_t inodes,
-                   unsigned mode,
-                   unsigned uid,
-                   unsigned gid,
-                   struct sb_err *err)
+int sb_mount_tmpfs(const char *target, const struct sb_mount_space *space, struct sb_err *err)
 {
     char options[128];
     (void)snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=%o,uid=%u,gid=%u",
-                   (unsigned long long)bytes, (unsigned long long)inodes, mode, uid, gid);
+                   (unsigned long long)space->bytes, (unsigned long long)space->inodes, space->mode,
+                   space->uid, space->gid);
     if (mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) {
         return sb_err_sys(err, errno, "mount tmpfs at %s", target);
     }

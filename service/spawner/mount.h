@@ -22,15 +22,17 @@ int sb_mount_bind(const char *source, const char *target, struct sb_err *err);
  *  @options  "size=..,nr_inodes=..": pairs parted by commas, at most 256 bytes. */
 int sb_mount_new_tmpfs(const char *options, struct sb_err *err);
 
-/** A writable tmpfs at @target, relative to the working directory: nosuid, nodev, bounded.
- *  @mode, @uid, @gid  of its root directory. */
-int sb_mount_tmpfs(const char *target,
-                   uint64_t bytes,
-                   uint64_t inodes,
-                   unsigned mode,
-                   unsigned uid,
-                   unsigned gid,
-                   struct sb_err *err);
+/** A writable tmpfs. */
+struct sb_mount_space {
+    uint64_t bytes;
+    uint64_t inodes;
+    unsigned mode; /* of its root directory, as the next */
+    unsigned uid;
+    unsigned gid;
+};
+
+/** Mounts one at @target, relative to the working directory: nosuid, nodev, bounded. */
+int sb_mount_tmpfs(const char *target, const struct sb_mount_space *space, struct sb_err *err);
 
 /** Adds @attr to the mount whose root is @path. */
 int sb_mount_add_attr(int dirfd, const char *path, uint64_t attr, struct sb_err *err);

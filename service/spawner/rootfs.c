@@ -172,9 +172,9 @@ int sb_rootfs_freeze(struct sb_child *child, struct sb_err *err)
 int sb_rootfs_space(struct sb_child *child, struct sb_err *err)
 {
     const struct sb_plan *plan = child->plan;
-    unsigned id = child->setup_id;
-    if (sb_mount_tmpfs("tmp", plan->disk_bytes, plan->inodes, 01777, id, id, err) < 0 ||
-        sb_mount_tmpfs("dev/shm", plan->disk_bytes, plan->inodes, 01777, id, id, err) < 0) {
+    const struct sb_mount_space shared = {plan->disk_bytes, plan->inodes, 01777, child->setup_id,
+                                          child->setup_id};
+    if (sb_mount_tmpfs("tmp", &shared, err) < 0 || sb_mount_tmpfs("dev/shm", &shared, err) < 0) {
         return -1;
     }
     if (!plan->has_workspace) {
@@ -186,8 +186,9 @@ int sb_rootfs_space(struct sb_child *child, struct sb_err *err)
     if (!plan->workspace_is_tmpfs) {
         return 0;
     }
-    if (sb_mount_tmpfs("workspace", plan->disk_bytes, plan->inodes, 0755, child->job_uid,
-                       child->job_gid, err) < 0) {
+    const struct sb_mount_space own = {plan->disk_bytes, plan->inodes, 0755, child->job_uid,
+                                       child->job_gid};
+    if (sb_mount_tmpfs("workspace", &own, err) < 0) {
         return -1;
     }
     return plan->workspace_read_only

@@ -139,6 +139,24 @@ sb_probe_control(const struct sb_probe *probe, enum sb_driver driver, unsigned n
     return own->state != SB_CONTROL_UNKNOWN ? own : &probe->controls[number];
 }
 
+static int refuse(const struct sb_probe *probe,
+                  enum sb_driver driver,
+                  unsigned number,
+                  const struct sb_control *control,
+                  struct sb_err *err)
+{
+    static const struct sb_control unknown = {SB_CONTROL_UNKNOWN, NULL, NULL};
+    bool is_driver = control != NULL && control != &probe->controls[number];
+    control = control == NULL ? &unknown : control;
+    bool has_detail = control->detail != NULL && control->detail[0] != '\0';
+    bool has_fix = control->fix != NULL && control->fix[0] != '\0';
+    return sb_err_set(err, SB_PRECONDITION, "required control %s is not enforced %s%s%s%s%s%s",
+                      sb_probe_control_name(number), is_driver ? "by driver " : "on this host",
+                      is_driver ? sb_driver_names[driver] : "", has_detail ? ": " : "",
+                      has_detail ? control->detail : "", has_fix ? "; to have it: " : "",
+                      has_fix ? control->fix : "");
+}
+
 int sb_probe_require(const struct sb_probe *probe,
                      enum sb_driver driver,
                      uint64_t require,
@@ -150,18 +168,9 @@ int sb_probe_require(const struct sb_probe *probe,
         }
         const struct sb_control *control =
             i < SB_PROBE_CONTROLS ? sb_probe_control(probe, driver, i) : NULL;
-        if (control != NULL && control->state == SB_CONTROL_ENFORCED) {
-            continue;
+        if (control == NULL || control->state != SB_CONTROL_ENFORCED) {
+            return refuse(probe, driver, i, control, err);
         }
-        bool has_detail = control != NULL && control->detail != NULL && control->detail[0] != '\0';
-        bool has_fix = control != NULL && control->fix != NULL && control->fix[0] != '\0';
-        return sb_err_set(
-            err, SB_PRECONDITION, "required control %s is not enforced %s%s%s%s%s%s",
-            sb_probe_control_name(i),
-            control != NULL && control != &probe->controls[i] ? "by driver " : "on this host",
-            control != NULL && control != &probe->controls[i] ? sb_driver_names[driver] : "",
-            has_detail ? ": " : "", has_detail ? control->detail : "",
-            has_fix ? "; to have it: " : "", has_fix ? control->fix : "");
     }
     return 0;
 }
