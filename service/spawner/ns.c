@@ -43,9 +43,12 @@ pid_t sb_ns_clone(
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
     if (pid < 0 && (sys == ENOSPC || sys == EUSERS)) {
+        bool has_fallback = is_root && (namespaces & CLONE_NEWUSER) != 0;
         return (pid_t)sb_err_set(err, SB_EXHAUSTED,
                                  "clone: no more namespaces; raise sysctl "
-                                 "user.max_user_namespaces and the other user.max_*_namespaces");
+                                 "user.max_user_namespaces and the other user.max_*_namespaces%s",
+                                 has_fallback ? ", or take the driver chroot, which is weaker"
+                                              : "");
     }
     if (pid < 0) {
         return (pid_t)sb_err_sys(err, sys, "clone into new namespaces");

@@ -311,7 +311,8 @@ static void add_ids(const struct sb_host *host, struct sb_probe_controls *list)
 }
 
 /* The row tried it; a version without all of it is less. */
-static void add_landlock(const struct sb_host *host, struct sb_probe_controls *list)
+static void
+add_landlock(const struct sb_host *host, uint64_t user_namespace, struct sb_probe_controls *list)
 {
     static const struct row row = {11, CLONE_NEWNS, try_landlock, "", ""};
     static const char fix[] =
@@ -326,7 +327,7 @@ static void add_landlock(const struct sb_host *host, struct sb_probe_controls *l
     const char *lacks = sb_landlock_lacks(host->landlock);
     (void)snprintf(detail, sizeof detail, "version %d%s%s", host->landlock,
                    lacks != NULL ? ", does not cover " : "", lacks != NULL ? lacks : "");
-    try_row(host, CLONE_NEWUSER, &row, &said);
+    try_row(host, user_namespace, &row, &said);
     if (said.code != SB_OK) {
         add(list, row.control, SB_PROBE_ABSENT, said.text, fix);
     } else {
@@ -429,6 +430,9 @@ static void add_controls(const struct sb_host *host,
     for (size_t i = 1; tries && i < sizeof rows / sizeof *rows; i++) {
         add_row(host, 0, &rows[i], list);
     }
+    if (tries) {
+        add_landlock(host, 0, list);
+    }
     for (const struct sb_driver_control *control = driver->controls;
          control != NULL && control->control != 0; control++) {
         add(list, control->control, control->state, control->detail, control->fix);
@@ -470,7 +474,7 @@ void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         add_row(host, CLONE_NEWUSER, &rows[i], list);
     }
-    add_landlock(host, list);
+    add_landlock(host, CLONE_NEWUSER, list);
     add_ids(host, list);
     add_cgroup(host, list);
     message->controls = list->pointers;
