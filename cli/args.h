@@ -53,9 +53,9 @@ struct sb_args {
     bool only_stderr;
     uint64_t tail_bytes;
     /* profiles */
-    const char *syscall;
-    const char *host;
-    const char *path;
+    struct sb_texts syscalls;
+    struct sb_texts hosts;
+    struct sb_texts paths;
     const char *output;
     uint64_t runs;
     bool open;

@@ -120,6 +120,18 @@ static const struct sb_option destroy_rows[] = {
      SB_OFFER_NOTHING, NULL},
 };
 
+static const struct sb_option explain_rows[] = {
+    {0, "syscall", SB_OPTION_COMMAS, AT(syscalls), "NAME,...",
+     "Say whether programs may make this system call, by which list, and what would allow it; may "
+     "be repeated",
+     0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "host", SB_OPTION_COMMAS, AT(hosts), "HOST[:PORT],...",
+     "The same for a destination; without a port: 443", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "path", SB_OPTION_TEXTS, AT(paths), "PATH",
+     "Say whether this path inside can be written, only read, or is hidden", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+};
+
 static const struct sb_option learn_rows[] = {
     {'o', "output", SB_OPTION_TEXT, AT(output), "FILE",
      "Write the list there, and beside it, as FILE with .yaml at its end, a profile that uses it; "
@@ -143,3 +155,4 @@ const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
 const struct sb_option_group sb_option_logs = GROUP("Options", logs_rows);
 const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);
 const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);
+const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);

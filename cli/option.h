@@ -51,4 +51,5 @@ extern const struct sb_option_group sb_option_program;  /* run, exec */
 extern const struct sb_option_group sb_option_list;
 extern const struct sb_option_group sb_option_logs;
 extern const struct sb_option_group sb_option_destroy;
+extern const struct sb_option_group sb_option_explain;
 extern const struct sb_option_group sb_option_learn;

@@ -59,6 +59,13 @@ static const char *const profile_show_examples[] = {
     "aisbx profile show strict",
     NULL,
 };
+static const char *const profile_explain_examples[] = {
+    "Every setting, the profile and line that says it, and what it means",
+    "aisbx profile explain python-dev",
+    "May programs do that, which rule says so, and what would allow it",
+    "aisbx profile explain strict --syscall ptrace,clone --host pypi.org:443 --path /workspace/x",
+    NULL,
+};
 static const char *const profile_validate_examples[] = {
     "Check a file before you use it",
     "aisbx profile validate ./config.yaml",
@@ -184,6 +191,17 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_PROFILES,
         .examples = profile_show_examples,
         .run = sb_verb_profile_show,
+    },
+    {
+        .name = "profile explain",
+        .summary = "Tell where each setting comes from, and what is allowed",
+        .usage = "[OPTIONS] [NAME]",
+        .about = SB_VERB_EXPLAIN_ABOUT,
+        .groups = {&sb_option_explain, NULL},
+        .max_operands = 1,
+        .offer = SB_VERB_OFFERS_PROFILES,
+        .examples = profile_explain_examples,
+        .run = sb_verb_profile_explain,
     },
     {
         .name = "profile validate",

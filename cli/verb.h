@@ -56,6 +56,17 @@ struct sb_verb {
     int (*run)(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 };
 
+/** About "profile explain", which two programs have. */
+#define SB_VERB_EXPLAIN_ABOUT                                                                      \
+    "Asks the worker. Without a question: every setting in force, which profile of the chain "     \
+    "says "                                                                                        \
+    "it, in which file and line, and what it means for a program. With --syscall, --host and "     \
+    "--path: only the answers: what is allowed, refused, or depends on arguments; which list, "    \
+    "rule "                                                                                        \
+    "or mount decides; and the smallest change that would allow it, if anything may.\n\n"          \
+    "Without NAME: $AISBX_DEFAULT_PROFILE, else the worker's default. What a request adds or "     \
+    "narrows (aisbx run --mount, --network) is not part of it."
+
 /** aisbx itself. */
 extern const struct sb_program sb_verb_aisbx;
 
@@ -71,6 +82,7 @@ int sb_verb_logs(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_destroy(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_profile_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_profile_show(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_profile_explain(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_profile_validate(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_worker_info(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err);

@@ -19,6 +19,11 @@ static const char *const doctor_examples[] = {
     "aisbx-security doctor --json | jq '.findings[] | select(.result != \"pass\")'",
     NULL,
 };
+static const char *const explain_examples[] = {
+    "May programs under this profile do that, and which rule says so",
+    "aisbx-security profile explain strict --syscall ptrace --host pypi.org:443 --path /etc/shadow",
+    NULL,
+};
 static const char *const learn_examples[] = {
     "The calls of a script, from three runs; writes convert.json and convert.yaml",
     "aisbx-security profile learn -p python-dev --runs 3 -o convert.json -- python3 convert.py "
@@ -51,6 +56,17 @@ static const struct sb_verb table[] = {
             "when something fails, 1 when the doctor itself failed, 2 for wrong usage.",
         .examples = doctor_examples,
         .run = sb_doctor_run,
+    },
+    {
+        .name = "profile explain",
+        .summary = "Tell where each setting comes from, and what is allowed",
+        .usage = "[OPTIONS] [NAME]",
+        .about = SB_VERB_EXPLAIN_ABOUT,
+        .groups = {&sb_option_explain, NULL},
+        .max_operands = 1,
+        .offer = SB_VERB_OFFERS_PROFILES,
+        .examples = explain_examples,
+        .run = sb_verb_profile_explain,
     },
     {
         .name = "profile learn",

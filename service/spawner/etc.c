@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "service/shared/shown.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
 #include "service/spawner/rootfs.h"
@@ -18,51 +19,6 @@ static const struct {
                           "protocols: files\n"},
     {"etc/resolv.conf", ""},
     {"etc/shells", "/bin/sh\n"},
-};
-
-/* What of the host's /etc is shown, when it is there. Every row is readable by all on a stock
- * system and holds no secret: no row may be a directory in which administrators keep keys
- * (ssl/private is why ssl itself is not here) or credentials (pip.conf, npmrc, maven). */
-static const struct {
-    const char *name;
-    bool in_minimal;
-} shown[] = {
-    {"ld.so.cache", true},
-    {"alternatives", true},
-    {"localtime", true},
-    {"ld.so.conf", false},
-    {"ld.so.conf.d", false},
-    {"ssl/certs", false},
-    {"ssl/openssl.cnf", false},
-    {"ca-certificates.conf", false},
-    {"pki/tls/certs", false},
-    {"java-11-openjdk", false},
-    {"java-17-openjdk", false},
-    {"java-21-openjdk", false},
-    {"java-25-openjdk", false},
-    {"python3", false},
-    {"python3.9", false},
-    {"python3.10", false},
-    {"python3.11", false},
-    {"python3.12", false},
-    {"python3.13", false},
-    {"python3.14", false},
-    {"perl", false},
-    {"php", false},
-    {"R", false},
-    {"mime.types", false},
-    {"magic", false},
-    {"magic.mime", false},
-    {"protocols", false},
-    {"services", false},
-    {"terminfo", false},
-    {"timezone", false},
-    {"locale.alias", false},
-    {"fonts", false},
-    {"gai.conf", false},
-    {"os-release", false},
-    {"debian_version", false},
-    {"inputrc", false},
 };
 
 /* Names with a slash need their directory; one level is all there is. */
@@ -139,8 +95,9 @@ int sb_etc_make(struct sb_child *child, struct sb_err *err)
     if (write_users(child, err) < 0 || write_names(child, err) < 0) {
         return -1;
     }
-    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-        if ((shown[i].in_minimal || !child->plan->is_minimal) && show(shown[i].name, err) < 0) {
+    for (const struct sb_shown_etc *row = sb_shown_etc; row->name != NULL; row++) {
+        if (!row->is_made && (row->in_minimal || !child->plan->is_minimal) &&
+            show(row->name, err) < 0) {
             return -1;
         }
     }

@@ -10,6 +10,7 @@
 #include "service/worker/api.h"
 #include "service/worker/api_load.h"
 #include "service/worker/api_pb.h"
+#include "service/worker/policy/api_explain.h"
 #include "service/worker/policy/api_profile.h"
 #include "service/worker/policy/profiles.h"
 #include "service/worker/probe.h"
@@ -212,6 +213,23 @@ get_profile(struct sb_rpc_call *call, const Aisbx__V1__GetProfileRequest *req, v
     sb_api_finish(call, msg, &err);
 }
 
+static void
+explain_profile(struct sb_rpc_call *call, const Aisbx__V1__ExplainProfileRequest *req, void *svc)
+{
+    struct sb_worker *worker = svc;
+    struct sb_err err = {.code = SB_OK};
+    struct sb_caller caller;
+    if (!sb_api_identify(call, worker, &caller)) {
+        return;
+    }
+    Aisbx__V1__ExplainProfileResponse *msg =
+        sb_api_pb_new(&aisbx__v1__explain_profile_response__descriptor);
+    if (msg != NULL) {
+        (void)sb_api_explain(worker->profiles, req, msg, &err);
+    }
+    sb_api_finish(call, msg, &err);
+}
+
 /* ---- ValidateConfig ---- */
 
 static bool add_problems(const struct sb_problems *problems, Aisbx__V1__ValidateConfigResponse *msg)
@@ -289,5 +307,6 @@ const struct aisbx__v1__worker_service__server sb_api_worker_service = {
     .set_draining = {set_draining, NULL},
     .list_profiles = {list_profiles, NULL},
     .get_profile = {get_profile, NULL},
+    .explain_profile = {explain_profile, NULL},
     .validate_config = {validate_config, NULL},
 };

@@ -40,6 +40,7 @@ struct reader {
 struct key {
     const char *name;
     enum sb_yaml_kind kind;
+    const char *noted; /* as which setting it is noted; NULL: not at all */
     int (*read)(struct reader *r, const struct sb_yaml_node *node);
 };
 
@@ -62,6 +63,24 @@ static int set_text(struct reader *r, char **member, struct sb_str text)
 static void take_error(struct reader *r, const struct sb_yaml_node *node, const char *what)
 {
     PROBLEM(r, node, "%s: %s", what, r->err->text);
+}
+
+/* Notes who says a setting, and where. @kind  of an entry of a collection; NULL for others */
+static int
+note(struct reader *r, const char *kind, struct sb_str name, const struct sb_yaml_node *node)
+{
+    char where[512];
+    char key[512];
+    if (r->profile == NULL) {
+        return 0;
+    }
+    (void)snprintf(where, sizeof where, "%s%s%s:%u",
+                   r->source->origin == NULL ? "" : r->source->origin,
+                   r->source->origin == NULL ? "" : " ", r->source->file_name, node->line);
+    (void)snprintf(key, sizeof key, "%s%s%.*s", kind == NULL ? "" : kind, kind == NULL ? "" : " ",
+                   SB_STR_ARG(name));
+    const struct sb_origin origin = {.key = key, .profile = r->profile->name, .where = where};
+    return sb_origins_add(&r->profile->origins, &origin, r->err);
 }
 
 /* ---- maps ---- */
@@ -112,7 +131,10 @@ read_map(struct reader *r, const struct sb_yaml_node *map, const struct key *key
         }
         if (i == n) {
             unknown_key(r, node->key, names, n);
-        } else if (expect_kind(r, node, keys[i].name, keys[i].kind) && keys[i].read(r, node) < 0) {
+        } else if (expect_kind(r, node, keys[i].name, keys[i].kind) &&
+                   ((keys[i].noted != NULL &&
+                     note(r, NULL, sb_str_from(keys[i].noted), node->key) < 0) ||
+                    keys[i].read(r, node) < 0)) {
             return -1;
         }
     }
@@ -289,11 +311,16 @@ static int read_limit(struct reader *r, const struct sb_yaml_node *node)
 }
 
 static const struct key limit_keys[] = {
-    {"cpu", SB_YAML_SCALAR, read_limit},        {"memory", SB_YAML_SCALAR, read_limit},
-    {"pids", SB_YAML_SCALAR, read_limit},       {"wall", SB_YAML_SCALAR, read_limit},
-    {"timeout", SB_YAML_SCALAR, read_limit},    {"disk", SB_YAML_SCALAR, read_limit},
-    {"inodes", SB_YAML_SCALAR, read_limit},     {"file_size", SB_YAML_SCALAR, read_limit},
-    {"open_files", SB_YAML_SCALAR, read_limit}, {"output", SB_YAML_SCALAR, read_limit},
+    {"cpu", SB_YAML_SCALAR, "cpu", read_limit},
+    {"memory", SB_YAML_SCALAR, "memory", read_limit},
+    {"pids", SB_YAML_SCALAR, "pids", read_limit},
+    {"wall", SB_YAML_SCALAR, "wall", read_limit},
+    {"timeout", SB_YAML_SCALAR, "wall", read_limit},
+    {"disk", SB_YAML_SCALAR, "disk", read_limit},
+    {"inodes", SB_YAML_SCALAR, "inodes", read_limit},
+    {"file_size", SB_YAML_SCALAR, "file_size", read_limit},
+    {"open_files", SB_YAML_SCALAR, "open_files", read_limit},
+    {"output", SB_YAML_SCALAR, "output", read_limit},
 };
 
 static int read_limits(struct reader *r, const struct sb_yaml_node *node)
@@ -364,10 +391,10 @@ static int read_deny(struct reader *r, const struct sb_yaml_node *node)
 }
 
 static const struct key network_keys[] = {
-    {"enabled", SB_YAML_SCALAR, read_enabled},
-    {"mode", SB_YAML_SCALAR, read_mode},
-    {"allow", SB_YAML_LIST, read_allow},
-    {"deny", SB_YAML_LIST, read_deny},
+    {"enabled", SB_YAML_SCALAR, "mode", read_enabled},
+    {"mode", SB_YAML_SCALAR, "mode", read_mode},
+    {"allow", SB_YAML_LIST, "allow", read_allow},
+    {"deny", SB_YAML_LIST, "deny", read_deny},
 };
 
 static int read_network(struct reader *r, const struct sb_yaml_node *node)
@@ -406,9 +433,9 @@ static int read_mount_mode(struct reader *r, const struct sb_yaml_node *node)
 }
 
 static const struct key mount_keys[] = {
-    {"source", SB_YAML_SCALAR, read_source},
-    {"target", SB_YAML_SCALAR, read_target},
-    {"mode", SB_YAML_SCALAR, read_mount_mode},
+    {"source", SB_YAML_SCALAR, NULL, read_source},
+    {"target", SB_YAML_SCALAR, NULL, read_target},
+    {"mode", SB_YAML_SCALAR, NULL, read_mount_mode},
 };
 
 static bool has_key(const struct sb_yaml_node *map, struct sb_str name)
@@ -447,7 +474,9 @@ static int read_mount(struct reader *r, const struct sb_yaml_node *node)
         PROBLEM(r, node, "there is a mount at \"%s\" already", mount.target);
         return 0;
     }
-    return sb_mounts_set(&r->profile->mounts, &mount, r->err);
+    return note(r, "mount", sb_str_from(mount.target), node) < 0
+               ? -1
+               : sb_mounts_set(&r->profile->mounts, &mount, r->err);
 }
 
 static int read_mounts(struct reader *r, const struct sb_yaml_node *list)
@@ -480,7 +509,8 @@ static int read_environment(struct reader *r, const struct sb_yaml_node *map)
         }
         if (sb_request_check_env(name, node->text, "environment", &total_bytes, r->err) < 0) {
             PROBLEM(r, node->key, "%s", r->err->text);
-        } else if (sb_pairs_set(&r->profile->env, name, node->text, r->err) < 0) {
+        } else if (note(r, "environment", name, node->key) < 0 ||
+                   sb_pairs_set(&r->profile->env, name, node->text, r->err) < 0) {
             return -1;
         }
     }
@@ -490,13 +520,19 @@ static int read_environment(struct reader *r, const struct sb_yaml_node *map)
 /* ---- profiles and the top ---- */
 
 static const struct key profile_keys[] = {
-    {"name", SB_YAML_SCALAR, read_name},       {"description", SB_YAML_SCALAR, read_description},
-    {"extends", SB_YAML_SCALAR, read_extends}, {"abstract", SB_YAML_SCALAR, read_abstract},
-    {"driver", SB_YAML_SCALAR, read_driver},   {"cpu", SB_YAML_SCALAR, read_limit},
-    {"memory", SB_YAML_SCALAR, read_limit},    {"limits", SB_YAML_MAP, read_limits},
-    {"network", SB_YAML_MAP, read_network},    {"filesystem", SB_YAML_SCALAR, read_filesystem},
-    {"mounts", SB_YAML_LIST, read_mounts},     {"environment", SB_YAML_MAP, read_environment},
-    {"seccomp", SB_YAML_SCALAR, read_seccomp},
+    {"name", SB_YAML_SCALAR, NULL, read_name},
+    {"description", SB_YAML_SCALAR, "description", read_description},
+    {"extends", SB_YAML_SCALAR, "extends", read_extends},
+    {"abstract", SB_YAML_SCALAR, NULL, read_abstract},
+    {"driver", SB_YAML_SCALAR, "driver", read_driver},
+    {"cpu", SB_YAML_SCALAR, "cpu", read_limit},
+    {"memory", SB_YAML_SCALAR, "memory", read_limit},
+    {"limits", SB_YAML_MAP, NULL, read_limits},
+    {"network", SB_YAML_MAP, NULL, read_network},
+    {"filesystem", SB_YAML_SCALAR, "filesystem", read_filesystem},
+    {"mounts", SB_YAML_LIST, NULL, read_mounts},
+    {"environment", SB_YAML_MAP, NULL, read_environment},
+    {"seccomp", SB_YAML_SCALAR, "seccomp", read_seccomp},
 };
 
 static int set_origin(struct reader *r, unsigned line)
@@ -559,8 +595,8 @@ static int read_default(struct reader *r, const struct sb_yaml_node *node)
 }
 
 static const struct key top_keys[] = {
-    {"profiles", SB_YAML_MAP, read_profiles},
-    {"default_profile", SB_YAML_SCALAR, read_default},
+    {"profiles", SB_YAML_MAP, NULL, read_profiles},
+    {"default_profile", SB_YAML_SCALAR, NULL, read_default},
 };
 
 static int read_top(struct reader *r, const struct sb_yaml_node *root)

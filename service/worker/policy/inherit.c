@@ -77,6 +77,16 @@ inherit_collections(struct sb_profile *profile, const struct sb_profile *base, s
 }
 
 static int
+inherit_names(struct sb_profile *profile, const struct sb_profile *base, struct sb_err *err)
+{
+    int rc = sb_strings_add(&profile->bases, sb_str_from(base->name), err);
+    for (size_t i = 0; rc == 0 && i < base->bases.n; i++) {
+        rc = sb_strings_add(&profile->bases, sb_str_from(base->bases.items[i]), err);
+    }
+    return rc < 0 ? -1 : sb_origins_inherit(&profile->origins, &base->origins, err);
+}
+
+static int
 inherit_from(struct sb_profile *profile, const struct sb_profile *base, struct sb_err *err)
 {
     if (profile->driver == SB_DRIVER_UNSET) {
@@ -93,7 +103,7 @@ inherit_from(struct sb_profile *profile, const struct sb_profile *base, struct s
         inherit_network(&profile->network, &base->network, err) < 0) {
         return -1;
     }
-    return inherit_collections(profile, base, err);
+    return inherit_collections(profile, base, err) < 0 ? -1 : inherit_names(profile, base, err);
 }
 
 /* The layer and profile that @name means inside @profile; NULL when there is none. */

@@ -42,6 +42,8 @@ void sb_profile_free(struct sb_profile *profile)
     free(profile->seccomp);
     free(profile->seccomp_path);
     free(profile->origin);
+    sb_origins_done(&profile->origins);
+    sb_strings_done(&profile->bases);
     sb_filter_unref(profile->filter);
     free(profile);
 }

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/policy/limits.h"
+#include "service/worker/policy/origin.h"
 
 struct sb_buf;
 struct sb_err;
@@ -54,18 +55,20 @@ struct sb_network {
 };
 
 struct sb_profile {
-    char *name;        /* key in the file */
-    char *description; /* one line, or NULL */
-    char *extends;     /* or NULL */
+    char *name;              /* key in the file */
+    char *description;       /* one line, or NULL */
+    char *extends;           /* or NULL */
+    struct sb_strings bases; /* what it inherits from, nearest first; once resolved */
     enum sb_driver driver;
     struct sb_limits limits;
     struct sb_network network;
     enum sb_filesystem filesystem;
     struct sb_mounts mounts;
     struct sb_pairs env;
-    char *seccomp;            /* name of a built-in list, or path of a file as written; or NULL */
-    char *seccomp_path;       /* absolute path of that file; NULL for a built-in list */
-    char *origin;             /* "built-in", or "config.yaml:12" */
+    char *seccomp;      /* name of a built-in list, or path of a file as written; or NULL */
+    char *seccomp_path; /* absolute path of that file; NULL for a built-in list */
+    char *origin;       /* "built-in", or "config.yaml:12" */
+    struct sb_origins origins;
     bool is_hidden;           /* a base for others: not listed, not usable by itself */
     struct sb_filter *filter; /* reference; NULL until needed for a built-in list */
 };

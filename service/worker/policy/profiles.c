@@ -415,6 +415,20 @@ int sb_profiles_get(const struct sb_profiles *profiles,
                       nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
 }
 
+int sb_profiles_look(const struct sb_profiles *profiles,
+                     struct sb_str name,
+                     const struct sb_profile **ret_profile,
+                     struct sb_err *err)
+{
+    for (size_t i = 0; i < profiles->n; i++) {
+        if (sb_str_eq(sb_str_from(profiles->items[i]->name), name)) {
+            *ret_profile = profiles->items[i];
+            return 0;
+        }
+    }
+    return sb_profiles_get(profiles, name, ret_profile, err);
+}
+
 const char *sb_profiles_default(const struct sb_profiles *profiles)
 {
     return profiles->default_profile;

@@ -54,6 +54,12 @@ int sb_profiles_get(const struct sb_profiles *profiles,
                     const struct sb_profile **ret_profile,
                     struct sb_err *err);
 
+/** The same, for one that is a base for others too: to look at. Errors: as above. */
+int sb_profiles_look(const struct sb_profiles *profiles,
+                     struct sb_str name,
+                     const struct sb_profile **ret_profile,
+                     struct sb_err *err);
+
 /** Name of the profile used when a request names none: default_profile of the file, else "strict".
  */
 const char *sb_profiles_default(const struct sb_profiles *profiles);
