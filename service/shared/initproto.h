@@ -34,6 +34,7 @@ enum {
     SB_INIT_MAX_PACKET = 160 << 10, /* an EXEC with its strings; fits the default socket buffer */
     SB_INIT_MAX_STRINGS = 8192,     /* args + env */
     SB_INIT_FDS = 4,
+    SB_INIT_EGRESS_PORT = 3128, /* on 127.0.0.1 inside, where the egress proxy is reached */
 };
 
 enum sb_init_type {

@@ -19,6 +19,7 @@ struct sb_host {
     int landlock;       /* version of Landlock that sandboxes use; 0: none */
     pid_t parent;       /* the worker */
     int init_fd;        /* sealed copy of aisbx-init; owned */
+    int egress_fd;      /* aisbx-egress; owned; -1: it is not installed */
     struct sb_cgroups cgroups;
     struct sb_bwrap *bwrap; /* what is known of bubblewrap; filled when it is first needed */
 };

@@ -12,12 +12,14 @@
 
 void sb_ids_pool_init(struct sb_ids_pool *pool, const struct sb_host *host)
 {
+    /* The last one is the egress proxy's. */
+    unsigned n_subids = host->n_subids > 1 ? host->n_subids - 1 : host->n_subids;
     *pool = host->is_root
                 ? (struct sb_ids_pool){.n_ranges = ((uint64_t)SB_IDS_LAST + 1 - SB_IDS_FIRST) /
                                                    SB_IDS_RANGE,
                                        .per_range = SB_IDS_RANGE,
                                        .first = SB_IDS_FIRST}
-                : (struct sb_ids_pool){.n_ranges = host->n_subids, .per_range = 1, .first = 1};
+                : (struct sb_ids_pool){.n_ranges = n_subids, .per_range = 1, .first = 1};
     sb_list_init(&pool->taken);
 }
 

@@ -21,6 +21,7 @@
 #include "service/spawner/caps.h"
 #include "service/spawner/cgroup.h"
 #include "service/spawner/drivers/bwrap_probe.h"
+#include "service/spawner/egress.h"
 #include "service/spawner/host.h"
 #include "service/spawner/idmap.h"
 #include "service/spawner/ids.h"
@@ -80,6 +81,7 @@ static int settle(struct sb_host *host, struct sb_err *err)
     if (host->init_fd < 0) {
         return -1;
     }
+    host->egress_fd = sb_egress_open();
     /* While the rights of the start are there: the caller's groups may be writable by them only. */
     sb_cgroup_open(host->caller_uid == 0, &host->cgroups);
     if (host->is_root) {
@@ -104,6 +106,7 @@ static int run(int fd, struct sb_err *err)
     struct sb_host host = {
         .parent = getppid(),
         .init_fd = -1,
+        .egress_fd = -1,
         .cgroups = SB_CGROUPS_NONE,
         .bwrap = &bwrap,
     };

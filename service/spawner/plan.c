@@ -226,6 +226,10 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
     if (msg->filter_id == 0) {
         return sb_err_set(err, SB_INVALID, "filter_id: missing");
     }
+    if (msg->egress_port != 0 && (msg->egress_port < 1024 || msg->egress_port > UINT16_MAX)) {
+        return sb_err_set(err, SB_INVALID, "egress_port: %u is not within 1024..65535",
+                          msg->egress_port);
+    }
     struct sb_plan plan = {
         .driver = driver,
         .sandbox_id = msg->sandbox_id,
@@ -239,6 +243,7 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         .filter_id = msg->filter_id,
         .tells_denials = msg->tell_denials,
         .learns = msg->learn,
+        .egress_port = (uint16_t)msg->egress_port,
     };
     if (check_cgroup(msg, &plan, err) < 0 || check_mounts(msg, &plan, err) < 0 ||
         check_rlimits(msg, &plan, err) < 0) {

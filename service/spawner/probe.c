@@ -2,7 +2,7 @@
 
 /* Theory of operation. Nothing is believed of versions and configuration: each row is tried in a
  * cloned child, in the namespaces the row names, with ids mapped as for a sandbox, and the child
- * says what happened. Controls that others enforce (egress) are not here. */
+ * says what happened. Whether the egress proxy really runs, the worker knows. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +23,12 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "service/shared/initproto.h"
 #include "service/spawner/caps.h"
 #include "service/spawner/cgroup.h"
 #include "service/spawner/child.h"
 #include "service/spawner/driver.h"
+#include "service/spawner/egress.h"
 #include "service/spawner/host.h"
 #include "service/spawner/identity.h"
 #include "service/spawner/ids.h"
@@ -336,6 +338,30 @@ add_landlock(const struct sb_host *host, uint64_t user_namespace, struct sb_prob
     }
 }
 
+static int try_egress(struct probe *probe, struct sb_err *err)
+{
+    if (sb_ns_loopback(probe->child, err) < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_closep) int fd = sb_egress_make_listener(SB_INIT_EGRESS_PORT, err);
+    return fd < 0 ? -1 : 0;
+}
+
+static void add_egress(const struct sb_host *host, uint64_t userns, struct sb_probe_controls *list)
+{
+    static const struct row row = {12, CLONE_NEWNET, try_egress, "", ""};
+    struct sb_err said;
+    if (host->egress_fd < 0) {
+        add(list, row.control, SB_PROBE_ABSENT, "aisbx-egress is not beside aisbx-spawner",
+            "install aisbx-egress, of the same build, into the folder of aisbx-spawner");
+        return;
+    }
+    try_row(host, userns, &row, &said);
+    add(list, row.control, said.code == SB_OK ? SB_PROBE_ENFORCED : SB_PROBE_ABSENT,
+        said.code == SB_OK ? "aisbx-egress: host names, and no other way out" : said.text,
+        said.code == SB_OK ? "" : FIX_NS("net"));
+}
+
 /* In the child, inside a group that permits one process. */
 static _Noreturn void fork_twice(int sync_fd)
 {
@@ -432,6 +458,7 @@ static void add_controls(const struct sb_host *host,
     }
     if (tries) {
         add_landlock(host, 0, list);
+        add_egress(host, 0, list);
     }
     for (const struct sb_driver_control *control = driver->controls;
          control != NULL && control->control != 0; control++) {
@@ -475,6 +502,7 @@ void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result
         add_row(host, CLONE_NEWUSER, &rows[i], list);
     }
     add_landlock(host, CLONE_NEWUSER, list);
+    add_egress(host, CLONE_NEWUSER, list);
     add_ids(host, list);
     add_cgroup(host, list);
     message->controls = list->pointers;

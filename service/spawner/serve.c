@@ -25,6 +25,7 @@
 #include "service/shared/frame.h"
 #include "service/spawner/cgroup.h"
 #include "service/spawner/child.h"
+#include "service/spawner/egress.h"
 #include "service/spawner/filter.h"
 #include "service/spawner/host.h"
 #include "service/spawner/ids.h"
@@ -53,6 +54,7 @@ struct server {
     uint64_t last_slot;
     size_t n_sandboxes;
     size_t n_starting;
+    pid_t egress_pid; /* 0: none */
     struct sb_list sandboxes;
     struct sb_ids_pool pool;
     struct sb_filter_cache filters;
@@ -119,12 +121,14 @@ struct call {
     struct sb_frame *frame;
     Spawn__V1__Reply *reply; /* to be sent when is_answered */
     bool is_answered;
+    int fd; /* goes with the reply, and is closed then; -1: none */
     union {
         Spawn__V1__Welcome welcome;
         Spawn__V1__FilterLoaded filter_loaded;
         Spawn__V1__Killed killed;
         Spawn__V1__Counters counters;
         struct sb_probe_result probed;
+        Spawn__V1__EgressStarted egress_started;
     } body; /* what the reply points at */
 };
 
@@ -256,6 +260,31 @@ static int on_probe(struct server *server, struct call *call, struct sb_err *fai
     return 0;
 }
 
+static void end_egress(struct server *server)
+{
+    if (server->egress_pid > 0) {
+        (void)kill(server->egress_pid, SIGKILL); /* not reaped yet, so it is still that process */
+    }
+}
+
+static int on_start_egress(struct server *server, struct call *call, struct sb_err *failure)
+{
+    int sock = -1;
+    end_egress(server);
+    pid_t pid = sb_egress_start(server->host, &sock, failure);
+    if (pid < 0) {
+        return -1;
+    }
+    server->egress_pid = pid;
+    Spawn__V1__EgressStarted *body = &call->body.egress_started;
+    spawn__v1__egress_started__init(body);
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_EGRESS_STARTED;
+    call->reply->egress_started = body;
+    call->is_answered = true;
+    call->fd = sock;
+    return 0;
+}
+
 /* Which request is permitted when, and how many descriptors it may bring. */
 static const struct row {
     Spawn__V1__Request__BodyCase body;
@@ -270,13 +299,14 @@ static const struct row {
     {SPAWN__V1__REQUEST__BODY_KILL, STATE_READY, 0, "kill", on_kill},
     {SPAWN__V1__REQUEST__BODY_COUNT, STATE_READY, 0, "count", on_count},
     {SPAWN__V1__REQUEST__BODY_PROBE, STATE_READY, 0, "probe", on_probe},
+    {SPAWN__V1__REQUEST__BODY_START_EGRESS, STATE_READY, 0, "start_egress", on_start_egress},
 };
 
 static int dispatch(struct server *server, struct sb_frame *frame, struct sb_err *err)
 {
     const Spawn__V1__Request *request = (const Spawn__V1__Request *)frame->msg;
     Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
-    struct call call = {.request = request, .frame = frame, .reply = &message};
+    struct call call = {.request = request, .frame = frame, .reply = &message, .fd = -1};
     struct sb_err failure;
     message.tag = request->tag;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -290,7 +320,9 @@ static int dispatch(struct server *server, struct sb_frame *frame, struct sb_err
         if (row->handle(server, &call, &failure) < 0) {
             return reply_failure(server, request->tag, row->name, &failure, err);
         }
-        return call.is_answered ? reply(server, &message, NULL, 0, err) : 0;
+        int done = call.is_answered ? reply(server, &message, &call.fd, call.fd >= 0, err) : 0;
+        sb_fd_close_all(&call.fd, 1);
+        return done;
     }
     return sb_err_set(err, SB_INVALID, "unknown request");
 }
@@ -390,6 +422,9 @@ static int reap(struct server *server, bool tells, struct sb_err *err)
     pid_t pid = 0;
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         struct sb_sandbox *sandbox = find_pid(server, pid);
+        if (pid == server->egress_pid) {
+            server->egress_pid = 0;
+        }
         if (sandbox == NULL) {
             continue;
         }
@@ -487,6 +522,7 @@ static void end_all(struct server *server)
 {
     struct sb_err ignored;
     uint64_t deadline = sb_clock_mono_ms() + LAST_REAP_MS;
+    end_egress(server);
     SB_FOREACH (node, &server->sandboxes) {
         sb_sandbox_kill(SB_LIST_ENTRY(node, struct sb_sandbox, link));
     }

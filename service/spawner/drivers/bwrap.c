@@ -28,6 +28,7 @@
 #include "service/spawner/driver.h"
 #include "service/spawner/drivers/bwrap_command.h"
 #include "service/spawner/drivers/bwrap_probe.h"
+#include "service/spawner/egress.h"
 #include "service/spawner/etc.h"
 #include "service/spawner/fds.h"
 #include "service/spawner/filter.h"
@@ -121,6 +122,8 @@ static const struct sb_driver_step steps[] = {
     {"wait", sb_identity_wait},
     {"identity", sb_identity_set_up},
     {"hostname", sb_ns_hostname}, /* and no domain name, for which bubblewrap has no option */
+    {"loopback", sb_ns_loopback},
+    {"egress", sb_egress_listen}, /* for which bubblewrap must not make the network namespace */
     {"stage", sb_rootfs_stage},
     {"etc", sb_etc_make},
     {"dev", sb_dev_make},
@@ -148,7 +151,7 @@ static const struct sb_driver_control controls[] = {
 const struct sb_driver sb_driver_bwrap = {
     .number = SPAWN__V1__DRIVER__DRIVER_BWRAP,
     .name = "bwrap",
-    .namespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS,
+    .namespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWNET,
     .steps = steps,
     .extra_processes = 1,
     .tells_ready = true,

@@ -53,7 +53,7 @@ static void add_namespaces(struct sb_bwrap_command *command,
                            const struct sb_bwrap *bwrap)
 {
     add(command, "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
-        "--unshare-cgroup", "--unshare-net", "--hostname", plan->hostname, "--die-with-parent",
+        "--unshare-cgroup", "--hostname", plan->hostname, "--die-with-parent",
         "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL", NULL);
     if (bwrap->has_disable_userns) {
         add(command, "--disable-userns", NULL);

@@ -10,6 +10,7 @@
 #include "service/spawner/child.h"
 #include "service/spawner/dev.h"
 #include "service/spawner/driver.h"
+#include "service/spawner/egress.h"
 #include "service/spawner/etc.h"
 #include "service/spawner/fds.h"
 #include "service/spawner/filter.h"
@@ -38,6 +39,7 @@ const struct sb_driver_step sb_driver_native_steps[] = {
     {"cgroupns", sb_ns_cgroup},       /* it is in its group by now */
     {"hostname", sb_ns_hostname},
     {"loopback", sb_ns_loopback},
+    {"egress", sb_egress_listen},
     {"root", sb_rootfs_begin},
     {"system", sb_rootfs_system},
     {"etc", sb_etc_make},

@@ -10,7 +10,8 @@
 #include "service/spawner/ids.h"
 
 static const struct sb_host root_host = {.is_root = true};
-static const struct sb_host user_host = {.is_root = false, .n_subids = 3};
+/* The last sub-id is the egress proxy's. */
+static const struct sb_host user_host = {.is_root = false, .n_subids = 4};
 
 static void gives_ranges_that_hold_the_job_and_never_id_0(void **state)
 {

@@ -167,6 +167,14 @@ static void set_many_pids(struct fixture *f)
 {
     f->plan.pids = (1U << 22) + 1;
 }
+static void set_privileged_port(struct fixture *f)
+{
+    f->plan.egress_port = 1023;
+}
+static void set_large_port(struct fixture *f)
+{
+    f->plan.egress_port = 65536;
+}
 static void set_no_filter(struct fixture *f)
 {
     f->plan.filter_id = 0;
@@ -247,6 +255,8 @@ static void refuses_each_bad_field_by_name(void **state)
         {set_large_quota, "cpu_quota_us"},
         {set_heavy_weight, "cpu_weight"},
         {set_many_pids, "pids"},
+        {set_privileged_port, "egress_port"},
+        {set_large_port, "egress_port"},
         {set_no_filter, "filter_id"},
         {set_many_mounts, "mounts"},
         {set_many_rlimits, "rlimits"},
