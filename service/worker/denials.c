@@ -16,22 +16,47 @@
 
 enum { FIRST_ROOM = 4 };
 
+/* The table's copy of a text that the caller only lends; NULL stays. */
+static bool own(const char **text)
+{
+    char *copy = *text == NULL ? NULL : strdup(*text);
+    bool is_done = copy != NULL || *text == NULL;
+    *text = copy;
+    return is_done;
+}
+
+static void disown(struct sb_denial *row)
+{
+    const char *const texts[] = {row->name, row->rule, row->why};
+    for (size_t i = 0; row->kind == SB_DENIAL_HOST && i < sizeof texts / sizeof *texts; i++) {
+        void *ptr = NULL;
+        memcpy(&ptr, &texts[i], sizeof ptr); /* ours, though others must not write to it */
+        free(ptr);
+    }
+}
+
 void sb_denials_done(struct sb_denials *denials)
 {
+    for (size_t i = 0; i < denials->n; i++) {
+        disown(&denials->items[i]);
+    }
     free(denials->items);
     *denials = (struct sb_denials){0};
 }
 
 static uint64_t key_of(const struct sb_denial *denial)
 {
-    return denial->key_arg < 0 ? 0 : (uint32_t)denial->args[denial->key_arg];
+    return denial->kind != SB_DENIAL_CALL || denial->key_arg < 0
+               ? 0
+               : (uint32_t)denial->args[denial->key_arg];
 }
 
 struct sb_denial *sb_denials_find(const struct sb_denials *denials, const struct sb_denial *what)
 {
     for (size_t i = 0; i < denials->n; i++) {
         struct sb_denial *item = &denials->items[i];
-        if (strcmp(item->name, what->name) == 0 && key_of(item) == key_of(what)) {
+        if (item->kind == what->kind && strcmp(item->name, what->name) == 0 &&
+            key_of(item) == key_of(what)) {
             return item;
         }
     }
@@ -59,16 +84,23 @@ static bool reserve(struct sb_denials *denials)
 bool sb_denials_add(struct sb_denials *denials, const struct sb_denial *what)
 {
     struct sb_denial *item = sb_denials_find(denials, what);
+    uint64_t count = what->count == 0 ? 1 : what->count;
     if (item != NULL) {
-        item->count++;
+        item->count += count;
         return false;
     }
     if (!reserve(denials)) {
-        denials->n_more++;
+        denials->n_more += count;
         return false;
     }
-    denials->items[denials->n] = *what;
-    denials->items[denials->n++].count = 1;
+    struct sb_denial row = *what;
+    row.count = count;
+    if (row.kind == SB_DENIAL_HOST && !(own(&row.name) & own(&row.rule) & own(&row.why))) {
+        disown(&row);
+        denials->n_more += count;
+        return false;
+    }
+    denials->items[denials->n++] = row;
     return true;
 }
 

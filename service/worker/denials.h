@@ -1,15 +1,22 @@
 #pragma once
-/** System calls that were refused, counted by kind: the call, and what was wanted of it. A program
- *  that tries everything fills the table and no more. */
+/** What was refused, counted by kind: system calls (which, and what was wanted of it) and network
+ *  destinations. A program that tries everything fills the table and no more. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { SB_DENIALS_MAX = 63, SB_DENIAL_COMM_SIZE = 16 };
 
+enum sb_denial_kind { SB_DENIAL_CALL, SB_DENIAL_HOST };
+
 /** One kind, as it was met first. */
 struct sb_denial {
-    const char *name; /* of the call; static, or the policy's */
+    enum sb_denial_kind kind;
+    const char *name; /* of the call: static, or the policy's; of a host: "host:port", and with the
+                         next two the table's own in a row of one */
+    const char *rule; /* hosts: the line of network.deny that refused it; NULL: none allows it */
+    const char *why;  /* hosts: for people */
+    bool is_final;    /* hosts: no rule can allow it */
     int error;        /* errno that was given */
     bool is_by_rule;  /* a rule of the profile refuses it; else the floor */
     int key_arg;      /* index of the argument that tells kinds apart; -1: none */
@@ -29,12 +36,13 @@ struct sb_denials {
 void sb_denials_done(struct sb_denials *denials);
 /** The row that counts this one; NULL: there is none yet. */
 struct sb_denial *sb_denials_find(const struct sb_denials *denials, const struct sb_denial *what);
-/** Counts one. True: it is the first of its kind, and has a row now. */
+/** Counts @what->count of them, one for 0. True: it is the first of its kind, and has a row now. */
 bool sb_denials_add(struct sb_denials *denials, const struct sb_denial *what);
 /** All that were counted. */
 uint64_t sb_denials_total(const struct sb_denials *denials);
 
 enum { SB_DENIAL_TEXT_SIZE = 256 };
 
-/** "AF_ALG; EAFNOSUPPORT; first by python3 (pid 2), arguments 0x26, 0x5, 0x0". One line, UTF-8. */
+/** Of a call: "AF_ALG; EAFNOSUPPORT; first by python3 (pid 2), arguments 0x26, 0x5, 0x0". One line,
+ * UTF-8. */
 const char *sb_denials_describe(const struct sb_denial *denial, char ret_text[SB_DENIAL_TEXT_SIZE]);

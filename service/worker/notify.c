@@ -16,11 +16,10 @@
 #include "base/log.h"
 #include "service/shared/denial.h"
 #include "service/shared/floor.h"
-#include "service/worker/exec.h"
+#include "service/worker/deny.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/seccomp_json.h"
 #include "service/worker/sandbox.h"
-#include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
 enum {
@@ -165,40 +164,6 @@ static void learn(struct sb_sandbox *sandbox, const struct seccomp_notif *asked)
     }
 }
 
-/* ---- counting ---- */
-
-static bool is_concerned(const struct sb_exec *exec)
-{
-    return exec->state != SB_EXEC_WAITING && exec->state != SB_EXEC_ENDED;
-}
-
-/* True when a row will be made of it. */
-static bool is_new(const struct sb_sandbox *sandbox, const struct sb_denial *what)
-{
-    SB_FOREACH (node, &sandbox->execs) {
-        const struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
-        if (is_concerned(exec) && sb_denials_find(&exec->denials, what) == NULL) {
-            return true;
-        }
-    }
-    return sb_denials_find(&sandbox->notify.denials, what) == NULL;
-}
-
-static void count(struct sb_sandbox *sandbox, const struct sb_denial *what)
-{
-    if (sb_denials_add(&sandbox->notify.denials, what)) {
-        SB_LOG_INFO("system call refused", "sandbox=%s call=%s by=%.15s", sandbox->id, what->name,
-                    what->comm);
-        sb_watch_denial(sandbox->worker, sandbox, what);
-    }
-    SB_FOREACH (node, &sandbox->execs) {
-        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
-        if (is_concerned(exec) && sb_denials_add(&exec->denials, what)) {
-            sb_exec_notify(exec);
-        }
-    }
-}
-
 /* ---- the listener ---- */
 
 /* Receiving blocks when nothing is there, so it is asked first; nobody else reads. */
@@ -235,12 +200,12 @@ static bool answer(struct sb_sandbox *sandbox)
         return true;
     }
     identify(sandbox->policy, &asked.head.data, &what);
-    if (is_new(sandbox, &what)) {
+    if (sb_deny_is_new(sandbox, &what)) {
         read_process(asked.head.pid, &what); /* while it waits for us */
     }
     said.head.error = -what.error;
     (void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &said); /* ENOENT: killed meanwhile */
-    count(sandbox, &what);
+    sb_deny_count(sandbox, &what);
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "service/shared/initproto.h"
 #include "service/worker/policy/policy.h"
 
 static void free_plan(Spawn__V1__Plan **plan)
@@ -145,6 +146,7 @@ int sb_plan_make(const struct sb_policy *policy,
     add_cgroup(plan, &policy->limits);
     plan->tell_denials = true;
     plan->learn = policy->learns;
+    plan->egress_port = policy->network.mode == SB_NETWORK_LIMITED ? SB_INIT_EGRESS_PORT : 0;
     if (add_mounts(plan, &policy->mounts, err) < 0 || add_rlimits(plan, &policy->limits, err) < 0) {
         return -1;
     }

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "service/worker/policy/network.h"
+#include "service/worker/policy/network_policy.h"
 #include "service/worker/policy/plan.h"
 #include "service/worker/policy/profiles.h"
 #include "service/worker/policy/request.h"
@@ -47,71 +48,6 @@ narrow_limits(struct sb_policy *policy, const struct sb_request *request, struct
         }
     }
     return 0;
-}
-
-/* ---- network ---- */
-
-static bool is_covered(const struct sb_strings *rules, const char *text)
-{
-    struct sb_err err;
-    struct sb_network_rule narrow;
-    if (sb_network_parse_rule(sb_str_from(text), &narrow, &err) < 0) {
-        return false;
-    }
-    for (size_t i = 0; i < rules->n; i++) {
-        struct sb_network_rule wide;
-        if (sb_network_parse_rule(sb_str_from(rules->items[i]), &wide, &err) == 0 &&
-            sb_network_covers(&wide, &narrow)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int
-narrow_allow(struct sb_policy *policy, const struct sb_request *request, struct sb_err *err)
-{
-    const struct sb_strings *asked = &request->network.allow;
-    for (size_t i = 0; i < asked->n; i++) {
-        if (!is_covered(&policy->network.allow, asked->items[i])) {
-            return sb_err_set(err, SB_INVALID,
-                              "%s.network.allow[%zu]: profile \"%s\" does not allow \"%s\"",
-                              request->field, i, policy->profile, asked->items[i]);
-        }
-    }
-    if (asked->n > 0) {
-        sb_strings_done(&policy->network.allow);
-        return sb_strings_copy(&policy->network.allow, asked, err);
-    }
-    return 0;
-}
-
-static int
-narrow_network(struct sb_policy *policy, const struct sb_request *request, struct sb_err *err)
-{
-    struct sb_network *network = &policy->network;
-    const struct sb_network *asked = &request->network;
-    if (network->mode == SB_NETWORK_NONE &&
-        (asked->mode == SB_NETWORK_LIMITED || asked->allow.n > 0)) {
-        return sb_err_set(err, SB_INVALID, "%s.network: profile \"%s\" has no network",
-                          request->field, policy->profile);
-    }
-    if (asked->mode == SB_NETWORK_NONE) {
-        network->mode = SB_NETWORK_NONE;
-    }
-    if (network->mode == SB_NETWORK_NONE) {
-        sb_strings_done(&network->allow);
-        sb_strings_done(&network->deny);
-        return 0;
-    }
-    if (narrow_allow(policy, request, err) < 0 ||
-        sb_strings_copy(&network->deny, &asked->deny, err) < 0) {
-        return -1;
-    }
-    return sb_strings_add(&policy->notices,
-                          SB_STR("network limited: this build has no egress proxy yet, so there is "
-                                 "no network at all"),
-                          err);
 }
 
 /* ---- mounts ---- */
@@ -289,20 +225,38 @@ static int fill(struct sb_policy *policy,
     policy->has_weaker_driver = policy->driver > profile->driver;
     policy->limits = profile->limits;
     policy->filesystem = profile->filesystem;
-    policy->network.mode = profile->network.mode;
+    policy->ceiling.mode = profile->network.mode;
     policy->ttl_ms = request->ttl_ms;
     policy->idle_ms = request->idle_ms;
     policy->require = request->require;
     policy->learns = request->learns;
     if (copy_text(&policy->profile, profile->name, err) < 0 ||
         copy_text(&policy->hostname, request->hostname, err) < 0 ||
-        sb_strings_copy(&policy->network.allow, &profile->network.allow, err) < 0 ||
-        sb_strings_copy(&policy->network.deny, &profile->network.deny, err) < 0 ||
-        sb_pairs_merge(&policy->env, &profile->env, err) < 0 ||
-        sb_pairs_merge(&policy->env, &request->env, err) < 0) {
+        sb_strings_copy(&policy->ceiling.allow, &profile->network.allow, err) < 0 ||
+        sb_strings_copy(&policy->ceiling.deny, &profile->network.deny, err) < 0) {
         return -1;
     }
     return 0;
+}
+
+/* What the caller says wins over the profile, and both over what the network needs. */
+static int fill_env(struct sb_policy *policy,
+                    const struct sb_profile *profile,
+                    const struct sb_request *request,
+                    struct sb_err *err)
+{
+    return sb_network_policy_env(policy, &policy->env, err) < 0 ||
+                   sb_pairs_merge(&policy->env, &profile->env, err) < 0
+               ? -1
+               : sb_pairs_merge(&policy->env, &request->env, err);
+}
+
+static int
+narrow_network(struct sb_policy *policy, const struct sb_request *request, struct sb_err *err)
+{
+    char field[sizeof request->field + 16];
+    (void)snprintf(field, sizeof field, "%s.network", request->field);
+    return sb_network_policy_narrow(policy, &request->network, field, &policy->network, err);
 }
 
 static int make(const struct sb_profiles *profiles,
@@ -322,8 +276,8 @@ static int make(const struct sb_profiles *profiles,
     }
     policy->filter = sb_filter_ref(filter);
     if (fill(policy, profile, request, err) < 0 || narrow_limits(policy, request, err) < 0 ||
-        narrow_network(policy, request, err) < 0 || add_mounts(policy, profile, request, err) < 0 ||
-        make_hash(policy, err) < 0) {
+        narrow_network(policy, request, err) < 0 || fill_env(policy, profile, request, err) < 0 ||
+        add_mounts(policy, profile, request, err) < 0 || make_hash(policy, err) < 0) {
         return -1;
     }
     *ret_policy = SB_STEAL_PTR(policy);
@@ -348,6 +302,25 @@ int sb_policy_make(const struct sb_profiles *profiles,
     return make(profiles, profile, request, ret_policy, err);
 }
 
+int sb_policy_set_network(struct sb_policy *policy,
+                          const struct sb_network *asked,
+                          struct sb_err *err)
+{
+    SB_CLEANUP(sb_network_policy_done) struct sb_network made = {.mode = SB_NETWORK_UNSET};
+    if (sb_network_policy_narrow(policy, asked, "network", &made, err) < 0) {
+        return -1;
+    }
+    struct sb_network before = policy->network;
+    policy->network = made;
+    made = before; /* goes, unless the hash cannot be made */
+    if (make_hash(policy, err) < 0) {
+        made = policy->network;
+        policy->network = before;
+        return -1;
+    }
+    return 0;
+}
+
 int sb_policy_profile_hash(const struct sb_profiles *profiles,
                            const struct sb_profile *profile,
                            char ret_hash[SB_POLICY_HASH_SIZE],
@@ -369,8 +342,8 @@ void sb_policy_free(struct sb_policy *policy)
         return;
     }
     free(policy->profile);
-    sb_strings_done(&policy->network.allow);
-    sb_strings_done(&policy->network.deny);
+    sb_network_policy_done(&policy->network);
+    sb_network_policy_done(&policy->ceiling);
     sb_mounts_done(&policy->mounts);
     sb_pairs_done(&policy->env);
     sb_filter_unref(policy->filter);

@@ -15,13 +15,14 @@ struct sb_request;
 
 #define SB_POLICY_HASH_SIZE 65 /* bytes, with the NUL */
 
-/** Never changes once made, and outlives a reload of the profiles. */
+/** Outlives a reload of the profiles. Only its network changes once it is made. */
 struct sb_policy {
     char *profile; /* name */
     enum sb_driver driver;
     bool has_weaker_driver;  /* than the profile's, as the request asks */
-    struct sb_limits limits; /* every member set */
-    struct sb_network network;
+    struct sb_limits limits;   /* every member set */
+    struct sb_network network; /* in force */
+    struct sb_network ceiling; /* what the profile gives: network stays within it */
     enum sb_filesystem filesystem;
     struct sb_mounts mounts;  /* of the profile, then of the request */
     struct sb_pairs env;      /* everything a command gets, but TERM */
@@ -41,6 +42,12 @@ int sb_policy_make(const struct sb_profiles *profiles,
                    const struct sb_request *request,
                    struct sb_policy **ret_policy,
                    struct sb_err *err);
+/** Replaces the network by what the profile gives AND @asked, and makes the hash anew.
+ *  Errors: SB_INVALID naming the field ("network.allow[0]") when more is asked for than the profile
+ *  gives; nothing has changed then. */
+int sb_policy_set_network(struct sb_policy *policy,
+                          const struct sb_network *asked,
+                          struct sb_err *err);
 void sb_policy_free(struct sb_policy *policy);
 void sb_policy_freep(struct sb_policy **policy); /* for SB_CLEANUP */
 

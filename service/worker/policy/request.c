@@ -99,24 +99,31 @@ static int take_rules(char **rules,
     return 0;
 }
 
-static int take_network(const Aisbx__V1__Network *network,
-                        const char *field,
-                        struct sb_network *to,
-                        struct sb_err *err)
+int sb_request_network(const Aisbx__V1__Network *network,
+                       const char *field,
+                       struct sb_network *to,
+                       struct sb_err *err)
 {
-    if (network == NULL) {
-        return 0;
-    }
     if ((int)network->mode < 0 || (int)network->mode > SB_NETWORK_LIMITED) {
-        return bad(err, field, "network.mode", "unknown mode");
+        return bad(err, field, "mode", "unknown mode");
     }
     to->mode = (enum sb_network_mode)network->mode;
     to->has_allow = network->n_allow > 0;
     to->has_deny = network->n_deny > 0;
-    if (take_rules(network->allow, network->n_allow, field, "network.allow", &to->allow, err) < 0) {
+    if (take_rules(network->allow, network->n_allow, field, "allow", &to->allow, err) < 0) {
         return -1;
     }
-    return take_rules(network->deny, network->n_deny, field, "network.deny", &to->deny, err);
+    return take_rules(network->deny, network->n_deny, field, "deny", &to->deny, err);
+}
+
+static int take_network(const Aisbx__V1__SandboxSpec *spec,
+                        const char *field,
+                        struct sb_network *to,
+                        struct sb_err *err)
+{
+    char at[FIELD_SIZE];
+    (void)snprintf(at, sizeof at, "%s.network", field);
+    return spec->network == NULL ? 0 : sb_request_network(spec->network, at, to, err);
 }
 
 /* ---- mounts ---- */
@@ -348,7 +355,7 @@ int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
     request->learns = spec->learn_syscalls;
     if (take_profile(spec, field, request, err) < 0 || take_driver(spec, field, request, err) < 0 ||
         take_limits(spec->limits, field, &request->limits, err) < 0 ||
-        take_network(spec->network, field, &request->network, err) < 0 ||
+        take_network(spec, field, &request->network, err) < 0 ||
         take_mounts(spec, field, &request->mounts, err) < 0 ||
         take_env(spec, field, &request->env, err) < 0 ||
         take_labels(spec, field, &request->labels, err) < 0 ||

@@ -39,6 +39,13 @@ int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
 void sb_request_free(struct sb_request *request);
 void sb_request_freep(struct sb_request **request); /* for SB_CLEANUP */
 
+/** Checks rules. @to  zeroed; the caller's to end, in every case.
+ *  Errors: SB_INVALID naming the field: "network" gives "network.allow[0]: ..."; SB_EXHAUSTED. */
+int sb_request_network(const Aisbx__V1__Network *network,
+                       const char *field,
+                       struct sb_network *to,
+                       struct sb_err *err);
+
 /** Checks one environment variable, and keeps count of all of them.
  *  @field  "exec.env".   @total_bytes  of the variables before; increased.
  *  Errors: SB_INVALID naming the field. */

@@ -157,14 +157,90 @@ static void network_rules_can_only_narrow(void **state)
                    "sandbox.network.allow[1]: profile \"p\" does not allow \"x.example.org\"");
 }
 
-static void limited_network_without_a_proxy_is_said(void **state)
+static void tools_of_a_limited_network_find_the_proxy(void **state)
 {
     (void)state;
     SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make_plain("python-dev");
-    assert_int_equal(policy->notices.n, 1);
-    assert_string_equal(policy->notices.items[0],
-                        "network limited: this build has no egress proxy yet, so there is no "
-                        "network at all");
+    assert_int_equal(policy->notices.n, 0);
+    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = sb_pairs_get(&policy->env, sb_str_from(names[i]));
+        assert_non_null(value);
+        assert_string_equal(value, "http://127.0.0.1:3128");
+    }
+    assert_string_equal(sb_pairs_get(&policy->env, SB_STR("NO_PROXY")), "localhost,127.0.0.1,::1");
+    assert_null(sb_pairs_get(&policy->env, SB_STR("GOPROXY")));
+}
+
+static void a_proxy_that_the_caller_names_wins(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("python-dev");
+    assert_int_equal(
+        sb_pairs_set(&request->env, SB_STR("HTTP_PROXY"), SB_STR("http://own:1"), &err), 0);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    assert_string_equal(sb_pairs_get(&policy->env, SB_STR("HTTP_PROXY")), "http://own:1");
+}
+
+static void tools_know_of_a_network_that_was_taken_away(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *off = new_request("go-dev");
+    off->network.mode = SB_NETWORK_NONE;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(off);
+    assert_string_equal(sb_pairs_get(&policy->env, SB_STR("GOPROXY")), "off");
+    assert_null(sb_pairs_get(&policy->env, SB_STR("HTTP_PROXY")));
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *strict = make_plain("strict");
+    assert_null(sb_pairs_get(&strict->env, SB_STR("GOPROXY")));
+}
+
+/* A network as an update would ask for it. */
+static struct sb_network asked_for(const char *allow)
+{
+    struct sb_err err = {0};
+    struct sb_network network = {.mode = SB_NETWORK_LIMITED};
+    if (allow != NULL) {
+        assert_int_equal(sb_strings_add(&network.allow, sb_str_from(allow), &err), 0);
+    }
+    return network;
+}
+
+static void a_network_can_change_within_the_profile_both_ways(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make_plain("p");
+    size_t most = policy->network.allow.n;
+    char first[SB_POLICY_HASH_SIZE];
+    memcpy(first, policy->hash, sizeof first);
+    struct sb_network less = asked_for("x.example.org:443");
+    assert_int_equal(sb_policy_set_network(policy, &less, &err), 0);
+    assert_int_equal(policy->network.allow.n, 1);
+    assert_string_not_equal(policy->hash, first);
+    struct sb_network none = {.mode = SB_NETWORK_NONE};
+    assert_int_equal(sb_policy_set_network(policy, &none, &err), 0);
+    assert_int_equal(policy->network.mode, SB_NETWORK_NONE);
+    struct sb_network all = asked_for(NULL);
+    assert_int_equal(sb_policy_set_network(policy, &all, &err), 0);
+    assert_int_equal(policy->network.allow.n, most);
+    assert_string_equal(policy->hash, first);
+    sb_strings_done(&less.allow);
+}
+
+static void a_network_stays_when_more_is_asked_for_than_the_profile_gives(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make_plain("p");
+    size_t most = policy->network.allow.n;
+    struct sb_network more = asked_for("elsewhere.org");
+    assert_int_equal(sb_policy_set_network(policy, &more, &err), -1);
+    assert_int_equal(err.code, SB_INVALID);
+    assert_string_equal(err.text,
+                        "network.allow[0]: profile \"p\" does not allow \"elsewhere.org\"");
+    assert_int_equal(policy->network.allow.n, most);
+    sb_strings_done(&more.allow);
 }
 
 static void a_mount_of_the_request_is_added(void **state)
@@ -308,7 +384,7 @@ static void the_environment_is_profile_then_request_then_exec(void **state)
     size_t n = 0;
     SB_CLEANUP(sb_freep) char **env = sb_policy_environ(policy, &more, NULL, &n);
     assert_non_null(env);
-    assert_int_equal(n, 8);
+    assert_int_equal(n, policy->env.n + 1); /* D */
     assert_null(env[n]);
     assert_string_equal(env_of(env, "A="), "A=profile");
     assert_string_equal(env_of(env, "B="), "B=request");
@@ -430,7 +506,11 @@ int main(void)
         cmocka_unit_test(a_limit_can_be_lowered_but_not_raised),
         cmocka_unit_test(network_can_be_switched_off_but_not_on),
         cmocka_unit_test(network_rules_can_only_narrow),
-        cmocka_unit_test(limited_network_without_a_proxy_is_said),
+        cmocka_unit_test(tools_of_a_limited_network_find_the_proxy),
+        cmocka_unit_test(a_proxy_that_the_caller_names_wins),
+        cmocka_unit_test(tools_know_of_a_network_that_was_taken_away),
+        cmocka_unit_test(a_network_can_change_within_the_profile_both_ways),
+        cmocka_unit_test(a_network_stays_when_more_is_asked_for_than_the_profile_gives),
         cmocka_unit_test(a_mount_of_the_request_is_added),
         cmocka_unit_test(a_read_only_profile_takes_read_only_mounts),
         cmocka_unit_test(a_workspace_without_a_mode_is_as_the_profile_has_it),

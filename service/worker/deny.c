@@ -1,0 +1,48 @@
+#include "service/worker/deny.h"
+
+#include "base/log.h"
+#include "service/worker/denials.h"
+#include "service/worker/exec.h"
+#include "service/worker/sandbox.h"
+#include "service/worker/watch.h"
+
+static bool is_concerned(const struct sb_exec *exec)
+{
+    return exec->state != SB_EXEC_WAITING && exec->state != SB_EXEC_ENDED;
+}
+
+bool sb_deny_is_new(const struct sb_sandbox *sandbox, const struct sb_denial *what)
+{
+    SB_FOREACH (node, &sandbox->execs) {
+        const struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        if (is_concerned(exec) && sb_denials_find(&exec->denials, what) == NULL) {
+            return true;
+        }
+    }
+    return sb_denials_find(&sandbox->notify.denials, what) == NULL;
+}
+
+static void log_first(const struct sb_sandbox *sandbox, const struct sb_denial *what)
+{
+    if (what->kind == SB_DENIAL_HOST) {
+        SB_LOG_INFO("connection refused", "sandbox=%s to=%s why=%s", sandbox->id, what->name,
+                    what->why);
+    } else {
+        SB_LOG_INFO("system call refused", "sandbox=%s call=%s by=%.15s", sandbox->id, what->name,
+                    what->comm);
+    }
+}
+
+void sb_deny_count(struct sb_sandbox *sandbox, const struct sb_denial *what)
+{
+    if (sb_denials_add(&sandbox->notify.denials, what)) {
+        log_first(sandbox, what);
+        sb_watch_denial(sandbox->worker, sandbox, what);
+    }
+    SB_FOREACH (node, &sandbox->execs) {
+        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        if (is_concerned(exec) && sb_denials_add(&exec->denials, what)) {
+            sb_exec_notify(exec);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+#include "service/worker/policy/network_policy.h"
+
+#include <stddef.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "service/worker/policy/network.h"
+#include "service/worker/policy/policy.h"
+
+void sb_network_policy_done(struct sb_network *network)
+{
+    sb_strings_done(&network->allow);
+    sb_strings_done(&network->deny);
+}
+
+static bool is_covered(const struct sb_strings *rules, const char *text)
+{
+    struct sb_err err;
+    struct sb_network_rule narrow;
+    if (sb_network_parse_rule(sb_str_from(text), &narrow, &err) < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < rules->n; i++) {
+        struct sb_network_rule wide;
+        if (sb_network_parse_rule(sb_str_from(rules->items[i]), &wide, &err) == 0 &&
+            sb_network_covers(&wide, &narrow)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_allow(const struct sb_policy *policy,
+                       const struct sb_strings *asked,
+                       const char *field,
+                       struct sb_err *err)
+{
+    for (size_t i = 0; i < asked->n; i++) {
+        if (!is_covered(&policy->ceiling.allow, asked->items[i])) {
+            return sb_err_set(err, SB_INVALID,
+                              "%s.allow[%zu]: profile \"%s\" does not allow \"%s\"", field, i,
+                              policy->profile, asked->items[i]);
+        }
+    }
+    return 0;
+}
+
+int sb_network_policy_narrow(const struct sb_policy *policy,
+                             const struct sb_network *asked,
+                             const char *field,
+                             struct sb_network *ret_network,
+                             struct sb_err *err)
+{
+    const struct sb_network *most = &policy->ceiling;
+    SB_CLEANUP(sb_network_policy_done) struct sb_network made = {.mode = SB_NETWORK_NONE};
+    if (most->mode == SB_NETWORK_NONE &&
+        (asked->mode == SB_NETWORK_LIMITED || asked->allow.n > 0)) {
+        return sb_err_set(err, SB_INVALID, "%s: profile \"%s\" has no network", field,
+                          policy->profile);
+    }
+    if (most->mode == SB_NETWORK_LIMITED && asked->mode != SB_NETWORK_NONE) {
+        made.mode = SB_NETWORK_LIMITED;
+        if (check_allow(policy, &asked->allow, field, err) < 0 ||
+            sb_strings_copy(&made.allow, asked->allow.n > 0 ? &asked->allow : &most->allow, err) <
+                0 ||
+            sb_strings_copy(&made.deny, &most->deny, err) < 0 ||
+            sb_strings_copy(&made.deny, &asked->deny, err) < 0) {
+            return -1;
+        }
+    }
+    *ret_network = made;
+    made = (struct sb_network){.mode = SB_NETWORK_NONE};
+    return 0;
+}
+
+#define PROXY "http://127.0.0.1:3128" /* SB_INIT_EGRESS_PORT */
+
+/* Both cases of each name are read by somebody. ALL_PROXY names HTTP although SOCKS5 is spoken on
+ * the same port: programs try each URL they find here when they start, and many cannot do SOCKS. */
+static const struct {
+    enum sb_network_mode mode;
+    struct sb_str name;
+    struct sb_str value;
+} variables[] = {
+    {SB_NETWORK_LIMITED, SB_STR("HTTP_PROXY"), SB_STR(PROXY)},
+    {SB_NETWORK_LIMITED, SB_STR("HTTPS_PROXY"), SB_STR(PROXY)},
+    {SB_NETWORK_LIMITED, SB_STR("ALL_PROXY"), SB_STR(PROXY)},
+    {SB_NETWORK_LIMITED, SB_STR("NO_PROXY"), SB_STR("localhost,127.0.0.1,::1")},
+    {SB_NETWORK_LIMITED, SB_STR("http_proxy"), SB_STR(PROXY)},
+    {SB_NETWORK_LIMITED, SB_STR("https_proxy"), SB_STR(PROXY)},
+    {SB_NETWORK_LIMITED, SB_STR("all_proxy"), SB_STR(PROXY)},
+    {SB_NETWORK_LIMITED, SB_STR("no_proxy"), SB_STR("localhost,127.0.0.1,::1")},
+    {SB_NETWORK_LIMITED, SB_STR("NODE_USE_ENV_PROXY"), SB_STR("1")}, /* fetch() of Node 24 */
+    {SB_NETWORK_NONE, SB_STR("CARGO_NET_OFFLINE"), SB_STR("true")},
+    {SB_NETWORK_NONE, SB_STR("GOPROXY"), SB_STR("off")},
+    {SB_NETWORK_NONE, SB_STR("GOSUMDB"), SB_STR("off")},
+    {SB_NETWORK_NONE, SB_STR("PIP_RETRIES"), SB_STR("0")},
+    {SB_NETWORK_NONE, SB_STR("npm_config_offline"), SB_STR("true")},
+};
+
+int sb_network_policy_env(const struct sb_policy *policy, struct sb_pairs *to, struct sb_err *err)
+{
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        if (policy->ceiling.mode == SB_NETWORK_LIMITED &&
+            variables[i].mode == policy->network.mode &&
+            sb_pairs_set(to, variables[i].name, variables[i].value, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
