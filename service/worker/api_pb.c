@@ -142,30 +142,67 @@ bool sb_api_pb_drivers(const struct sb_probe *probe,
     return *ret_drivers != NULL;
 }
 
+static bool
+set_status(Aisbx__V1__ControlStatus *status, Aisbx__V1__ControlState state, const char *detail)
+{
+    char *copy = sb_str_dup(sb_str_from(detail));
+    if (copy == NULL) {
+        return false;
+    }
+    if (status->detail != protobuf_c_empty_string) {
+        free(status->detail);
+    }
+    status->detail = copy;
+    status->state = state;
+    return true;
+}
+
+static bool adjust_uid(const struct sb_sandbox *sandbox, Aisbx__V1__ControlStatus *status)
+{
+    if (sandbox->has_distinct_uid) {
+        status->state = AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED;
+        return true;
+    }
+    return status->state != AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED ||
+           set_status(status, AISBX__V1__CONTROL_STATE__CONTROL_STATE_ABSENT,
+                      "this sandbox shares the caller's id, for its host directories");
+}
+
+/* Its network was to be filtered, and cannot be. */
+static bool is_cut_off(const struct sb_sandbox *sandbox)
+{
+    bool is_alive = sandbox->state == SB_STATE_RUNNING || sandbox->state == SB_STATE_PAUSED;
+    return is_alive && sandbox->policy->network.mode == SB_NETWORK_LIMITED &&
+           sandbox->line.listener < 0;
+}
+
+static bool adjust_egress(const struct sb_sandbox *sandbox, Aisbx__V1__ControlStatus *status)
+{
+    return !is_cut_off(sandbox) ||
+           status->state != AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED ||
+           set_status(status, AISBX__V1__CONTROL_STATE__CONTROL_STATE_ABSENT,
+                      "this sandbox has no line to the proxy, and so no network at all");
+}
+
+static Aisbx__V1__Network *network_new(const struct sb_sandbox *sandbox)
+{
+    static const struct sb_network none = {.mode = SB_NETWORK_NONE};
+    return sb_api_profile_network(is_cut_off(sandbox) ? &none : &sandbox->policy->network);
+}
+
 /** What the spawn itself decided, on top of what the host gives. */
 static bool adjust_controls(const struct sb_sandbox *sandbox, Aisbx__V1__Sandbox *msg)
 {
-    for (size_t i = 0; i < msg->n_controls; i++) {
+    bool is_done = true;
+    for (size_t i = 0; i < msg->n_controls && is_done; i++) {
         Aisbx__V1__ControlStatus *status = msg->controls[i];
-        if (status->control != AISBX__V1__CONTROL__CONTROL_DISTINCT_UID) {
-            continue;
-        }
-        if (sandbox->has_distinct_uid) {
-            status->state = AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED;
-        } else if (status->state == AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED) {
-            status->state = AISBX__V1__CONTROL_STATE__CONTROL_STATE_ABSENT;
-            char *why =
-                sb_str_dup(SB_STR("this sandbox shares the caller's id, for its host directories"));
-            if (why == NULL) {
-                return false;
-            }
-            if (status->detail != protobuf_c_empty_string) {
-                free(status->detail);
-            }
-            status->detail = why;
+        if (status->control == AISBX__V1__CONTROL__CONTROL_DISTINCT_UID) {
+            is_done = adjust_uid(sandbox, status);
+        } else if (status->control == AISBX__V1__CONTROL__CONTROL_EGRESS) {
+            is_done = adjust_egress(sandbox, status);
         }
     }
-    return true;
+    return is_done;
 }
 
 static bool add_labels(const struct sb_pairs *labels, Aisbx__V1__Sandbox *msg)
@@ -235,7 +272,7 @@ static bool fill_sandbox(const struct sb_sandbox *sandbox, bool is_here, Aisbx__
     const struct sb_policy *policy = sandbox->policy;
     fill_numbers(sandbox, is_here, msg);
     msg->limits = sb_api_profile_limits(&policy->limits);
-    msg->network = sb_api_profile_network(&policy->network);
+    msg->network = network_new(sandbox);
     return msg->limits != NULL && msg->network != NULL &&
            sb_api_profile_mounts(&policy->mounts, &msg->n_mounts, &msg->mounts) == 0 &&
            sb_api_pb_text(&msg->sandbox_id, sandbox->id) &&

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "service/worker/api.h"
 #include "service/worker/api_exec.h"
+#include "service/worker/api_network.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/api_run.h"
 #include "service/worker/api_stream.h"
@@ -453,6 +454,7 @@ const struct aisbx__v1__sandbox_service__server sb_api_sandbox_service = {
     .get_sandbox = {get_sandbox, NULL},
     .list_sandboxes = {list_sandboxes, NULL},
     .update_sandbox = {update_sandbox, NULL},
+    .update_network = {sb_api_network_update, sb_api_network_done},
     .destroy_sandbox = {destroy_sandbox, wait_done},
     .watch_sandboxes = {sb_api_watch_start, sb_api_watch_drained, sb_api_watch_done},
     .run = {sb_api_run_start, sb_api_run_done},

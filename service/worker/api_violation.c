@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/denials.h"
+#include "service/worker/policy/network_policy.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/seccomp_json.h"
 
@@ -15,12 +16,38 @@ static bool set(char **field, struct sb_buf *text)
     return sb_buf_cstr(text) != NULL && sb_api_pb_text(field, sb_buf_cstr(text));
 }
 
+/* Of a host: whether the profile would have to change, or what was asked for. */
+static bool explain_host(const struct sb_policy *policy,
+                         const struct sb_denial *denial,
+                         Aisbx__V1__Violation *msg)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
+    SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
+    if (denial->rule != NULL) {
+        return sb_buf_printf(&rule, "network.deny: %s", denial->rule) == 0 &&
+               sb_buf_printf(&change, "network.deny without \"%s\"", denial->rule) == 0 &&
+               set(&msg->decided_by, &rule) && set(&msg->allow_with, &change);
+    }
+    if (denial->allow == NULL || denial->allow[0] == '\0') {
+        return sb_api_pb_text(&msg->decided_by, "egress proxy: no rule can allow it");
+    }
+    bool is_asked_for = sb_network_policy_gives(policy, denial->allow);
+    return sb_api_pb_text(&msg->decided_by, is_asked_for
+                                                ? "network.allow of the request: no rule matches"
+                                                : "network.allow: no rule matches") &&
+           sb_buf_printf(&change, "network: {allow: [\"%s\"]}", denial->allow) == 0 &&
+           set(&msg->allow_with, &change);
+}
+
 /** Which line decided, and what would have to change. */
 static bool
 explain(const struct sb_policy *policy, const struct sb_denial *denial, Aisbx__V1__Violation *msg)
 {
     SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
     SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
+    if (denial->kind == SB_DENIAL_HOST) {
+        return explain_host(policy, denial, msg);
+    }
     if (!denial->is_by_rule) {
         return sb_api_pb_text(&msg->decided_by, "built-in floor: no profile can allow it");
     }
@@ -33,13 +60,16 @@ explain(const struct sb_policy *policy, const struct sb_denial *denial, Aisbx__V
            set(&msg->decided_by, &rule) && set(&msg->allow_with, &change);
 }
 
-static Aisbx__V1__Violation *violation_new(const char *subject, uint64_t count, const char *profile)
+static Aisbx__V1__Violation *violation_new(Aisbx__V1__ViolationKind kind,
+                                           const char *subject,
+                                           uint64_t count,
+                                           const char *profile)
 {
     Aisbx__V1__Violation *msg = sb_api_pb_new(&aisbx__v1__violation__descriptor);
     if (msg == NULL) {
         return NULL;
     }
-    msg->kind = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_SYSCALL;
+    msg->kind = kind;
     msg->count = count;
     if (!sb_api_pb_text(&msg->subject, subject) || !sb_api_pb_text(&msg->profile, profile)) {
         aisbx__v1__violation__free_unpacked(msg, NULL);
@@ -51,9 +81,14 @@ static Aisbx__V1__Violation *violation_new(const char *subject, uint64_t count, 
 Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
                                           const struct sb_denial *denial)
 {
+    static const Aisbx__V1__ViolationKind kinds[] = {
+        [SB_DENIAL_CALL] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_SYSCALL,
+        [SB_DENIAL_HOST] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_HOST,
+    };
     char detail[SB_DENIAL_TEXT_SIZE];
     uint64_t count = denial->count == 0 ? 1 : denial->count;
-    Aisbx__V1__Violation *msg = violation_new(denial->name, count, policy->profile);
+    Aisbx__V1__Violation *msg =
+        violation_new(kinds[denial->kind], denial->name, count, policy->profile);
     if (msg != NULL && (!sb_api_pb_text(&msg->detail, sb_denials_describe(denial, detail)) ||
                         !explain(policy, denial, msg))) {
         aisbx__v1__violation__free_unpacked(msg, NULL);
@@ -83,12 +118,14 @@ bool sb_api_pb_violations(const struct sb_policy *policy,
         (*ret_violations)[(*ret_n)++] = msg;
     }
     if (denials->n_more > 0) {
-        Aisbx__V1__Violation *msg = violation_new("others", denials->n_more, policy->profile);
+        Aisbx__V1__Violation *msg =
+            violation_new(AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_UNSPECIFIED, "others",
+                          denials->n_more, policy->profile);
         if (msg == NULL) {
             return false;
         }
         (*ret_violations)[(*ret_n)++] = msg;
-        return sb_api_pb_text(&msg->detail, "calls of further kinds, not told apart");
+        return sb_api_pb_text(&msg->detail, "denials of further kinds, not told apart");
     }
     return true;
 }

@@ -25,9 +25,20 @@ static bool own(const char **text)
     return is_done;
 }
 
+/* All are tried, so that disown frees only what is ours. */
+static bool own_all(struct sb_denial *row)
+{
+    const char **const texts[] = {&row->name, &row->rule, &row->why, &row->allow};
+    bool is_done = true;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        is_done = own(texts[i]) && is_done;
+    }
+    return is_done;
+}
+
 static void disown(struct sb_denial *row)
 {
-    const char *const texts[] = {row->name, row->rule, row->why};
+    const char *const texts[] = {row->name, row->rule, row->why, row->allow};
     for (size_t i = 0; row->kind == SB_DENIAL_HOST && i < sizeof texts / sizeof *texts; i++) {
         void *ptr = NULL;
         memcpy(&ptr, &texts[i], sizeof ptr); /* ours, though others must not write to it */
@@ -95,7 +106,7 @@ bool sb_denials_add(struct sb_denials *denials, const struct sb_denial *what)
     }
     struct sb_denial row = *what;
     row.count = count;
-    if (row.kind == SB_DENIAL_HOST && !(own(&row.name) & own(&row.rule) & own(&row.why))) {
+    if (row.kind == SB_DENIAL_HOST && !own_all(&row)) {
         disown(&row);
         denials->n_more += count;
         return false;
@@ -160,6 +171,11 @@ static const char *meaning_of(const struct sb_denial *denial)
 const char *sb_denials_describe(const struct sb_denial *denial, char ret_text[SB_DENIAL_TEXT_SIZE])
 {
     char raw[SB_DENIAL_TEXT_SIZE];
+    if (denial->kind == SB_DENIAL_HOST) {
+        (void)sb_utf8_sanitize(ret_text, SB_DENIAL_TEXT_SIZE, sb_str_from(denial->why),
+                               SB_UTF8_ONE_LINE);
+        return ret_text;
+    }
     const char *meaning = meaning_of(denial);
     const char *error = strerrorname_np(denial->error);
     int n = snprintf(raw, sizeof raw,

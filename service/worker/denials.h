@@ -12,14 +12,14 @@ enum sb_denial_kind { SB_DENIAL_CALL, SB_DENIAL_HOST };
 /** One kind, as it was met first. */
 struct sb_denial {
     enum sb_denial_kind kind;
-    const char *name; /* of the call: static, or the policy's; of a host: "host:port", and with the
-                         next two the table's own in a row of one */
-    const char *rule; /* hosts: the line of network.deny that refused it; NULL: none allows it */
-    const char *why;  /* hosts: for people */
-    bool is_final;    /* hosts: no rule can allow it */
-    int error;        /* errno that was given */
-    bool is_by_rule;  /* a rule of the profile refuses it; else the floor */
-    int key_arg;      /* index of the argument that tells kinds apart; -1: none */
+    const char *name; /* of the call: static, or the policy's; of a host: "host:port" */
+    /* Of hosts, and NULL for calls. These and the name are copied into a table. */
+    const char *rule;  /* the line of network.deny that refused it; NULL: it was none of them */
+    const char *why;   /* for people */
+    const char *allow; /* the rule that would let it through; "": none may */
+    int error;         /* errno that was given */
+    bool is_by_rule;   /* a rule of the profile refuses it; else the floor */
+    int key_arg;       /* index of the argument that tells kinds apart; -1: none */
     uint64_t args[6];
     int64_t pid;                    /* inside the sandbox; 0: not known */
     char comm[SB_DENIAL_COMM_SIZE]; /* the program's word: any bytes */
@@ -43,6 +43,6 @@ uint64_t sb_denials_total(const struct sb_denials *denials);
 
 enum { SB_DENIAL_TEXT_SIZE = 256 };
 
-/** Of a call: "AF_ALG; EAFNOSUPPORT; first by python3 (pid 2), arguments 0x26, 0x5, 0x0". One line,
- * UTF-8. */
+/** Of a host: why. Of a call: "AF_ALG; EAFNOSUPPORT; first by python3 (pid 2), arguments 0x26, 0x5,
+ * 0x0". One line, UTF-8. */
 const char *sb_denials_describe(const struct sb_denial *denial, char ret_text[SB_DENIAL_TEXT_SIZE]);

@@ -73,6 +73,7 @@ static void retire(struct sb_exec *exec)
 static void end(struct sb_exec *exec)
 {
     assert(exec->state != SB_EXEC_ENDED);
+    sb_egress_settle(exec->worker->egress); /* what it was refused is said by now */
     exec->state = SB_EXEC_ENDED;
     (void)event_del(&exec->wall_timer);
     (void)event_del(&exec->grace_timer);

@@ -25,6 +25,7 @@
 #include "proto/rpc/rpc.h"
 #include "service/worker/access.h"
 #include "service/worker/api.h"
+#include "service/worker/egress.h"
 #include "service/worker/harden.h"
 #include "service/worker/limits.h"
 #include "service/worker/place.h"
@@ -80,7 +81,9 @@ static int step_loop(struct sb_worker *worker, struct sb_err *err)
     worker->chunk = malloc(SB_MAX_CHUNK_BYTES);
     worker->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     worker->probe = calloc(1, sizeof *worker->probe);
-    if (worker->base == NULL || worker->chunk == NULL || worker->probe == NULL) {
+    worker->egress = worker->base == NULL ? NULL : sb_egress_new(worker);
+    if (worker->base == NULL || worker->chunk == NULL || worker->probe == NULL ||
+        worker->egress == NULL) {
         return sb_err_oom(err);
     }
     if (worker->null_fd < 0) {
@@ -241,6 +244,7 @@ static void finish(struct sb_worker *worker)
 {
     sb_rpc_server_free(worker->server);
     sb_registry_done(&worker->registry);
+    sb_egress_free(worker->egress);
     sb_spawner_free(worker->spawner);
     sb_idem_done(&worker->idem);
     if (worker->probe != NULL) {

@@ -8,9 +8,12 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "service/shared/frame.h"
+#include "service/worker/egress.h"
 #include "service/worker/limits.h"
 #include "service/worker/spawner.h"
 #include "service/worker/worker.h"
+
+enum { CONTROL_EGRESS = AISBX__V1__CONTROL__CONTROL_EGRESS };
 
 void sb_probe_init(struct sb_probe *probe, struct sb_worker *worker)
 {
@@ -132,10 +135,28 @@ const char *sb_probe_control_name(unsigned control)
     return value == NULL ? "unknown" : value->name + sizeof prefix - 1;
 }
 
+/* How the proxy really does; NULL: as probed. */
+static const struct sb_control *failed_egress(const struct sb_probe *probe)
+{
+    static struct sb_control failed = {.state = SB_CONTROL_ABSENT}; /* the loop thread's */
+    static char fix[] = "see the worker's log; aisbx-egress must be of the same build";
+    const char *failure = sb_egress_failure(probe->worker->egress);
+    if (failure == NULL || probe->controls[CONTROL_EGRESS].state != SB_CONTROL_ENFORCED) {
+        return NULL;
+    }
+    memcpy(&failed.detail, &failure, sizeof failure);
+    failed.fix = fix;
+    return &failed;
+}
+
 const struct sb_control *
 sb_probe_control(const struct sb_probe *probe, enum sb_driver driver, unsigned number)
 {
     const struct sb_control *own = &probe->drivers[driver].controls[number];
+    const struct sb_control *failed = number == CONTROL_EGRESS ? failed_egress(probe) : NULL;
+    if (failed != NULL) {
+        return failed;
+    }
     return own->state != SB_CONTROL_UNKNOWN ? own : &probe->controls[number];
 }
 
@@ -146,7 +167,8 @@ static int refuse(const struct sb_probe *probe,
                   struct sb_err *err)
 {
     static const struct sb_control unknown = {SB_CONTROL_UNKNOWN, NULL, NULL};
-    bool is_driver = control != NULL && control != &probe->controls[number];
+    bool is_driver =
+        number < SB_PROBE_CONTROLS && control == &probe->drivers[driver].controls[number];
     control = control == NULL ? &unknown : control;
     bool has_detail = control->detail != NULL && control->detail[0] != '\0';
     bool has_fix = control->fix != NULL && control->fix[0] != '\0';

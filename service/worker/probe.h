@@ -62,7 +62,8 @@ void sb_probe_leave(struct sb_probe_waiter *waiter);
 /** "seccomp". */
 const char *sb_probe_control_name(unsigned control);
 
-/** That control under a driver; UNSET: of the host. Borrowed. */
+/** That control under a driver; UNSET: of the host. For egress, how the proxy really does.
+ *  Borrowed. */
 const struct sb_control *
 sb_probe_control(const struct sb_probe *probe, enum sb_driver driver, unsigned number);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,8 +20,8 @@
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
-/** aisbx.v1.Control number that a spawn itself decides. */
-enum { CONTROL_DISTINCT_UID = 13 };
+/** aisbx.v1.Control numbers that a spawn itself decides. */
+enum { CONTROL_EGRESS = 12, CONTROL_DISTINCT_UID = 13 };
 
 #define NOT_COUNTED "refused system calls are refused all the same, but not counted"
 
@@ -46,7 +47,7 @@ enum sb_cause sb_sandbox_cause(enum sb_reason reason)
     return reason < SB_REASON_END_ ? causes[reason] : SB_CAUSE_NONE;
 }
 
-static void notify(struct sb_sandbox *sandbox)
+void sb_sandbox_tell(struct sb_sandbox *sandbox)
 {
     SB_FOREACH (node, &sandbox->observers) {
         struct sb_sandbox_observer *observer =
@@ -203,6 +204,7 @@ static void free_parts(struct sb_sandbox *sandbox)
     sandbox->peer_fd = -1;
     sandbox->init_fd = -1;
     sb_handover_done(&sandbox->handover);
+    sb_egress_leave(sandbox->worker->egress, sandbox);
     sb_notify_stop(&sandbox->notify);
     (void)event_del(&sandbox->ttl_timer);
     (void)event_del(&sandbox->idle_timer);
@@ -225,6 +227,7 @@ void sb_sandbox_unref(struct sb_sandbox *sandbox)
 /** Nothing of it is left. */
 static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
 {
+    sb_egress_settle(sandbox->worker->egress); /* the last refusals */
     move(sandbox, SB_STATE_DESTROYED);
     sandbox->destroy_ms = sb_clock_real_ms();
     free_parts(sandbox);
@@ -244,7 +247,7 @@ static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
         }
     }
     sb_watch_sandbox(sandbox->worker, SB_WATCH_DESTROYED, sandbox);
-    notify(sandbox);
+    sb_sandbox_tell(sandbox);
     sb_sandbox_unref(sandbox);
 }
 
@@ -287,7 +290,7 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
         sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
     }
     sb_watch_sandbox(sandbox->worker, SB_WATCH_CHANGED, sandbox);
-    notify(sandbox);
+    sb_sandbox_tell(sandbox);
 }
 
 void sb_sandbox_expect_gone(struct sb_sandbox *sandbox, enum sb_reason reason)
@@ -359,7 +362,36 @@ static void run(struct sb_sandbox *sandbox)
     SB_FOREACH (node, &sandbox->execs) {
         sb_exec_begin(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
     }
-    notify(sandbox);
+    sb_sandbox_tell(sandbox);
+}
+
+static bool requires(const struct sb_sandbox *sandbox, unsigned control)
+{
+    return (sandbox->policy->require >> control & 1) != 0;
+}
+
+/* A sandbox whose network cannot be filtered has none. */
+static int connect_egress(struct sb_sandbox *sandbox, struct sb_err *err)
+{
+    struct sb_err why;
+    char text[SB_ERR_TEXT_SIZE + 64];
+    int listener = sb_handover_take(&sandbox->handover, SB_HANDOVER_EGRESS);
+    if (sandbox->policy->network.mode != SB_NETWORK_LIMITED) {
+        return 0;
+    }
+    if (listener < 0) {
+        return sb_err_set(err, SB_INTERNAL, "no listening socket came out of the sandbox");
+    }
+    if (sb_egress_join(sandbox->worker->egress, sandbox, listener, &why) == 0) {
+        return 0;
+    }
+    if (requires(sandbox, CONTROL_EGRESS)) {
+        return sb_err_set(err, SB_PRECONDITION, "required control egress is not enforced: %s",
+                          why.text);
+    }
+    (void)snprintf(text, sizeof text, "egress: no network at all, as it cannot be filtered: %s",
+                   why.text);
+    return sb_strings_add(&sandbox->degraded, sb_str_from(text), err);
 }
 
 static int take_spawned(struct sb_sandbox *sandbox,
@@ -394,6 +426,9 @@ static int take_spawned(struct sb_sandbox *sandbox,
         sb_strings_add(&sandbox->degraded, no_listener(sandbox->policy), err) < 0) {
         return -1;
     }
+    if (connect_egress(sandbox, err) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i < spawned->n_degraded; i++) {
         if (sb_strings_add(&sandbox->degraded, sb_str_from(spawned->degraded[i]), err) < 0) {
             return -1;
@@ -404,7 +439,7 @@ static int take_spawned(struct sb_sandbox *sandbox,
                          err) < 0) {
         return -1;
     }
-    if ((sandbox->policy->require >> CONTROL_DISTINCT_UID & 1) != 0 && !spawned->distinct_uid) {
+    if (requires(sandbox, CONTROL_DISTINCT_UID) && !spawned->distinct_uid) {
         return sb_err_set(
             err, SB_PRECONDITION,
             "required control distinct_uid is not enforced for this sandbox: it binds "
@@ -453,6 +488,9 @@ static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *
     }
     int peer_fd = sandbox->peer_fd;
     sandbox->peer_fd = -1;
+    if (plan->egress_port != 0) {
+        sb_egress_want(sandbox->worker->egress);
+    }
     return sb_spawner_spawn(sandbox->worker->spawner, plan, peer_fd, on_spawned, sandbox, err);
 }
 
@@ -565,6 +603,7 @@ int sb_sandbox_new(struct sb_worker *worker,
     sandbox->init_fd = -1;
     sb_handover_init(&sandbox->handover);
     sb_notify_init(&sandbox->notify);
+    sb_egress_line_init(&sandbox->line);
     sb_list_init(&sandbox->execs);
     sb_list_init(&sandbox->observers);
     (void)event_assign(&sandbox->ttl_timer, worker->base, -1, 0, on_ttl, sandbox);

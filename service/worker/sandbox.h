@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/list.h"
+#include "service/worker/egress.h"
 #include "service/worker/handover.h"
 #include "service/worker/notify.h"
 #include "service/worker/policy/collections.h"
@@ -62,6 +63,7 @@ struct sb_sandbox {
     struct event init_event; /* writable again */
     struct sb_handover handover;
     struct sb_notify notify;
+    struct sb_egress_line line; /* to the egress proxy */
     int64_t init_pid;
     uint32_t host_uid;
     bool has_distinct_uid;
@@ -107,6 +109,9 @@ void sb_sandbox_unref(struct sb_sandbox *sandbox);
 
 void sb_sandbox_observe(struct sb_sandbox *sandbox, struct sb_sandbox_observer *observer);
 void sb_sandbox_unobserve(struct sb_sandbox_observer *observer);
+
+/** Lets observers look: its state, or its network, has changed. */
+void sb_sandbox_tell(struct sb_sandbox *sandbox);
 
 /** Kills everything inside; DESTROYED follows when nothing is left. Twice is harmless.
  *  @message  one sentence more, or NULL. */

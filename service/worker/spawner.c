@@ -35,6 +35,7 @@ struct ask {
     Spawn__V1__Kill kill;
     Spawn__V1__Count count;
     Spawn__V1__Probe probe;
+    Spawn__V1__StartEgress start_egress;
     struct sb_filter *filter; /* reference, or NULL */
     int fd;                   /* -1: none */
     sb_spawner_reply_fn *on_reply;
@@ -185,6 +186,7 @@ static const struct {
     {SPAWN__V1__REQUEST__BODY_KILL, SPAWN__V1__REPLY__BODY_KILLED},
     {SPAWN__V1__REQUEST__BODY_COUNT, SPAWN__V1__REPLY__BODY_COUNTERS},
     {SPAWN__V1__REQUEST__BODY_PROBE, SPAWN__V1__REPLY__BODY_PROBED},
+    {SPAWN__V1__REQUEST__BODY_START_EGRESS, SPAWN__V1__REPLY__BODY_EGRESS_STARTED},
 };
 
 static bool fits(const struct ask *ask, const Spawn__V1__Reply *reply)
@@ -559,6 +561,22 @@ int sb_spawner_probe(struct sb_spawner *spawner,
     spawn__v1__probe__init(&ask->probe);
     ask->req.body_case = SPAWN__V1__REQUEST__BODY_PROBE;
     ask->req.probe = &ask->probe;
+    enqueue(spawner, ask);
+    return 0;
+}
+
+int sb_spawner_start_egress(struct sb_spawner *spawner,
+                            sb_spawner_reply_fn *on_reply,
+                            void *ctx,
+                            struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        return -1;
+    }
+    spawn__v1__start_egress__init(&ask->start_egress);
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_START_EGRESS;
+    ask->req.start_egress = &ask->start_egress;
     enqueue(spawner, ask);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "service/worker/page.h"
 #include "service/worker/registry.h"
 
+struct sb_egress;
 struct sb_err;
 struct sb_probe;
 struct sb_profiles;
@@ -34,6 +35,7 @@ struct sb_worker {
     struct sb_profiles *profiles;
     struct sb_rpc_server *server;
     struct sb_probe *probe;
+    struct sb_egress *egress;
     struct sb_registry registry;
     struct sb_idem idem;
     struct sb_page_key page_key;

@@ -53,8 +53,8 @@ static void add_namespaces(struct sb_bwrap_command *command,
                            const struct sb_bwrap *bwrap)
 {
     add(command, "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
-        "--unshare-cgroup", "--hostname", plan->hostname, "--die-with-parent",
-        "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL", NULL);
+        "--unshare-cgroup", "--hostname", plan->hostname, "--die-with-parent", "--new-session",
+        "--as-pid-1", "--clearenv", "--cap-drop", "ALL", NULL);
     if (bwrap->has_disable_userns) {
         add(command, "--disable-userns", NULL);
     }

@@ -30,6 +30,11 @@ static bool is_covered(const struct sb_strings *rules, const char *text)
     return false;
 }
 
+bool sb_network_policy_gives(const struct sb_policy *policy, const char *rule)
+{
+    return policy->ceiling.mode == SB_NETWORK_LIMITED && is_covered(&policy->ceiling.allow, rule);
+}
+
 static int check_allow(const struct sb_policy *policy,
                        const struct sb_strings *asked,
                        const char *field,
@@ -66,6 +71,11 @@ int sb_network_policy_narrow(const struct sb_policy *policy,
             sb_strings_copy(&made.deny, &most->deny, err) < 0 ||
             sb_strings_copy(&made.deny, &asked->deny, err) < 0) {
             return -1;
+        }
+        if (made.deny.n > SB_NETWORK_RULES_MAX) {
+            return sb_err_set(err, SB_INVALID,
+                              "%s.deny: more than %d rules with those of the profile", field,
+                              SB_NETWORK_RULES_MAX);
         }
     }
     *ret_network = made;

@@ -1,6 +1,8 @@
 #pragma once
 /** The network of a policy: what the profile gives AND what is asked for, and what programs must be
  *  told of it. */
+#include <stdbool.h>
+
 struct sb_err;
 struct sb_network;
 struct sb_network_rule;
@@ -16,6 +18,9 @@ int sb_network_policy_narrow(const struct sb_policy *policy,
                              struct sb_network *ret_network,
                              struct sb_err *err);
 void sb_network_policy_done(struct sb_network *network);
+
+/** True when the profile allows it, so that a request has narrowed it away. @rule  as of a list. */
+bool sb_network_policy_gives(const struct sb_policy *policy, const char *rule);
 
 /** Environment variables by which the usual tools find the egress proxy; or, where a request has
  *  taken the network of its profile away, say at once what they miss instead of trying again. */

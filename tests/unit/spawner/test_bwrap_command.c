@@ -52,9 +52,9 @@ static struct sb_plan good(void)
 static void makes_all_namespaces_and_leaves_no_right(void **state)
 {
     (void)state;
-    static const char *const wanted[] = {
-        "--unshare-user", "--unshare-pid",     "--unshare-ipc", "--unshare-uts", "--unshare-cgroup",
-        "--unshare-net",  "--die-with-parent", "--new-session", "--as-pid-1",    "--clearenv"};
+    static const char *const wanted[] = {"--unshare-user", "--unshare-pid",    "--unshare-ipc",
+                                         "--unshare-uts",  "--unshare-cgroup", "--die-with-parent",
+                                         "--new-session",  "--as-pid-1",       "--clearenv"};
     struct sb_plan plan = good();
     compile(&plan, true);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {

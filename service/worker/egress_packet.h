@@ -1,0 +1,40 @@
+#pragma once
+/** Packets to and from aisbx-egress (service/shared/egressproto.h). */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "service/shared/egressproto.h"
+
+struct sb_buf;
+struct sb_err;
+struct sb_network;
+
+/** An OPEN or UPDATE. @network  mode SB_NETWORK_NONE permits nothing.
+ *  @out  empty, with room for SB_EGRESS_MAX_PACKET. Errors: SB_EXHAUSTED. */
+int sb_egress_packet_rules(enum sb_egress_type type,
+                           const char *sandbox_id,
+                           const struct sb_network *network,
+                           uint32_t serial,
+                           struct sb_buf *out,
+                           struct sb_err *err);
+
+/** One packet of egress, checked. Which of the union is valid follows from type; strings point into
+ *  the packet. */
+struct sb_egress_heard {
+    enum sb_egress_type type;
+    union {
+        struct sb_egress_ready ready;
+        struct sb_egress_updated updated;
+        struct sb_egress_denied denied;
+        struct sb_egress_decision decision;
+        struct sb_egress_closed closed;
+    } head;
+    char id[SB_EGRESS_ID_SIZE]; /* "" for READY */
+    const char *texts[4];       /* in the order of the header; NULL behind them */
+};
+
+/** Errors: SB_INVALID: not a packet that egress may send. */
+int sb_egress_packet_read(const char *data,
+                          size_t len,
+                          struct sb_egress_heard *ret_heard,
+                          struct sb_err *err);
