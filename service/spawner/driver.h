@@ -38,7 +38,8 @@ struct sb_driver {
     /* NULL: nothing. In the parent, before the clone; release in every case. */
     int (*prepare)(const struct sb_host *host, struct sb_child *child, struct sb_err *err);
     void (*release)(struct sb_child *child);
-    const char *detail;                       /* what it rests on */
+    const char *detail;                                 /* what it rests on */
+    const char *(*version)(const struct sb_host *host); /* of what it rests on; NULL: of ours */
     const char *degraded;                     /* said of each of its sandboxes; NULL: nothing */
     const struct sb_driver_control *controls; /* NULL: none */
 };

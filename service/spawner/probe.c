@@ -482,7 +482,9 @@ static void add_driver(const struct sb_host *host,
     } else if (!has_userns && (driver->namespaces & CLONE_NEWUSER) != 0) {
         (void)snprintf(ret_driver->detail, sizeof ret_driver->detail, "%s", userns->detail);
     } else {
-        (void)snprintf(ret_driver->detail, sizeof ret_driver->detail, "%s", driver->detail);
+        (void)snprintf(ret_driver->detail, sizeof ret_driver->detail, "%s%s%s", driver->detail,
+                       driver->version == NULL ? "" : ", version ",
+                       driver->version == NULL ? "" : driver->version(host));
         out->available = true;
     }
     out->detail = ret_driver->detail;

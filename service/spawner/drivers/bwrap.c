@@ -54,6 +54,11 @@ static int check(const struct sb_host *host, struct sb_err *err)
     return sb_bwrap_probe(host, err);
 }
 
+static const char *version(const struct sb_host *host)
+{
+    return host->bwrap->version;
+}
+
 static int make_filter_file(const struct sock_fprog *program, struct sb_err *err)
 {
     SB_CLEANUP(sb_closep) int fd = memfd_create("filter", MFD_CLOEXEC);
@@ -159,6 +164,7 @@ const struct sb_driver sb_driver_bwrap = {
     .prepare = prepare,
     .release = release,
     .detail = "bubblewrap makes namespaces, mounts and filters",
+    .version = version,
     .degraded = "driver bwrap: no Landlock behind the mounts",
     .controls = controls,
 };

@@ -27,7 +27,7 @@
 
 enum { TRY_MS = 5000, MAX_OUTPUT = 64 << 10 };
 
-#define INSTALL "apt install bubblewrap (0.5.0 or newer)"
+#define INSTALL "apt install bubblewrap (0.6.2 or newer)"
 
 static const char *const places[] = {"/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"};
 

@@ -12,7 +12,7 @@ check_text "the driver is named" native "$(aisbx run --json -- true | jq -r .san
 
 # ---- bwrap: the same sandbox by another program ----
 if command -v bwrap >/dev/null; then
-    check_has "bwrap" '^bwrap  *yes  *landlock absent' "$info"
+    check_has "bwrap" "^bwrap  *yes  *landlock absent  *bubblewrap .*, version $(bwrap --version | cut -d' ' -f2)" "$info"
     echo 'print("from a file")' >x.py
     check_text "a job" "$(printf 'hello\nsandbox\n/workspace\nfrom a file')" \
         "$(aisbx run -p python-dev --driver bwrap -- sh -c 'echo hello; id -un; pwd; python3 x.py')"
