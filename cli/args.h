@@ -28,6 +28,8 @@ struct sb_args {
     const char *workspace;
     bool no_workspace;
     const char *network;
+    struct sb_texts allow_hosts;
+    struct sb_texts deny_hosts;
     const char *hostname;
     struct sb_texts mounts;
     struct sb_texts labels;

@@ -57,8 +57,6 @@ static const struct sb_option sandbox_rows[] = {
     {0, "disk", SB_OPTION_BYTES, AT(disk_bytes), "SIZE",
      "Lower the limit of writable space that is the sandbox's own", 64 << 10, 1ULL << 40,
      SB_OFFER_NOTHING, NULL},
-    {0, "network", SB_OPTION_TEXT, AT(network), "MODE",
-     "none: no network; limited: what the profile allows", 0, 0, SB_OFFER_CHOICES, network_modes},
     {0, "require", SB_OPTION_COMMAS, AT(require), "CONTROL,...",
      "Refuse to run unless these controls are enforced: " SB_CONTROL_NAMES, 0, 0, SB_OFFER_NOTHING,
      NULL},
@@ -115,6 +113,18 @@ static const struct sb_option logs_rows[] = {
      SB_OFFER_NOTHING, NULL},
 };
 
+static const struct sb_option network_rows[] = {
+    {0, "network", SB_OPTION_TEXT, AT(network), "MODE",
+     "none: no network; limited: what the profile allows", 0, 0, SB_OFFER_CHOICES, network_modes},
+    {0, "allow-host", SB_OPTION_COMMAS, AT(allow_hosts), "RULE,...",
+     "Of what the profile allows, only this: host, *.host, host:port, address or CIDR range; may "
+     "be "
+     "repeated",
+     0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "deny-host", SB_OPTION_COMMAS, AT(deny_hosts), "RULE,...",
+     "Not this, though the profile allows it; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
+};
+
 static const struct sb_option destroy_rows[] = {
     {'a', "all", SB_OPTION_FLAG, AT(all), NULL, "Every live sandbox of yours", 0, 0,
      SB_OFFER_NOTHING, NULL},
@@ -154,5 +164,6 @@ const struct sb_option_group sb_option_program = GROUP("Options of the program",
 const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
 const struct sb_option_group sb_option_logs = GROUP("Options", logs_rows);
 const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);
+const struct sb_option_group sb_option_network = GROUP("Options of its network", network_rows);
 const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);
 const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);

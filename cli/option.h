@@ -46,6 +46,7 @@ struct sb_option_group {
 /* Groups are shared by the verbs that accept them. */
 extern const struct sb_option_group sb_option_everywhere;
 extern const struct sb_option_group sb_option_sandbox;  /* run, create */
+extern const struct sb_option_group sb_option_network;  /* run, create, network */
 extern const struct sb_option_group sb_option_lifetime; /* run, create */
 extern const struct sb_option_group sb_option_program;  /* run, exec */
 extern const struct sb_option_group sb_option_list;

@@ -60,6 +60,25 @@ static void say_violation(const Aisbx__V1__Violation *violation)
                   *violation->allow_with == '\0' ? "" : "; to allow: ", violation->allow_with);
 }
 
+/* What would let the first host through, as that is what people want to know next. */
+static void hint_host(const Aisbx__V1__Verdict *verdict)
+{
+    for (size_t i = 0; i < verdict->n_violations; i++) {
+        const Aisbx__V1__Violation *violation = verdict->violations[i];
+        if (violation->kind == AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_HOST &&
+            *violation->allow_with != '\0') {
+            struct sb_out out;
+            sb_out_init(&out, -1);
+            sb_out_printf(&out, "to allow %s in profile %s: ", violation->subject,
+                          violation->profile);
+            sb_out_put(&out, violation->allow_with);
+            sb_say_hint(sb_buf_cstr(&out.buf));
+            sb_out_done(&out);
+            return;
+        }
+    }
+}
+
 void sb_report_denials(const Aisbx__V1__Verdict *verdict)
 {
     enum { MAX_NAMES = 4 };
@@ -76,6 +95,7 @@ void sb_report_denials(const Aisbx__V1__Verdict *verdict)
     }
     sb_say_note("denied to the program: %s; aisbx run --verbose says why", sb_buf_cstr(&out.buf));
     sb_out_done(&out);
+    hint_host(verdict);
 }
 
 void sb_report_verdict(const Aisbx__V1__Verdict *verdict)

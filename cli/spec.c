@@ -134,16 +134,52 @@ static void put_limits(struct sb_spec *spec, const struct sb_args *args)
     spec->sandbox.limits = &spec->limits;
 }
 
-static void put_network(struct sb_spec *spec, const struct sb_args *args)
+/* Messages take char *, but nobody writes through it. */
+static int borrow_texts(const struct sb_texts *texts,
+                        struct sb_arena *arena,
+                        size_t *ret_n,
+                        char ***ret_texts,
+                        struct sb_err *err)
 {
-    if (args->network == NULL) {
-        return;
+    char **copy = sb_arena_alloc(arena, texts->n, sizeof *copy, err);
+    if (copy == NULL) {
+        return -1;
     }
+    for (size_t i = 0; i < texts->n; i++) {
+        copy[i] = borrow(texts->items[i]);
+    }
+    *ret_n = texts->n;
+    *ret_texts = copy;
+    return 0;
+}
+
+bool sb_spec_has_network(const struct sb_args *args)
+{
+    return args->network != NULL || args->allow_hosts.n > 0 || args->deny_hosts.n > 0;
+}
+
+int sb_spec_network(struct sb_spec *spec, const struct sb_args *args, struct sb_err *err)
+{
     spec->network = (Aisbx__V1__Network)AISBX__V1__NETWORK__INIT;
-    spec->network.mode = strcmp(args->network, "none") == 0
-                             ? AISBX__V1__NETWORK_MODE__NETWORK_MODE_NONE
-                             : AISBX__V1__NETWORK_MODE__NETWORK_MODE_LIMITED;
+    if (args->network != NULL) {
+        spec->network.mode = strcmp(args->network, "none") == 0
+                                 ? AISBX__V1__NETWORK_MODE__NETWORK_MODE_NONE
+                                 : AISBX__V1__NETWORK_MODE__NETWORK_MODE_LIMITED;
+    }
+    return borrow_texts(&args->allow_hosts, &spec->arena, &spec->network.n_allow,
+                        &spec->network.allow, err) < 0
+               ? -1
+               : borrow_texts(&args->deny_hosts, &spec->arena, &spec->network.n_deny,
+                              &spec->network.deny, err);
+}
+
+static int put_network(struct sb_spec *spec, const struct sb_args *args, struct sb_err *err)
+{
+    if (!sb_spec_has_network(args)) {
+        return 0;
+    }
     spec->sandbox.network = &spec->network;
+    return sb_spec_network(spec, args, err);
 }
 
 int sb_spec_sandbox(struct sb_spec *spec, const struct sb_args *args, struct sb_err *err)
@@ -167,9 +203,8 @@ int sb_spec_sandbox(struct sb_spec *spec, const struct sb_args *args, struct sb_
     spec->sandbox.ttl_ms = args->ttl_ms;
     spec->sandbox.idle_ms = args->idle_ms;
     put_limits(spec, args);
-    put_network(spec, args);
-    if (put_mounts(spec, args, err) < 0 || put_labels(spec, args, err) < 0 ||
-        put_require(spec, args, err) < 0) {
+    if (put_network(spec, args, err) < 0 || put_mounts(spec, args, err) < 0 ||
+        put_labels(spec, args, err) < 0 || put_require(spec, args, err) < 0) {
         return -1;
     }
     return 0;

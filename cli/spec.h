@@ -25,6 +25,11 @@ void sb_spec_done(struct sb_spec *spec);
  *  Errors: SB_INVALID naming option and value; by errno for directories. */
 int sb_spec_sandbox(struct sb_spec *spec, const struct sb_args *args, struct sb_err *err);
 
+/** Whether a network was asked for. */
+bool sb_spec_has_network(const struct sb_args *args);
+/** Fills spec->network from the options of group network. Errors: SB_EXHAUSTED. */
+int sb_spec_network(struct sb_spec *spec, const struct sb_args *args, struct sb_err *err);
+
 /** Fills spec->exec from the options of group program. @words  the command; NULL-terminated,
  *  borrowed. Errors: as above; by errno for --env-file. */
 int sb_spec_exec(struct sb_spec *spec,

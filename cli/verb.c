@@ -42,6 +42,15 @@ static const char *const logs_examples[] = {
     "aisbx logs --stderr --tail 4k sb_9xq2",
     NULL,
 };
+static const char *const network_examples[] = {
+    "What a sandbox may reach",
+    "aisbx network sb_9xq2",
+    "One registry only",
+    "aisbx network --allow-host pypi.org:443,files.pythonhosted.org:443 sb_9xq2",
+    "Nothing, and later all that the profile allows",
+    "aisbx network --network none sb_9xq2 && aisbx network --network limited sb_9xq2",
+    NULL,
+};
 static const char *const destroy_examples[] = {
     "By id, or by the beginning of an id",
     "aisbx destroy sb_9xq2 sb_c41",
@@ -104,7 +113,7 @@ static const struct sb_verb table[] = {
             "absolute path: one below the workspace is found there, any other outside the system "
             "directories is made visible read-only.\n\n"
             "Ctrl-C, SIGTERM, SIGHUP and SIGQUIT end everything the program started.",
-        .groups = {&sb_option_sandbox, &sb_option_lifetime, &sb_option_program},
+        .groups = {&sb_option_sandbox, &sb_option_network, &sb_option_lifetime, &sb_option_program},
         .style = SB_ARGS_COMMAND,
         .min_operands = 1,
         .max_operands = SIZE_MAX,
@@ -121,7 +130,7 @@ static const struct sb_verb table[] = {
         .about =
             "The sandbox lives until aisbx destroy, its --ttl or its --idle. Without either it "
             "lives as long as the worker.",
-        .groups = {&sb_option_sandbox, &sb_option_lifetime},
+        .groups = {&sb_option_sandbox, &sb_option_network, &sb_option_lifetime},
         .examples = create_examples,
         .run = sb_verb_create,
     },
@@ -163,6 +172,21 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = logs_examples,
         .run = sb_verb_logs,
+    },
+    {
+        .name = "network",
+        .summary = "Show or change what a sandbox may reach",
+        .usage = "[OPTIONS] SANDBOX",
+        .about = "Without options shows the rules in force. With options replaces them, within the "
+                 "sandbox's profile, and returns when no connection is left that they forbid. "
+                 "Only a sandbox that was made with a limited network can have one.",
+        .groups = {&sb_option_network},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "the id of a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = network_examples,
+        .run = sb_verb_network,
     },
     {
         .name = "destroy",

@@ -84,7 +84,7 @@ static const struct sb_verb table[] = {
             "programs run several times as slowly. Standard input goes to the first run alone.\n\n"
             "Exit status: 0 when it is proved, 5 when the program ended otherwise under the list "
             "(which is written all the same), 1 when nothing could be learnt, 2 for wrong usage.",
-        .groups = {&sb_option_learn, &sb_option_sandbox, &sb_option_program, NULL},
+        .groups = {&sb_option_learn, &sb_option_sandbox, &sb_option_network, &sb_option_program, NULL},
         .style = SB_ARGS_COMMAND,
         .min_operands = 1,
         .max_operands = SIZE_MAX,
