@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "service/worker/egress.h"
 #include "service/worker/exec.h"
 #include "service/worker/limits.h"
 #include "service/worker/policy/profiles.h"
@@ -63,6 +64,8 @@ int fake_setup(void **state)
     worker->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     worker->probe = calloc(1, sizeof *worker->probe);
     sb_probe_init(worker->probe, worker);
+    worker->egress = sb_egress_new(worker);
+    assert_non_null(worker->egress);
     sb_registry_init(&worker->registry);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     sb_list_init(&worker->watches);
@@ -81,6 +84,7 @@ int fake_teardown(void **state)
     struct fake *fake = *state;
     struct sb_worker *worker = &fake->worker;
     sb_registry_done(&worker->registry);
+    sb_egress_free(worker->egress);
     sb_spawner_free(worker->spawner);
     sb_idem_done(&worker->idem);
     sb_probe_done(worker->probe);
@@ -169,10 +173,17 @@ void fake_die(struct fake *fake)
 
 struct sb_sandbox *fake_sandbox(struct fake *fake, bool is_only)
 {
+    return fake_sandbox_of(fake, "", is_only);
+}
+
+struct sb_sandbox *fake_sandbox_of(struct fake *fake, const char *profile, bool is_only)
+{
     struct sb_err err;
     struct sb_request *request = NULL;
     struct sb_sandbox *sandbox = NULL;
-    assert_int_equal(sb_request_make(NULL, "sandbox", &request, &err), 0);
+    Aisbx__V1__SandboxSpec spec = AISBX__V1__SANDBOX_SPEC__INIT;
+    spec.profile = fake_text(profile);
+    assert_int_equal(sb_request_make(&spec, "sandbox", &request, &err), 0);
     const struct sb_sandbox_options options = {
         .owner = "uid:1", .request = request, .is_only = is_only, .peer_fd = -1};
     if (sb_sandbox_new(&fake->worker, &options, &sandbox, &err) < 0) {
@@ -200,16 +211,27 @@ int fake_spawn(struct fake *fake, uint64_t slot)
     }
     assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_SPAWN);
     assert_int_equal(request->spawn->plan->filter_id, 7);
+    uint64_t tag = request->tag;
+    sb_frame_done(&frame);
+    return fake_spawned(fake, tag, slot, -1);
+}
+
+int fake_spawned(struct fake *fake, uint64_t tag, uint64_t slot, int handover)
+{
+    const struct sb_init_handover packet = {SB_INIT_HANDOVER, SB_HANDOVER_EGRESS};
+    struct sb_err err;
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    if (handover >= 0) {
+        assert_true(sb_fd_send(pair[1], &packet, sizeof packet, &handover, 1, &err) > 0);
+    }
     Spawn__V1__Spawned spawned = SPAWN__V1__SPAWNED__INIT;
     Spawn__V1__Reply reply = SPAWN__V1__REPLY__INIT;
     spawned.slot = slot;
     spawned.init_pid = 4711;
-    reply.tag = request->tag;
+    reply.tag = tag;
     reply.body_case = SPAWN__V1__REPLY__BODY_SPAWNED;
     reply.spawned = &spawned;
-    sb_frame_done(&frame);
     fake_reply(fake, &reply, pair, 1);
     close(pair[0]);
     return pair[1];

@@ -54,6 +54,11 @@ void fake_die(struct fake *fake);
 
 /** A sandbox of the default profile, STARTING. */
 struct sb_sandbox *fake_sandbox(struct fake *fake, bool is_only);
+/** The same, of that profile. */
+struct sb_sandbox *fake_sandbox_of(struct fake *fake, const char *profile, bool is_only);
+/** The spawner answers a request to spawn. @handover  given over as SB_HANDOVER_EGRESS; -1: none.
+ *  Returns init's end of its control socket. */
+int fake_spawned(struct fake *fake, uint64_t tag, uint64_t slot, int handover);
 /** Plays the spawner until the sandbox runs; returns init's end of its control socket. */
 int fake_spawn(struct fake *fake, uint64_t slot);
 
