@@ -148,7 +148,9 @@ test("bad requests name the field, what is not built says so", async () => {
   assert.match(details, /memory_bytes/);
   await rejectsWith(
     grpc.status.FAILED_PRECONDITION,
-    call("createSandbox", { sandbox: { profile: "strict", require: [Control.CONTROL_EGRESS] } }),
+    call("createSandbox", {
+      sandbox: { profile: "strict", driver: "bwrap", require: [Control.CONTROL_LANDLOCK] },
+    }),
   );
   await rejectsWith(grpc.status.UNIMPLEMENTED, call("forkSandbox", { sandboxId: "sb_" + "a".repeat(26) }));
 });

@@ -19,7 +19,7 @@ check_status 126 run -- ./not-executable
 check_status 125 run --profile no-such-profile -- true
 check_status 125 run --no-such-option -- true
 check_status 125 run
-check_status 125 run --require egress -- true
+check_status 125 run --driver bwrap --require landlock -- true
 check_status 125 --address "unix:$dir/nobody" run -- true
 check_has "nobody listens" "cannot connect" "$(<"$dir/err")"
 
