@@ -136,7 +136,10 @@ static int run(const struct sb_host *host, pid_t parent, int sock, struct sb_err
     return sb_err_sys(err, errno, "start %s", name);
 }
 
-pid_t sb_egress_start(const struct sb_host *host, int *ret_sock, struct sb_err *err)
+pid_t sb_egress_start(const struct sb_host *host,
+                      int *ret_sock,
+                      int *ret_theirs,
+                      struct sb_err *err)
 {
     int pair[2];
     if (host->egress_fd < 0) {
@@ -159,5 +162,6 @@ pid_t sb_egress_start(const struct sb_host *host, int *ret_sock, struct sb_err *
         return (pid_t)sb_err_sys(err, errno, "fork");
     }
     *ret_sock = SB_STEAL_FD(ours);
+    *ret_theirs = SB_STEAL_FD(theirs);
     return pid;
 }

@@ -24,6 +24,10 @@ int sb_egress_open(void);
 
 /** Starts the proxy: no capability, an id that no sandbox and no other program has (user mode
  *  without sub-ids: the caller's), outside of every sandbox's namespaces. It ends with us.
- *  @ret_sock  the worker's end of its socket; the caller's.
+ *  @ret_sock    the worker's end of its socket; the caller's.
+ *  @ret_theirs  a copy of its own end, by whose shutdown it is ended; the caller's.
  *  Returns its process id, for the caller to reap. Errors: SB_NOT_FOUND: not installed. */
-pid_t sb_egress_start(const struct sb_host *host, int *ret_sock, struct sb_err *err);
+pid_t sb_egress_start(const struct sb_host *host,
+                      int *ret_sock,
+                      int *ret_theirs,
+                      struct sb_err *err);

@@ -55,6 +55,7 @@ struct server {
     size_t n_sandboxes;
     size_t n_starting;
     pid_t egress_pid; /* 0: none */
+    int egress_sock;  /* a copy of its socket; -1: none */
     struct sb_list sandboxes;
     struct sb_ids_pool pool;
     struct sb_filter_cache filters;
@@ -260,18 +261,22 @@ static int on_probe(struct server *server, struct call *call, struct sb_err *fai
     return 0;
 }
 
+/* It has an id of its own, so we may not kill it; its socket tells it, and our death does. */
 static void end_egress(struct server *server)
 {
     if (server->egress_pid > 0) {
-        (void)kill(server->egress_pid, SIGKILL); /* not reaped yet, so it is still that process */
+        (void)shutdown(server->egress_sock, SHUT_RDWR);
     }
 }
 
 static int on_start_egress(struct server *server, struct call *call, struct sb_err *failure)
 {
     int sock = -1;
-    end_egress(server);
-    pid_t pid = sb_egress_start(server->host, &sock, failure);
+    if (server->egress_pid > 0) {
+        end_egress(server);
+        return sb_err_set(failure, SB_UNAVAILABLE, "the one before has not ended yet");
+    }
+    pid_t pid = sb_egress_start(server->host, &sock, &server->egress_sock, failure);
     if (pid < 0) {
         return -1;
     }
@@ -424,6 +429,7 @@ static int reap(struct server *server, bool tells, struct sb_err *err)
         struct sb_sandbox *sandbox = find_pid(server, pid);
         if (pid == server->egress_pid) {
             server->egress_pid = 0;
+            sb_fd_close_all(&server->egress_sock, 1);
         }
         if (sandbox == NULL) {
             continue;
@@ -549,6 +555,7 @@ int sb_serve_run(const struct sb_host *host, int sock, int signal_fd, struct sb_
     server->host = host;
     server->sock = sock;
     server->signal_fd = signal_fd;
+    server->egress_sock = -1;
     sb_list_init(&server->sandboxes);
     sb_ids_pool_init(&server->pool, host);
     int done = 0;

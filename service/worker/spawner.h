@@ -86,7 +86,8 @@ int sb_spawner_count(struct sb_spawner *spawner,
                      sb_spawner_reply_fn *on_reply,
                      void *ctx,
                      struct sb_err *err);
-/** Starts aisbx-egress, and ends the one before. The reply is EgressStarted, with its socket. */
+/** Starts aisbx-egress; fails until the one before has ended. The reply is EgressStarted, with its
+ *  socket. */
 int sb_spawner_start_egress(struct sb_spawner *spawner,
                             sb_spawner_reply_fn *on_reply,
                             void *ctx,

@@ -5,8 +5,8 @@
 #include "cli/option.h"
 #include "testing.h"
 
-static const struct sb_option_group *const run_groups[] = {&sb_option_sandbox, &sb_option_program,
-                                                           &sb_option_everywhere, NULL};
+static const struct sb_option_group *const run_groups[] = {
+    &sb_option_sandbox, &sb_option_network, &sb_option_program, &sb_option_everywhere, NULL};
 static const struct sb_option_group *const list_groups[] = {&sb_option_list, &sb_option_everywhere,
                                                             NULL};
 
