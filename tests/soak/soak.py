@@ -38,10 +38,10 @@ def family():
     return sorted(found)
 
 
-def namespaces():
-    """Namespaces that some process is in."""
+def namespaces(pids):
+    """Namespaces that these processes are in."""
     seen = set()
-    for pid in numeric("/proc"):
+    for pid in pids:
         try:
             for name in os.listdir(f"/proc/{pid}/ns"):
                 seen.add(os.readlink(f"/proc/{pid}/ns/{name}"))
@@ -52,6 +52,17 @@ def namespaces():
 
 def folders(top):
     return sum(len(names) for _, names, _ in os.walk(top, onerror=lambda _: None))
+
+
+def groups(pids):
+    """Control groups below the base that a spawner among these processes owns; other workers' do not count."""
+    bases = {f"aisbx-{pid}" for pid in pids}
+    return sum(
+        folders(os.path.join(at, name))
+        for at, names, _ in os.walk("/sys/fs/cgroup", onerror=lambda _: None)
+        for name in names
+        if name in bases
+    )
 
 
 def rss_kb(pid):
@@ -65,8 +76,8 @@ def snapshot():
         "fds": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
         "mounts": len(read("/proc/self/mountinfo").splitlines())
         + sum(len(read(f"/proc/{pid}/mountinfo").splitlines()) for pid in pids),
-        "namespaces": len(namespaces()),
-        "cgroups": folders("/sys/fs/cgroup"),
+        "namespaces": len(namespaces(pids)),
+        "cgroups": groups(pids),
         "directories": folders(SCRATCH) + folders("/run/aisbx"),
     }
 
@@ -87,20 +98,21 @@ def main():
     with aisbx.connect(ADDRESS) as client:
         service = client.sandboxes
 
+        def run(sandbox, script):
+            target = ex.ExecTarget(sandbox_id=sandbox.sandbox_id)
+            reply = service.Run(api.RunRequest(target=target, exec=ex.ExecSpec(command=ex.Command(args=["sh", "-c", script]))))
+            assert reply.exec.verdict.exit_code == 0, reply
+
         def cycle(number):
             sandbox = service.CreateSandbox(api.CreateSandboxRequest(sandbox=sb.SandboxSpec(profile="strict"))).sandbox
             if number % 10 == 0:
-                target = ex.ExecTarget(sandbox_id=sandbox.sandbox_id)
-                command = ex.Command(args=["sh", "-c", "sleep 1000 & echo $$"])
-                reply = service.Run(api.RunRequest(target=target, exec=ex.ExecSpec(command=command)))
-                assert reply.exec.verdict.exit_code == 0, reply
+                run(sandbox, "sleep 1000 & echo $$")
             service.DestroySandbox(api.DestroySandboxRequest(sandbox_id=sandbox.sandbox_id))
 
         def fill():
             sandbox = service.CreateSandbox(api.CreateSandboxRequest(sandbox=sb.SandboxSpec(profile="strict"))).sandbox
-            target = ex.ExecTarget(sandbox_id=sandbox.sandbox_id)
             for _ in range(REMEMBERED_EXECS):
-                service.Run(api.RunRequest(target=target, exec=ex.ExecSpec(command=ex.Command(args=["true"]))))
+                run(sandbox, "echo $$")
             service.DestroySandbox(api.DestroySandboxRequest(sandbox_id=sandbox.sandbox_id))
             for number in range(REMEMBERED_SANDBOXES):
                 cycle(number)

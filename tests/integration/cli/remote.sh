@@ -83,4 +83,4 @@ kill -INT "$pid"
 status=0
 wait "$pid" || status=$?
 check "status after SIGINT" 130 "$status"
-! pgrep -f "sleep $$"1.5 >/dev/null || fail "the daemon outlived aisbx"
+! left=$(pgrep -fa "sleep $$"1.5) || fail "the daemon outlived aisbx: $left; $(tail -n 5 "$dir"/*.log)"
