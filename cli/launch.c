@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/num.h"
 #include "base/utf8.h"
 #include "cli/connect.h"
 #include "cli/json.h"
@@ -12,6 +13,7 @@
 #include "cli/out.h"
 #include "cli/pbjson.h"
 #include "cli/report.h"
+#include "cli/say.h"
 #include "cli/session.h"
 #include "cli/status.h"
 #include "cli/verb.h"
@@ -73,6 +75,26 @@ int sb_launch_print_json(const struct sb_session_result *result, int status, str
     return sb_out_flush(&out, err);
 }
 
+/* What is missing from our streams. A status of 0 must not go with it: whoever reads only that
+ * would take a part for the whole. */
+static void say_cut(const struct sb_session_result *result, int *status)
+{
+    static const char *const streams[] = {"standard output", "standard error"};
+    char left_out[SB_NUM_TEXT_SIZE];
+    bool is_cut = false;
+    for (int i = 0; i < 2; i++) {
+        if (result->dropped_bytes[i] > 0) {
+            is_cut = true;
+            sb_say_note("output limit reached: the last %s of %s were left out",
+                        sb_num_format_bytes_short(left_out, result->dropped_bytes[i]), streams[i]);
+        }
+    }
+    if (is_cut) {
+        sb_say_hint("let it write to a file, or raise output: in the profile");
+        *status = *status == 0 ? SB_STATUS_SANDBOX : *status;
+    }
+}
+
 int sb_launch_run(struct sb_cli *cli,
                   struct sb_connect *connect,
                   Aisbx__V1__StartExecRequest *request,
@@ -100,6 +122,9 @@ int sb_launch_run(struct sb_cli *cli,
     }
     if (verdict != NULL && result.signal == 0) {
         sb_status_say(verdict);
+        if (!cli->args.json) {
+            say_cut(&result, ret_status);
+        }
         if (status != 0 && !cli->args.verbose) {
             sb_report_denials(verdict);
         }

@@ -25,6 +25,7 @@ struct session {
     struct sb_signals signals;
     struct sb_streams streams; /* when descriptors are passed */
     struct sb_err status;      /* of the call, once over */
+    uint64_t left[2];          /* bytes of output that may still come as messages */
     char *exec_id;             /* owned */
     bool is_over;              /* nothing more to wait for */
     bool is_background;        /* over as soon as it runs */
@@ -50,6 +51,13 @@ static void on_started(struct session *s, const Aisbx__V1__ExecStarted *started)
     s->result->is_started = true;
     s->result->sandbox = (void *)sb_message_copy((const void *)started->sandbox, &err);
     s->exec_id = started->exec == NULL ? NULL : sb_str_dup(sb_str_from(started->exec->exec_id));
+    if (s->result->sandbox != NULL && s->result->sandbox->limits != NULL &&
+        s->result->sandbox->limits->output_bytes != 0) {
+        uint64_t limit = s->result->sandbox->limits->output_bytes;
+        sb_streams_limit(&s->streams, limit);
+        s->left[0] = limit;
+        s->left[1] = limit;
+    }
     if (s->options->started != NULL) {
         s->options->started(started, s->options->user);
     }
@@ -62,15 +70,15 @@ static void on_started(struct session *s, const Aisbx__V1__ExecStarted *started)
     }
 }
 
-static void capture(struct session *s, int i, const Aisbx__V1__ExecOutput *output)
+static void capture(struct session *s, int i, const void *data, size_t len)
 {
     struct sb_buf *to = &s->result->captured[i];
     size_t room = sb_buf_room(to);
-    size_t take = output->data.len < room ? output->data.len : room;
-    if (sb_buf_append(to, output->data.data, take) < 0) {
+    size_t take = len < room ? len : room;
+    if (sb_buf_append(to, data, take) < 0) {
         take = 0;
     }
-    s->result->dropped_bytes[i] += output->dropped_bytes + (output->data.len - take);
+    s->result->dropped_bytes[i] += len - take;
 }
 
 static void on_output(struct session *s, const Aisbx__V1__ExecOutput *output)
@@ -80,12 +88,16 @@ static void on_output(struct session *s, const Aisbx__V1__ExecOutput *output)
     if (s->options->ignores[is_stderr]) {
         return;
     }
+    uint64_t *left = &s->left[is_stderr];
+    size_t len = output->data.len < *left ? output->data.len : (size_t)*left;
+    *left -= len;
+    s->result->dropped_bytes[is_stderr] += output->dropped_bytes + (output->data.len - len);
     if (s->options->captures) {
-        capture(s, is_stderr, output);
+        capture(s, is_stderr, output->data.data, len);
         return;
     }
     int fd = is_stderr ? STDERR_FILENO : STDOUT_FILENO;
-    if (sb_fd_write_full(fd, output->data.data, output->data.len, &err) < 0) {
+    if (sb_fd_write_full(fd, output->data.data, len, &err) < 0) {
         if (err.sys == EPIPE) { /* as the program would have met it */
             s->result->signal = SIGPIPE;
         }
@@ -360,7 +372,10 @@ static int run(struct session *s, struct sb_err *err)
             sb_streams_release(&s->streams);
         }
     }
-    sb_streams_drain(&s->streams);
+    sb_streams_drain(&s->streams, s->result->signal == 0, s->signals.fd);
+    for (int i = 0; i < 2; i++) {
+        s->result->dropped_bytes[i] += s->streams.pumps[i + 1].dropped;
+    }
     if (was_lost(s)) {
         return tell_lost(s, err) < 0 ? -1 : sb_streams_check(&s->streams, err);
     }
@@ -384,8 +399,11 @@ static void session_init(struct session *s,
                          const struct sb_session_options *options,
                          struct sb_session_result *result)
 {
-    *s = (struct session){
-        .connect = connect, .options = options, .result = result, .signals = SB_SIGNALS_NONE};
+    *s = (struct session){.connect = connect,
+                          .options = options,
+                          .result = result,
+                          .signals = SB_SIGNALS_NONE,
+                          .left = {UINT64_MAX, UINT64_MAX}};
     sb_streams_init(&s->streams);
     *result = (struct sb_session_result){
         .captured = {SB_BUF_INIT(SB_SESSION_CAPTURE_MAX), SB_BUF_INIT(SB_SESSION_CAPTURE_MAX)}};

@@ -38,7 +38,7 @@ struct sb_session_result {
     Aisbx__V1__Exec *exec;       /* owned, with its verdict; NULL: the end is not known */
     int signal;                  /* that made us cancel; 0: none */
     struct sb_buf captured[2];   /* stdout, stderr */
-    uint64_t dropped_bytes[2];   /* beyond what the worker or we keep */
+    uint64_t dropped_bytes[2];   /* beyond the limit, or what was kept */
 };
 
 /** Runs @request to its end; its exec.stdio is set here. SIGPIPE must be ignored.

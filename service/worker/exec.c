@@ -91,8 +91,8 @@ static void end(struct sb_exec *exec)
     }
     facts->stdout_bytes = exec->out[0].spool.total;
     facts->stderr_bytes = exec->out[1].spool.total;
-    facts->dropped_bytes =
-        sb_spool_dropped(&exec->out[0].spool) + sb_spool_dropped(&exec->out[1].spool);
+    facts->stdout_dropped = sb_spool_dropped(&exec->out[0].spool);
+    facts->stderr_dropped = sb_spool_dropped(&exec->out[1].spool);
     if (exec->start_err.code == SB_OK) {
         sb_verdict_decide(facts, &exec->verdict);
     }

@@ -247,6 +247,38 @@ static void decide_status(const struct sb_facts *facts, struct sb_verdict *verdi
     }
 }
 
+/** Output that was not kept is part of any end, and the verdict when the program ended by itself:
+ * it is never stopped for it. */
+static void note_dropped(const struct sb_facts *facts, struct sb_verdict *verdict)
+{
+    char left_out[SB_NUM_TEXT_SIZE];
+    char limit[SB_NUM_TEXT_SIZE];
+    uint64_t dropped = facts->stdout_dropped + facts->stderr_dropped;
+    if (dropped == 0) {
+        return;
+    }
+    if (facts->stdout_dropped > 0) {
+        add_evidence(verdict, "output.stdout_dropped_bytes", facts->stdout_dropped);
+    }
+    if (facts->stderr_dropped > 0) {
+        add_evidence(verdict, "output.stderr_dropped_bytes", facts->stderr_dropped);
+    }
+    add_evidence(verdict, "limits.output_bytes", facts->output_limit);
+    if (verdict->kind == SB_VERDICT_EXITED) {
+        verdict->kind = SB_VERDICT_OUTPUT_TRUNCATED;
+        put_text(verdict->message, sizeof verdict->message,
+                 "exited with %d; %s of output were not kept: head and tail within the limit of %s "
+                 "are",
+                 verdict->exit_code, sb_num_format_bytes_short(left_out, dropped),
+                 sb_num_format_bytes_short(limit, facts->output_limit));
+    }
+    if (verdict->next_step[0] == '\0') {
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "write to a file, or raise the output limit (limits.output_bytes, output: of the "
+                 "profile)");
+    }
+}
+
 void sb_verdict_decide(const struct sb_facts *facts, struct sb_verdict *ret_verdict)
 {
     struct sb_verdict verdict = {.kind = SB_VERDICT_NONE};
@@ -271,13 +303,6 @@ void sb_verdict_decide(const struct sb_facts *facts, struct sb_verdict *ret_verd
         add_counter(facts, PIDS_REFUSED, &verdict);
     }
     add_counter(facts, CPU_THROTTLED, &verdict);
-    if (facts->dropped_bytes > 0) {
-        add_evidence(&verdict, "spool.dropped_bytes", facts->dropped_bytes);
-        if (verdict.next_step[0] == '\0') {
-            put_text(
-                verdict.next_step, sizeof verdict.next_step,
-                "output beyond limits.output_bytes was not kept: raise it, or write to a file");
-        }
-    }
+    note_dropped(facts, &verdict);
     *ret_verdict = verdict;
 }

@@ -12,6 +12,8 @@ enum sb_verdict_kind {
     SB_VERDICT_TIMED_OUT = 3,
     SB_VERDICT_OOM_KILLED = 4,
     SB_VERDICT_PIDS_EXHAUSTED = 5,
+    SB_VERDICT_DISK_FULL = 6,
+    SB_VERDICT_OUTPUT_TRUNCATED = 7,
     SB_VERDICT_POLICY_KILLED = 8,
     SB_VERDICT_CANCELLED = 9,
     SB_VERDICT_WORKER_LOST = 10,
@@ -75,8 +77,9 @@ struct sb_facts {
     uint64_t max_rss_bytes; /* largest process */
     uint64_t stdout_bytes;
     uint64_t stderr_bytes;
-    uint64_t dropped_bytes; /* of both streams, over the output limit */
-    uint64_t output_limit;  /* bytes per stream */
+    uint64_t stdout_dropped; /* bytes over the output limit */
+    uint64_t stderr_dropped;
+    uint64_t output_limit; /* bytes per stream */
 };
 
 struct sb_evidence {

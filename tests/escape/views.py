@@ -6,7 +6,7 @@ import time
 import world as worlds
 
 EARLIER_LINE = 'an earlier line\n'
-FLOOD_BYTES = 16 << 20
+FLOOD_BYTES = 96 << 20
 SHARED = ('/tmp', '/dev/shm', '/var/tmp', '/run', '/run/lock')
 DEEP = 'sbx-deep-dddddddddddddddddd'
 

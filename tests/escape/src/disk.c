@@ -14,7 +14,7 @@
 #define MIB       (1UL << 20)
 #define FILES     40000
 #define SPARSE    (1L << 40)
-#define FLOOD_MIB 64
+#define FLOOD_MIB 192
 
 /** Bytes written to one file of the workspace before it was refused, in MiB. */
 static long fill(long limit_mib, int *ret_error)

@@ -46,10 +46,10 @@ chmod 644 "$dir/data"
 sum=$(sha256sum <"$dir/data")
 check_text "50 MB in by pipe" "$sum" "$(cat "$dir/data" | aisbx run sha256sum)"
 check_text "50 MB in by file" "$sum" "$(aisbx run sha256sum <"$dir/data")"
-check_text "50 MB both ways by pipe" "$sum" "$(cat "$dir/data" | aisbx run cat | sha256sum)"
-aisbx run cat <"$dir/data" >"$dir/copy"
+check_text "50 MB both ways by pipe" "$sum" "$(cat "$dir/data" | aisbx run --profile python-dev cat | sha256sum)"
+aisbx run --profile python-dev cat <"$dir/data" >"$dir/copy"
 check_text "50 MB both ways by file" "$sum" "$(sha256sum <"$dir/copy")"
-aisbx run cat <"$dir/data" >>"$dir/copy"
+aisbx run --profile python-dev cat <"$dir/data" >>"$dir/copy"
 check_text "50 MB appended" 100000000 "$(stat -c %s "$dir/copy")"
 rm -f "$dir/data" "$dir/copy"
 
@@ -65,6 +65,34 @@ if [[ -c /dev/full ]]; then
     aisbx run echo x >/dev/full 2>"$dir/err" || status=$?
     check_text "full device" 125 "$status"
     check_has "full device" "No space left" "$(<"$dir/err")"
+fi
+
+# ---- the limit of output ----
+flood='head -c 1600000 /dev/zero; head -c 1600001 /dev/zero >&2; exit'
+status=0
+aisbx run --profile minimal -- sh -c "$flood 3" 2>"$dir/err" | cat >"$dir/out" || status=$?
+check_text "a limit keeps the status" 3 "$status"
+check_text "as much as the limit came through" 1048576 "$(stat -c %s "$dir/out")"
+check_has "and the note says what did not" 'last .* of standard output were left out' "$(tr -d '\0' <"$dir/err")"
+status=0
+aisbx run --profile minimal -- sh -c "$flood 0" >"$dir/out" 2>/dev/null || status=$?
+check_text "a part is no success" 125 "$status"
+check_text "a file gets no more either" 1048576 "$(stat -c %s "$dir/out")"
+status=0
+aisbx run --json --profile minimal -- sh -c "$flood 0" >"$dir/out" || status=$?
+check_text "as one object it is the program's" 0 "$status"
+check_text "verdict of it" 'output_truncated 551424 551425' "$(python3 -c '
+import json, sys
+r = json.load(open(sys.argv[1]))
+print(r["verdict"]["kind"], r["stdout_dropped_bytes"], r["stderr_dropped_bytes"])' "$dir/out")"
+check_text "both outputs to one pipe keep their order" "$(seq 200)" \
+    "$(aisbx run -- sh -c 'i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i >&$((1 + i % 2)); done' 2>&1)"
+if [[ $who == root ]]; then # whose program cannot open the other end
+    check_text "what is not read stays for the next one" b "$(printf 'a\nb\n' | (
+        aisbx run -- true
+        read -r _
+        cat
+    ))"
 fi
 
 # ---- environment ----

@@ -1,8 +1,10 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,18 +73,129 @@ static void turn(struct world *world)
     sb_streams_step(&world->streams, fds, n);
 }
 
-static void pipes_and_null_are_passed_as_they_are(void **state)
+static void flags_of_our_pipes_are_not_the_programs_to_change(void **state)
 {
     struct world *world = *state;
+    int in[2];
+    int out[2];
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    use(in[0], STDIN_FILENO);
+    use(out[1], STDOUT_FILENO);
+    assert_int_equal(sb_streams_plan(&world->streams, false, &world->err), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fcntl(world->streams.passed[i], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(fcntl(i, F_GETFL) & O_NONBLOCK, 0);
+    }
+    /* As root what is not read stays in our pipe. */
+    assert_int_equal(world->streams.pumps[0].from == -1, geteuid() == 0);
+    (void)close(in[1]);
+    (void)close(out[0]);
+}
+
+static void both_outputs_to_one_pipe_keep_their_order(void **state)
+{
+    struct world *world = *state;
+    char got[16] = "";
+    int out[2];
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    assert_int_equal(dup2(out[1], STDERR_FILENO), STDERR_FILENO);
+    use(out[1], STDOUT_FILENO);
+    assert_int_equal(sb_streams_plan(&world->streams, true, &world->err), 0);
+    assert_int_equal(write(world->streams.passed[1], "a", 1), 1);
+    assert_int_equal(write(world->streams.passed[2], "b", 1), 1);
+    assert_int_equal(write(world->streams.passed[1], "c", 1), 1);
+    sb_streams_drain(&world->streams, true, -1);
+    assert_int_equal(read(out[0], got, sizeof got), 3);
+    assert_string_equal(got, "abc");
+    (void)close(out[0]);
+}
+
+static void what_is_over_the_limit_is_counted_and_left_out(int ends[2], void **state)
+{
+    struct world *world = *state;
+    char got[16] = "";
+    use(ends[1], STDOUT_FILENO);
+    assert_int_equal(sb_streams_plan(&world->streams, true, &world->err), 0);
+    sb_streams_limit(&world->streams, 5);
+    assert_int_equal(write(world->streams.passed[1], "123456789", 9), 9);
+    sb_streams_drain(&world->streams, true, -1);
+    assert_int_equal(read(ends[0], got, sizeof got), 5);
+    assert_string_equal(got, "12345");
+    assert_int_equal(world->streams.pumps[1].dropped, 4);
+    (void)close(ends[0]);
+}
+
+static void a_pipe_gets_no_more_than_the_limit(void **state)
+{
     int ends[2];
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    use(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
-    use(ends[1], STDOUT_FILENO);
-    int rc = sb_streams_plan(&world->streams, false, &world->err);
+    what_is_over_the_limit_is_counted_and_left_out(ends, state);
+}
+
+static void a_socket_gets_no_more_than_the_limit(void **state)
+{
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    what_is_over_the_limit_is_counted_and_left_out(ends, state);
+}
+
+static void a_file_gets_no_more_than_the_limit(void **state)
+{
+    int file = file_with("", O_APPEND);
+    int ends[2] = {fcntl(file, F_DUPFD_CLOEXEC, 50), fcntl(file, F_DUPFD_CLOEXEC, 50)};
+    (void)close(file);
+    int look = open("/proc/self/fd/50", O_RDONLY | O_CLOEXEC);
+    assert_true(look >= 0);
     (void)close(ends[0]);
-    assert_int_equal(rc, 0);
-    assert_int_equal(world->streams.passed[0], 0);
-    assert_int_equal(world->streams.passed[1], 1);
+    ends[0] = look;
+    what_is_over_the_limit_is_counted_and_left_out(ends, state);
+}
+
+/* Fills our pipe, so that its reader would have to come first. */
+static void a_slow_reader_can_be_given_up(void **state)
+{
+    struct world *world = *state;
+    static char block[64 << 10];
+    int out[2];
+    int stop[2];
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(stop, O_CLOEXEC), 0);
+    assert_int_equal(write(out[1], block, sizeof block), sizeof block);
+    use(out[1], STDOUT_FILENO);
+    assert_int_equal(sb_streams_plan(&world->streams, true, &world->err), 0);
+    assert_int_equal(write(world->streams.passed[1], "x", 1), 1);
+    assert_int_equal(write(stop[1], "x", 1), 1);
+    sb_streams_drain(&world->streams, true, stop[0]);
+    assert_int_equal(world->streams.pumps[1].from, -1);
+    (void)close(out[0]);
+    (void)close(stop[0]);
+    (void)close(stop[1]);
+}
+
+static void a_program_meets_the_end_of_our_reader(void **state)
+{
+    struct world *world = *state;
+    int out[2];
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    use(out[1], STDOUT_FILENO);
+    assert_int_equal(sb_streams_plan(&world->streams, true, &world->err), 0);
+    int program = fcntl(world->streams.passed[1], F_DUPFD_CLOEXEC, 50);
+    sb_streams_release(&world->streams);
+    (void)close(out[0]);
+    turn(world);
+    (void)signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(write(program, "x", 1), -1);
+    assert_int_equal(errno, EPIPE);
+    (void)close(program);
+}
+
+static void null_is_passed(void **state)
+{
+    struct world *world = *state;
+    use(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+    assert_int_equal(sb_streams_plan(&world->streams, false, &world->err), 0);
+    assert_int_equal(world->streams.pumps[0].from, -1);
 }
 
 static void other_devices_and_files_are_not_passed(void **state)
@@ -141,7 +254,7 @@ static void output_reaches_our_file(int flags, void **state)
     assert_int_equal(write(program, "one ", 4), 4);
     turn(world);
     assert_int_equal(write(program, "two", 3), 3);
-    sb_streams_drain(&world->streams); /* although a writer is left */
+    sb_streams_drain(&world->streams, true, -1); /* although a writer is left */
     (void)close(program);
     assert_int_equal(pread(look, got, sizeof got - 1, 0), 11);
     assert_string_equal(got, "old one two");
@@ -167,7 +280,7 @@ static void a_full_disk_is_reported(void **state)
     int program = dup(world->streams.passed[1]);
     sb_streams_release(&world->streams);
     assert_int_equal(write(program, "x", 1), 1);
-    sb_streams_drain(&world->streams);
+    sb_streams_drain(&world->streams, true, -1);
     (void)close(program);
     assert_int_equal(sb_streams_check(&world->streams, &world->err), -1);
     assert_int_equal(world->err.sys, ENOSPC);
@@ -188,7 +301,7 @@ static void without_a_plan_nothing_of_ours_is_touched(void **state)
 {
     struct world *world = *state;
     use(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
-    sb_streams_drain(&world->streams);
+    sb_streams_drain(&world->streams, true, -1);
     sb_streams_done(&world->streams);
     assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
     assert_int_equal(sb_streams_check(&world->streams, &world->err), 0);
@@ -199,7 +312,14 @@ static void without_a_plan_nothing_of_ours_is_touched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(pipes_and_null_are_passed_as_they_are),
+        TEST(null_is_passed),
+        TEST(flags_of_our_pipes_are_not_the_programs_to_change),
+        TEST(both_outputs_to_one_pipe_keep_their_order),
+        TEST(a_pipe_gets_no_more_than_the_limit),
+        TEST(a_socket_gets_no_more_than_the_limit),
+        TEST(a_file_gets_no_more_than_the_limit),
+        TEST(a_slow_reader_can_be_given_up),
+        TEST(a_program_meets_the_end_of_our_reader),
         TEST(other_devices_and_files_are_not_passed),
         TEST(a_closed_stream_becomes_null),
         TEST(a_file_reaches_the_program_and_ends),

@@ -266,17 +266,35 @@ static void the_limit_stands_in_the_evidence_of_a_timeout(void **state)
     assert_int_equal(verdict.evidence[0].value, 1234);
 }
 
-static void dropped_output_is_evidence_but_no_verdict(void **state)
+static void an_exit_with_output_left_out_is_output_truncated(void **state)
+{
+    (void)state;
+    const struct sb_facts facts = {.has_exited = true,
+                                   .wait_status = EXITED(3),
+                                   .stdout_dropped = 70,
+                                   .stderr_dropped = 7,
+                                   .output_limit = 1024};
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_OUTPUT_TRUNCATED);
+    assert_int_equal(verdict.exit_code, 3);
+    assert_string_equal(verdict.evidence[1].source, "output.stdout_dropped_bytes");
+    assert_int_equal(verdict.evidence[1].value, 70);
+    assert_string_equal(verdict.evidence[2].source, "output.stderr_dropped_bytes");
+    assert_int_equal(verdict.evidence[2].value, 7);
+    assert_int_equal(verdict.evidence[3].value, 1024);
+    assert_non_null(strstr(verdict.next_step, "limits.output_bytes"));
+}
+
+static void output_left_out_does_not_hide_another_end(void **state)
 {
     (void)state;
     const struct sb_facts facts = {
-        .has_exited = true, .wait_status = EXITED(0), .dropped_bytes = 77};
+        .has_exited = true, .wait_status = SIGNALED(SIGSEGV), .stdout_dropped = 70};
     struct sb_verdict verdict;
     sb_verdict_decide(&facts, &verdict);
-    assert_int_equal(verdict.kind, SB_VERDICT_EXITED);
-    assert_string_equal(verdict.evidence[1].source, "spool.dropped_bytes");
-    assert_int_equal(verdict.evidence[1].value, 77);
-    assert_non_null(strstr(verdict.next_step, "limits.output_bytes"));
+    assert_int_equal(verdict.kind, SB_VERDICT_SIGNALED);
+    assert_int_equal(verdict.evidence[1].value, 70);
 }
 
 static void hostile_program_names_cannot_break_the_line(void **state)
@@ -298,7 +316,8 @@ int main(void)
         cmocka_unit_test(decides_every_row_of_the_table),
         cmocka_unit_test(every_failure_to_start_says_what_to_do),
         cmocka_unit_test(the_limit_stands_in_the_evidence_of_a_timeout),
-        cmocka_unit_test(dropped_output_is_evidence_but_no_verdict),
+        cmocka_unit_test(an_exit_with_output_left_out_is_output_truncated),
+        cmocka_unit_test(output_left_out_does_not_hide_another_end),
         cmocka_unit_test(hostile_program_names_cannot_break_the_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
