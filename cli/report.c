@@ -53,8 +53,20 @@ void sb_report_sandbox(const Aisbx__V1__Sandbox *sandbox)
     }
 }
 
+static bool is_limit(const Aisbx__V1__Violation *violation)
+{
+    return violation->kind == AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_LIMIT;
+}
+
 static void say_violation(const Aisbx__V1__Violation *violation)
 {
+    if (is_limit(violation)) {
+        sb_say_detail(
+            "met limit %s, %" PRIu64 "x (%s): profile %s, %s%s%s", violation->subject,
+            violation->count, violation->detail, violation->profile, violation->decided_by,
+            *violation->allow_with == '\0' ? "" : "; to allow more: ", violation->allow_with);
+        return;
+    }
     sb_say_detail("denied %s, %" PRIu64 "x (%s) by profile %s, %s%s%s", violation->subject,
                   violation->count, violation->detail, violation->profile, violation->decided_by,
                   *violation->allow_with == '\0' ? "" : "; to allow: ", violation->allow_with);
@@ -83,15 +95,20 @@ void sb_report_denials(const Aisbx__V1__Verdict *verdict)
 {
     enum { MAX_NAMES = 4 };
     struct sb_out out;
-    if (verdict->n_violations == 0) {
+    size_t first = 0; /* limits come first, and the verdict names them */
+    while (first < verdict->n_violations && is_limit(verdict->violations[first])) {
+        first++;
+    }
+    size_t n = verdict->n_violations - first;
+    if (n == 0) {
         return;
     }
     sb_out_init(&out, -1);
-    for (size_t i = 0; i < verdict->n_violations && i < MAX_NAMES; i++) {
-        sb_out_printf(&out, "%s%s", i == 0 ? "" : ", ", verdict->violations[i]->subject);
+    for (size_t i = 0; i < n && i < MAX_NAMES; i++) {
+        sb_out_printf(&out, "%s%s", i == 0 ? "" : ", ", verdict->violations[first + i]->subject);
     }
-    if (verdict->n_violations > MAX_NAMES) {
-        sb_out_printf(&out, " and %zu more", verdict->n_violations - MAX_NAMES);
+    if (n > MAX_NAMES) {
+        sb_out_printf(&out, " and %zu more", n - MAX_NAMES);
     }
     sb_say_note("denied to the program: %s; aisbx run --verbose says why", sb_buf_cstr(&out.buf));
     sb_out_done(&out);

@@ -1,6 +1,7 @@
 #include "service/init/serve.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -28,6 +29,19 @@ static uint64_t micros(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
 }
 
+/* Whether space was left is the kernel's to say, and only now: with the sandbox it is gone. */
+static void look_at_space(const char *path, struct sb_init_space *ret_space)
+{
+    struct statfs st;
+    if (sb_sys_statfs(path, &st) < 0 || st.f_type != TMPFS_MAGIC) {
+        return;
+    }
+    ret_space->bytes = st.f_blocks * (uint64_t)st.f_bsize;
+    ret_space->bytes_free = st.f_bfree * (uint64_t)st.f_bsize;
+    ret_space->inodes = st.f_files;
+    ret_space->inodes_free = st.f_ffree;
+}
+
 static void on_main_exit(struct serve *serve, int status, const struct rusage *usage)
 {
     struct sb_init_exited exited = {
@@ -37,6 +51,11 @@ static void on_main_exit(struct serve *serve, int status, const struct rusage *u
         .system_us = micros(usage->ru_stime),
         .max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
     };
+    if (status != 0) {
+        look_at_space("/tmp", &exited.spaces[0]);
+        look_at_space("/dev/shm", &exited.spaces[1]);
+        look_at_space("/workspace", &exited.spaces[2]);
+    }
     serve->main_pid = 0;
     sb_exec_send(serve->sock, &exited, sizeof exited);
 }

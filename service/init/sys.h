@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #if defined(__x86_64__)
@@ -69,6 +70,11 @@ static inline long sb_sys_write(int fd, const void *data, size_t len)
 static inline long sb_sys_open(const char *path, int flags)
 {
     return SB_SYS(__NR_openat, -100, SB_SYS_PTR(path), flags, 0, 0);
+}
+
+static inline long sb_sys_statfs(const char *path, struct statfs *ret_space)
+{
+    return SB_SYS(__NR_statfs, SB_SYS_PTR(path), SB_SYS_PTR(ret_space), 0, 0, 0);
 }
 
 static inline void sb_sys_close(int fd)

@@ -276,6 +276,7 @@ const char *const sb_floor_init_calls[] = {
     "sendto",
     "setsid",
     "signalfd4",
+    "statfs",
     "vfork",
     "wait4",
     "waitid",

@@ -104,13 +104,24 @@ struct sb_init_failed {
     uint32_t stage;
 };
 
-/** From wait4 of the main process. */
+enum { SB_INIT_SPACES = 3 }; /* /tmp, /dev/shm, /workspace */
+
+/** From statfs(2); all 0 when it is not a tmpfs, or was not looked at. */
+struct sb_init_space {
+    uint64_t bytes;
+    uint64_t bytes_free;
+    uint64_t inodes;
+    uint64_t inodes_free;
+};
+
+/** From wait4 of the main process. The spaces are as they were then; looked at when it failed. */
 struct sb_init_exited {
     uint32_t type; /* SB_INIT_EXITED */
     int32_t wait_status;
     uint64_t user_us;
     uint64_t system_us;
     uint64_t max_rss_bytes; /* largest process */
+    struct sb_init_space spaces[SB_INIT_SPACES];
 };
 
 struct sb_init_empty {

@@ -287,7 +287,7 @@ static bool fill_sandbox(const struct sb_sandbox *sandbox, bool is_here, Aisbx__
            sb_api_pb_time(sandbox->destroy_ms, &msg->destroy_time) &&
            (sandbox->state != SB_STATE_DESTROYED ||
             sb_api_pb_text(&msg->destroy_message, sandbox->destroy_message)) &&
-           sb_api_pb_violations(policy, &sandbox->notify.denials, &msg->n_violations,
+           sb_api_pb_violations(policy, &sandbox->notify.denials, NULL, &msg->n_violations,
                                 &msg->violations) &&
            add_texts(&policy->notices, &sandbox->degraded, &msg->n_notices, &msg->notices);
 }
@@ -399,7 +399,7 @@ static bool add_verdict(const struct sb_exec *exec, Aisbx__V1__Exec *exec_msg)
     return sb_api_pb_text(&msg->message, verdict->message) &&
            sb_api_pb_text(&msg->next_step, verdict->next_step) && add_usage(&exec->facts, msg) &&
            add_evidence(verdict, msg) &&
-           sb_api_pb_violations(exec->sandbox->policy, &exec->denials, &msg->n_violations,
+           sb_api_pb_violations(exec->sandbox->policy, &exec->denials, verdict, &msg->n_violations,
                                 &msg->violations) &&
            add_learnt(exec->sandbox, msg) &&
            add_texts(&exec->sandbox->degraded, NULL, &msg->n_degraded, &msg->degraded);

@@ -17,6 +17,7 @@ struct sb_exec;
 struct sb_policy;
 struct sb_probe;
 struct sb_sandbox;
+struct sb_verdict;
 
 /** A zeroed message of that kind. */
 void *sb_api_pb_new(const ProtobufCMessageDescriptor *desc);
@@ -44,8 +45,10 @@ bool sb_api_pb_drivers(const struct sb_probe *probe,
 /** One refusal, as it stands. */
 Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
                                           const struct sb_denial *denial);
-/** All that were counted. False: out of memory (what was made is in the fields). */
+/** All that were counted, after the limits that @verdict (may be NULL) met. False: out of memory
+ *  (what was made is in the fields). */
 bool sb_api_pb_violations(const struct sb_policy *policy,
                           const struct sb_denials *denials,
+                          const struct sb_verdict *verdict,
                           size_t *ret_n,
                           Aisbx__V1__Violation ***ret_violations);

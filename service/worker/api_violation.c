@@ -1,15 +1,22 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/field.h"
+#include "base/num.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/denials.h"
+#include "service/worker/policy/limits.h"
 #include "service/worker/policy/network_policy.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/seccomp_json.h"
+#include "service/worker/verdict.h"
 
-enum { MAX_TEXT = 8192 };
+enum { MAX_TEXT = 8192, MAX_VIOLATIONS = 64 };
+
+#define KIND(name) AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_##name
 
 static bool set(char **field, struct sb_buf *text)
 {
@@ -97,30 +104,93 @@ Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
     return msg;
 }
 
+/** The line that set a limit, and one that gives twice as much. */
+static bool
+explain_limit(const struct sb_policy *policy, const struct sb_met *met, Aisbx__V1__Violation *msg)
+{
+    const char *name = met->name;
+    size_t i = 0;
+    while (strcmp(sb_limits_table[i].field.name.ptr, name) != 0) {
+        i++;
+    }
+    const struct sb_limits_row *row = &sb_limits_table[i];
+    char value[SB_NUM_TEXT_SIZE];
+    struct sb_limits in_force = policy->limits;
+    bool is_of_request = met->value != 0 && met->value != sb_limits_get(&in_force, row);
+    if (is_of_request) {
+        sb_limits_put(&in_force, row, met->value);
+    }
+    struct sb_limits more = in_force;
+    uint64_t most = row->field.max;
+    uint64_t now = sb_limits_get(&in_force, row);
+    SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
+    SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
+    const char *where = "the request"; /* an exec's own wall limit too */
+    if (!is_of_request && (policy->lowered >> i & 1) == 0) {
+        where = i < policy->limits_said.n ? policy->limits_said.items[i] : "the profile";
+    }
+    if (sb_buf_printf(&rule, "limits.%s: %s (%s)", name,
+                      sb_field_format(&row->field, &in_force, value, sizeof value), where) < 0 ||
+        !set(&msg->decided_by, &rule)) {
+        return false;
+    }
+    if (now == most) {
+        return true;
+    }
+    sb_limits_put(&more, row, now > most / 2 ? most : now * 2);
+    return sb_buf_printf(&change, "limits: {%s: %s}", name,
+                         sb_field_format(&row->field, &more, value, sizeof value)) == 0 &&
+           set(&msg->allow_with, &change);
+}
+
+static Aisbx__V1__Violation *limit_new(const struct sb_policy *policy, const struct sb_met *met)
+{
+    Aisbx__V1__Violation *msg = violation_new(KIND(LIMIT), met->name, met->count, policy->profile);
+    if (msg != NULL &&
+        (!sb_api_pb_text(&msg->detail, met->detail) || !explain_limit(policy, met, msg))) {
+        aisbx__v1__violation__free_unpacked(msg, NULL);
+        return NULL;
+    }
+    return msg;
+}
+
 bool sb_api_pb_violations(const struct sb_policy *policy,
                           const struct sb_denials *denials,
+                          const struct sb_verdict *verdict,
                           size_t *ret_n,
                           Aisbx__V1__Violation ***ret_violations)
 {
+    size_t n_met = verdict == NULL ? 0 : verdict->n_met;
+    uint64_t n_more = denials->n_more;
     *ret_n = 0;
-    if (denials->n == 0) {
+    if (denials->n == 0 && n_met == 0) {
         return true;
     }
-    *ret_violations = calloc(denials->n + 1, sizeof(Aisbx__V1__Violation *));
+    *ret_violations = calloc(MAX_VIOLATIONS, sizeof(Aisbx__V1__Violation *));
     if (*ret_violations == NULL) {
         return false;
     }
+    for (size_t i = 0; i < n_met; i++) {
+        Aisbx__V1__Violation *msg = limit_new(policy, &verdict->met[i]);
+        if (msg == NULL) {
+            return false;
+        }
+        (*ret_violations)[(*ret_n)++] = msg;
+    }
     for (size_t i = 0; i < denials->n; i++) {
+        if (*ret_n == MAX_VIOLATIONS - 1) { /* the last is for the others */
+            n_more += denials->items[i].count;
+            continue;
+        }
         Aisbx__V1__Violation *msg = sb_api_pb_violation(policy, &denials->items[i]);
         if (msg == NULL) {
             return false;
         }
         (*ret_violations)[(*ret_n)++] = msg;
     }
-    if (denials->n_more > 0) {
+    if (n_more > 0) {
         Aisbx__V1__Violation *msg =
-            violation_new(AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_UNSPECIFIED, "others",
-                          denials->n_more, policy->profile);
+            violation_new(KIND(UNSPECIFIED), "others", n_more, policy->profile);
         if (msg == NULL) {
             return false;
         }

@@ -223,6 +223,23 @@ static void take_usage(struct sb_exec *exec, uint64_t user, uint64_t system, uin
     facts->max_rss_bytes = rss > facts->max_rss_bytes ? rss : facts->max_rss_bytes;
 }
 
+/** What the caller put in place of the sandbox's own is not bounded by it. */
+static void take_spaces(struct sb_exec *exec, const struct sb_init_space spaces[SB_INIT_SPACES])
+{
+    static const char *const paths[SB_INIT_SPACES] = {"/tmp", "/dev/shm", "/workspace"};
+    _Static_assert((int)SB_INIT_SPACES == (int)SB_SPACES, "one row each");
+    for (size_t i = 0; i < SB_INIT_SPACES; i++) {
+        if (sb_mounts_find(&exec->sandbox->policy->mounts, sb_str_from(paths[i])) == NULL) {
+            exec->facts.spaces[i] = (struct sb_space){
+                .bytes = spaces[i].bytes,
+                .bytes_free = spaces[i].bytes_free,
+                .inodes = spaces[i].inodes,
+                .inodes_free = spaces[i].inodes_free,
+            };
+        }
+    }
+}
+
 void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited)
 {
     if (exec->state != SB_EXEC_RUNNING && exec->state != SB_EXEC_STARTING) {
@@ -233,6 +250,7 @@ void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited
     exec->facts.wait_status = exited->wait_status;
     exec->facts.wall_ms = sb_clock_mono_ms() - exec->start_mono_ms;
     exec->end_real_ms = sb_clock_real_ms();
+    take_spaces(exec, exited->spaces);
     take_usage(exec, exited->user_us, exited->system_us, exited->max_rss_bytes);
     (void)event_del(&exec->wall_timer);
     if (exec->is_only) {

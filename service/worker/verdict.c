@@ -138,6 +138,62 @@ add_counter(const struct sb_facts *facts, enum counter which, struct sb_verdict 
     }
 }
 
+/** Where a bounded file system is, and the facts of one that is full. */
+static const struct {
+    const char *path;
+    const char *bytes_used;
+    const char *bytes;
+    const char *inodes_used;
+    const char *inodes;
+} places[SB_SPACES] = {
+#define PLACE(path)                                                                                \
+    {                                                                                              \
+        path, "statfs.bytes_used:" path, "statfs.bytes:" path, "statfs.inodes_used:" path,         \
+            "statfs.inodes:" path                                                                  \
+    }
+    PLACE("/tmp"),
+    PLACE("/dev/shm"),
+    PLACE("/workspace"),
+#undef PLACE
+};
+
+/** The first place without a free block or inode; SB_SPACES: none. */
+static size_t find_full(const struct sb_facts *facts)
+{
+    size_t i = 0;
+    while (i < SB_SPACES && !(facts->spaces[i].bytes > 0 && facts->spaces[i].bytes_free == 0) &&
+           !(facts->spaces[i].inodes > 0 && facts->spaces[i].inodes_free == 0)) {
+        i++;
+    }
+    return i;
+}
+
+static void decide_full(const struct sb_facts *facts, size_t i, struct sb_verdict *verdict)
+{
+    char limit[SB_NUM_TEXT_SIZE];
+    const struct sb_space *space = &facts->spaces[i];
+    verdict->kind = SB_VERDICT_DISK_FULL;
+    if (space->bytes_free == 0) {
+        put_text(verdict->message, sizeof verdict->message,
+                 "no space left: all %s of %s were used when it failed",
+                 sb_num_format_bytes_short(limit, space->bytes), places[i].path);
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "raise the limit of disk space (limits.disk_bytes, --disk) within the profile's%s",
+                 i == 2 ? ", or bind a directory as workspace" : "");
+    } else {
+        put_text(verdict->message, sizeof verdict->message,
+                 "no space left: all %" PRIu64 " inodes of %s were used when it failed",
+                 space->inodes, places[i].path);
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "raise the limit of files (limits.inodes, inodes: of the profile)%s",
+                 i == 2 ? ", or bind a directory as workspace" : "");
+    }
+    add_evidence(verdict, places[i].bytes_used, space->bytes - space->bytes_free);
+    add_evidence(verdict, places[i].bytes, space->bytes);
+    add_evidence(verdict, places[i].inodes_used, space->inodes - space->inodes_free);
+    add_evidence(verdict, places[i].inodes, space->inodes);
+}
+
 /** The kernel's own account of an end that was not a success: which limit was met. False: none.
  *  An exec whose cause the worker knows (its time, a cancel) is not explained by limits. */
 static bool decide_limit(const struct sb_facts *facts, struct sb_verdict *verdict)
@@ -148,7 +204,8 @@ static bool decide_limit(const struct sb_facts *facts, struct sb_verdict *verdic
     bool is_ours = facts->cause == SB_CAUSE_NONE || is_killed;
     uint64_t oom_kills = count_of(facts, OOM_KILLS);
     uint64_t refused = count_of(facts, PIDS_REFUSED);
-    if (!is_failure || !is_ours || (oom_kills == 0 && refused == 0)) {
+    size_t full = find_full(facts);
+    if (!is_failure || !is_ours || (oom_kills == 0 && refused == 0 && full == SB_SPACES)) {
         return false;
     }
     if (is_killed) {
@@ -169,6 +226,10 @@ static bool decide_limit(const struct sb_facts *facts, struct sb_verdict *verdic
                  "files in /tmp and other space of the sandbox's own count");
         add_counter(facts, OOM_KILLS, verdict);
         add_counter(facts, PIDS_REFUSED, verdict);
+        return true;
+    }
+    if (refused == 0) {
+        decide_full(facts, full, verdict);
         return true;
     }
     verdict->kind = SB_VERDICT_PIDS_EXHAUSTED;
@@ -279,6 +340,47 @@ static void note_dropped(const struct sb_facts *facts, struct sb_verdict *verdic
     }
 }
 
+__attribute__((format(printf, 4, 5))) static void
+add_met(struct sb_verdict *verdict, const char *name, uint64_t count, const char *fmt, ...)
+{
+    if (count == 0 || verdict->n_met == SB_VERDICT_MAX_MET) {
+        return;
+    }
+    struct sb_met *met = &verdict->met[verdict->n_met++];
+    va_list args;
+    va_start(args, fmt);
+    met->name = name;
+    met->count = count;
+    (void)vsnprintf(met->detail, sizeof met->detail, fmt, args);
+    va_end(args);
+}
+
+/** Which limits the kernel or the worker says were met, whatever the end. Of open files, and of a
+ *  refused size of a file whose signal is ignored, nobody says. */
+static void note_met(const struct sb_facts *facts, struct sb_verdict *verdict)
+{
+    bool is_by_signal = facts->has_exited && WIFSIGNALED(facts->wait_status);
+    add_met(verdict, "memory", count_of(facts, OOM_KILLS), "processes killed by the kernel");
+    add_met(verdict, "pids", count_of(facts, PIDS_REFUSED), "processes or threads refused");
+    for (size_t i = 0; verdict->kind == SB_VERDICT_DISK_FULL && i < SB_SPACES; i++) {
+        const struct sb_space *space = &facts->spaces[i];
+        add_met(verdict, "disk", space->bytes > 0 && space->bytes_free == 0,
+                "%s: all %" PRIu64 " bytes used", places[i].path, space->bytes);
+        add_met(verdict, "inodes", space->inodes > 0 && space->inodes_free == 0,
+                "%s: all %" PRIu64 " inodes used", places[i].path, space->inodes);
+    }
+    add_met(verdict, "wall", facts->cause == SB_CAUSE_TIMEOUT, "killed after %" PRIu64 " ms",
+            facts->wall_limit_ms);
+    if (facts->cause == SB_CAUSE_TIMEOUT && verdict->n_met > 0) {
+        verdict->met[verdict->n_met - 1].value = facts->wall_limit_ms;
+    }
+    add_met(verdict, "file_size", is_by_signal && WTERMSIG(facts->wait_status) == SIGXFSZ,
+            "ended by SIGXFSZ");
+    add_met(verdict, "output", facts->stdout_dropped > 0 || facts->stderr_dropped > 0,
+            "%" PRIu64 " bytes of stdout and %" PRIu64 " of stderr not kept", facts->stdout_dropped,
+            facts->stderr_dropped);
+}
+
 void sb_verdict_decide(const struct sb_facts *facts, struct sb_verdict *ret_verdict)
 {
     struct sb_verdict verdict = {.kind = SB_VERDICT_NONE};
@@ -304,5 +406,6 @@ void sb_verdict_decide(const struct sb_facts *facts, struct sb_verdict *ret_verd
     }
     add_counter(facts, CPU_THROTTLED, &verdict);
     note_dropped(facts, &verdict);
+    note_met(facts, &verdict);
     *ret_verdict = verdict;
 }

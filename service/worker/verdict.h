@@ -48,6 +48,16 @@ struct sb_counters {
     uint64_t cpu_system_us;
 };
 
+enum { SB_SPACES = 3 };
+
+/** A bounded file system of the sandbox's own. */
+struct sb_space {
+    uint64_t bytes;
+    uint64_t bytes_free;
+    uint64_t inodes;
+    uint64_t inodes_free;
+};
+
 /** All that is known of an exec when it is over. */
 struct sb_facts {
     enum sb_cause cause;
@@ -70,6 +80,9 @@ struct sb_facts {
     uint64_t memory_limit;       /* bytes */
     uint64_t pids_limit;
 
+    /* /tmp, /dev/shm, /workspace, when the main process had failed; 0: none, or not its own */
+    struct sb_space spaces[SB_SPACES];
+
     uint64_t wall_limit_ms;
     uint64_t wall_ms; /* start to end of the main process */
     uint64_t cpu_user_us;
@@ -87,7 +100,15 @@ struct sb_evidence {
     uint64_t value;
 };
 
-enum { SB_VERDICT_MAX_EVIDENCE = 12 };
+enum { SB_VERDICT_MAX_EVIDENCE = 16, SB_VERDICT_MAX_MET = 8 };
+
+/** A limit that was met. */
+struct sb_met {
+    const char *name; /* of a row of sb_limits_table */
+    uint64_t count;   /* how often, as far as the kernel counts */
+    uint64_t value;   /* of the limit, where an exec may have one of its own; 0: the sandbox's */
+    char detail[96];
+};
 
 /** Plain bytes. */
 struct sb_verdict {
@@ -98,6 +119,8 @@ struct sb_verdict {
     char next_step[256];
     struct sb_evidence evidence[SB_VERDICT_MAX_EVIDENCE];
     size_t n_evidence;
+    struct sb_met met[SB_VERDICT_MAX_MET];
+    size_t n_met;
 };
 
 /** Never fails. */

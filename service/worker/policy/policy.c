@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "service/worker/policy/explain.h"
 #include "service/worker/policy/network.h"
 #include "service/worker/policy/network_policy.h"
 #include "service/worker/policy/plan.h"
@@ -44,6 +45,7 @@ narrow_limits(struct sb_policy *policy, const struct sb_request *request, struct
                 policy->profile);
         }
         if (asked != 0) {
+            policy->lowered |= asked < most ? 1U << i : 0;
             sb_limits_put(&policy->limits, row, asked);
         }
     }
@@ -216,6 +218,20 @@ static int copy_text(char **member, const char *text, struct sb_err *err)
     return *member == NULL ? sb_err_oom(err) : 0;
 }
 
+/* Where each limit was said, for when it is met: the profiles may be read anew until then. */
+static int
+note_limits(struct sb_policy *policy, const struct sb_profile *profile, struct sb_err *err)
+{
+    char where[SB_EXPLAIN_TEXT];
+    for (size_t i = 0; i < sb_limits_table_n; i++) {
+        (void)sb_explain_where(profile, NULL, sb_limits_table[i].field.name, where, sizeof where);
+        if (sb_strings_add(&policy->limits_said, sb_str_from(where), err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int fill(struct sb_policy *policy,
                 const struct sb_profile *profile,
                 const struct sb_request *request,
@@ -236,7 +252,7 @@ static int fill(struct sb_policy *policy,
         sb_strings_copy(&policy->ceiling.deny, &profile->network.deny, err) < 0) {
         return -1;
     }
-    return 0;
+    return note_limits(policy, profile, err);
 }
 
 /* What the caller says wins over the profile, and both over what the network needs. */
@@ -349,6 +365,7 @@ void sb_policy_free(struct sb_policy *policy)
     sb_filter_unref(policy->filter);
     free(policy->hostname);
     sb_strings_done(&policy->notices);
+    sb_strings_done(&policy->limits_said);
     free(policy);
 }
 

@@ -63,3 +63,18 @@ check_has "a rule that kills" '"kind":"policy_killed"' "$(<"$dir/out")"
 check_status 159 run --profile mine python3 -c 'import os; os.sched_get_priority_max(0)'
 check_has "a rule that kills" "killed for a system call by seccomp list" "$(<"$dir/err")"
 aisbx worker stop
+
+# ---- limits ----
+unset AISBX_CONFIG_PATH
+fill='cd /tmp && for i in 1 2 3; do head -c 8000000 /dev/zero >$i || exit 3; done'
+check_status 3 run --profile minimal -- sh -c "$fill"
+check_has "no space" '^aisbx: no space left: all 16MiB of /tmp were used' "$(<"$dir/err")"
+check_has "what to do about it" 'hint: .*--disk' "$(<"$dir/err")"
+check_status 3 run --profile minimal --disk 4m --verbose -- sh -c "$fill"
+check_has "the limit of a request" '^met limit disk, 1x (/tmp: .*limits.disk: 4MiB (the request); to allow more: limits: {disk: 8MiB}' \
+    "$(<"$dir/err")"
+check_status 3 run --profile minimal --json -- sh -c "$fill"
+check_has "as JSON" '"kind":"disk_full".*"kind":"limit","subject":"disk"' "$(<"$dir/out")"
+check_status 124 run --timeout 200ms --verbose -- sleep 60
+check_has "wall" '^met limit wall, 1x .*limits.wall: 200ms' "$(<"$dir/err")"
+aisbx worker stop

@@ -101,6 +101,90 @@ static void a_limit_is_blamed_on_the_exec_that_met_it_only(void **state)
     }
 }
 
+static const Aisbx__V1__Violation *met(const Aisbx__V1__Verdict *verdict, const char *name)
+{
+    for (size_t i = 0; i < verdict->n_violations; i++) {
+        if (verdict->violations[i]->kind == AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_LIMIT &&
+            strcmp(verdict->violations[i]->subject, name) == 0) {
+            return verdict->violations[i];
+        }
+    }
+    return NULL;
+}
+
+/** Needs no control group. The profile gives 16 MiB and 1024 inodes. */
+static void what_fails_without_space_is_disk_full(void **state)
+{
+    struct rig *rig = *state;
+    static const struct {
+        const char *script;
+        const char *limit;
+        const char *source;
+        uint64_t used;
+        const char *allow_with;
+    } rows[] = {
+        {"cd /tmp && for i in 1 2 3; do head -c 8000000 /dev/zero >$i || exit 3; done", "disk",
+         "statfs.bytes_used:/tmp", 16U << 20, "limits: {disk: 32MiB}"},
+        {"cd /dev/shm && i=0; while : >$i; do i=$((i + 1)); done; exit 3", "inodes",
+         "statfs.inodes_used:/dev/shm", 1024, "limits: {inodes: 2048}"},
+    };
+    char id[40];
+    rig_create(rig->channel, id, 0, 0);
+    for (size_t i = 0; i < 4; i++) {
+        const struct rig_spec spec = {.args = {"sh", "-c", rows[i / 2].script},
+                                      .sandbox_id = i % 2 == 0 ? NULL : id};
+        Aisbx__V1__RunResponse *run = rig_run(rig->channel, &spec, NULL);
+        const Aisbx__V1__Verdict *verdict = run->exec->verdict;
+        assert_int_equal(verdict->kind, KIND(DISK_FULL));
+        assert_int_equal(verdict->exit_code == 0, false);
+        assert_int_equal(evidence_of(verdict, rows[i / 2].source), rows[i / 2].used);
+        const Aisbx__V1__Violation *violation = met(verdict, rows[i / 2].limit);
+        assert_non_null(violation);
+        assert_string_equal(violation->allow_with, rows[i / 2].allow_with);
+        assert_non_null(strstr(violation->decided_by, "built-in minimal.yaml:"));
+        aisbx__v1__run_response__free_unpacked(run, NULL);
+        if (i % 2 == 1) {
+            const struct rig_spec tidy = {.args = {"sh", "-c", "rm -rf /tmp/* /dev/shm/*; exit 4"},
+                                          .sandbox_id = id};
+            run = rig_run(rig->channel, &tidy, NULL);
+            assert_int_equal(run->exec->verdict->kind, KIND(EXITED));
+            aisbx__v1__run_response__free_unpacked(run, NULL);
+        }
+    }
+}
+
+static void a_limit_that_was_met_names_its_line(void **state)
+{
+    struct rig *rig = *state;
+    static const struct {
+        const char *script;
+        const char *limit;
+        const char *decided_by;
+    } rows[] = {
+        {"head -c 20000000 /dev/zero >/tmp/x", NULL, NULL}, /* of head, not of the main process */
+        {"exec head -c 20000000 /dev/zero >/tmp/x", "file_size",
+         "limits.file_size: 16MiB (built-in"},
+        {"exec sleep 60", "wall", "limits.wall: 300ms (the request)"},
+        {"exec head -c 20000000 /dev/zero", "output",
+         "limits.output: 1MiB (built-in minimal.yaml:"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct rig_spec spec = {.args = {"sh", "-c", rows[i].script},
+                                      .wall_ms = i == 2 ? 300 : 0};
+        Aisbx__V1__RunResponse *run = rig_run(rig->channel, &spec, NULL);
+        const Aisbx__V1__Violation *violation =
+            rows[i].limit == NULL ? NULL : met(run->exec->verdict, rows[i].limit);
+        print_message("%s\n", rows[i].script);
+        assert_int_equal(violation != NULL, rows[i].limit != NULL);
+        if (violation != NULL) {
+            assert_memory_equal(violation->decided_by, rows[i].decided_by,
+                                strlen(rows[i].decided_by));
+            assert_string_equal(violation->profile, "minimal");
+        }
+        aisbx__v1__run_response__free_unpacked(run, NULL);
+    }
+}
+
 static void a_failure_of_its_own_is_not_blamed_on_a_limit(void **state)
 {
     struct rig *rig = *state;
@@ -144,6 +228,8 @@ const struct CMUnitTest limit_tests[] = {
     TEST(a_memory_bomb_is_oom_killed),
     TEST(a_fork_bomb_exhausts_the_pids),
     TEST(a_limit_is_blamed_on_the_exec_that_met_it_only),
+    TEST(what_fails_without_space_is_disk_full),
+    TEST(a_limit_that_was_met_names_its_line),
     TEST(a_failure_of_its_own_is_not_blamed_on_a_limit),
     TEST(a_sandbox_without_limits_of_a_group_is_degraded_and_a_floor_refuses_it),
 };

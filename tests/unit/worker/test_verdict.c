@@ -286,6 +286,73 @@ static void an_exit_with_output_left_out_is_output_truncated(void **state)
     assert_non_null(strstr(verdict.next_step, "limits.output_bytes"));
 }
 
+static const struct sb_facts full = {
+    .has_exited = true,
+    .wait_status = EXITED(1),
+    .spaces = {[1] = {.bytes = 4096, .bytes_free = 4096, .inodes = 16, .inodes_free = 0},
+               [2] = {.bytes = 65536, .bytes_free = 0, .inodes = 16, .inodes_free = 3}}};
+
+static void a_failure_with_a_full_file_system_is_disk_full(void **state)
+{
+    (void)state;
+    struct sb_facts facts = full;
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_DISK_FULL);
+    assert_int_equal(verdict.exit_code, 1);
+    assert_string_equal(verdict.evidence[2].source, "statfs.inodes_used:/dev/shm");
+    assert_int_equal(verdict.evidence[2].value, 16);
+    assert_string_equal(verdict.message,
+                        "no space left: all 16 inodes of /dev/shm were used when it failed");
+    assert_int_equal(verdict.n_met, 2);
+    assert_string_equal(verdict.met[0].name, "inodes");
+    assert_string_equal(verdict.met[1].name, "disk");
+
+    facts.spaces[1] = (struct sb_space){0};
+    sb_verdict_decide(&facts, &verdict);
+    assert_string_equal(verdict.evidence[0].source, "statfs.bytes_used:/workspace");
+    assert_int_equal(verdict.evidence[0].value, 65536);
+}
+
+static void a_full_file_system_alone_is_no_verdict(void **state)
+{
+    (void)state;
+    struct sb_facts facts = full;
+    struct sb_verdict verdict;
+    facts.wait_status = EXITED(0);
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_EXITED);
+    assert_int_equal(verdict.n_met, 0);
+    facts = full;
+    facts.spaces[1].inodes_free = 1;
+    facts.spaces[2].bytes_free = 4096;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_EXITED);
+    facts = full;
+    facts.cause = SB_CAUSE_TIMEOUT;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_TIMED_OUT);
+    assert_int_equal(verdict.n_met, 1);
+    assert_string_equal(verdict.met[0].name, "wall");
+}
+
+static void every_limit_that_was_met_is_named(void **state)
+{
+    (void)state;
+    struct sb_facts facts = {.has_exited = true,
+                             .wait_status = SIGNALED(SIGXFSZ),
+                             .stderr_dropped = 1,
+                             .counters = {.version = 2, .oom_kills = 2, .pids_refused = 3}};
+    static const char *const names[] = {"memory", "pids", "file_size", "output"};
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.n_met, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(verdict.met[i].name, names[i]);
+    }
+    assert_int_equal(verdict.met[1].count, 3);
+}
+
 static void output_left_out_does_not_hide_another_end(void **state)
 {
     (void)state;
@@ -317,6 +384,9 @@ int main(void)
         cmocka_unit_test(every_failure_to_start_says_what_to_do),
         cmocka_unit_test(the_limit_stands_in_the_evidence_of_a_timeout),
         cmocka_unit_test(an_exit_with_output_left_out_is_output_truncated),
+        cmocka_unit_test(a_failure_with_a_full_file_system_is_disk_full),
+        cmocka_unit_test(a_full_file_system_alone_is_no_verdict),
+        cmocka_unit_test(every_limit_that_was_met_is_named),
         cmocka_unit_test(output_left_out_does_not_hide_another_end),
         cmocka_unit_test(hostile_program_names_cannot_break_the_line),
     };
