@@ -61,6 +61,15 @@ static bool is_permitted(cap_value_t cap)
     return is_there && is_set == CAP_SET;
 }
 
+bool sb_caps_has_chroot(void)
+{
+    bool has_all = true;
+    for (size_t i = 0; i < N_KEPT; i++) {
+        has_all = has_all && (kept[i].modes != MODE_MAY || is_permitted(kept[i].cap));
+    }
+    return has_all;
+}
+
 static int set_kept(cap_t caps, unsigned mode, bool lends)
 {
     for (size_t i = 0; i < N_KEPT; i++) {

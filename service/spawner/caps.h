@@ -17,6 +17,9 @@ int sb_caps_lend(bool reads_all, struct sb_err *err);
 /** True when this process has all that root mode needs. */
 bool sb_caps_has_root(void);
 
+/** True when this process has what the driver chroot needs beyond that. */
+bool sb_caps_has_chroot(void);
+
 /* Steps of the child, in this order. */
 
 /** Empties bounding and ambient set, and locks the securebits so that no id means anything. */

@@ -5,16 +5,22 @@
 #include <sched.h>
 
 #include "base/err.h"
+#include "service/spawner/caps.h"
 #include "service/spawner/driver.h"
 #include "service/spawner/host.h"
 #include "service/spawner/probe.h"
 
 static int check(const struct sb_host *host, struct sb_err *err)
 {
-    return host->is_root ? 0
-                         : sb_err_set(err, SB_PRECONDITION,
-                                      "driver chroot needs a worker that root has started: with "
-                                      "user namespaces take native or bwrap instead");
+    if (!host->is_root) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "driver chroot needs a worker that root has started: with user "
+                          "namespaces take native or bwrap instead");
+    }
+    return sb_caps_has_chroot()
+               ? 0
+               : sb_err_set(err, SB_PRECONDITION,
+                            "driver chroot needs CAP_KILL and CAP_NET_ADMIN as well");
 }
 
 static const struct sb_driver_control controls[] = {

@@ -54,6 +54,12 @@ if [[ $who == root ]]; then
     check_has "a control says so" 'absent userns' "$(<"$dir/err")"
     [[ $(aisbx exec "$id" id -u) -ge $((0x70000000)) ]] || fail "the job's id is not one of a sandbox"
     aisbx destroy "$id"
+    status=0
+    AISBX_RUNTIME_DIR=$dir/run/weak setpriv --bounding-set=-kill --inh-caps=-kill \
+        "$bin/aisbx" run --driver chroot -- true 2>"$dir/err" || status=$?
+    AISBX_RUNTIME_DIR=$dir/run/weak aisbx worker stop
+    check_text "without the right to end it" 125 "$status"
+    check_has "what is missing" 'CAP_KILL' "$(<"$dir/err")"
 else
     check_has "chroot" '^chroot  *no ' "$info"
     check_status 125 run --driver chroot -- true
