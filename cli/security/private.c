@@ -91,12 +91,7 @@ int sb_private_connect(const struct sb_private *own,
                        struct sb_connect *ret_connect,
                        struct sb_err *err)
 {
-    char address[SB_EMBEDDED_ADDRESS_SIZE];
-    (void)own;
-    if (sb_embedded_address(address, err) < 0) {
-        return -1;
-    }
-    end_worker(address);
+    sb_private_end(own);
     return sb_connect_open(cli, SB_CONNECT_START, ret_connect, err);
 }
 
@@ -124,16 +119,21 @@ static void remove_flat(int parent_fd, const char *name)
     (void)unlinkat(parent_fd, name, AT_REMOVEDIR);
 }
 
-void sb_private_done(struct sb_private *own)
+void sb_private_end(const struct sb_private *own)
 {
     char address[SB_EMBEDDED_ADDRESS_SIZE];
     struct sb_err ignored;
+    if (own->dir[0] != '\0' && sb_embedded_address(address, &ignored) == 0) {
+        end_worker(address);
+    }
+}
+
+void sb_private_done(struct sb_private *own)
+{
     if (own->dir[0] == '\0') {
         return;
     }
-    if (sb_embedded_address(address, &ignored) == 0) {
-        end_worker(address);
-    }
+    sb_private_end(own);
     empty(AT_FDCWD, own->dir, remove_flat);
     (void)rmdir(own->dir);
     own->dir[0] = '\0';

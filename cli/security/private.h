@@ -31,5 +31,7 @@ int sb_private_connect(const struct sb_private *own,
                        struct sb_cli *cli,
                        struct sb_connect *ret_connect,
                        struct sb_err *err);
+/** Ends its worker, if one runs. Before the environment names another configuration. */
+void sb_private_end(const struct sb_private *own);
 /** Ends its worker, and removes the directory. */
 void sb_private_done(struct sb_private *own);

@@ -6,6 +6,7 @@
 #include "cli/program.h"
 #include "cli/security/doctor.h"
 #include "cli/security/learn.h"
+#include "cli/security/lint.h"
 #include "cli/verb.h"
 
 static const char *const doctor_examples[] = {
@@ -32,6 +33,14 @@ static const char *const learn_examples[] = {
     "aisbx-security profile learn true | jq -r '.syscalls[].names[]'",
     "A program that needs more than the profile's own list allows",
     "aisbx-security profile learn --open -o db.json -- ./database --self-test",
+    NULL,
+};
+static const char *const lint_examples[] = {
+    "Before a file is put where workers read it",
+    "aisbx-security profile lint ./config.yaml && sudo install -m 644 config.yaml /etc/aisbx/",
+    "In a script: what is wrong, one rule a line",
+    "aisbx-security profile lint --json | jq -r '.findings[] | select(.result == \"fail\") | "
+    ".rule'",
     NULL,
 };
 static const char *const completion_examples[] = {
@@ -94,6 +103,26 @@ static const struct sb_verb table[] = {
         .run = sb_learn_run,
     },
     {
+        .name = "profile lint",
+        .summary = "Tell what is wrong or unwise in a configuration file",
+        .usage = "[FILE]",
+        .about =
+            "Without FILE: the one that aisbx reads ($AISBX_CONFIG_PATH, "
+            "~/.config/aisbx/config.yaml, /etc/aisbx/config.yaml). A worker of its own, which ends "
+            "with the command, reads the file and the seccomp lists that it names; each profile is "
+            "looked at with all that it inherits.\n\n"
+            "Told are, with file and line: mounts of the system, of homes, of keys and of sockets; "
+            "network rules that reach this machine, its network, or strangers; secrets in the "
+            "environment; lists that allow more than any built-in one; files that others can "
+            "change; weak drivers; limits that bound nothing.\n\n"
+            "Exit status: 0 when there is nothing but notes, 3 when something warns, 4 when "
+            "something is wrong, 1 when the file could not be looked at, 2 for wrong usage.",
+        .max_operands = 1,
+        .offer = SB_VERB_OFFERS_FILES,
+        .examples = lint_examples,
+        .run = sb_lint_run,
+    },
+    {
         .name = "completion",
         .summary = "Print a completion script",
         .usage = "bash|zsh|fish",
@@ -137,8 +166,9 @@ static const char *const statuses[][2] = {
     {"0", "Done; doctor: every wall is up"},
     {"1", "Failed"},
     {"2", "Wrong usage"},
-    {"3", "doctor: sandboxes run, but something is weaker than it could be"},
-    {"4", "doctor: sandboxes cannot run"},
+    {"3", "doctor: sandboxes run, but something is weaker than it could be; profile lint: "
+          "something warns"},
+    {"4", "doctor: sandboxes cannot run; profile lint: something is wrong"},
     {"5", "profile learn: the program ended otherwise under the list that was learnt"},
     {NULL, NULL},
 };

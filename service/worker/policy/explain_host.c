@@ -101,8 +101,9 @@ int sb_explain_host(const struct sb_profile *profile,
         decided_by_rule(profile, "allow", rule, ret_answer);
         if (asked.kind == SB_NETWORK_HOST) {
             (void)snprintf(ret_answer->detail, sizeof ret_answer->detail,
-                           "unless the name leads to an address of this machine, of its network or "
-                           "of a cloud's metadata");
+                           "through the egress proxy, where the worker has one (aisbx worker info: "
+                           "egress); unless the name leads to an address of this machine, of its "
+                           "network or of a cloud's metadata");
         }
         return 0;
     }
