@@ -42,6 +42,7 @@
 static const char open_list[] = "{\"defaultAction\": \"SCMP_ACT_ALLOW\"}\n";
 
 #define PROFILE "learning"
+#define BASE    "base-of-it" /* as it is, to be asked about */
 
 struct learning {
     struct sb_cli *cli;
@@ -125,6 +126,11 @@ static int write_config(const struct learning *learning, const char *seccomp, st
     SB_CLEANUP(sb_out_done) struct sb_out out;
     sb_out_init(&out, -1);
     sb_syscalls_put_profile(sb_str_from(learning->base->profile->yaml), PROFILE, seccomp, &out);
+    SB_CLEANUP(sb_out_done) struct sb_out base;
+    sb_out_init(&base, -1);
+    sb_syscalls_put_profile(sb_str_from(learning->base->profile->yaml), BASE, NULL, &base);
+    const char *line = strchr(sb_buf_cstr(&base.buf), '\n'); /* after "profiles:" */
+    sb_out_put(&out, line == NULL ? "" : line + 1);
     if (out.broken != 0) {
         return sb_err_sys(err, out.broken, "config.yaml");
     }
@@ -183,6 +189,33 @@ static int check_end(const struct learning *learning, struct sb_err *err)
     return 0;
 }
 
+/* What the base's own list says to what was learnt. */
+static int ask_base(struct learning *learning, struct sb_connect *connect, struct sb_err *err)
+{
+    char base[] = BASE;
+    Aisbx__V1__ExplainProfileRequest request = AISBX__V1__EXPLAIN_PROFILE_REQUEST__INIT;
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__ExplainProfileResponse *reply = NULL;
+    SB_CLEANUP(sb_freep) char **names = calloc(learning->calls.n + 1, sizeof *names);
+    if (names == NULL) {
+        return sb_err_oom(err);
+    }
+    for (size_t i = 0; i < learning->calls.n; i++) {
+        names[i] = learning->calls.items[i].name;
+    }
+    request.profile = base;
+    request.syscalls = names;
+    request.n_syscalls = learning->calls.n;
+    if (aisbx__v1__worker_service__explain_profile__call(connect->channel, &request,
+                                                         &connect->options, &reply, err) < 0) {
+        return -1;
+    }
+    if (reply->n_syscalls != learning->calls.n) {
+        return sb_err_set(err, SB_INTERNAL, "the worker left answers out");
+    }
+    sb_syscalls_compare(&learning->calls, reply->syscalls);
+    return 0;
+}
+
 static int learn(struct learning *learning, struct sb_err *err)
 {
     const struct sb_args *args = &learning->cli->args;
@@ -207,7 +240,7 @@ static int learn(struct learning *learning, struct sb_err *err)
     if (sb_syscalls_made(&learning->calls) == 0) {
         return sb_err_set(err, SB_PRECONDITION, "no system call was seen; nothing is learnt");
     }
-    return 0;
+    return ask_base(learning, &connect, err);
 }
 
 /* ---- what is written ---- */
@@ -296,6 +329,22 @@ static int prove(struct learning *learning, struct sb_err *err)
 
 /* ---- telling ---- */
 
+static void tell_wider(const struct learning *learning)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, -1);
+    for (size_t i = 0; i < learning->calls.n; i++) {
+        if (learning->calls.items[i].is_wider) {
+            sb_out_printf(&out, "%s%s", out.buf.len == 0 ? "" : ", ",
+                          learning->calls.items[i].name);
+        }
+    }
+    if (out.buf.len > 0) {
+        sb_say_note("more than profile %s allows: %s", learning->base->profile->name,
+                    sb_buf_cstr(&out.buf));
+    }
+}
+
 static void tell(const struct learning *learning)
 {
     const struct sb_syscalls_source source = source_of(learning);
@@ -311,6 +360,7 @@ static void tell(const struct learning *learning)
         profile_path(learning, path);
         sb_say_note("written: %s, and a profile that uses it: %s", learning->list, path);
     }
+    tell_wider(learning);
     if (after != NULL) {
         sb_report_denials(after);
     }
@@ -341,6 +391,13 @@ static int tell_json(const struct learning *learning, struct sb_err *err)
         sb_json_cstr(&json, "name", learning->calls.items[i].name);
         sb_json_u64(&json, "count", learning->calls.items[i].count);
         sb_json_close(&json, '}');
+    }
+    sb_json_close(&json, ']');
+    sb_json_open(&json, "wider_than_profile", '[');
+    for (size_t i = 0; i < learning->calls.n; i++) {
+        if (learning->calls.items[i].is_wider) {
+            sb_json_cstr(&json, NULL, learning->calls.items[i].name);
+        }
     }
     sb_json_close(&json, ']');
     if (before != NULL) {

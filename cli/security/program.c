@@ -86,14 +86,19 @@ static const struct sb_verb table[] = {
             "one of its loader on, of all its processes and threads. Writes a seccomp profile in "
             "OCI's form that allows these and nothing else, and a profile that uses it. Then runs "
             "the program again under that list alone: it must end as before.\n\n"
-            "What the profile's own list refuses stays refused, so the result is never wider; with "
-            "--open it may be. What no profile can lift (mount, ptrace, bpf and others) is refused "
+            "What the profile's own list refuses stays refused; a call that it allows for some "
+            "arguments only is learnt for all of them, but for those that no profile can have. "
+            "With "
+            "--open the result may be wider, and what is wider is told. What no profile can lift "
+            "(mount, ptrace, "
+            "bpf and others) is refused "
             "in any case and never becomes part of a list.\n\n"
             "Runs take place on this machine, with workers of their own that end with the command; "
             "programs run several times as slowly. Standard input goes to the first run alone.\n\n"
             "Exit status: 0 when it is proved, 5 when the program ended otherwise under the list "
             "(which is written all the same), 1 when nothing could be learnt, 2 for wrong usage.",
-        .groups = {&sb_option_learn, &sb_option_sandbox, &sb_option_network, &sb_option_program, NULL},
+        .groups = {&sb_option_learn, &sb_option_sandbox, &sb_option_network, &sb_option_program,
+                   NULL},
         .style = SB_ARGS_COMMAND,
         .min_operands = 1,
         .max_operands = SIZE_MAX,

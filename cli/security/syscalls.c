@@ -64,6 +64,21 @@ int sb_syscalls_add(struct sb_syscalls *calls,
     return 0;
 }
 
+void sb_syscalls_compare(struct sb_syscalls *calls, Aisbx__V1__ProfileAnswer *const *answers)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < calls->n; i++) {
+        struct sb_syscall *call = &calls->items[i];
+        call->is_wider = strcmp(answers[i]->answer, "refused") == 0;
+        if (call->is_wider && call->count == 0) {
+            free(call->name);
+        } else {
+            calls->items[kept++] = *call;
+        }
+    }
+    calls->n = kept;
+}
+
 size_t sb_syscalls_made(const struct sb_syscalls *calls)
 {
     size_t made = 0;

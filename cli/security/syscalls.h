@@ -1,9 +1,11 @@
 #pragma once
 /** System calls that were learnt, and what is written of them. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "aisbx/v1/verdict.pb-c.h"
+#include "aisbx/v1/worker_service.pb-c.h"
 #include "base/str.h"
 
 struct sb_err;
@@ -12,6 +14,7 @@ struct sb_out;
 struct sb_syscall {
     char *name;     /* owned */
     uint64_t count; /* of all runs; 0: only the sandbox itself needs it */
+    bool is_wider;  /* the profile it was learnt under refuses it */
 };
 
 /** Sorted by name, each once. Zeroed is empty. */
@@ -24,6 +27,9 @@ struct sb_syscalls {
 int sb_syscalls_add(struct sb_syscalls *calls,
                     const Aisbx__V1__Verdict *verdict,
                     struct sb_err *err);
+/** Notes which of them a profile refuses, and leaves out those that the program did not make.
+ *  @answers  one per call, in their order. */
+void sb_syscalls_compare(struct sb_syscalls *calls, Aisbx__V1__ProfileAnswer *const *answers);
 /** How many the program made. */
 size_t sb_syscalls_made(const struct sb_syscalls *calls);
 void sb_syscalls_done(struct sb_syscalls *calls);

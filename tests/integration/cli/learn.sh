@@ -78,11 +78,12 @@ sys.exit((libc.shmget(0, 4096, 0o1600) >= 0) + 2 * (libc.ptrace(0, 0, 0, 0) >= 0
 PY
 learn_of 0 -p python-dev -o closed.json -- python3 wants.py
 check_has "closed" 'proved: .*exited with 0' "$(<"$dir/err")"
-! grep -qwE 'shmget|ptrace' <<<"$(allowed closed.json)" || fail "a refused call is in the list"
+! grep -qwE 'shmget|ptrace|seccomp' <<<"$(allowed closed.json)" || fail "a refused call is in the list"
 check_has "denials" 'denied to the program: ptrace' "$(<"$dir/err")"
 learn_of 0 -p python-dev --open -o open.json -- python3 wants.py
 check_has "open" 'proved: .*exited with 1' "$(<"$dir/err")"
 check_has "open" ' shmget ' " $(allowed open.json) "
+check_has "wider" 'more than profile python-dev allows: shmget$' "$(<"$dir/err")"
 ! grep -qw ptrace <<<"$(allowed open.json)" || fail "a call of the floor is in the list"
 
 # ---- as JSON ----

@@ -63,6 +63,27 @@ static void what_one_run_made_is_no_longer_only_the_sandbox_s(void **state)
     sb_syscalls_done(&calls);
 }
 
+static void what_the_base_refuses_is_told_or_when_nobody_made_it_left_out(void **state)
+{
+    struct sb_syscalls calls = {0};
+    Aisbx__V1__ProfileAnswer items[3];
+    Aisbx__V1__ProfileAnswer *answers[3];
+    (void)state;
+    add(&calls, first_run); /* kill, openat, read */
+    for (size_t i = 0; i < 3; i++) {
+        aisbx__v1__profile_answer__init(&items[i]);
+        items[i].answer = (char *)(uintptr_t)(i == 2 ? "depends" : "refused");
+        answers[i] = &items[i];
+    }
+    sb_syscalls_compare(&calls, answers);
+    assert_int_equal(calls.n, 2);
+    assert_string_equal(calls.items[0].name, "openat");
+    assert_true(calls.items[0].is_wider);
+    assert_string_equal(calls.items[1].name, "read");
+    assert_false(calls.items[1].is_wider);
+    sb_syscalls_done(&calls);
+}
+
 static void the_list_allows_these_and_answers_enosys_to_others(void **state)
 {
     struct sb_syscalls calls = {0};
@@ -121,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_are_put_together_by_name),
         cmocka_unit_test(what_one_run_made_is_no_longer_only_the_sandbox_s),
+        cmocka_unit_test(what_the_base_refuses_is_told_or_when_nobody_made_it_left_out),
         cmocka_unit_test(the_list_allows_these_and_answers_enosys_to_others),
         cmocka_unit_test(the_profile_extends_the_base_and_has_a_name_that_profiles_may_have),
         cmocka_unit_test(a_profile_gets_another_name_and_another_list),
