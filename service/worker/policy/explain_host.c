@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "service/shared/network.h"
 #include "service/worker/policy/explain.h"
-#include "service/worker/policy/network.h"
 #include "service/worker/policy/profile.h"
 
 enum { DEFAULT_PORT = 443 };

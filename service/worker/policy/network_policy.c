@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "service/worker/policy/network.h"
+#include "service/shared/network.h"
 #include "service/worker/policy/policy.h"
 
 void sb_network_policy_done(struct sb_network *network)

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/utf8.h"
-#include "service/worker/policy/network.h"
+#include "service/shared/network.h"
 
 #define MOUNTS_MAX      32
 #define LABELS_MAX      64

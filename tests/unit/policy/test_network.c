@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "service/worker/policy/network.h"
+#include "service/shared/network.h"
 
 static void reads_each_form_of_a_rule(void **state)
 {

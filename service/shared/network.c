@@ -1,4 +1,4 @@
-#include "service/worker/policy/network.h"
+#include "service/shared/network.h"
 
 #include <arpa/inet.h>
 #include <string.h>
