@@ -1,0 +1,87 @@
+#pragma once
+/** One sandbox as the proxy sees it: a listening socket, rules, connections, and what the worker
+ * has not been told yet. */
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "service/egress/limits.h"
+#include "service/egress/rules.h"
+#include "service/shared/egressproto.h"
+
+struct sb_proxy;
+
+/** A kind of refusal that waits to be told. */
+struct sb_box_pending {
+    struct sb_refusal refusal;
+    uint32_t count;
+};
+
+struct sb_box {
+    struct sb_list link; /* in the proxy */
+    struct sb_proxy *proxy;
+    char id[SB_EGRESS_ID_SIZE];
+    int listener; /* owned; -1: closed, and CLOSED is to be told */
+    struct event acceptable;
+    struct event resume;
+    bool is_full; /* at its bound of connections: not accepting */
+    struct sb_rules rules;
+    uint32_t max_conns;
+    uint64_t max_bytes; /* 0: no bound */
+    struct sb_list conns;
+    uint32_t n_conns;
+    /* Over its life. */
+    uint32_t n_connections;
+    uint32_t n_denied;
+    uint64_t out_bytes;
+    uint64_t in_bytes;
+    /* To be told. */
+    struct sb_box_pending pending[SB_EGRESS_PENDING];
+    uint32_t n_pending;
+    uint32_t lost_denied;
+    uint32_t lost_decisions;
+    bool has_updated;
+    uint32_t serial;
+};
+
+struct sb_proxy {
+    struct event_base *base;
+    struct sb_resolver *resolver;
+    struct sb_list boxes;
+    unsigned n_boxes;
+    unsigned n_conns;
+    unsigned max_conns;
+    unsigned head_ms;
+    struct sb_list graveyard; /* connections that ended in this turn of the loop */
+    struct event bury;
+    int control; /* borrowed */
+    struct event readable;
+    struct event writable;
+    int exit_code;
+};
+
+/** @listener  taken when 0 is returned. Errors: SB_EXHAUSTED. */
+int sb_box_open(struct sb_proxy *proxy,
+                const char *id,
+                int listener,
+                struct sb_box **ret_box,
+                struct sb_err *err);
+/** NULL: it is not there, or closed. */
+struct sb_box *sb_box_find(const struct sb_proxy *proxy, const char *id);
+/** Takes rules and bounds; ends connections that they forbid. */
+void sb_box_set_rules(struct sb_box *box,
+                      struct sb_rules *rules,
+                      uint32_t max_conns,
+                      uint64_t max_bytes);
+/** Ends its connections and closes its socket. It lives on until CLOSED has been told. */
+void sb_box_close(struct sb_box *box);
+void sb_box_free(struct sb_box *box);
+
+/** A connection of it has ended, or it may have more: others may come in, of any sandbox. */
+void sb_box_released(const struct sb_box *box);
+
+/** Counts bytes that were let through. False: its bound is reached. */
+bool sb_box_count(struct sb_box *box, uint64_t out_bytes, uint64_t in_bytes);
+bool sb_box_is_spent(const struct sb_box *box);

@@ -1,0 +1,443 @@
+#include "service/egress/conn.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "service/egress/box.h"
+#include "service/egress/control.h"
+#include "service/egress/resolve.h"
+#include "service/egress/socks.h"
+
+/* ---- its life ---- */
+
+static void set_timer(struct sb_conn *conn, uint64_t now)
+{
+    uint64_t ms = conn->deadline_ms > now ? conn->deadline_ms - now : 0;
+    const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
+    (void)event_add(&conn->timer, &tv);
+}
+
+void sb_conn_enter(struct sb_conn *conn, enum sb_conn_stage stage, uint64_t ms)
+{
+    uint64_t now = sb_clock_mono_ms();
+    conn->stage = stage;
+    conn->deadline_ms = now + ms;
+    set_timer(conn, now);
+}
+
+static void drop_server(struct sb_conn *conn)
+{
+    if (conn->server != NULL) {
+        bufferevent_setcb(conn->server, NULL, NULL, NULL, NULL);
+        bufferevent_free(conn->server);
+        conn->server = NULL;
+    }
+}
+
+void sb_conn_end(struct sb_conn *conn)
+{
+    struct sb_box *box = conn->box;
+    if (conn->stage == SB_CONN_ENDED) {
+        return;
+    }
+    conn->stage = SB_CONN_ENDED;
+    if (conn->is_let_through) {
+        char shown[SB_ADDR_TEXT_SIZE];
+        sb_control_tell_decision(box, conn->host.name,
+                                 sb_addr_format(shown, conn->addresses[conn->n_tried - 1]),
+                                 conn->port, conn->out_bytes, conn->in_bytes);
+    }
+    sb_resolve_cancel(conn->lookup);
+    conn->lookup = NULL;
+    (void)event_del(&conn->timer);
+    bufferevent_setcb(conn->client, NULL, NULL, NULL, NULL);
+    (void)bufferevent_disable(conn->client, EV_READ | EV_WRITE);
+    drop_server(conn);
+    sb_list_remove(&conn->link);
+    sb_list_append(&box->proxy->graveyard, &conn->link);
+    event_active(&box->proxy->bury, EV_TIMEOUT, 0);
+    box->n_conns--;
+    box->proxy->n_conns--;
+    sb_box_released(box);
+}
+
+void sb_conn_bury(struct sb_list *graveyard)
+{
+    for (struct sb_list *node = NULL; (node = sb_list_pop(graveyard)) != NULL;) {
+        struct sb_conn *conn = SB_LIST_ENTRY(node, struct sb_conn, link);
+        bufferevent_free(conn->client);
+        sb_buf_done(&conn->request);
+        free(conn);
+    }
+}
+
+/* ---- answers that are ours ---- */
+
+static void
+answer_http(struct sb_conn *conn, const char *status, const char *field, const char *text)
+{
+    struct evbuffer *out = bufferevent_get_output(conn->client);
+    (void)evbuffer_add_printf(out,
+                              "HTTP/1.1 %s\r\n%s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                              "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                              status, field, strlen(text), text);
+}
+
+static void answer_socks(struct sb_conn *conn, enum sb_socks_reply reply)
+{
+    unsigned char bytes[SB_SOCKS_REPLY_SIZE];
+    sb_socks_make_reply(reply, bytes);
+    (void)bufferevent_write(conn->client, bytes, sizeof bytes);
+}
+
+static void describe(const struct sb_refusal *refusal, char *out, size_t size)
+{
+    bool is_v6 = strchr(refusal->host, ':') != NULL;
+    char where[SB_HOST_MAX + 16] = "this request";
+    if (refusal->host[0] != '\0') {
+        (void)snprintf(where, sizeof where, "%s%s%s:%u", is_v6 ? "[" : "", refusal->host,
+                       is_v6 ? "]" : "", refusal->port);
+    }
+    int n = snprintf(out, size, "aisbx: %s is refused: %s.\n", where, refusal->why);
+    if (refusal->allow_with[0] != '\0' && n > 0 && (size_t)n < size) {
+        (void)snprintf(out + n, size - (size_t)n,
+                       "A profile that has \"%s\" in network.allow would permit it.\n",
+                       refusal->allow_with);
+    }
+}
+
+static void answer_refusal(struct sb_conn *conn, const struct sb_refusal *refusal)
+{
+    static const unsigned char alert[] = {21, 3, 1, 0, 2, 2, 49}; /* TLS: fatal, access denied */
+    char field[64];
+    char text[1024];
+    if (conn->is_let_through && conn->kind != SB_CONN_FORWARD) { /* the tunnel stands */
+        if (refusal->reason == SB_EGRESS_SNI) {
+            (void)bufferevent_write(conn->client, alert, sizeof alert);
+        }
+    } else if (conn->kind == SB_CONN_SOCKS5) {
+        answer_socks(conn, SB_SOCKS_NOT_ALLOWED);
+    } else if (conn->kind != SB_CONN_UNKNOWN && !conn->has_answer_head) {
+        (void)snprintf(field, sizeof field, "X-Aisbx-Denied: %s", sb_refusal_name(refusal->reason));
+        describe(refusal, text, sizeof text);
+        answer_http(conn,
+                    refusal->reason == SB_EGRESS_PROTOCOL ? "400 Bad Request" : "403 Forbidden",
+                    field, text);
+    }
+}
+
+void sb_conn_refuse(struct sb_conn *conn, const struct sb_refusal *refusal)
+{
+    sb_control_tell_denied(conn->box, refusal);
+    answer_refusal(conn, refusal);
+    conn->is_let_through = conn->is_let_through && conn->stage != SB_CONN_HELLO;
+    sb_conn_linger(conn);
+}
+
+void sb_conn_fail(struct sb_conn *conn, const char *why)
+{
+    char text[512];
+    (void)snprintf(text, sizeof text, "aisbx: %s:%u cannot be reached: %s.\n", conn->host.name,
+                   conn->port, why);
+    if (conn->kind == SB_CONN_SOCKS5) {
+        answer_socks(conn, SB_SOCKS_UNREACHABLE);
+    } else if (!conn->has_answer_head) {
+        answer_http(conn, "502 Bad Gateway", "X-Aisbx-Failed: unreachable", text);
+    }
+    sb_conn_linger(conn);
+}
+
+void sb_conn_linger(struct sb_conn *conn)
+{
+    drop_server(conn);
+    sb_resolve_cancel(conn->lookup);
+    conn->lookup = NULL;
+    sb_conn_enter(conn, SB_CONN_LINGER, SB_EGRESS_LINGER_MS);
+    bufferevent_setwatermark(conn->client, EV_WRITE, 0, 0);
+    (void)bufferevent_enable(conn->client, EV_READ);
+    struct evbuffer *in = bufferevent_get_input(conn->client);
+    (void)evbuffer_drain(in, evbuffer_get_length(in));
+    if (evbuffer_get_length(bufferevent_get_output(conn->client)) == 0) {
+        (void)shutdown(bufferevent_getfd(conn->client), SHUT_WR);
+    }
+    if (conn->client_ended && evbuffer_get_length(bufferevent_get_output(conn->client)) == 0) {
+        sb_conn_end(conn);
+    }
+}
+
+/* ---- to the server ---- */
+
+static void dial(struct sb_conn *conn);
+
+static void on_read(struct bufferevent *bev, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    struct evbuffer *in = bufferevent_get_input(bev);
+    switch (conn->stage) {
+    case SB_CONN_FIRST:
+    case SB_CONN_HTTP:
+    case SB_CONN_GREETING:
+    case SB_CONN_SOCKS:
+        sb_conn_read_request(conn);
+        break;
+    case SB_CONN_HELLO:
+    case SB_CONN_RELAY:
+        sb_conn_relay(conn);
+        break;
+    case SB_CONN_LINGER:
+        (void)evbuffer_drain(in, evbuffer_get_length(in));
+        break;
+    case SB_CONN_RESOLVING: /* it waits, up to the watermark */
+    case SB_CONN_DIALING:
+    case SB_CONN_ENDED:
+        break;
+    }
+}
+
+static void on_written(struct bufferevent *bev, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    if (conn->stage == SB_CONN_HELLO || conn->stage == SB_CONN_RELAY) {
+        sb_conn_relay(conn);
+    } else if (conn->stage == SB_CONN_LINGER &&
+               evbuffer_get_length(bufferevent_get_output(bev)) == 0) {
+        (void)shutdown(bufferevent_getfd(bev), SHUT_WR);
+        if (conn->client_ended) {
+            sb_conn_end(conn);
+        }
+    }
+}
+
+static void on_client_event(struct bufferevent *bev, short what, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    conn->client_ended = conn->client_ended || (what & BEV_EVENT_EOF) != 0;
+    bool has_output = evbuffer_get_length(bufferevent_get_output(bev)) > 0;
+    if ((what & BEV_EVENT_EOF) == 0) {
+        sb_conn_end(conn);
+    } else if (conn->stage == SB_CONN_HELLO || conn->stage == SB_CONN_RELAY) {
+        sb_conn_relay(conn);
+    } else if (conn->stage < SB_CONN_RESOLVING || (conn->stage == SB_CONN_LINGER && !has_output)) {
+        sb_conn_end(conn);
+    } /* else a client that has said all it will; it waits for the answer */
+}
+
+static void on_server_event(struct bufferevent *bev, short what, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    (void)bev;
+    if (conn->stage == SB_CONN_DIALING) {
+        if ((what & BEV_EVENT_CONNECTED) != 0) {
+            sb_conn_connected(conn);
+        } else {
+            dial(conn);
+        }
+    } else if ((what & BEV_EVENT_EOF) != 0) {
+        conn->server_ended = true;
+        sb_conn_relay(conn);
+    } else {
+        sb_conn_end(conn);
+    }
+}
+
+static void set_up(struct sb_conn *conn, struct bufferevent *bev, bufferevent_event_cb on_event)
+{
+    bufferevent_setcb(bev, on_read, on_written, on_event, conn);
+    bufferevent_setwatermark(bev, EV_READ, 0, SB_EGRESS_BUFFER);
+    bufferevent_setwatermark(bev, EV_WRITE, SB_EGRESS_BUFFER_LOW, 0);
+}
+
+static bool start_dial(struct sb_conn *conn, const unsigned char address[SB_ADDR_SIZE])
+{
+    struct sockaddr_storage to;
+    unsigned len = sb_addr_to_socket(address, conn->port, &to);
+    drop_server(conn);
+    conn->server = bufferevent_socket_new(conn->box->proxy->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    if (conn->server == NULL) {
+        return false;
+    }
+    if (bufferevent_socket_connect(conn->server, (struct sockaddr *)&to, (int)len) < 0) {
+        return false;
+    }
+    set_up(conn, conn->server, on_server_event); /* only now: a failure at once calls back, too */
+    return true;
+}
+
+/* Tries the next of the addresses, each of which was checked. */
+static void dial(struct sb_conn *conn)
+{
+    while (conn->n_tried < conn->n_addresses) {
+        sb_conn_enter(conn, SB_CONN_DIALING, SB_EGRESS_DIAL_MS);
+        conn->n_tried++;
+        if (start_dial(conn, conn->addresses[conn->n_tried - 1])) {
+            return;
+        }
+    }
+    sb_conn_fail(conn, "no address of it takes a connection");
+}
+
+static void
+on_resolved(void *ctx, const unsigned char (*addresses)[SB_ADDR_SIZE], size_t n, const char *why)
+{
+    struct sb_conn *conn = ctx;
+    struct sb_refusal refusal;
+    bool is_refused = false;
+    conn->lookup = NULL;
+    /* The rules may be others than when it was asked for. */
+    if (sb_rules_check_host(&conn->box->rules, &conn->host, conn->port, &refusal) < 0) {
+        sb_conn_refuse(conn, &refusal);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct sb_refusal other;
+        if (sb_rules_check_address(&conn->box->rules, &conn->host, addresses[i], conn->port,
+                                   &other) == 0) {
+            memcpy(conn->addresses[conn->n_addresses++], addresses[i], SB_ADDR_SIZE);
+        } else if (!is_refused) {
+            refusal = other;
+            is_refused = true;
+        }
+    }
+    if (conn->n_addresses > 0) {
+        dial(conn);
+    } else if (is_refused) {
+        sb_conn_refuse(conn, &refusal);
+    } else {
+        sb_conn_fail(conn, why);
+    }
+}
+
+void sb_conn_go(struct sb_conn *conn)
+{
+    struct sb_refusal refusal;
+    struct sb_err err;
+    if (sb_box_is_spent(conn->box)) {
+        (void)sb_refusal_set(&refusal, SB_EGRESS_LIMIT, &conn->host, conn->port,
+                             "the sandbox has used up its bytes");
+        sb_conn_refuse(conn, &refusal);
+        return;
+    }
+    if (sb_rules_check_host(&conn->box->rules, &conn->host, conn->port, &refusal) < 0) {
+        sb_conn_refuse(conn, &refusal);
+        return;
+    }
+    if (conn->host.is_address) {
+        /* What unwraps is connected to where it leads. */
+        if (!sb_addr_unwrap(conn->host.address, conn->addresses[0])) {
+            memcpy(conn->addresses[0], conn->host.address, SB_ADDR_SIZE);
+        }
+        conn->n_addresses = 1;
+        dial(conn);
+        return;
+    }
+    sb_conn_enter(conn, SB_CONN_RESOLVING, SB_EGRESS_RESOLVE_MS);
+    struct sb_lookup *lookup = NULL;
+    if (sb_resolve(conn->box->proxy->resolver, conn->host.name, on_resolved, conn, &lookup, &err) <
+        0) {
+        sb_conn_fail(conn, err.text);
+    } else if (lookup != NULL) {
+        conn->lookup = lookup;
+    }
+}
+
+/* ---- from outside ---- */
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    struct sb_refusal refusal;
+    uint64_t now = sb_clock_mono_ms();
+    (void)fd;
+    (void)what;
+    if (now < conn->deadline_ms) {
+        set_timer(conn, now);
+        return;
+    }
+    switch (conn->stage) {
+    case SB_CONN_HTTP:
+    case SB_CONN_GREETING:
+    case SB_CONN_SOCKS:
+        (void)sb_refusal_set(&refusal, SB_EGRESS_PROTOCOL, NULL, 0, "the request came too slowly");
+        sb_conn_refuse(conn, &refusal);
+        break;
+    case SB_CONN_HELLO:
+        (void)sb_refusal_set(&refusal, SB_EGRESS_SNI, &conn->host, conn->port,
+                             "no ClientHello of TLS came");
+        sb_conn_refuse(conn, &refusal);
+        break;
+    case SB_CONN_RESOLVING:
+        sb_conn_fail(conn, "the name servers do not answer");
+        break;
+    case SB_CONN_DIALING:
+        dial(conn);
+        break;
+    case SB_CONN_FIRST:
+    case SB_CONN_RELAY:
+    case SB_CONN_LINGER:
+    case SB_CONN_ENDED:
+        sb_conn_end(conn);
+        break;
+    }
+}
+
+int sb_conn_start(struct sb_box *box, int client, struct sb_err *err)
+{
+    const int yes = 1;
+    struct sb_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL) {
+        return sb_err_oom(err);
+    }
+    conn->box = box;
+    sb_buf_init(&conn->request, SB_HTTP_MAX_HEAD + 1024);
+    conn->client = bufferevent_socket_new(box->proxy->base, client, BEV_OPT_CLOSE_ON_FREE);
+    if (conn->client == NULL) {
+        free(conn);
+        return sb_err_oom(err);
+    }
+    (void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes); /* or not TCP */
+    (void)event_assign(&conn->timer, box->proxy->base, -1, 0, on_timer, conn);
+    set_up(conn, conn->client, on_client_event);
+    sb_list_append(&box->conns, &conn->link);
+    box->n_conns++;
+    box->n_connections++;
+    box->proxy->n_conns++;
+    sb_conn_enter(conn, SB_CONN_FIRST, box->proxy->head_ms);
+    (void)bufferevent_enable(conn->client, EV_READ | EV_WRITE);
+    return 0;
+}
+
+void sb_conn_recheck(struct sb_conn *conn)
+{
+    struct sb_refusal refusal;
+    const struct sb_rules *rules = &conn->box->rules;
+    if (conn->stage < SB_CONN_RESOLVING || conn->stage > SB_CONN_RELAY) {
+        return;
+    }
+    if (sb_rules_check_host(rules, &conn->host, conn->port, &refusal) < 0 ||
+        (conn->n_tried > 0 &&
+         sb_rules_check_address(rules, &conn->host, conn->addresses[conn->n_tried - 1], conn->port,
+                                &refusal) < 0)) {
+        sb_conn_end(conn);
+        return;
+    }
+    if (conn->stage == SB_CONN_DIALING) { /* of those not tried yet, keep what is still allowed */
+        size_t n = conn->n_tried;
+        for (size_t i = conn->n_tried; i < conn->n_addresses; i++) {
+            if (sb_rules_check_address(rules, &conn->host, conn->addresses[i], conn->port,
+                                       &refusal) == 0) {
+                memmove(conn->addresses[n++], conn->addresses[i], SB_ADDR_SIZE);
+            }
+        }
+        conn->n_addresses = n;
+    }
+}

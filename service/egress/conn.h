@@ -1,0 +1,103 @@
+#pragma once
+/** One connection of a program in a sandbox, from its first byte to its last.
+ *
+ *      FIRST ─▶ HTTP ───────────────┐
+ *        └────▶ GREETING ─▶ SOCKS ─▶ RESOLVING ─▶ DIALING ─▶ HELLO ─▶ RELAY ─▶ LINGER ─▶ ENDED
+ *
+ *  Every stage may also go to LINGER (a refusal was written) or ENDED. HELLO is passed through at
+ *  once by requests that are not tunnels. What is in ENDED is freed when the loop has gone round.
+ */
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "service/egress/http_body.h"
+#include "service/egress/limits.h"
+#include "service/egress/rules.h"
+
+struct bufferevent;
+struct sb_box;
+struct sb_err;
+struct sb_lookup;
+
+enum sb_conn_stage {
+    SB_CONN_FIRST,
+    SB_CONN_HTTP,
+    SB_CONN_GREETING,
+    SB_CONN_SOCKS,
+    SB_CONN_RESOLVING,
+    SB_CONN_DIALING,
+    SB_CONN_HELLO,
+    SB_CONN_RELAY,
+    SB_CONN_LINGER,
+    SB_CONN_ENDED,
+};
+
+/** What the client spoke. */
+enum sb_conn_kind {
+    SB_CONN_UNKNOWN,
+    SB_CONN_FORWARD, /* one HTTP request */
+    SB_CONN_TUNNEL,  /* CONNECT */
+    SB_CONN_SOCKS5,
+};
+
+struct sb_conn {
+    struct sb_list link; /* in the box, then in the graveyard */
+    struct sb_box *box;
+    enum sb_conn_stage stage;
+    enum sb_conn_kind kind;
+    struct bufferevent *client; /* owned */
+    struct bufferevent *server; /* owned; NULL: not dialled */
+    struct event timer;
+    uint64_t deadline_ms; /* monotonic */
+    /* Where to. */
+    struct sb_host host; /* name "": not known */
+    uint16_t port;
+    struct sb_lookup *lookup;
+    unsigned char addresses[SB_EGRESS_ADDRESSES][SB_ADDR_SIZE]; /* checked */
+    size_t n_addresses;
+    size_t n_tried; /* the last one tried is the one that is connected to */
+    bool is_let_through;
+    /* A forwarded request. */
+    struct sb_buf request; /* its head, for the server */
+    struct sb_http_body_reader body;
+    bool has_answer_head;
+    bool has_told_second; /* a second request came, and was refused */
+    /* What was read to the end, and what was shut. */
+    bool client_ended;
+    bool server_ended;
+    bool client_shut;
+    bool server_shut;
+    uint64_t out_bytes;
+    uint64_t in_bytes;
+};
+
+/** @client  taken when 0 is returned. Errors: SB_EXHAUSTED. */
+int sb_conn_start(struct sb_box *box, int client, struct sb_err *err);
+/** The rules of its box are others: ends it when they forbid it. */
+void sb_conn_recheck(struct sb_conn *conn);
+void sb_conn_end(struct sb_conn *conn);
+/** Frees what has ended. */
+void sb_conn_bury(struct sb_list *graveyard);
+
+/* For the other conn_*.c. */
+
+/** Moves on, with a deadline @ms from now. */
+void sb_conn_enter(struct sb_conn *conn, enum sb_conn_stage stage, uint64_t ms);
+/** The client asked for conn->host: judges, resolves and dials. */
+void sb_conn_go(struct sb_conn *conn);
+/** Tells the worker, then the client in its own protocol, and lingers. */
+void sb_conn_refuse(struct sb_conn *conn, const struct sb_refusal *refusal);
+/** Not refused, but it cannot be done. */
+void sb_conn_fail(struct sb_conn *conn, const char *why);
+/** Shuts our side when what is written has gone, and waits for the client's end. */
+void sb_conn_linger(struct sb_conn *conn);
+
+/** In FIRST to SOCKS: more bytes came. (conn_request.c) */
+void sb_conn_read_request(struct sb_conn *conn);
+/** The server is connected: says so, and starts to relay. (conn_relay.c) */
+void sb_conn_connected(struct sb_conn *conn);
+/** In HELLO and RELAY: moves what can be moved. */
+void sb_conn_relay(struct sb_conn *conn);

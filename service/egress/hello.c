@@ -1,0 +1,56 @@
+#include "service/egress/hello.h"
+
+#include <stdio.h>
+
+#include "service/egress/sni.h"
+
+static int check_name(const struct sb_rules *rules,
+                      const struct sb_host *host,
+                      uint16_t port,
+                      const struct sb_host *name,
+                      struct sb_refusal *ret_refusal)
+{
+    struct sb_refusal other;
+    if (host->is_address) { /* a rule opens the address; names that lead there may be denied */
+        if (sb_rules_check_host(rules, name, port, &other) < 0 &&
+            other.reason == SB_EGRESS_DENY_RULE) {
+            *ret_refusal = other;
+            return -1;
+        }
+        return 1;
+    }
+    if (sb_host_eq(name, host)) {
+        return 1;
+    }
+    (void)sb_refusal_set(ret_refusal, SB_EGRESS_SNI, host, port, "");
+    (void)snprintf(ret_refusal->why, sizeof ret_refusal->why,
+                   "TLS asks for \"%.200s\", the request was for another host", name->name);
+    return -1;
+}
+
+int sb_hello_check(const struct sb_rules *rules,
+                   const struct sb_host *host,
+                   uint16_t port,
+                   struct sb_str bytes,
+                   struct sb_refusal *ret_refusal)
+{
+    struct sb_host name;
+    switch (sb_sni_read(bytes, &name)) {
+    case SB_SNI_MORE:
+        return 0;
+    case SB_SNI_NAME:
+        return check_name(rules, host, port, &name, ret_refusal);
+    case SB_SNI_NONE:
+        return host->is_address ? 1
+                                : sb_refusal_set(ret_refusal, SB_EGRESS_SNI, host, port,
+                                                 "TLS names no server (SNI)");
+    case SB_SNI_NOT_TLS:
+        return port != SB_HELLO_TLS_PORT ? 1
+                                         : sb_refusal_set(ret_refusal, SB_EGRESS_PROTOCOL, host,
+                                                          port, "port 443 takes TLS only");
+    case SB_SNI_BAD:
+        break;
+    }
+    return sb_refusal_set(ret_refusal, SB_EGRESS_SNI, host, port,
+                          "the ClientHello of TLS cannot be read");
+}

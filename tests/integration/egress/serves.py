@@ -1,0 +1,372 @@
+#!/usr/bin/env python3
+"""What aisbx-egress is for: what the rules permit works, byte by byte; what they do not is refused and told."""
+
+import hashlib
+import os
+import re
+import socket
+import struct
+import subprocess
+import threading
+
+import rig
+from rig import CLOSED, DECISION, DENIED, Box, Names, Proxy, Server, ask, client_hello, read_all, wait_until
+
+GOOD = "127.77.0.1"
+names = Names({"good.test": [[GOOD]], "deep.good.test": [[GOOD]], "many.test": [["10.9.8.7", GOOD]],
+               "private.test": [["10.9.8.7"]], "quiet.test": [[GOOD]]})
+proxy = Proxy("--resolver", names.address, "--head-ms", "700")
+web = Server(GOOD)
+ALLOW = ["good.test", "*.good.test", "many.test", "private.test", "quiet.test", GOOD]
+DENY = ["bad.good.test"]
+box = Box(proxy, "sb_main", ALLOW, DENY)
+mark = Box(proxy, "sb_mark")
+
+
+def told():
+    """What was said since the last call, the marks left out."""
+    proxy.update("sb_mark")
+    return proxy.heard_now()
+
+
+def told_until(kind):
+    return proxy.hear_until(kind)[-1]
+
+
+def curl(*arguments):
+    done = subprocess.run(["curl", "-sS", "--max-time", "20", "--noproxy", "", *arguments], capture_output=True,
+                          check=False)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def tunnel(where, through=None):
+    client = (through or box).connect()
+    client.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = client.recv(1)
+        assert byte, head
+        head += byte
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    return client
+
+
+def a_get_by_curl_arrives_in_origin_form_and_is_told():
+    web.got.clear()
+    status, out, err = curl("--proxy", box.url(), "-D", "-", "-H", "X-Mine: yes", "-H", "Proxy-Secret: kept",
+                            f"http://good.test:{web.port}/path?q=1")
+    assert status == 0, err
+    assert b"X-Server: real" in out and b"Connection: close" in out, out
+    head = web.got[0].decode()
+    assert head.startswith(f"GET /path?q=1 HTTP/1.1\r\nHost: good.test:{web.port}\r\n"), head
+    assert "X-Mine: yes\r\n" in head and "\r\nConnection: close\r\n" in head, head
+    assert "proxy-connection" not in head.lower(), head
+    what = told_until(DECISION)
+    assert what[1:4] == ("sb_main", web.port, 0) and what[6:] == ("good.test", GOOD), what
+    assert what[4] == len(web.got[0]) and what[5] > 0, what
+
+
+def bodies_arrive_whole_by_length_and_in_chunks():
+    body = os.urandom(300_000)
+    for fields in ([], ["-H", "Transfer-Encoding: chunked"]):
+        web.got.clear()
+        status, out, err = subprocess_body(body, fields)
+        assert status == 0, err
+        got = out if not fields else b"".join(unchunk(out))
+        assert got == body, (len(got), len(body))
+
+
+def subprocess_body(body, fields):
+    done = subprocess.run(["curl", "-sS", "--max-time", "20", "--proxy", box.url(), "--data-binary", "@-", *fields,
+                           "-H", "Expect:", f"http://good.test:{web.port}/"], input=body, capture_output=True,
+                          check=False)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def unchunk(data):
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        yield data[:int(size, 16)]
+        data = data[int(size, 16) + 2:]
+
+
+def a_wildcard_permits_names_below_and_deny_wins():
+    assert curl("--proxy", box.url(), f"http://deep.good.test:{web.port}/")[0] == 0
+    told()
+    status, out, _ = curl("--proxy", box.url(), "-D", "-", f"http://bad.good.test:{web.port}/")
+    assert status == 0 and b"403" in out and b"X-Aisbx-Denied: deny-rule" in out, out
+    what = told_until(DENIED)
+    assert what[1:6] == ("sb_main", 2, web.port, 1, 0), what
+    assert what[6:8] == ("bad.good.test", "bad.good.test") and what[9] == "", what
+
+
+def a_refusal_says_what_would_allow_it():
+    told()
+    status, out, _ = curl("--proxy", box.url(), "-D", "-", "http://other.test/")
+    assert status == 0 and b"X-Aisbx-Denied: no-rule" in out and b'"other.test:80"' in out, out
+    what = told_until(DENIED)
+    assert what[2] == 1 and what[6] == "other.test" and what[9] == "other.test:80", what
+    assert "other.test" not in names.asked, "a name left before the rules permitted it"
+
+
+def a_private_address_behind_a_name_needs_a_rule_of_its_own():
+    told()
+    status, out, _ = curl("--proxy", box.url(), "-D", "-", "http://private.test:81/")
+    assert status == 0 and b"X-Aisbx-Denied: address" in out, out
+    what = told_until(DENIED)
+    assert what[2] == 3 and what[9] == "10.9.8.7:81", what
+    assert curl("--proxy", box.url(), f"http://many.test:{web.port}/")[0] == 0, "the permitted one is taken"
+
+
+def socks_by_curl_resolves_in_the_proxy():
+    for scheme in ("socks5h",):
+        status, out, err = curl("--proxy", box.url(scheme), "-D", "-", f"http://good.test:{web.port}/")
+        assert status == 0 and b"X-Server: real" in out, err
+    assert curl("--proxy", box.url("socks5"), f"http://{GOOD}:{web.port}/")[0] == 0
+    told()
+    assert curl("--proxy", box.url("socks5h"), "http://other.test/")[0] == 97
+    assert told_until(DENIED)[6] == "other.test"
+
+
+def tls_goes_through_connect_when_it_asks_for_the_host():
+    hello = client_hello("good.test")
+    for data in (hello, client_hello("good.test", records=20), client_hello("good.test", records=1)):
+        got = []
+
+        def serve(client, got=got, size=len(data)):
+            have = b""
+            while len(have) < size:
+                have += client.recv(1 << 16)
+            got.append(have)
+            client.sendall(b"server hello")
+
+        server = Server(GOOD, serve=serve)
+        with tunnel(f"good.test:{server.port}") as client:
+            client.sendall(data[:7])
+            client.sendall(data[7:])
+            assert client.recv(100) == b"server hello"
+        assert got == [data]
+        server.stop()
+
+
+def a_server_may_speak_first_on_other_ports():
+    server = Server(GOOD, serve=lambda c: (c.sendall(b"SSH-2.0-x\r\n"), c.recv(10), c.sendall(b"bye")))
+    with tunnel(f"good.test:{server.port}") as client:
+        assert client.recv(100) == b"SSH-2.0-x\r\n"
+        client.sendall(b"hi")
+        assert read_all(client) == b"bye"
+    server.stop()
+
+
+def each_direction_ends_for_itself():
+    server = Server(GOOD, serve=lambda c: c.sendall(b"got %d" % len(read_all(c))))
+    with tunnel(f"good.test:{server.port}") as client:
+        client.sendall(b"x" * 100_000)
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"got 100000"
+
+    def ends_first(client):
+        client.sendall(b"all of it")
+        client.shutdown(socket.SHUT_WR)
+        first.append(read_all(client))
+
+    first = []
+    other = Server(GOOD, serve=ends_first)
+    with tunnel(f"good.test:{other.port}") as client:
+        assert read_all(client) == b"all of it"
+        client.sendall(b"still here")
+    wait_until("the late bytes", lambda: first == [b"still here"])
+    server.stop()
+    other.stop()
+
+
+def a_large_transfer_is_exact_both_ways_at_once():
+    size = 32 << 20
+    block = os.urandom(1 << 20)
+    results = []
+
+    def both(client):
+        digest = hashlib.sha256()
+        writer = threading.Thread(target=lambda: [client.sendall(block) for _ in range(size >> 20)])
+        writer.start()
+        count = 0
+        while count < size:
+            piece = client.recv(1 << 16)
+            if not piece:
+                break
+            digest.update(piece)
+            count += len(piece)
+        writer.join()
+        results.append((count, digest.hexdigest()))
+
+    server = Server(GOOD, serve=both)
+    with tunnel(f"good.test:{server.port}") as client:
+        both(client)
+    wait_until("both ends", lambda: len(results) == 2)
+    wanted = hashlib.sha256(block * (size >> 20)).hexdigest()
+    assert results == [(size, wanted)] * 2, results
+    server.stop()
+
+
+def a_reader_that_sleeps_holds_the_writer_back():
+    release = threading.Event()
+    server = Server(GOOD, serve=lambda c: (release.wait(rig.WAIT), c.sendall(b"%d" % len(read_all(c)))))
+    with tunnel(f"good.test:{server.port}") as client:
+        client.setblocking(False)
+        sent, still = 0, 0
+        while still < 20 and sent < 256 << 20:
+            try:
+                sent += client.send(b"x" * 65536)
+                still = 0
+            except BlockingIOError:
+                still += 1
+                threading.Event().wait(0.02)
+        assert sent < 64 << 20, sent
+        with open(f"/proc/{proxy.process.pid}/statm", encoding="ascii") as file:
+            assert int(file.read().split()[1]) * 4096 < 64 << 20
+        release.set()
+        client.settimeout(rig.WAIT)
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"%d" % sent
+    server.stop()
+
+
+def an_update_ends_what_it_forbids_and_nothing_else():
+    other = Box(proxy, "sb_live", ALLOW)
+    server = Server(GOOD, serve=lambda c: [c.sendall(d) for d in iter(lambda: c.recv(100), b"")])
+    with tunnel(f"good.test:{server.port}", other) as good, tunnel(f"quiet.test:{server.port}", other) as quiet:
+        for client in (good, quiet):
+            client.sendall(b"echo")
+            assert client.recv(10) == b"echo"
+        proxy.update("sb_live", ["good.test", GOOD], serial=7)
+        assert proxy.hear_until(rig.UPDATED)[-1] == (rig.UPDATED, "sb_live", 7)
+        assert read_all(quiet) == b""
+        good.sendall(b"more")
+        assert good.recv(10) == b"more"
+        assert b"no-rule" in ask(other, f"CONNECT quiet.test:{server.port} HTTP/1.1\r\nHost: quiet.test:"
+                                        f"{server.port}\r\n\r\n".encode())
+    proxy.update("sb_live", ALLOW, serial=8)
+    told_until(rig.UPDATED)
+    with tunnel(f"quiet.test:{server.port}", other) as again:
+        again.sendall(b"back")
+        assert again.recv(10) == b"back"
+        proxy.close_box("sb_live")
+        assert read_all(again) == b""
+    what = told_until(CLOSED)
+    assert what[1:4] == ("sb_live", 4, 1), what
+    try:
+        other.connect()
+        assert False, "the listener still takes connections"
+    except ConnectionRefusedError:
+        pass
+    server.stop()
+
+
+def a_bound_of_bytes_holds_for_the_whole_life():
+    small = Box(proxy, "sb_small", ALLOW, size=50_000)
+    server = Server(GOOD, serve=lambda c: c.sendall(b"x" * 1_000_000))
+    with tunnel(f"good.test:{server.port}", small) as client:
+        assert len(read_all(client)) < 200_000
+    assert told_until(DENIED)[2] == 6
+    assert b"X-Aisbx-Denied: limit" in ask(small, b"GET http://good.test/ HTTP/1.1\r\nHost: good.test\r\n\r\n")
+    server.stop()
+
+
+def connections_beyond_the_bound_wait_for_their_turn():
+    few = Box(proxy, "sb_few", ALLOW, conns=2)
+    server = Server(GOOD, serve=lambda c: [c.sendall(d) for d in iter(lambda: c.recv(100), b"")])
+    first, second = tunnel(f"good.test:{server.port}", few), tunnel(f"good.test:{server.port}", few)
+    third = few.connect()
+    third.sendall(f"CONNECT good.test:{server.port} HTTP/1.1\r\nHost: good.test:{server.port}\r\n\r\n".encode())
+    assert told_until(DENIED)[2] == 6
+    third.settimeout(0.3)
+    try:
+        assert not third.recv(10), "it did not wait"
+        assert False, "it was ended"
+    except TimeoutError:
+        pass
+    first.close()
+    third.settimeout(rig.WAIT)
+    assert third.recv(12) == b"HTTP/1.1 200"
+    second.close()
+    third.close()
+    server.stop()
+
+
+def a_worker_that_does_not_read_loses_detail_and_no_service():
+    slow = Proxy("--resolver", names.address)
+    here = Box(slow, "sb_deaf", ALLOW)
+    for i in range(1500):
+        assert b"no-rule" in ask(here, b"CONNECT n%d.test:1 HTTP/1.1\r\nHost: n%d.test:1\r\n\r\n" % (i % 40, i % 40))
+    assert curl("--proxy", here.url(), f"http://good.test:{web.port}/")[0] == 0
+    slow.close_box("sb_deaf")
+    heard = slow.hear_until(CLOSED)
+    count = sum(w[4] + w[5] for w in heard if w[0] == DENIED)
+    assert heard[-1][3] == 1500 and count <= 1500, (heard[-1], count)
+    assert count + 60 >= 1500 or any(w[0] == DENIED and w[5] for w in heard), count
+    assert slow.end() == 0
+
+
+def a_listener_may_be_a_unix_socket():
+    here = Box(proxy, "sb_unix", ALLOW, family=socket.AF_UNIX)
+    got = ask(here, f"GET http://good.test:{web.port}/ HTTP/1.0\r\n\r\n".encode())
+    assert b"X-Server: real" in got, got
+    here.remove()
+
+
+def an_address_that_takes_no_connection_is_no_refusal():
+    told()
+    closed = socket.create_server((GOOD, 0))
+    port = closed.getsockname()[1]
+    closed.close()
+    status, out, _ = curl("--proxy", box.url(), "-D", "-", f"http://good.test:{port}/")
+    assert status == 0 and b"502" in out and b"X-Aisbx-Failed" in out, out
+    status, out, _ = curl("--proxy", box.url(), "-D", "-", "http://unknown.good.test/")
+    assert status == 0 and b"502" in out, out
+    assert not [w for w in told() if w[0] == DENIED]
+
+
+def it_holds_no_right():
+    with open(f"/proc/{proxy.process.pid}/status", encoding="ascii") as file:
+        status = dict(re.findall(r"(\w+):\s+(.*)", file.read()))
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")[:3]:
+        assert int(status[name], 16) == 0, name
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] in (("2",) if not os.environ.get("ASAN_OPTIONS") else ("0", "2"))
+    assert status["Uid"].split()[0] != "0"
+
+
+def what_the_worker_may_not_say_ends_it():
+    for packet in (b"\x63\0\0\0", struct.pack("=I", 2), Proxy.rules(rig.OPEN, "sb_x", ["a.test"], [])):
+        other = Proxy()
+        other.control.send(packet)
+        assert other.hear() is None
+        assert other.process.wait(rig.WAIT) == 1
+
+
+def it_ends_with_the_worker():
+    assert proxy.end() == 0
+
+
+rig.run_all([
+    a_get_by_curl_arrives_in_origin_form_and_is_told,
+    bodies_arrive_whole_by_length_and_in_chunks,
+    a_wildcard_permits_names_below_and_deny_wins,
+    a_refusal_says_what_would_allow_it,
+    a_private_address_behind_a_name_needs_a_rule_of_its_own,
+    socks_by_curl_resolves_in_the_proxy,
+    tls_goes_through_connect_when_it_asks_for_the_host,
+    a_server_may_speak_first_on_other_ports,
+    each_direction_ends_for_itself,
+    a_large_transfer_is_exact_both_ways_at_once,
+    a_reader_that_sleeps_holds_the_writer_back,
+    an_update_ends_what_it_forbids_and_nothing_else,
+    a_bound_of_bytes_holds_for_the_whole_life,
+    connections_beyond_the_bound_wait_for_their_turn,
+    a_worker_that_does_not_read_loses_detail_and_no_service,
+    a_listener_may_be_a_unix_socket,
+    an_address_that_takes_no_connection_is_no_refusal,
+    it_holds_no_right,
+    what_the_worker_may_not_say_ends_it,
+    it_ends_with_the_worker,
+])
