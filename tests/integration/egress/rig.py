@@ -127,9 +127,10 @@ def read_all(client):
         got += piece
 
 
-def ask(box, data, half_close=False):
-    """Sends bytes, returns all that comes back."""
+def ask(box, data, half_close=False, wait=WAIT):
+    """Sends bytes, returns all that comes back. @wait: seconds for each piece of that."""
     with box.connect() as client:
+        client.settimeout(wait)
         try:
             client.sendall(data)
             if half_close:
