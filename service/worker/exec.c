@@ -109,11 +109,18 @@ static void end(struct sb_exec *exec)
     sb_exec_notify(exec);
 }
 
+/** We killed it, and the verdict waits for the whole tree: who is told "timed out" may count on it.
+ */
+static bool is_dying(const struct sb_exec *exec)
+{
+    return exec->facts.cause != SB_CAUSE_NONE && exec->sock >= 0 && !exec->is_overdue;
+}
+
 /** The main process has ended: is the output complete? */
 static void maybe_end(struct sb_exec *exec)
 {
     if (exec->state == SB_EXEC_EXITED && !exec->is_only && exec->count == SB_EXEC_COUNT_NONE &&
-        sb_exec_io_is_drained(exec)) {
+        !is_dying(exec) && sb_exec_io_is_drained(exec)) {
         end(exec);
     }
 }
@@ -123,7 +130,7 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     struct sb_exec *exec = ctx;
-    if (exec->is_only || sb_exec_has_ended(exec)) {
+    if (exec->is_only || sb_exec_has_ended(exec) || is_dying(exec)) {
         return;
     }
     if (exec->state != SB_EXEC_EXITED && exec->facts.cause == SB_CAUSE_NONE) {
@@ -326,6 +333,8 @@ static void on_kill_timeout(evutil_socket_t fd, short what, void *ctx)
         sb_spawner_kill(exec->worker->spawner, exec->sandbox->slot);
     } else if (exec->sock >= 0) {
         (void)shutdown(exec->sock, SHUT_WR); /* end of file means KILL */
+        exec->is_overdue = true;
+        arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
     }
 }
 

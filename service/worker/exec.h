@@ -103,7 +103,8 @@ struct sb_exec {
     uint64_t wall_ms;
     bool is_background;
     bool is_passed;
-    bool is_only; /* the only one of its sandbox, which ends with it */
+    bool is_overdue; /* its tree did not end in time after it was killed */
+    bool is_only;    /* the only one of its sandbox, which ends with it */
 
     char *packet; /* for init, until sent */
     size_t packet_len;

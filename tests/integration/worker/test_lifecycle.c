@@ -77,11 +77,15 @@ static void destroy_kills_what_runs_and_says_why(void **state)
     char marker[24];
     rig_create(rig->channel, id, 0, 0);
     struct rig_stream stream = {0};
-    const struct rig_spec spec = {.args = {"sleep", rig_marker(marker)}, .sandbox_id = id};
+    char script[128];
+    (void)rig_marker(marker);
+    (void)snprintf(script, sizeof script, "(setsid sh -c 'sleep %s &' >/dev/null 2>&1 &); sleep %s",
+                   marker, marker);
+    const struct rig_spec spec = {.args = {"sh", "-c", script}, .sandbox_id = id};
     struct sb_rpc_channel *other = rig_connect(rig);
     rig_start(&stream, other, &spec, false, NULL);
     assert_true(rig_until_started(&stream));
-    assert_true(rig_wait_count(marker, 1));
+    assert_true(rig_wait_count(marker, 3)); /* a double-forked daemon, and the shell's arguments */
 
     assert_true(destroy(rig, id, &err) > 0);
     assert_int_equal(rig_count(marker), 0); /* at once: destroy returns when nothing is left */
