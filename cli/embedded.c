@@ -36,6 +36,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cli/refresh.h"
 #include "cli/say.h"
 #include "cli/setting.h"
 #include "cli/sibling.h"
@@ -347,6 +348,7 @@ static int spawn(const char *address, const struct place *place, struct sb_err *
     (void)rename(place->log, old);
     SB_CLEANUP(environment_done) struct environment environment;
     environment_make(&environment, place);
+    sb_refresh_note(address);
     SB_LOG_DEBUG("starting worker", "program=%s address=%s", worker, address);
     pid_t pid = fork();
     if (pid < 0) {

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "cli/connect.h"
 #include "cli/message.h"
 #include "cli/say.h"
@@ -57,12 +58,50 @@ static bool is_later(const struct timespec *a, const struct timespec *b)
     return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
 }
 
+/* A link beside the socket, to the file that was read, or that. */
+#define NO_CONFIG "-"
+
+static void note_path(const char *address, char out[PATH_MAX])
+{
+    (void)snprintf(out, PATH_MAX, "%s.config", address + strlen("unix:"));
+}
+
+void sb_refresh_note(const char *address)
+{
+    char note[PATH_MAX];
+    char path[PATH_MAX];
+    struct stat config;
+    note_path(address, note);
+    (void)unlink(note);
+    if (sb_setting_get(SB_SETTING_CONFIG_PATH) == NULL &&
+        symlink(find_config(path, &config) ? path : NO_CONFIG, note) < 0) {
+        SB_LOG_DEBUG("cannot note the configuration", "link=%s why=%s", note, strerror(errno));
+    }
+}
+
+/* Another file than before, or none where one was. With AISBX_CONFIG_PATH each file has a worker
+ * of its own. */
+static bool is_another(const char *address, const char *path)
+{
+    char note[PATH_MAX];
+    char before[PATH_MAX];
+    note_path(address, note);
+    ssize_t len = readlink(note, before, sizeof before - 1);
+    before[len < 0 ? 0 : len] = '\0';
+    return len > 0 && strcmp(before, path) != 0;
+}
+
 bool sb_refresh_is_due(const char *address)
 {
     char path[PATH_MAX];
     struct stat config;
     struct stat socket;
-    return find_config(path, &config) && stat(address + strlen("unix:"), &socket) == 0 &&
+    bool has_config = find_config(path, &config);
+    if (sb_setting_get(SB_SETTING_CONFIG_PATH) == NULL &&
+        is_another(address, has_config ? path : NO_CONFIG)) {
+        return true;
+    }
+    return has_config && stat(address + strlen("unix:"), &socket) == 0 &&
            is_later(&config.st_ctim, &socket.st_ctim);
 }
 

@@ -8,6 +8,10 @@ struct sb_err;
  *  worker began. @address  of the worker of one's own, "unix:...". */
 bool sb_refresh_is_due(const char *address);
 
+/** Notes beside its socket which configuration the worker that is being started reads, for
+ *  sb_refresh_is_due. Best effort: without it a file that went away is not noticed. */
+void sb_refresh_note(const char *address);
+
 /** Asks the worker of one's own to end when it does nothing, so that the next one reads the
  *  configuration anew. One with sandboxes stays, and a note says so. The channel is closed either
  * way, for it counts as use; open it again, or start the next worker. Errors: those of the calls.

@@ -246,6 +246,9 @@ int sb_spec_exec(struct sb_spec *spec, const struct sb_args *args, char **words,
     for (spec->command.n_args = 0; words[spec->command.n_args] != NULL;) {
         spec->command.n_args++;
     }
+    if (spec->command.n_args > 0 && *words[0] == '\0') {
+        return sb_err_set(err, SB_INVALID, "the name of the program is empty");
+    }
     spec->command.args = words;
     spec->exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
     spec->exec.command = &spec->command;

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/num.h"
+#include "cli/configfiles.h"
 #include "cli/connect.h"
 #include "cli/json.h"
 #include "cli/message.h"
@@ -162,8 +163,42 @@ put_problems(struct sb_out *out, const char *name, const Aisbx__V1__ValidateConf
     }
 }
 
+/* What the worker cannot see: it reads no file for a caller. */
+static int add_files(const struct sb_cli *cli,
+                     const char *path,
+                     struct sb_configfiles *files,
+                     Aisbx__V1__ValidateConfigResponse *reply,
+                     struct sb_err *err)
+{
+    if (path == NULL || reply->n_problems > 0 || sb_connect_is_remote(cli)) {
+        return 0;
+    }
+    if (sb_configfiles_check(path, files, err) < 0) {
+        return sb_err_wrap(err, "cannot check the files that %s names", path);
+    }
+    reply->problems = files->list;
+    reply->n_problems = files->n;
+    return 0;
+}
+
+static int tell(const struct sb_cli *cli,
+                const char *name,
+                const Aisbx__V1__ValidateConfigResponse *reply,
+                struct sb_err *err)
+{
+    if (cli->args.json) {
+        return print_json(NULL, (const void *)reply, err);
+    }
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, STDOUT_FILENO);
+    put_problems(&out, name, reply);
+    return sb_out_flush(&out, err);
+}
+
+/* @path  NULL: the text came from standard input */
 static int validate(struct sb_cli *cli,
                     const char *name,
+                    const char *path,
                     Aisbx__V1__ValidateConfigRequest *request,
                     int *ret_status,
                     struct sb_err *err)
@@ -177,14 +212,16 @@ static int validate(struct sb_cli *cli,
                                                          &reply, err) < 0) {
         return sb_err_wrap(err, "cannot check %s", name);
     }
-    *ret_status = reply->n_problems == 0 ? 0 : SB_STATUS_FAILED;
-    if (cli->args.json) {
-        return print_json(NULL, (const void *)reply, err);
+    struct sb_configfiles files = {.n = 0};
+    Aisbx__V1__ValidateConfigResponse all = *reply; /* borrows from reply and files */
+    if (add_files(cli, path, &files, &all, err) < 0) {
+        return -1;
     }
-    SB_CLEANUP(sb_out_done) struct sb_out out;
-    sb_out_init(&out, STDOUT_FILENO);
-    put_problems(&out, name, reply);
-    return sb_out_flush(&out, err);
+    if (all.n_problems > 0) {
+        all.n_profiles = 0;
+    }
+    *ret_status = all.n_problems == 0 ? 0 : SB_STATUS_FAILED;
+    return tell(cli, name, &all, err);
 }
 
 int sb_verb_profile_validate(struct sb_cli *cli, int *ret_status, struct sb_err *err)
@@ -211,5 +248,5 @@ int sb_verb_profile_validate(struct sb_cli *cli, int *ret_status, struct sb_err 
     request.file_name = file;
     /* A worker that reads the very file could refuse to start. */
     (void)unsetenv(sb_setting_table[SB_SETTING_CONFIG_PATH].name);
-    return validate(cli, file, &request, ret_status, err);
+    return validate(cli, file, is_stdin ? NULL : path, &request, ret_status, err);
 }

@@ -155,6 +155,10 @@ struct sb_rpc_tls {
     const char *cert_file;
     const char *key_file;
     const char *ca_file;
+    /* Contents to use where a file may not be read (any more); NULL: none. Copied. */
+    const char *cert_pem;
+    const char *key_pem;
+    const char *ca_pem;
 };
 
 /** Listens: `unix:/abs/path` (both transports; path guarded by flock on path + ".lock"; mode bits

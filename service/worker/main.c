@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -29,12 +30,13 @@
 #include "service/worker/harden.h"
 #include "service/worker/limits.h"
 #include "service/worker/place.h"
+#include "service/worker/policy/problems.h"
 #include "service/worker/policy/profiles.h"
 #include "service/worker/probe.h"
 #include "service/worker/spawner.h"
 #include "service/worker/worker.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, MAX_PEM_BYTES = 1 << 20 };
 
 static int step_place(struct sb_worker *worker, struct sb_err *err)
 {
@@ -102,7 +104,8 @@ static bool is_unix(const char *address)
 static int listen_on(struct sb_worker *worker, bool is_for_unix, struct sb_err *err)
 {
     const struct sb_options *options = &worker->options;
-    const struct sb_rpc_tls tls = {options->tls_cert, options->tls_key, options->tls_ca};
+    const struct sb_rpc_tls tls = {options->tls_cert, options->tls_key, options->tls_ca,
+                                   worker->pems[0],   worker->pems[1],  worker->pems[2]};
     for (size_t i = 0; i < options->n_listen; i++) {
         int port = 0;
         if (is_unix(options->listen[i]) != is_for_unix) {
@@ -150,6 +153,44 @@ static int step_state(struct sb_worker *worker, struct sb_err *err)
     return sb_place_state(&worker->options, uid, gid, &worker->state_dir, err);
 }
 
+/* PEM files that only root may read: without its privilege the worker keeps what it read. */
+static int read_pem(const char *path, char **ret_text, struct sb_err *err)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf text = SB_BUF_INIT(MAX_PEM_BYTES);
+    if (path == NULL || access(path, R_OK) < 0) {
+        return 0; /* what is wrong is said by who uses it */
+    }
+    if (sb_fd_read_file(AT_FDCWD, path, MAX_PEM_BYTES, &text, err) < 0) {
+        return sb_err_wrap(err, "TLS file %s", path);
+    }
+    *ret_text = sb_buf_steal(&text);
+    return *ret_text == NULL ? sb_err_oom(err) : 0;
+}
+
+static void forget_tls(struct sb_worker *worker)
+{
+    for (int i = 0; i < 3; i++) {
+        if (worker->pems[i] != NULL) {
+            explicit_bzero(worker->pems[i], strlen(worker->pems[i]));
+            free(worker->pems[i]);
+            worker->pems[i] = NULL;
+        }
+    }
+}
+
+static int step_tls(struct sb_worker *worker, struct sb_err *err)
+{
+    const struct sb_options *options = &worker->options;
+    if (geteuid() != 0) {
+        return 0;
+    }
+    return read_pem(options->tls_cert, &worker->pems[0], err) < 0 ||
+                   read_pem(options->tls_key, &worker->pems[1], err) < 0 ||
+                   read_pem(options->tls_ca, &worker->pems[2], err) < 0
+               ? -1
+               : 0;
+}
+
 static int step_drop(struct sb_worker *worker, struct sb_err *err)
 {
     (void)worker;
@@ -185,7 +226,9 @@ static int step_grpc(struct sb_worker *worker, struct sb_err *err)
                                   (unsigned)worker->options.grpc_threads, err) < 0) {
         return -1;
     }
-    return listen_on(worker, false, err);
+    int rc = listen_on(worker, false, err);
+    forget_tls(worker); /* who needs it has a copy */
+    return rc;
 }
 
 static int step_serve(struct sb_worker *worker, struct sb_err *err)
@@ -208,6 +251,7 @@ static const struct {
     {"profiles", step_profiles}, /* needs to read the configuration */
     {"state directory", step_state},
     {"probe", step_probe},
+    {"TLS", step_tls}, /* may be files of root's */
     {"drop privilege", step_drop},
     {"gRPC", step_grpc},   /* starts threads */
     {"serve", step_serve}, /* the first byte of anybody */
@@ -262,6 +306,7 @@ static void finish(struct sb_worker *worker)
     if (worker->base != NULL) {
         event_base_free(worker->base);
     }
+    forget_tls(worker);
     sb_options_done(&worker->options);
 }
 
@@ -280,6 +325,25 @@ static int run(struct sb_worker *worker)
     (void)event_base_dispatch(worker->base);
     SB_LOG_INFO("stopped", "exit=%d", worker->exit_code);
     return worker->exit_code;
+}
+
+static int check(const char *path)
+{
+    struct sb_err err;
+    struct sb_problems problems = {0};
+    SB_CLEANUP(sb_profiles_freep) struct sb_profiles *profiles = NULL;
+    if (sb_profiles_new(&profiles, &err) == 0 &&
+        sb_profiles_load(profiles, path, &problems, &err) == 0) {
+        return EXIT_SUCCESS;
+    }
+    for (size_t i = 0; i < problems.n; i++) {
+        (void)printf("%u:%u: %s\n", problems.items[i].line, problems.items[i].column,
+                     problems.items[i].text);
+    }
+    if (problems.n == 0) {
+        (void)printf("1:1: %s\n", err.text);
+    }
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -303,6 +367,11 @@ int main(int argc, char **argv)
         }
         sb_options_done(&worker.options);
         return EXIT_SUCCESS;
+    }
+    if (worker.options.check != NULL) {
+        int result = check(worker.options.check);
+        sb_options_done(&worker.options);
+        return result;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     int status = run(&worker);

@@ -37,6 +37,11 @@ static const struct sb_field fields[] = {
      "Write READY or ERROR and a reason, one line, to this descriptor", NULL},
     {SB_STR("grpc-threads"), SB_FIELD_U64, AT(grpc_threads), 1, 8, "N",
      "Threads that receive gRPC messages", NULL},
+    {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
+     "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "
+     "each "
+     "problem, and end",
+     NULL},
     {SB_STR("version"), SB_FIELD_BOOL, AT(wants_version), 0, 1, NULL, "Print the version", NULL},
     {SB_STR("help"), SB_FIELD_BOOL, AT(wants_help), 0, 1, NULL, "Print this", NULL},
 };

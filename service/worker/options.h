@@ -23,6 +23,7 @@ struct sb_options {
     uint64_t drain_grace_ms;
     uint64_t ready_fd; /* UINT64_MAX: none */
     uint64_t grpc_threads;
+    char *check; /* NULL: serve */
     bool wants_help;
     bool wants_version;
 };

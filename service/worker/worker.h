@@ -24,6 +24,7 @@ enum { SB_WORKER_SIGNALS = 3 };
 
 struct sb_worker {
     struct sb_options options;
+    char *pems[3]; /* certificate, key, CA as root read them, until gRPC has them */
     char id[SB_ID_SIZE];
     uint64_t start_ms; /* real time */
     uid_t start_uid;   /* who started it: its operator */

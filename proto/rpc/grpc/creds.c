@@ -1,5 +1,6 @@
 #include "proto/rpc/grpc/creds.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -32,7 +33,9 @@ struct stamp {
 struct sb_grpc_identity {
     pthread_mutex_t lock; /* core calls the fetcher on its own threads */
     char *paths[N_PEM];   /* NULL: not given */
+    char *kept[N_PEM];    /* for when the file may not be read; NULL: none */
     struct stamp stamps[N_PEM];
+    bool is_unread;
 };
 
 /** The contents of the files; NULL where no path was given. */
@@ -55,6 +58,9 @@ void sb_grpc_creds_identity_free(struct sb_grpc_identity *identity)
     if (identity == NULL) {
         return;
     }
+    struct pem_set kept;
+    memcpy(kept.text, identity->kept, sizeof kept.text);
+    pem_set_done(&kept);
     for (int i = 0; i < N_PEM; i++) {
         free(identity->paths[i]);
     }
@@ -76,8 +82,10 @@ struct sb_grpc_identity *sb_grpc_creds_identity_new(const struct sb_rpc_tls *tls
     }
     (void)pthread_mutex_init(&identity->lock, NULL);
     const char *const paths[N_PEM] = {tls->cert_file, tls->key_file, tls->ca_file};
+    const char *const kept[N_PEM] = {tls->cert_pem, tls->key_pem, tls->ca_pem};
     for (int i = 0; i < N_PEM; i++) {
-        if (paths[i] != NULL && (identity->paths[i] = strdup(paths[i])) == NULL) {
+        if ((paths[i] != NULL && (identity->paths[i] = strdup(paths[i])) == NULL) ||
+            (kept[i] != NULL && (identity->kept[i] = strdup(kept[i])) == NULL)) {
             sb_grpc_creds_identity_free(identity);
             (void)sb_err_oom(err);
             return NULL;
@@ -104,6 +112,9 @@ static bool stamps_differ(const struct stamp *a, const struct stamp *b)
 
 static bool is_stale_locked(const struct sb_grpc_identity *identity)
 {
+    if (identity->is_unread) {
+        return true;
+    }
     for (int i = 0; i < N_PEM; i++) {
         struct stamp now = take_stamp(identity->paths[i]);
         if (stamps_differ(&now, &identity->stamps[i])) {
@@ -138,17 +149,31 @@ static int read_pem(const char *path, const char *marker, char **ret_text, struc
     return 0;
 }
 
+/** From the file, or what is kept of it when only that may be read. */
+static int
+read_one(const struct sb_grpc_identity *identity, int i, char **ret_text, struct sb_err *err)
+{
+    if (read_pem(identity->paths[i], pem_markers[i], ret_text, err) == 0) {
+        return 0;
+    }
+    if (err->sys != EACCES || identity->kept[i] == NULL) {
+        return -1;
+    }
+    *ret_text = strdup(identity->kept[i]);
+    return *ret_text == NULL ? sb_err_oom(err) : 0;
+}
+
 /** Stamps are taken before reading: a file replaced meanwhile looks changed next time. */
 static int
 read_set_locked(struct sb_grpc_identity *identity, struct pem_set *ret_set, struct sb_err *err)
 {
     struct pem_set set = {0};
+    identity->is_unread = false;
     for (int i = 0; i < N_PEM; i++) {
         identity->stamps[i] = take_stamp(identity->paths[i]);
     }
     for (int i = 0; i < N_PEM; i++) {
-        if (identity->paths[i] != NULL &&
-            read_pem(identity->paths[i], pem_markers[i], &set.text[i], err) < 0) {
+        if (identity->paths[i] != NULL && read_one(identity, i, &set.text[i], err) < 0) {
             pem_set_done(&set);
             return -1;
         }
@@ -165,10 +190,10 @@ static int read_set(struct sb_grpc_identity *identity, struct pem_set *ret_set, 
     return result;
 }
 
-static void forget_stamps(struct sb_grpc_identity *identity)
+static void forget(struct sb_grpc_identity *identity)
 {
     (void)pthread_mutex_lock(&identity->lock);
-    memset(identity->stamps, 0, sizeof identity->stamps);
+    identity->is_unread = true;
     (void)pthread_mutex_unlock(&identity->lock);
 }
 
@@ -214,7 +239,7 @@ int sb_grpc_creds_server(struct sb_grpc_identity *identity,
     if (read_set(identity, &set, err) < 0) {
         return -1;
     }
-    forget_stamps(identity);
+    forget(identity);
     grpc_ssl_server_credentials_options *options =
         grpc_ssl_server_credentials_create_options_using_config_fetcher(
             identity->paths[PEM_CA] != NULL

@@ -80,6 +80,16 @@ check_has "good" "mine" "$(<"$dir/out")"
 check_status 1 profile validate bad.yaml
 check_has "bad" '^bad.yaml:6:5: .*memroy.*memory' "$(<"$dir/out")"
 check_has "standard input" "^standard input:6:5: " "$(aisbx profile validate - <bad.yaml || true)"
+sed 's/cpu: "1"/seccomp: .\/list.json/' good.yaml >list.yaml
+chmod 644 list.yaml
+check_status 1 profile validate list.yaml
+check_has "a list that is not there" '^list.yaml:5:.*seccomp: .*list.json.*No such file' "$(<"$dir/out")"
+echo '{"defaultAction": "SCMP_ACT_MAYBE"}' >list.json
+chmod 644 list.json
+check_status 1 profile validate --json list.yaml
+check_has "a list that is none" '"line":5,.*list.json.*SCMP_ACT_MAYBE' "$(<"$dir/out")"
+echo '{"defaultAction": "SCMP_ACT_ALLOW"}' >list.json
+check_status 0 profile validate list.yaml
 export AISBX_CONFIG_PATH=good.yaml
 check_text "a profile of one's own" yes "$(aisbx run --profile mine -- sh -c 'echo $FROM_PROFILE')"
 check_text "and as default" yes "$(AISBX_DEFAULT_PROFILE=mine aisbx run -- sh -c 'echo $FROM_PROFILE')"
@@ -106,6 +116,26 @@ export AISBX_CONFIG_PATH=bad.yaml
 check_status 125 run --profile mine -- true
 check_has "a bad configuration" "bad.yaml:6:5" "$(<"$dir/err")"
 unset AISBX_CONFIG_PATH
+
+# ---- a file that goes away, or is another one ----
+own=$dir/user/.config/aisbx
+if [[ $who == root || $(id -u) -ne 0 ]]; then
+    export XDG_CONFIG_HOME=$PWD/xdg
+    own=$XDG_CONFIG_HOME/aisbx
+fi
+mkdir -p "$own"
+cp good.yaml "$own/config.yaml"
+chmod -R a+rX "${own%/aisbx}"
+check_text "a profile in the usual place" again "$(from_profile)"
+rm "$own/config.yaml"
+check_status 125 run --profile mine -- true
+check_has "a file that went away" 'mine' "$(<"$dir/err")"
+if [[ -v XDG_CONFIG_HOME ]]; then
+    cp good.yaml "$own/config.yaml"
+    check_text "a file that came" again "$(from_profile)"
+    XDG_CONFIG_HOME=$PWD/elsewhere check_status 125 run --profile mine -- true
+    unset XDG_CONFIG_HOME
+fi
 
 # ---- worker ----
 check_has "worker info" "seccomp *enforced" "$(aisbx worker info)"

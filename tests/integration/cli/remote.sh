@@ -54,7 +54,7 @@ certificates() {
         -keyout ca.key -out ca.pem
     issue worker
     issue client
-    chmod 644 ./*.key # the worker reads its own without privilege
+    chmod 644 client.key # that of the worker is read before it drops its privilege
 }
 certificates >"$dir/openssl.log" 2>&1 || fail "openssl: $(<"$dir/openssl.log")"
 secure=ipv4:127.0.0.1:$(free_port)

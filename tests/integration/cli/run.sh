@@ -19,6 +19,8 @@ check_status 126 run -- ./not-executable
 check_status 125 run --profile no-such-profile -- true
 check_status 125 run --no-such-option -- true
 check_status 125 run
+check_status 125 run ''
+check_text "no name" "aisbx: the name of the program is empty" "$(head -n 1 "$dir/err")"
 check_status 125 run --driver bwrap --require landlock -- true
 check_status 125 --address "unix:$dir/nobody" run -- true
 check_has "nobody listens" "cannot connect" "$(<"$dir/err")"

@@ -325,7 +325,8 @@ tls_of(const struct fixture *fixture, struct tls_files *files, const char *name,
     (void)snprintf(files->cert, sizeof files->cert, "%s/%s.pem", fixture->dir, name);
     (void)snprintf(files->key, sizeof files->key, "%s/%s.key", fixture->dir, name);
     (void)snprintf(files->ca, sizeof files->ca, "%s/ca.pem", fixture->dir);
-    files->tls = (struct sb_rpc_tls){files->cert, files->key, has_ca ? files->ca : NULL};
+    files->tls = (struct sb_rpc_tls){
+        .cert_file = files->cert, .key_file = files->key, .ca_file = has_ca ? files->ca : NULL};
     return &files->tls;
 }
 

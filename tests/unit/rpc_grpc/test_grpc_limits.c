@@ -689,8 +689,9 @@ int main(int argc, char **argv)
 {
     if (argc >= 3 && strcmp(argv[1], "--serve") == 0) {
         /* By hand also: --serve ADDRESS [CERT KEY [CA]] */
-        const struct sb_rpc_tls tls = {argv[3], argc > 4 ? argv[4] : NULL,
-                                       argc > 5 ? argv[5] : NULL};
+        const struct sb_rpc_tls tls = {.cert_file = argv[3],
+                                       .key_file = argc > 4 ? argv[4] : NULL,
+                                       .ca_file = argc > 5 ? argv[5] : NULL};
         return fixture_serve_process(argv[2], argc > 3 ? &tls : NULL);
     }
     const struct CMUnitTest tests[] = {
