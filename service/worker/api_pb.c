@@ -168,6 +168,15 @@ static bool adjust_uid(const struct sb_sandbox *sandbox, Aisbx__V1__ControlStatu
                       "this sandbox shares the caller's id, for its host directories");
 }
 
+static bool adjust_disk(const struct sb_sandbox *sandbox, Aisbx__V1__ControlStatus *status)
+{
+    return sb_policy_unbounded(sandbox->policy) == NULL ||
+           status->state != AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED ||
+           set_status(status, AISBX__V1__CONTROL_STATE__CONTROL_STATE_DEGRADED,
+                      "what is the sandbox's own is bounded; the host's directories that it may "
+                      "write to have no quota, only the limit of one file");
+}
+
 /* Its network was to be filtered, and cannot be. */
 static bool is_cut_off(const struct sb_sandbox *sandbox)
 {
@@ -198,6 +207,8 @@ static bool adjust_controls(const struct sb_sandbox *sandbox, Aisbx__V1__Sandbox
         Aisbx__V1__ControlStatus *status = msg->controls[i];
         if (status->control == AISBX__V1__CONTROL__CONTROL_DISTINCT_UID) {
             is_done = adjust_uid(sandbox, status);
+        } else if (status->control == AISBX__V1__CONTROL__CONTROL_DISK_LIMIT) {
+            is_done = adjust_disk(sandbox, status);
         } else if (status->control == AISBX__V1__CONTROL__CONTROL_EGRESS) {
             is_done = adjust_egress(sandbox, status);
         }

@@ -21,7 +21,7 @@
 #include "service/worker/worker.h"
 
 /** aisbx.v1.Control numbers that a spawn itself decides. */
-enum { CONTROL_EGRESS = 12, CONTROL_DISTINCT_UID = 13 };
+enum { CONTROL_EGRESS = 12, CONTROL_DISTINCT_UID = 13, CONTROL_DISK_LIMIT = 15 };
 
 #define NOT_COUNTED "refused system calls are refused all the same, but not counted"
 
@@ -438,6 +438,14 @@ static int take_spawned(struct sb_sandbox *sandbox,
     if (sb_probe_require(sandbox->worker->probe, sandbox->policy->driver, sandbox->policy->require,
                          err) < 0) {
         return -1;
+    }
+    const char *unbounded = sb_policy_unbounded(sandbox->policy);
+    if (requires(sandbox, CONTROL_DISK_LIMIT) && unbounded != NULL) {
+        return sb_err_set(
+            err, SB_PRECONDITION,
+            "required control disk is not enforced for this sandbox: %s is a writable "
+            "directory of the host, without a quota; bind it read-only, or none",
+            unbounded);
     }
     if (requires(sandbox, CONTROL_DISTINCT_UID) && !spawned->distinct_uid) {
         return sb_err_set(

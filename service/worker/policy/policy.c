@@ -402,3 +402,14 @@ const char *sb_policy_kill_list(const struct sb_policy *policy)
     }
     return does ? list->name : NULL;
 }
+
+const char *sb_policy_unbounded(const struct sb_policy *policy)
+{
+    for (size_t i = 0; i < policy->mounts.n; i++) {
+        const struct sb_mount *mount = &policy->mounts.items[i];
+        if (mount->is_writable && policy->filesystem == SB_FILESYSTEM_RESTRICTED) {
+            return mount->target;
+        }
+    }
+    return NULL;
+}

@@ -69,6 +69,9 @@ const char *sb_policy_cwd(const struct sb_policy *policy);
 /** The name of its seccomp list, when a rule of that, or its default, kills; else NULL. */
 const char *sb_policy_kill_list(const struct sb_policy *policy);
 
+/** Where the first directory of the host is that programs can fill without a bound; NULL: none. */
+const char *sb_policy_unbounded(const struct sb_policy *policy);
+
 /** True when /workspace cannot be written. */
 bool sb_policy_workspace_read_only(const struct sb_policy *policy);
 

@@ -75,6 +75,12 @@ check_has "the limit of a request" '^met limit disk, 1x (/tmp: .*limits.disk: 4M
     "$(<"$dir/err")"
 check_status 3 run --profile minimal --json -- sh -c "$fill"
 check_has "as JSON" '"kind":"disk_full".*"kind":"limit","subject":"disk"' "$(<"$dir/out")"
+check_status 0 run --profile minimal --require disk -- true
+check_status 125 run --profile python-dev --require disk -- true
+check_has "a directory without a quota" '/workspace is a writable directory of the host' "$(<"$dir/err")"
+check_status 0 run --profile python-dev --verbose -- true
+check_has "is told" '^degraded disk: .*no quota' "$(<"$dir/err")"
+check_status 0 run --profile python-dev --no-workspace --require disk -- true
 check_status 124 run --timeout 200ms --verbose -- sleep 60
 check_has "wall" '^met limit wall, 1x .*limits.wall: 200ms' "$(<"$dir/err")"
 aisbx worker stop
