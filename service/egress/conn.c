@@ -221,14 +221,15 @@ static void on_written(struct bufferevent *bev, void *ctx)
 static void on_client_event(struct bufferevent *bev, short what, void *ctx)
 {
     struct sb_conn *conn = ctx;
-    conn->client_ended = conn->client_ended || (what & BEV_EVENT_EOF) != 0;
-    bool has_output = evbuffer_get_length(bufferevent_get_output(bev)) > 0;
-    if ((what & BEV_EVENT_EOF) == 0) {
+    bool is_end = (what & BEV_EVENT_EOF) != 0;
+    bool is_relayed = conn->stage == SB_CONN_HELLO || conn->stage == SB_CONN_RELAY;
+    bool is_flushed = evbuffer_get_length(bufferevent_get_output(bev)) == 0;
+    conn->client_ended = conn->client_ended || is_end;
+    if (!is_end || conn->stage < SB_CONN_RESOLVING ||
+        (conn->stage == SB_CONN_LINGER && is_flushed)) {
         sb_conn_end(conn);
-    } else if (conn->stage == SB_CONN_HELLO || conn->stage == SB_CONN_RELAY) {
+    } else if (is_relayed) {
         sb_conn_relay(conn);
-    } else if (conn->stage < SB_CONN_RESOLVING || (conn->stage == SB_CONN_LINGER && !has_output)) {
-        sb_conn_end(conn);
     } /* else a client that has said all it will; it waits for the answer */
 }
 

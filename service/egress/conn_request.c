@@ -86,7 +86,6 @@ static void read_greeting(struct sb_conn *conn)
         consume(conn, (size_t)n);
         (void)bufferevent_write(conn->client, accept, sizeof accept);
         conn->stage = SB_CONN_SOCKS;
-        sb_conn_read_request(conn);
     }
 }
 
@@ -127,12 +126,10 @@ static void read_first(struct sb_conn *conn)
         conn->stage = SB_CONN_HTTP;
     } else {
         refuse_protocol(conn, "neither HTTP nor SOCKS5");
-        return;
     }
-    sb_conn_read_request(conn);
 }
 
-void sb_conn_read_request(struct sb_conn *conn)
+static void read_stage(struct sb_conn *conn)
 {
     switch (conn->stage) {
     case SB_CONN_FIRST:
@@ -155,4 +152,13 @@ void sb_conn_read_request(struct sb_conn *conn)
     case SB_CONN_ENDED:
         break;
     }
+}
+
+void sb_conn_read_request(struct sb_conn *conn)
+{
+    enum sb_conn_stage before;
+    do {
+        before = conn->stage;
+        read_stage(conn);
+    } while (conn->stage != before);
 }

@@ -15,7 +15,7 @@
 
 /* A packet in the making: a head, then strings. */
 struct packet {
-    char bytes[sizeof(struct sb_egress_denied) + 4 * SB_EGRESS_MAX_TEXT];
+    char bytes[sizeof(struct sb_egress_denied) + 4UL * SB_EGRESS_MAX_TEXT];
     size_t len;
 };
 

@@ -114,7 +114,7 @@ static int permit_some(scmp_filter_ctx ctx)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < 2; i++) {
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
     }
     for (size_t i = 0; rc == 0 && i < 2; i++) {
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, mappers[i], 1,
@@ -128,8 +128,8 @@ static int permit_some(scmp_filter_ctx ctx)
     }
     if (rc == 0) { /* abort(3) */
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()),
-                              SCMP_A2(SCMP_CMP_EQ, SIGABRT));
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0),
+                              SCMP_A2(SCMP_CMP_EQ, SIGABRT, 0));
     }
     return rc;
 }

@@ -95,8 +95,8 @@ static int take_line(struct sb_str *rest, struct sb_str *ret_line, struct sb_err
 
 static int read_field(struct sb_str line, struct sb_http_field *field, struct sb_err *err)
 {
-    struct sb_str name;
-    struct sb_str value;
+    struct sb_str name = {0};
+    struct sb_str value = {0};
     if (!sb_str_split(line, ':', &name, &value) || !is_token(name)) {
         return sb_err_set(err, SB_INVALID, "not \"name: value\", or a blank where none may be");
     }
@@ -111,7 +111,7 @@ static int read_field(struct sb_str line, struct sb_http_field *field, struct sb
 static int read_fields(struct sb_str rest, struct sb_http_head *head, struct sb_err *err)
 {
     for (;;) {
-        struct sb_str line;
+        struct sb_str line = {0};
         if (take_line(&rest, &line, err) < 0) {
             return -1;
         }
@@ -185,8 +185,8 @@ static int read_target(struct sb_str target, struct sb_http_head *head, struct s
 
 static int read_request_line(struct sb_str line, struct sb_http_head *head, struct sb_err *err)
 {
-    struct sb_str target;
-    struct sb_str version;
+    struct sb_str target = {0};
+    struct sb_str version = {0};
     if (!sb_str_split(line, ' ', &head->method, &target) ||
         !sb_str_split(target, ' ', &target, &version) || !is_token(head->method) ||
         head->method.len > METHOD_MAX) {
@@ -256,7 +256,7 @@ static int read_framing(struct sb_http_head *head, struct sb_err *err)
 int sb_http_head_read_request(struct sb_str head, struct sb_http_head *ret_head, struct sb_err *err)
 {
     struct sb_str rest = head;
-    struct sb_str line;
+    struct sb_str line = {0};
     *ret_head = (struct sb_http_head){0};
     if (take_line(&rest, &line, err) < 0 || read_request_line(line, ret_head, err) < 0 ||
         read_fields(rest, ret_head, err) < 0 || check_host(ret_head, err) < 0 ||
@@ -271,7 +271,7 @@ int sb_http_head_read_response(struct sb_str head,
                                struct sb_err *err)
 {
     struct sb_str rest = head;
-    struct sb_str line;
+    struct sb_str line = {0};
     uint64_t status = 0;
     *ret_head = (struct sb_http_head){0};
     if (take_line(&rest, &line, err) < 0 ||
@@ -315,7 +315,7 @@ static bool is_listed(const struct sb_http_head *head, struct sb_str name)
 {
     for (size_t i = 0; i < head->n_fields; i++) {
         struct sb_str rest = head->fields[i].value;
-        struct sb_str piece;
+        struct sb_str piece = {0};
         if (!is_named(head->fields[i].name, "Connection") || rest.ptr == NULL) {
             continue;
         }

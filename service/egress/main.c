@@ -95,7 +95,7 @@ static void on_bury(evutil_socket_t fd, short what, void *ctx)
 static unsigned max_conns(void)
 {
     struct rlimit limit = {0, 0};
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < SPARE_FILES * 2) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 2UL * SPARE_FILES) {
         return SPARE_FILES / FILES_PER_CONN;
     }
     rlim_t most = (limit.rlim_cur - SPARE_FILES) / FILES_PER_CONN;

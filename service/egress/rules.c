@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/err.h"
 #include "service/shared/network.h"
 
@@ -48,32 +47,39 @@ static int take(struct sb_str *rest, size_t n, struct sb_rule_list *list, struct
     return 0;
 }
 
+static int read_rules(
+    struct sb_str text, size_t n_allow, size_t n_deny, struct sb_rules *rules, struct sb_err *err)
+{
+    rules->text = malloc(text.len + 1);
+    if (rules->text == NULL) {
+        return sb_err_oom(err);
+    }
+    if (text.len > 0) {
+        memcpy(rules->text, text.ptr, text.len);
+    }
+    struct sb_str rest = {rules->text, text.len};
+    if (take(&rest, n_allow, &rules->allow, err) < 0 ||
+        take(&rest, n_deny, &rules->deny, err) < 0) {
+        return -1;
+    }
+    return rest.len == 0 ? 0 : sb_err_set(err, SB_INVALID, "%zu bytes behind the rules", rest.len);
+}
+
 int sb_rules_parse(struct sb_str text,
                    size_t n_allow,
                    size_t n_deny,
                    struct sb_rules *ret_rules,
                    struct sb_err *err)
 {
-    SB_CLEANUP(sb_rules_done) struct sb_rules rules = {0};
+    struct sb_rules rules = {0};
     if (n_allow > SB_EGRESS_MAX_RULES || n_deny > SB_EGRESS_MAX_RULES - n_allow) {
         return sb_err_set(err, SB_INVALID, "more than %d rules", SB_EGRESS_MAX_RULES);
     }
-    rules.text = malloc(text.len + 1);
-    if (rules.text == NULL) {
-        return sb_err_oom(err);
-    }
-    if (text.len > 0) {
-        memcpy(rules.text, text.ptr, text.len);
-    }
-    struct sb_str rest = {rules.text, text.len};
-    if (take(&rest, n_allow, &rules.allow, err) < 0 || take(&rest, n_deny, &rules.deny, err) < 0) {
+    if (read_rules(text, n_allow, n_deny, &rules, err) < 0) {
+        sb_rules_done(&rules);
         return -1;
     }
-    if (rest.len != 0) {
-        return sb_err_set(err, SB_INVALID, "%zu bytes behind the rules", rest.len);
-    }
     *ret_rules = rules;
-    rules = (struct sb_rules){0};
     return 0;
 }
 
@@ -221,14 +227,16 @@ int sb_rules_check_address(const struct sb_rules *rules,
 {
     unsigned char inner[SB_ADDR_SIZE];
     struct sb_network_rule wanted = of_address(address, port);
-    const struct sb_addr_block *block = sb_addr_block_of(address);
     const char *denied = find(&rules->deny, &wanted);
+    if (denied == NULL && sb_addr_unwrap(address, inner)) { /* where it leads to is what counts */
+        address = inner;
+        wanted = of_address(address, port);
+        denied = find(&rules->deny, &wanted);
+    }
     if (denied != NULL) {
         return refuse_denied(ret_refusal, host, port, denied);
     }
-    if (sb_addr_unwrap(address, inner)) { /* where it leads to is what counts */
-        return sb_rules_check_address(rules, host, inner, port, ret_refusal);
-    }
+    const struct sb_addr_block *block = sb_addr_block_of(address);
     if (block != NULL && !is_opened(rules, &wanted, block)) {
         return refuse_block(host, address, port, block, ret_refusal);
     }

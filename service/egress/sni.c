@@ -48,38 +48,50 @@ static bool take_vector(struct sb_str *from, size_t width, struct sb_str *ret_ve
     return true;
 }
 
-/* Puts the handshake bytes of all whole records, and of the begun last one, into out. */
+/* NAME: so far it looks like the head of a record with handshake bytes. */
+static enum sb_sni_state check_record_head(struct sb_str bytes, size_t joined)
+{
+    const unsigned char *head = (const unsigned char *)bytes.ptr;
+    if (head[0] != HANDSHAKE || (bytes.len > 1 && head[1] != 3) || (bytes.len > 2 && head[2] > 4)) {
+        return joined == 0 ? SB_SNI_NOT_TLS : SB_SNI_BAD;
+    }
+    if (bytes.len < RECORD_HEAD) {
+        return SB_SNI_MORE;
+    }
+    size_t record = (size_t)head[3] << 8 | head[4];
+    return record == 0 || record > RECORD_MAX ? SB_SNI_BAD : SB_SNI_NAME;
+}
+
+/* All of the handshake message whose start is in these bytes is there. */
+static bool is_whole(const unsigned char *joined, size_t len)
+{
+    return len >= HANDSHAKE_HEAD &&
+           len - HANDSHAKE_HEAD >= ((size_t)joined[1] << 16 | (size_t)joined[2] << 8 | joined[3]);
+}
+
+/* Puts the handshake bytes of all whole records, and of the begun last one, into out, as far as
+ * the first message goes. */
 static enum sb_sni_state join_records(struct sb_str bytes, unsigned char *out, size_t *ret_len)
 {
     size_t len = 0;
-    while (bytes.len > 0) {
-        const unsigned char *head = (const unsigned char *)bytes.ptr;
-        if (head[0] != HANDSHAKE || (bytes.len > 1 && head[1] != 3) ||
-            (bytes.len > 2 && head[2] > 4)) {
-            return len == 0 ? SB_SNI_NOT_TLS : SB_SNI_BAD;
-        }
-        if (bytes.len < RECORD_HEAD) {
+    while (bytes.len > 0 && !is_whole(out, len)) {
+        enum sb_sni_state state = check_record_head(bytes, len);
+        if (state == SB_SNI_MORE) {
             break;
         }
-        size_t record = (size_t)head[3] << 8 | head[4];
-        if (record == 0 || record > RECORD_MAX) {
-            return SB_SNI_BAD;
+        if (state != SB_SNI_NAME) {
+            return state;
         }
+        const unsigned char *head = (const unsigned char *)bytes.ptr;
+        size_t record = (size_t)head[3] << 8 | head[4];
         bytes = (struct sb_str){bytes.ptr + RECORD_HEAD, bytes.len - RECORD_HEAD};
         size_t n = record < bytes.len ? record : bytes.len;
         if (n > SB_SNI_MAX_BYTES - len) {
-            n = SB_SNI_MAX_BYTES - len;
+            return SB_SNI_BAD;
         }
         memcpy(out + len, bytes.ptr, n);
         len += n;
         bytes = sb_str_skip(bytes, n);
-        size_t wanted =
-            len < HANDSHAKE_HEAD
-                ? SIZE_MAX
-                : HANDSHAKE_HEAD + ((size_t)out[1] << 16 | (size_t)out[2] << 8 | out[3]);
-        if (len >= wanted || n < record) {
-            break; /* what follows belongs to something else, or has not come yet */
-        }
     }
     *ret_len = len;
     return SB_SNI_MORE;

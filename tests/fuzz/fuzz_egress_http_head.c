@@ -16,7 +16,7 @@ static struct sb_http_head parsed; /* large */
 static void check_request(struct sb_str head)
 {
     struct sb_err err;
-    SB_CLEANUP(sb_buf_done) struct sb_buf out = SB_BUF_INIT(2 * SB_HTTP_MAX_HEAD);
+    SB_CLEANUP(sb_buf_done) struct sb_buf out = SB_BUF_INIT(2UL * SB_HTTP_MAX_HEAD);
     if (sb_http_head_read_request(head, &parsed, &err) < 0 || parsed.is_connect ||
         sb_http_head_write_request(&parsed, &out, &err) < 0) {
         return;

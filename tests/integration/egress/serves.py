@@ -13,6 +13,8 @@ import rig
 from rig import CLOSED, DECISION, DENIED, Box, Names, Proxy, Server, ask, client_hello, read_all, wait_until
 
 GOOD = "127.77.0.1"
+with open(f"{rig.BIN}/aisbx-egress", "rb") as program:
+    IS_SANITIZED = b"__asan_init" in program.read()  # it holds more memory, and has no filter
 names = Names({"good.test": [[GOOD]], "deep.good.test": [[GOOD]], "many.test": [["10.9.8.7", GOOD]],
                "private.test": [["10.9.8.7"]], "quiet.test": [[GOOD]]})
 proxy = Proxy("--resolver", names.address, "--head-ms", "700")
@@ -119,9 +121,8 @@ def a_private_address_behind_a_name_needs_a_rule_of_its_own():
 
 
 def socks_by_curl_resolves_in_the_proxy():
-    for scheme in ("socks5h",):
-        status, out, err = curl("--proxy", box.url(scheme), "-D", "-", f"http://good.test:{web.port}/")
-        assert status == 0 and b"X-Server: real" in out, err
+    status, out, err = curl("--proxy", box.url("socks5h"), "-D", "-", f"http://good.test:{web.port}/")
+    assert status == 0 and b"X-Server: real" in out, err
     assert curl("--proxy", box.url("socks5"), f"http://{GOOD}:{web.port}/")[0] == 0
     told()
     assert curl("--proxy", box.url("socks5h"), "http://other.test/")[0] == 97
@@ -223,7 +224,7 @@ def a_reader_that_sleeps_holds_the_writer_back():
                 threading.Event().wait(0.02)
         assert sent < 64 << 20, sent
         with open(f"/proc/{proxy.process.pid}/statm", encoding="ascii") as file:
-            assert int(file.read().split()[1]) * 4096 < 64 << 20
+            assert IS_SANITIZED or int(file.read().split()[1]) * 4096 < 64 << 20
         release.set()
         client.settimeout(rig.WAIT)
         client.shutdown(socket.SHUT_WR)
@@ -329,10 +330,10 @@ def an_address_that_takes_no_connection_is_no_refusal():
 def it_holds_no_right():
     with open(f"/proc/{proxy.process.pid}/status", encoding="ascii") as file:
         status = dict(re.findall(r"(\w+):\s+(.*)", file.read()))
-    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")[:3]:
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert int(status[name], 16) == 0, name
     assert status["NoNewPrivs"] == "1"
-    assert status["Seccomp"] in (("2",) if not os.environ.get("ASAN_OPTIONS") else ("0", "2"))
+    assert IS_SANITIZED or status["Seccomp"] == "2"
     assert status["Uid"].split()[0] != "0"
 
 
