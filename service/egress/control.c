@@ -57,7 +57,7 @@ static bool send_denied(struct sb_box *box, const struct sb_refusal *refusal, ui
     };
     memcpy(head.id, box->id, sizeof head.id);
     put(&packet, &head, sizeof head);
-    put_text(&packet, refusal->host);
+    put_text(&packet, refusal->host[0] != '\0' ? refusal->host : "the proxy");
     put_text(&packet, refusal->rule);
     put_text(&packet, refusal->why);
     put_text(&packet, refusal->allow_with);

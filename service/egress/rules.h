@@ -33,7 +33,7 @@ struct sb_rules {
 /** Why something is refused, as it is told to the worker and to the program. */
 struct sb_refusal {
     enum sb_egress_reason reason;
-    char host[SB_HOST_MAX + 1];        /* "": not known */
+    char host[SB_HOST_MAX + 1];        /* "": not known; told as "the proxy" */
     uint16_t port;                     /* 0: not known */
     char rule[SB_HOST_MAX + 1];        /* of deny; "": none */
     char why[320];                     /* a sentence */

@@ -308,6 +308,13 @@ def a_worker_that_does_not_read_loses_detail_and_no_service():
     assert slow.end() == 0
 
 
+def what_is_no_request_is_told_as_one_to_the_proxy():
+    told()
+    assert ask(box, b"\0") == b""
+    what = told_until(DENIED)
+    assert what[2:4] == (5, 0) and what[6] == "the proxy" and what[9] == "", what
+
+
 def a_listener_may_be_a_unix_socket():
     here = Box(proxy, "sb_unix", ALLOW, family=socket.AF_UNIX)
     got = ask(here, f"GET http://good.test:{web.port}/ HTTP/1.0\r\n\r\n".encode())
@@ -365,6 +372,7 @@ rig.run_all([
     a_bound_of_bytes_holds_for_the_whole_life,
     connections_beyond_the_bound_wait_for_their_turn,
     a_worker_that_does_not_read_loses_detail_and_no_service,
+    what_is_no_request_is_told_as_one_to_the_proxy,
     a_listener_may_be_a_unix_socket,
     an_address_that_takes_no_connection_is_no_refusal,
     it_holds_no_right,
