@@ -124,7 +124,11 @@ check_status 0 exec "$id" -- "${get[@]}" # waits in the backlog for the next one
 check_text "after the death of the proxy" inside "$(<"$dir/out")"
 [[ $(proxies) != "${before[0]}" ]] || fail "the proxy is the same"
 aisbx destroy "$id" >/dev/null
-aisbx worker stop
+
+# ---- it ends with the worker, and with the spawner ----
+proxy=$(proxies)
+kill -KILL "$(pgrep -P "$worker_pid")"
+wait_for "the end of the proxy" bash -c "! kill -0 $proxy"
 
 # ---- without the proxy ----
 bare=$dir/bare
