@@ -269,10 +269,11 @@ static _Noreturn void be_learnt(const struct sb_filter *filter, int sock)
         _exit(FAILED);
     }
     (void)close(listener);
-    if (syscall(SYS_getppid) == 0) {
-        _exit(UNANSWERED);
+    int status = syscall(SYS_getppid) == 0 ? UNANSWERED : syscall(SYS_getpgid, 0) < 0 ? errno : 0;
+    /* Not _exit: a leak checker there makes calls that nobody would answer. */
+    for (;;) {
+        (void)syscall(SYS_exit_group, status);
     }
-    _exit(syscall(SYS_getpgid, 0) < 0 ? errno : 0);
 }
 
 static void who_learns_is_asked_about_what_passes_and_never_about_what_is_refused(void **state)
