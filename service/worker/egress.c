@@ -326,12 +326,23 @@ static void hang_up(struct sb_egress *egress)
     }
 }
 
-static void cut(struct sb_egress *egress, struct sb_sandbox *sandbox)
+/* True: the proxy knows the line. */
+static bool unplug(struct sb_egress_line *line)
+{
+    bool was_open = line->is_open;
+    sb_list_remove(&line->link);
+    close(line->listener);
+    sb_egress_line_init(line);
+    return was_open;
+}
+
+/* The proxy is gone already. */
+static void cut(const struct sb_egress *egress, struct sb_sandbox *sandbox)
 {
     struct sb_err err;
     char text[sizeof egress->failure + 64];
     (void)snprintf(text, sizeof text, "egress: the network is cut off: %s", egress->failure);
-    sb_egress_leave(egress, sandbox);
+    (void)unplug(&sandbox->line);
     (void)sb_strings_add(&sandbox->degraded, sb_str_from(text), &err);
     sb_sandbox_tell(sandbox);
 }
@@ -474,15 +485,7 @@ bool sb_egress_is_settled(const struct sb_sandbox *sandbox)
 
 void sb_egress_leave(struct sb_egress *egress, struct sb_sandbox *sandbox)
 {
-    struct sb_egress_line *line = &sandbox->line;
-    bool was_open = line->is_open;
-    if (line->listener < 0) {
-        return;
-    }
-    sb_list_remove(&line->link);
-    close(line->listener);
-    sb_egress_line_init(line);
-    if (!was_open) {
+    if (sandbox->line.listener < 0 || !unplug(&sandbox->line)) {
         return;
     }
     struct farewell *farewell = calloc(1, sizeof *farewell);
