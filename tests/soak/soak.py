@@ -12,6 +12,7 @@ from aisbx.v1 import sandbox_service_pb2 as api
 ADDRESS, WORKER, SCRATCH, COUNT = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 # What the worker remembers of ended sandboxes and execs (aisbx-worker --help): first filled, then counted on.
 REMEMBERED_SANDBOXES, REMEMBERED_EXECS = 1024, 2048
+SCRIPT = "sleep 1000 & echo $$"  # leaves a process behind
 
 
 def numeric(path):
@@ -98,26 +99,19 @@ def main():
     with aisbx.connect(ADDRESS) as client:
         service = client.sandboxes
 
-        def run(sandbox, script):
+        def run(sandbox):
             target = ex.ExecTarget(sandbox_id=sandbox.sandbox_id)
-            reply = service.Run(api.RunRequest(target=target, exec=ex.ExecSpec(command=ex.Command(args=["sh", "-c", script]))))
+            reply = service.Run(api.RunRequest(target=target, exec=ex.ExecSpec(command=ex.Command(args=["sh", "-c", SCRIPT]))))
             assert reply.exec.verdict.exit_code == 0, reply
 
         def cycle(number):
             sandbox = service.CreateSandbox(api.CreateSandboxRequest(sandbox=sb.SandboxSpec(profile="strict"))).sandbox
             if number % 10 == 0:
-                run(sandbox, "sleep 1000 & echo $$")
+                run(sandbox)
             service.DestroySandbox(api.DestroySandboxRequest(sandbox_id=sandbox.sandbox_id))
 
-        def fill():
-            sandbox = service.CreateSandbox(api.CreateSandboxRequest(sandbox=sb.SandboxSpec(profile="strict"))).sandbox
-            for _ in range(REMEMBERED_EXECS):
-                run(sandbox, "echo $$")
-            service.DestroySandbox(api.DestroySandboxRequest(sandbox_id=sandbox.sandbox_id))
-            for number in range(REMEMBERED_SANDBOXES):
-                cycle(number)
-
-        fill()
+        for _ in range(max(REMEMBERED_SANDBOXES, REMEMBERED_EXECS)):
+            cycle(0)
         before, rss_before = settled(), {pid: rss_kb(pid) for pid in family()}
         began = time.monotonic()
         for number in range(COUNT):
