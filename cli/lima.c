@@ -114,12 +114,16 @@ static bool find_template(char path[PATH_MAX], char source[PATH_MAX])
     if (realpath(there, path) != NULL) {
         return true;
     }
-    (void)snprintf(there, sizeof there, "%s/../../deploy/lima/aisbx.yaml", self);
-    if (realpath(there, path) == NULL) {
-        return false;
+    /* build/bin, and build/PRESET/bin */
+    static const char *const tops[] = {"../..", "../../.."};
+    for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++) {
+        (void)snprintf(there, sizeof there, "%s/%s/deploy/lima/aisbx.yaml", self, tops[i]);
+        if (realpath(there, path) != NULL) {
+            (void)snprintf(there, sizeof there, "%s/%s", self, tops[i]);
+            return realpath(there, source) != NULL;
+        }
     }
-    (void)snprintf(there, sizeof there, "%s/../..", self);
-    return realpath(there, source) != NULL;
+    return false;
 }
 
 static int start(const char *limactl, bool is_known, struct sb_err *err)
