@@ -71,9 +71,11 @@ static int read_packet(struct sb_exec *exec)
         struct sb_init_empty empty;
     } packet;
     ssize_t n = 0;
+    /* A reset, told once, says that init ended with a KILL of ours unread; its last words are still
+     * in the queue behind it. */
     do {
         n = recv(exec->sock, &packet, sizeof packet, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
+    } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0 && errno == EAGAIN) {
         return 0;
     }

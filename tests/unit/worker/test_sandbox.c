@@ -200,6 +200,26 @@ static void the_only_exec_ends_when_its_sandbox_is_gone(void **state)
     close(init);
 }
 
+static void what_init_said_last_is_heard_though_it_left_a_kill_unread(void **state)
+{
+    struct fake *fake = *state;
+    struct fake_job job;
+    struct sb_sandbox *sandbox = fake_sandbox(fake, true);
+    struct sb_exec *exec = fake_exec(sandbox, true, 0);
+    int init = fake_spawn(fake, SLOT);
+    fake_take_job(init, &job);
+    fake_started(&job);
+    fake_turn(fake);
+    sb_exec_kill(exec, SB_CAUSE_CLIENT_GONE);
+    fake_exited(&job, SIGKILL);
+    fake_empty(&job, 1);
+    fake_job_close(&job);
+    fake_gone(fake, SLOT, 0);
+    assert_int_equal(sandbox->reason, SB_REASON_CANCELLED);
+    assert_int_equal(exec->facts.killed, 1);
+    close(init);
+}
+
 static void output_held_by_a_leftover_is_waited_for_a_moment_only(void **state)
 {
     struct fake *fake = *state;
@@ -436,6 +456,7 @@ int main(void)
         TEST(an_exec_goes_from_start_to_verdict),
         TEST(an_exec_waits_for_its_sandbox),
         TEST(the_only_exec_ends_when_its_sandbox_is_gone),
+        TEST(what_init_said_last_is_heard_though_it_left_a_kill_unread),
         TEST(output_held_by_a_leftover_is_waited_for_a_moment_only),
         TEST(the_wall_limit_kills_and_the_verdict_waits_for_the_end),
         TEST(who_ended_in_time_is_not_timed_out_although_nobody_looked),
