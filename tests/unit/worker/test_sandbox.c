@@ -268,6 +268,37 @@ static void the_wall_limit_kills_and_the_verdict_waits_for_the_end(void **state)
     close(init);
 }
 
+/** The loop counts from a clock it looked at earlier, so that its timers may fire before their
+ * time. */
+static void the_wall_limit_does_not_kill_before_its_time(void **state)
+{
+    enum { WALL_MS = 300 * 1000 };
+    struct fake *fake = *state;
+    struct fake_job job;
+    struct sb_sandbox *sandbox = fake_sandbox(fake, false);
+    int init = fake_spawn(fake, SLOT);
+    struct sb_exec *exec = fake_exec(sandbox, false, WALL_MS);
+    fake_take_job(init, &job);
+    fake_started(&job);
+    fake_turn(fake);
+    event_active(&exec->wall_timer, EV_TIMEOUT, 0);
+    fake_turn(fake);
+    assert_false(fake_is_told(&job, SB_INIT_KILL));
+    assert_true(event_pending(&exec->wall_timer, EV_TIMEOUT, NULL)); /* for what is left */
+
+    exec->start_mono_ms -= WALL_MS;
+    event_active(&exec->wall_timer, EV_TIMEOUT, 0);
+    fake_turn(fake);
+    assert_true(fake_is_told(&job, SB_INIT_KILL));
+    fake_exited(&job, SIGKILL);
+    fake_empty(&job, 1);
+    fake_job_close(&job);
+    fake_turn(fake);
+    assert_int_equal(exec->verdict.kind, SB_VERDICT_TIMED_OUT);
+    assert_true(exec->facts.wall_ms >= WALL_MS);
+    close(init);
+}
+
 static void who_ended_in_time_is_not_timed_out_although_nobody_looked(void **state)
 {
     struct fake *fake = *state;
@@ -459,6 +490,7 @@ int main(void)
         TEST(what_init_said_last_is_heard_though_it_left_a_kill_unread),
         TEST(output_held_by_a_leftover_is_waited_for_a_moment_only),
         TEST(the_wall_limit_kills_and_the_verdict_waits_for_the_end),
+        TEST(the_wall_limit_does_not_kill_before_its_time),
         TEST(who_ended_in_time_is_not_timed_out_although_nobody_looked),
         TEST(the_death_of_init_is_told_apart_from_that_of_a_stub),
         TEST(an_init_that_talks_nonsense_is_taken_for_dead),
