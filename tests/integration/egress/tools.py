@@ -173,6 +173,10 @@ def go_downloads():
     assert os.path.exists(f"{home}/gopath/pkg/mod/{module}@v1.0.0/thing.go")
 
 
+# Cargo of before 1.68, as in Debian 12, has sparse registries as an unstable feature; to later ones this is nothing.
+SPARSE = {"RUSTC_BOOTSTRAP": "1", "CARGO_UNSTABLE_SPARSE_REGISTRY": "true"}
+
+
 @checks("cargo")
 def cargo_fetches():
     crate = tar_of({"thing-1.0.0/Cargo.toml": '[package]\nname = "thing"\nversion = "1.0.0"\nedition = "2021"\n',
@@ -189,7 +193,7 @@ def cargo_fetches():
     with open(f"{home}/rust/src/lib.rs", "w", encoding="utf-8"):
         pass
     run("cargo", "fetch", cwd=f"{home}/rust", CARGO_HOME=f"{home}/cargo",
-        CARGO_REGISTRIES_HERE_INDEX=f"sparse+{URL}/index/")
+        CARGO_REGISTRIES_HERE_INDEX=f"sparse+{URL}/index/", **SPARSE)
     assert [f for _, _, all_files in os.walk(f"{home}/cargo/registry/cache") for f in all_files] == ["thing-1.0.0.crate"]
 
 
