@@ -1,12 +1,9 @@
 #include "service/worker/exec.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -18,16 +15,9 @@
 #include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
+#include "service/worker/timer.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
-
-static void start(struct sb_exec *exec);
-
-static void arm(struct event *timer, uint64_t ms)
-{
-    const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
-    (void)event_add(timer, &tv);
-}
 
 void sb_exec_notify(struct sb_exec *exec)
 {
@@ -143,6 +133,36 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
 void sb_exec_on_drained(struct sb_exec *exec)
 {
     maybe_end(exec);
+}
+
+/* ---- the beginning ---- */
+
+bool sb_exec_send(struct sb_exec *exec)
+{
+    if (exec->state != SB_EXEC_STARTING || exec->packet == NULL) {
+        return true;
+    }
+    struct sb_err err;
+    int sent = sb_exec_init_send(exec, exec->sandbox->init_fd, &err);
+    if (sent < 0) {
+        /* Init is gone, or as good as: the sandbox has no future. */
+        SB_LOG_WARN("cannot reach init", "sandbox=%s why=%s", exec->sandbox->id, err.text);
+        sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
+    }
+    return sent != 0;
+}
+
+static void start(struct sb_exec *exec)
+{
+    exec->state = SB_EXEC_STARTING;
+    exec->start_real_ms = sb_clock_real_ms();
+    exec->start_mono_ms = sb_clock_mono_ms();
+    if (exec->wall_ms != 0) {
+        sb_timer_arm(&exec->wall_timer, exec->wall_ms);
+    }
+    if (!sb_exec_send(exec)) {
+        sb_sandbox_want_write(exec->sandbox);
+    }
 }
 
 /* ---- counters ---- */
@@ -263,11 +283,11 @@ void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited
     if (exec->is_only) {
         /* Its sandbox ends with it: what it left behind has no home. */
         (void)sb_exec_init_kill(exec);
-        arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        sb_timer_arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
         return;
     }
     sb_exec_io_drain(exec);
-    arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
+    sb_timer_arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
     if (exec->has_base && exited->wait_status != 0) {
         want_count(exec); /* may say why */
     }
@@ -279,7 +299,7 @@ static void on_tree_end(struct sb_exec *exec)
 {
     sb_exec_init_close(exec);
     if (exec->is_only) {
-        arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS); /* PID 1 ends by itself, or else */
+        sb_timer_arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS); /* PID 1 ends by itself, or else */
         sb_sandbox_expect_gone(exec->sandbox, end_reason(exec));
         return;
     }
@@ -308,7 +328,7 @@ void sb_exec_on_hangup(struct sb_exec *exec)
 {
     if (exec->is_only) {
         sb_exec_init_close(exec); /* Gone follows, and says why */
-        arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        sb_timer_arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
         return;
     }
     if (exec->facts.has_exited || sb_exec_has_ended(exec)) {
@@ -317,7 +337,7 @@ void sb_exec_on_hangup(struct sb_exec *exec)
     }
     /* Either its supervisor alone is dead or PID 1 is: then Gone says so in a moment. */
     sb_exec_init_close(exec);
-    arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
+    sb_timer_arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
 }
 
 /* ---- killing ---- */
@@ -334,7 +354,7 @@ static void on_kill_timeout(evutil_socket_t fd, short what, void *ctx)
     } else if (exec->sock >= 0) {
         (void)shutdown(exec->sock, SHUT_WR); /* end of file means KILL */
         exec->is_overdue = true;
-        arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
+        sb_timer_arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
     }
 }
 
@@ -345,7 +365,7 @@ static void on_wall_timeout(evutil_socket_t fd, short what, void *ctx)
     struct sb_exec *exec = ctx;
     uint64_t ran_ms = sb_clock_mono_ms() - exec->start_mono_ms;
     if (ran_ms < exec->wall_ms) { /* the loop counts from when it last looked at the clock */
-        arm(&exec->wall_timer, exec->wall_ms - ran_ms);
+        sb_timer_arm(&exec->wall_timer, exec->wall_ms - ran_ms);
         return;
     }
     sb_exec_settle(exec); /* it may have ended in time, unread yet */
@@ -362,7 +382,7 @@ void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause)
     }
     if (exec->sock >= 0) {
         (void)sb_exec_init_kill(exec);
-        arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        sb_timer_arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
     } else if (is_alive && exec->is_only) {
         sb_sandbox_destroy(exec->sandbox, SB_REASON_CANCELLED, NULL);
     } else if (is_alive) {
@@ -380,177 +400,15 @@ int sb_exec_signal(struct sb_exec *exec, int signal, bool is_tree, struct sb_err
     return 0;
 }
 
-/* ---- the beginning ---- */
-
-static int copy_args(struct sb_exec *exec, const struct sb_exec_options *options)
+void sb_exec_timers_init(struct sb_exec *exec)
 {
-    size_t bytes = (options->n_args + 1) * sizeof(char *);
-    for (size_t i = 0; i < options->n_args; i++) {
-        bytes += strlen(options->args[i]) + 1;
-    }
-    exec->args = malloc(bytes);
-    if (exec->args == NULL) {
-        return -1;
-    }
-    char *text = (char *)(exec->args + options->n_args + 1);
-    for (size_t i = 0; i < options->n_args; i++) {
-        size_t len = strlen(options->args[i]) + 1;
-        exec->args[i] = memcpy(text, options->args[i], len);
-        text += len;
-    }
-    exec->args[options->n_args] = NULL;
-    exec->n_args = options->n_args;
-    return 0;
+    struct event_base *base = exec->worker->base;
+    (void)event_assign(&exec->wall_timer, base, -1, 0, on_wall_timeout, exec);
+    (void)event_assign(&exec->grace_timer, base, -1, 0, on_grace, exec);
+    (void)event_assign(&exec->kill_timer, base, -1, 0, on_kill_timeout, exec);
 }
 
-static int check(const struct sb_exec_options *options, struct sb_err *err)
-{
-    if (options->n_args == 0 || options->args[0][0] == '\0') {
-        return sb_err_set(err, SB_INVALID, "exec.command.args: must name a program");
-    }
-    if (options->cwd != NULL && options->cwd[0] != '/') {
-        return sb_err_set(err, SB_INVALID, "exec.cwd: must be an absolute path inside the sandbox");
-    }
-    return 0;
-}
-
-static int fill_wall(struct sb_exec *exec, uint64_t wanted_ms, struct sb_err *err)
-{
-    uint64_t limit_ms = exec->sandbox->policy->limits.wall_ms;
-    if (limit_ms != 0 && wanted_ms > limit_ms) {
-        return sb_err_set(err, SB_INVALID,
-                          "exec.wall_ms: %ju is more than the sandbox's limit of %ju ms",
-                          (uintmax_t)wanted_ms, (uintmax_t)limit_ms);
-    }
-    exec->wall_ms = wanted_ms == 0 ? limit_ms : wanted_ms;
-    return 0;
-}
-
-static int pack(struct sb_exec *exec, const struct sb_exec_options *options, struct sb_err *err)
-{
-    size_t n_env = 0;
-    SB_CLEANUP(sb_freep)
-    char **env = sb_policy_environ(exec->sandbox->policy, options->env, NULL, &n_env);
-    const char *cwd = options->cwd == NULL ? sb_policy_cwd(exec->sandbox->policy) : options->cwd;
-    exec->cwd = sb_str_dup(sb_str_from(cwd));
-    if (env == NULL || exec->cwd == NULL || copy_args(exec, options) < 0) {
-        return sb_err_oom(err);
-    }
-    exec->facts.program = exec->args[0];
-    exec->facts.cwd = exec->cwd;
-    return sb_exec_init_pack(exec, env, n_env, &exec->packet, &exec->packet_len, err);
-}
-
-static void free_parts(struct sb_exec *exec)
-{
-    sb_exec_io_close(exec);
-    sb_exec_init_close(exec);
-    sb_fd_close_all(exec->stdio, 3);
-    sb_spool_done(&exec->out[0].spool);
-    sb_spool_done(&exec->out[1].spool);
-    free(exec->packet);
-    free(exec->args);
-    free(exec->cwd);
-    sb_denials_done(&exec->denials);
-    if (exec->sandbox != NULL) {
-        sb_sandbox_unref(exec->sandbox);
-    }
-    free(exec);
-}
-
-void sb_exec_free(struct sb_exec *exec)
-{
-    if (exec == NULL) {
-        return;
-    }
-    assert(sb_list_is_empty(&exec->observers));
-    sb_list_remove(&exec->sandbox_link);
-    (void)event_del(&exec->wall_timer);
-    (void)event_del(&exec->grace_timer);
-    (void)event_del(&exec->kill_timer);
-    free_parts(exec);
-}
-
-static void init(struct sb_exec *exec, struct sb_sandbox *sandbox)
-{
-    struct sb_worker *worker = sandbox->worker;
-    exec->worker = worker;
-    exec->sandbox = sandbox;
-    sandbox->refs++;
-    exec->sock = -1;
-    exec->in.fd = -1;
-    sb_buf_init(&exec->in.waiting, SB_MAX_STDIN_BYTES);
-    for (int i = 0; i < 3; i++) {
-        exec->stdio[i] = -1;
-    }
-    for (int i = 0; i < 2; i++) {
-        exec->out[i].exec = exec;
-        exec->out[i].fd = -1;
-        sb_spool_init(&exec->out[i].spool, worker->state_dir, sandbox->policy->limits.output_bytes);
-    }
-    exec->facts.kill_list = sb_policy_kill_list(sandbox->policy);
-    exec->facts.output_limit = sandbox->policy->limits.output_bytes;
-    exec->facts.memory_limit = sandbox->policy->limits.mem_bytes;
-    exec->facts.pids_limit = sandbox->policy->limits.pids;
-    sb_list_init(&exec->observers);
-    (void)event_assign(&exec->wall_timer, worker->base, -1, 0, on_wall_timeout, exec);
-    (void)event_assign(&exec->grace_timer, worker->base, -1, 0, on_grace, exec);
-    (void)event_assign(&exec->kill_timer, worker->base, -1, 0, on_kill_timeout, exec);
-}
-
-static int fill(struct sb_exec *exec, const struct sb_exec_options *options, struct sb_err *err)
-{
-    exec->is_background = options->is_background;
-    exec->is_passed = options->passed != NULL;
-    if (fill_wall(exec, options->wall_ms, err) < 0 || sb_id_make(exec->id, "ex_", err) < 0 ||
-        pack(exec, options, err) < 0) {
-        return -1;
-    }
-    exec->facts.wall_limit_ms = exec->wall_ms;
-    if (options->passed == NULL) {
-        return sb_exec_io_open(exec, options->has_stdin, err);
-    }
-    memcpy(exec->stdio, options->passed, sizeof exec->stdio);
-    return 0;
-}
-
-int sb_exec_new(struct sb_sandbox *sandbox,
-                const struct sb_exec_options *options,
-                bool is_only,
-                struct sb_exec **ret_exec,
-                struct sb_err *err)
-{
-    if (sandbox->state > SB_STATE_RUNNING) {
-        return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
-                          sb_state_name(sandbox->state));
-    }
-    if (check(options, err) < 0) {
-        return -1;
-    }
-    sb_registry_sweep(&sandbox->worker->registry, sb_clock_real_ms());
-    struct sb_exec *exec = calloc(1, sizeof *exec);
-    if (exec == NULL) {
-        return sb_err_oom(err);
-    }
-    init(exec, sandbox);
-    exec->is_only = is_only;
-    if (fill(exec, options, err) < 0 ||
-        sb_registry_add_exec(&sandbox->worker->registry, exec, err) < 0) {
-        if (options->passed != NULL) {
-            memset(exec->stdio, 0xff, sizeof exec->stdio); /* still the caller's */
-        }
-        free_parts(exec);
-        return -1;
-    }
-    sb_list_append(&sandbox->execs, &exec->sandbox_link);
-    sandbox->worker->registry.n_active_execs++;
-    sb_sandbox_exec_joined(sandbox);
-    *ret_exec = exec;
-    if (sandbox->state == SB_STATE_RUNNING) {
-        sb_exec_begin(exec);
-    }
-    return 0;
-}
+/* ---- what its sandbox says ---- */
 
 void sb_exec_begin(struct sb_exec *exec)
 {
@@ -562,34 +420,6 @@ void sb_exec_begin(struct sb_exec *exec)
     } else {
         want_count(exec);
     }
-}
-
-static void start(struct sb_exec *exec)
-{
-    exec->state = SB_EXEC_STARTING;
-    exec->start_real_ms = sb_clock_real_ms();
-    exec->start_mono_ms = sb_clock_mono_ms();
-    if (exec->wall_ms != 0) {
-        arm(&exec->wall_timer, exec->wall_ms);
-    }
-    if (!sb_exec_send(exec)) {
-        sb_sandbox_want_write(exec->sandbox);
-    }
-}
-
-bool sb_exec_send(struct sb_exec *exec)
-{
-    if (exec->state != SB_EXEC_STARTING || exec->packet == NULL) {
-        return true;
-    }
-    struct sb_err err;
-    int sent = sb_exec_init_send(exec, exec->sandbox->init_fd, &err);
-    if (sent < 0) {
-        /* Init is gone, or as good as: the sandbox has no future. */
-        SB_LOG_WARN("cannot reach init", "sandbox=%s why=%s", exec->sandbox->id, err.text);
-        sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
-    }
-    return sent != 0;
 }
 
 void sb_exec_fail(struct sb_exec *exec, const struct sb_err *err)

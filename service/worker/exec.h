@@ -181,6 +181,11 @@ void sb_exec_settle(struct sb_exec *exec);
  *  @cause  why, when the exec had no cause of its own. */
 void sb_exec_gone(struct sb_exec *exec, enum sb_cause cause, const struct sb_gone *gone);
 
+/* ---- for exec_make.c ---- */
+
+/** Nothing runs yet. */
+void sb_exec_timers_init(struct sb_exec *exec);
+
 /* ---- for exec_io.c and exec_init.c ---- */
 
 void sb_exec_notify(struct sb_exec *exec);

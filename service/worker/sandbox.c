@@ -1,37 +1,18 @@
 #include "service/worker/sandbox.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
-#include "service/shared/frame.h"
 #include "service/worker/exec.h"
-#include "service/worker/policy/plan.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
-#include "service/worker/probe.h"
 #include "service/worker/spawner.h"
+#include "service/worker/timer.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
-
-/** aisbx.v1.Control numbers that a spawn itself decides. */
-enum { CONTROL_EGRESS = 12, CONTROL_DISTINCT_UID = 13, CONTROL_DISK_LIMIT = 15 };
-
-#define NOT_COUNTED "refused system calls are refused all the same, but not counted"
-
-static struct sb_str no_listener(const struct sb_policy *policy)
-{
-    return policy->driver == SB_DRIVER_BWRAP
-               ? SB_STR("violations: bubblewrap hands no seccomp listener over: " NOT_COUNTED)
-               : SB_STR("violations: the kernel gives no seccomp listener (it does not inside "
-                        "another one's sandbox): " NOT_COUNTED);
-}
 
 static const enum sb_cause causes[SB_REASON_END_] = {
     [SB_REASON_REQUESTED] = SB_CAUSE_DESTROYED,
@@ -66,7 +47,7 @@ void sb_sandbox_unobserve(struct sb_sandbox_observer *observer)
     sb_list_remove(&observer->link);
 }
 
-static void move(struct sb_sandbox *sandbox, enum sb_state to)
+void sb_sandbox_move(struct sb_sandbox *sandbox, enum sb_state to)
 {
     struct sb_err err;
     if (sb_state_move(&sandbox->state, to, &err) < 0) {
@@ -74,7 +55,7 @@ static void move(struct sb_sandbox *sandbox, enum sb_state to)
     }
 }
 
-static void set_reason(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message)
+void sb_sandbox_set_reason(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message)
 {
     if (sandbox->reason == SB_REASON_NONE) {
         sandbox->reason = reason;
@@ -85,14 +66,13 @@ static void set_reason(struct sb_sandbox *sandbox, enum sb_reason reason, const 
 
 /* ---- timers ---- */
 
-static void arm(struct event *timer, uint64_t ms)
+static void set(struct event *timer, uint64_t ms)
 {
     if (ms == 0) {
         (void)event_del(timer);
-        return;
+    } else {
+        sb_timer_arm(timer, ms);
     }
-    const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
-    (void)event_add(timer, &tv);
 }
 
 static void on_ttl(evutil_socket_t fd, short what, void *ctx)
@@ -109,30 +89,37 @@ static void on_idle(evutil_socket_t fd, short what, void *ctx)
     sb_sandbox_destroy(ctx, SB_REASON_IDLE, "idle_ms passed without an exec");
 }
 
+void sb_sandbox_timers_init(struct sb_sandbox *sandbox)
+{
+    struct event_base *base = sandbox->worker->base;
+    (void)event_assign(&sandbox->ttl_timer, base, -1, 0, on_ttl, sandbox);
+    (void)event_assign(&sandbox->idle_timer, base, -1, 0, on_idle, sandbox);
+}
+
 void sb_sandbox_set_ttl(struct sb_sandbox *sandbox, uint64_t ttl_ms)
 {
     sandbox->ttl_ms = ttl_ms;
     sandbox->expire_ms = ttl_ms == 0 ? 0 : sb_clock_real_ms() + ttl_ms;
-    arm(&sandbox->ttl_timer, ttl_ms);
+    set(&sandbox->ttl_timer, ttl_ms);
 }
 
 void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms)
 {
     sandbox->idle_ms = idle_ms;
-    arm(&sandbox->idle_timer, sandbox->n_active == 0 ? idle_ms : 0);
+    set(&sandbox->idle_timer, sandbox->n_active == 0 ? idle_ms : 0);
 }
 
 void sb_sandbox_exec_joined(struct sb_sandbox *sandbox)
 {
     sandbox->n_active++;
-    arm(&sandbox->idle_timer, 0);
+    set(&sandbox->idle_timer, 0);
 }
 
 void sb_sandbox_exec_left(struct sb_sandbox *sandbox)
 {
     sandbox->n_active--;
     if (sandbox->n_active == 0 && sandbox->state == SB_STATE_RUNNING) {
-        arm(&sandbox->idle_timer, sandbox->idle_ms);
+        set(&sandbox->idle_timer, sandbox->idle_ms);
     }
 }
 
@@ -228,7 +215,7 @@ void sb_sandbox_unref(struct sb_sandbox *sandbox)
 static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
 {
     sb_egress_settle(sandbox->worker->egress); /* the last refusals */
-    move(sandbox, SB_STATE_DESTROYED);
+    sb_sandbox_move(sandbox, SB_STATE_DESTROYED);
     sandbox->destroy_ms = sb_clock_real_ms();
     free_parts(sandbox);
     sb_registry_bury(&sandbox->worker->registry, sandbox);
@@ -251,12 +238,12 @@ static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
     sb_sandbox_unref(sandbox);
 }
 
-static void fail(struct sb_sandbox *sandbox, const struct sb_err *err)
+void sb_sandbox_fail(struct sb_sandbox *sandbox, const struct sb_err *err)
 {
     static const struct sb_gone nothing = {0};
     if (sandbox->state == SB_STATE_STARTING) {
         sandbox->start_err = *err;
-        set_reason(sandbox, SB_REASON_START_FAILED, err->text);
+        sb_sandbox_set_reason(sandbox, SB_REASON_START_FAILED, err->text);
     }
     finish(sandbox, &nothing);
 }
@@ -278,14 +265,14 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
     if (!is_running && sandbox->state != SB_STATE_STARTING) {
         return;
     }
-    set_reason(sandbox, reason, message);
+    sb_sandbox_set_reason(sandbox, reason, message);
     blame(sandbox, reason);
     if (sandbox->state > SB_STATE_RUNNING) {
         return; /* its only exec turned out to be over */
     }
-    move(sandbox, SB_STATE_STOPPING);
-    arm(&sandbox->ttl_timer, 0);
-    arm(&sandbox->idle_timer, 0);
+    sb_sandbox_move(sandbox, SB_STATE_STOPPING);
+    set(&sandbox->ttl_timer, 0);
+    set(&sandbox->idle_timer, 0);
     if (is_running) {
         sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
     }
@@ -296,8 +283,8 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
 void sb_sandbox_expect_gone(struct sb_sandbox *sandbox, enum sb_reason reason)
 {
     if (sandbox->state == SB_STATE_RUNNING) {
-        set_reason(sandbox, reason, NULL);
-        move(sandbox, SB_STATE_STOPPING);
+        sb_sandbox_set_reason(sandbox, reason, NULL);
+        sb_sandbox_move(sandbox, SB_STATE_STOPPING);
     }
 }
 
@@ -307,7 +294,8 @@ void sb_sandbox_gone(struct sb_sandbox *sandbox, const struct sb_gone *gone)
         sb_exec_settle(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
     }
     if (sandbox->state == SB_STATE_RUNNING) {
-        set_reason(sandbox, SB_REASON_INIT_DIED, "its PID 1 ended without being asked to");
+        sb_sandbox_set_reason(sandbox, SB_REASON_INIT_DIED,
+                              "its PID 1 ended without being asked to");
     }
     finish(sandbox, gone);
 }
@@ -325,306 +313,6 @@ void sb_sandbox_lost(struct sb_sandbox *sandbox)
             exec->facts.cause = SB_CAUSE_SPAWNER_DIED;
         }
     }
-    set_reason(sandbox, SB_REASON_WORKER_LOST, "the worker's spawner died");
+    sb_sandbox_set_reason(sandbox, SB_REASON_WORKER_LOST, "the worker's spawner died");
     finish(sandbox, &nothing);
-}
-
-/* ---- the beginning ---- */
-
-static void on_init_writable(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd;
-    (void)what;
-    struct sb_sandbox *sandbox = ctx;
-    SB_FOREACH (node, &sandbox->execs) {
-        if (!sb_exec_send(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link))) {
-            sb_sandbox_want_write(sandbox);
-            return;
-        }
-    }
-}
-
-void sb_sandbox_want_write(struct sb_sandbox *sandbox)
-{
-    if (sandbox->init_fd >= 0) {
-        (void)event_add(&sandbox->init_event, NULL);
-    }
-}
-
-static void run(struct sb_sandbox *sandbox)
-{
-    move(sandbox, SB_STATE_RUNNING);
-    sb_sandbox_set_ttl(sandbox, sandbox->ttl_ms);
-    sb_sandbox_set_idle(sandbox, sandbox->idle_ms);
-    sb_watch_sandbox(sandbox->worker, SB_WATCH_CREATED, sandbox);
-    SB_LOG_INFO("sandbox started", "sandbox=%s profile=%s owner=%s init=%jd", sandbox->id,
-                sandbox->policy->profile, sandbox->owner, (intmax_t)sandbox->init_pid);
-    SB_FOREACH (node, &sandbox->execs) {
-        sb_exec_begin(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
-    }
-    sb_sandbox_tell(sandbox);
-}
-
-static bool requires(const struct sb_sandbox *sandbox, unsigned control)
-{
-    return (sandbox->policy->require >> control & 1) != 0;
-}
-
-/* A sandbox whose network cannot be filtered has none. */
-static int connect_egress(struct sb_sandbox *sandbox, struct sb_err *err)
-{
-    struct sb_err why;
-    char text[SB_ERR_TEXT_SIZE + 64];
-    int listener = sb_handover_take(&sandbox->handover, SB_HANDOVER_EGRESS);
-    if (sandbox->policy->network.mode != SB_NETWORK_LIMITED) {
-        return 0;
-    }
-    if (listener < 0) {
-        return sb_err_set(err, SB_INTERNAL, "no listening socket came out of the sandbox");
-    }
-    if (sb_egress_join(sandbox->worker->egress, sandbox, listener, &why) == 0) {
-        return 0;
-    }
-    if (requires(sandbox, CONTROL_EGRESS)) {
-        return sb_err_set(err, SB_PRECONDITION, "required control egress is not enforced: %s",
-                          why.text);
-    }
-    (void)snprintf(text, sizeof text, "egress: no network at all, as it cannot be filtered: %s",
-                   why.text);
-    return sb_strings_add(&sandbox->degraded, sb_str_from(text), err);
-}
-
-static int take_spawned(struct sb_sandbox *sandbox,
-                        const Spawn__V1__Spawned *spawned,
-                        struct sb_frame *frame,
-                        struct sb_err *err)
-{
-    sandbox->init_pid = spawned->init_pid;
-    sandbox->host_uid = spawned->host_uid;
-    sandbox->has_distinct_uid = spawned->distinct_uid;
-    sandbox->has_group = spawned->has_group;
-    sandbox->init_fd = sb_frame_take_fd(frame, 0);
-    if (sandbox->init_fd < 0) {
-        return sb_err_set(err, SB_INTERNAL, "the spawner sent no control socket");
-    }
-    int flags = fcntl(sandbox->init_fd, F_GETFL);
-    if (flags < 0 || fcntl(sandbox->init_fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-        return sb_err_sys(err, errno, "control socket");
-    }
-    (void)event_assign(&sandbox->init_event, sandbox->worker->base, sandbox->init_fd, EV_WRITE,
-                       on_init_writable, sandbox);
-    if (sb_handover_read(&sandbox->handover, sandbox->init_fd, err) < 0) {
-        return -1;
-    }
-    sb_notify_start(sandbox, sb_handover_take(&sandbox->handover, SB_HANDOVER_NOTIFY));
-    if (sandbox->notify.fd < 0 && sandbox->policy->learns) {
-        return sb_err_set(err, SB_PRECONDITION,
-                          "learn_syscalls: the driver %s gives no seccomp listener",
-                          sb_driver_names[sandbox->policy->driver]);
-    }
-    if (sandbox->notify.fd < 0 &&
-        sb_strings_add(&sandbox->degraded, no_listener(sandbox->policy), err) < 0) {
-        return -1;
-    }
-    if (connect_egress(sandbox, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < spawned->n_degraded; i++) {
-        if (sb_strings_add(&sandbox->degraded, sb_str_from(spawned->degraded[i]), err) < 0) {
-            return -1;
-        }
-    }
-    /* Again, for when the first probe was still under way. Nothing runs inside yet. */
-    if (sb_probe_require(sandbox->worker->probe, sandbox->policy->driver, sandbox->policy->require,
-                         err) < 0) {
-        return -1;
-    }
-    const char *unbounded = sb_policy_unbounded(sandbox->policy);
-    if (requires(sandbox, CONTROL_DISK_LIMIT) && unbounded != NULL) {
-        return sb_err_set(
-            err, SB_PRECONDITION,
-            "required control disk is not enforced for this sandbox: %s is a writable "
-            "directory of the host, without a quota; bind it read-only, or none",
-            unbounded);
-    }
-    if (requires(sandbox, CONTROL_DISTINCT_UID) && !spawned->distinct_uid) {
-        return sb_err_set(
-            err, SB_PRECONDITION,
-            "required control distinct_uid is not enforced for this sandbox: it binds "
-            "host directories or the worker has no id range; start the worker as root "
-            "or give the user a range in /etc/subuid");
-    }
-    return 0;
-}
-
-static void on_spawned(void *ctx,
-                       const Spawn__V1__Reply *reply,
-                       struct sb_frame *frame,
-                       const struct sb_err *failure)
-{
-    struct sb_sandbox *sandbox = ctx;
-    struct sb_err err;
-    if (reply == NULL) {
-        fail(sandbox, failure);
-        return;
-    }
-    /* First of all, so that its Gone finds it whatever is wrong with it. */
-    sandbox->slot = reply->spawned->slot;
-    if (sb_registry_add_slot(&sandbox->worker->registry, sandbox, &err) < 0) {
-        sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
-        fail(sandbox, &err);
-        return;
-    }
-    int rc = take_spawned(sandbox, reply->spawned, frame, &err);
-    if (rc < 0 && sandbox->state == SB_STATE_STARTING) {
-        sandbox->start_err = err;
-        set_reason(sandbox, SB_REASON_START_FAILED, err.text);
-        move(sandbox, SB_STATE_STOPPING);
-    }
-    if (sandbox->state == SB_STATE_STOPPING) {
-        sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
-        return;
-    }
-    run(sandbox);
-}
-
-static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *err)
-{
-    Spawn__V1__Plan *plan = NULL;
-    if (sb_plan_make(sandbox->policy, sandbox->id, filter_id, &plan, err) < 0) {
-        return -1;
-    }
-    int peer_fd = sandbox->peer_fd;
-    sandbox->peer_fd = -1;
-    if (plan->egress_port != 0) {
-        sb_egress_want(sandbox->worker->egress);
-    }
-    return sb_spawner_spawn(sandbox->worker->spawner, plan, peer_fd, on_spawned, sandbox, err);
-}
-
-static void on_filter(void *ctx,
-                      const Spawn__V1__Reply *reply,
-                      struct sb_frame *frame,
-                      const struct sb_err *failure)
-{
-    (void)frame;
-    struct sb_sandbox *sandbox = ctx;
-    struct sb_err err;
-    if (reply == NULL) {
-        fail(sandbox, failure);
-        return;
-    }
-    if (sandbox->state != SB_STATE_STARTING) {
-        (void)sb_err_set(&err, SB_CANCELLED, "destroyed before it was started");
-        fail(sandbox, &err);
-        return;
-    }
-    if (spawn(sandbox, reply->filter_loaded->filter_id, &err) < 0) {
-        fail(sandbox, &err);
-    }
-}
-
-static int load_or_spawn(struct sb_sandbox *sandbox, struct sb_err *err)
-{
-    struct sb_spawner *spawner = sandbox->worker->spawner;
-    struct sb_filter *filter = sandbox->policy->filter;
-    uint64_t filter_id = 0;
-    return sb_spawner_knows_filter(spawner, filter, &filter_id)
-               ? spawn(sandbox, filter_id, err)
-               : sb_spawner_load_filter(spawner, filter, on_filter, sandbox, err);
-}
-
-static int check_worker(struct sb_worker *worker, struct sb_err *err)
-{
-    if (worker->is_draining) {
-        return sb_err_set(err, SB_UNAVAILABLE, "this worker is draining; use another");
-    }
-    if (sb_spawner_is_lost(worker->spawner)) {
-        return sb_err_set(err, SB_UNAVAILABLE, "this worker's spawner died; start it again");
-    }
-    return 0;
-}
-
-/* As far as it is known before the spawner is asked. */
-static int check_policy(const struct sb_sandbox *sandbox, bool is_admin, struct sb_err *err)
-{
-    const struct sb_policy *policy = sandbox->policy;
-    const struct sb_probe *probe = sandbox->worker->probe;
-    if (policy->has_weaker_driver && !is_admin) {
-        return sb_err_set(err, SB_DENIED,
-                          "driver %s is weaker than that of profile \"%s\": only root and the user "
-                          "who started the worker may take it",
-                          sb_driver_names[policy->driver], policy->profile);
-    }
-    return sb_probe_was_made(probe) ? sb_probe_require(probe, policy->driver, policy->require, err)
-                                    : 0;
-}
-
-static int
-fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struct sb_err *err)
-{
-    struct sb_worker *worker = sandbox->worker;
-    if (sb_id_make(sandbox->id, "sb_", err) < 0 ||
-        sb_policy_make(worker->profiles, options->request, &sandbox->policy, err) < 0 ||
-        check_policy(sandbox, options->is_admin, err) < 0 ||
-        sb_pairs_merge(&sandbox->labels, &options->request->labels, err) < 0) {
-        return -1;
-    }
-    sandbox->owner = sb_str_dup(sb_str_from(options->owner));
-    if (sandbox->owner == NULL) {
-        return sb_err_oom(err);
-    }
-    sandbox->ttl_ms = sandbox->policy->ttl_ms;
-    sandbox->idle_ms = sandbox->policy->idle_ms;
-    sandbox->create_ms = sb_clock_real_ms();
-    if (sandbox->policy->mounts.n == 0) {
-        return 0;
-    }
-    if (options->peer_fd < 0) {
-        return sb_err_set(
-            err, SB_DENIED,
-            "mounts: only callers on the worker's unix socket can bind directories of "
-            "its host; upload the files instead");
-    }
-    sandbox->peer_fd = fcntl(options->peer_fd, F_DUPFD_CLOEXEC, 3);
-    return sandbox->peer_fd >= 0 ? 0 : sb_err_sys(err, errno, "keep the caller's connection");
-}
-
-int sb_sandbox_new(struct sb_worker *worker,
-                   const struct sb_sandbox_options *options,
-                   struct sb_sandbox **ret_sandbox,
-                   struct sb_err *err)
-{
-    if (check_worker(worker, err) < 0) {
-        return -1;
-    }
-    sb_registry_sweep(&worker->registry, sb_clock_real_ms());
-    struct sb_sandbox *sandbox = calloc(1, sizeof *sandbox);
-    if (sandbox == NULL) {
-        return sb_err_oom(err);
-    }
-    sandbox->worker = worker;
-    sandbox->refs = 1;
-    sandbox->state = SB_STATE_STARTING;
-    sandbox->is_only = options->is_only;
-    sandbox->peer_fd = -1;
-    sandbox->init_fd = -1;
-    sb_handover_init(&sandbox->handover);
-    sb_notify_init(&sandbox->notify);
-    sb_egress_line_init(&sandbox->line);
-    sb_list_init(&sandbox->execs);
-    sb_list_init(&sandbox->observers);
-    (void)event_assign(&sandbox->ttl_timer, worker->base, -1, 0, on_ttl, sandbox);
-    (void)event_assign(&sandbox->idle_timer, worker->base, -1, 0, on_idle, sandbox);
-    if (fill(sandbox, options, err) < 0 ||
-        sb_registry_add_sandbox(&worker->registry, sandbox, err) < 0) {
-        sb_sandbox_unref(sandbox);
-        return -1;
-    }
-    if (load_or_spawn(sandbox, err) < 0) {
-        fail(sandbox, err);
-        return -1;
-    }
-    *ret_sandbox = sandbox;
-    return 0;
 }

@@ -135,6 +135,17 @@ void sb_sandbox_count(struct sb_sandbox *sandbox);
 /** An exec has a packet for init's control socket that did not fit. */
 void sb_sandbox_want_write(struct sb_sandbox *sandbox);
 
+/* ---- for sandbox_make.c ---- */
+
+/** A step that the table of states does not have is a bug, and logged. */
+void sb_sandbox_move(struct sb_sandbox *sandbox, enum sb_state to);
+/** The first one counts. @message  one sentence more, or NULL. */
+void sb_sandbox_set_reason(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message);
+/** There is no process of it: DESTROYED, and its execs fail with err when it never ran. */
+void sb_sandbox_fail(struct sb_sandbox *sandbox, const struct sb_err *err);
+/** Nothing runs yet. */
+void sb_sandbox_timers_init(struct sb_sandbox *sandbox);
+
 /* ---- for worker.c ---- */
 
 /** What the spawner knows of a sandbox whose last process is gone. */

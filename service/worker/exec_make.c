@@ -1,0 +1,184 @@
+/* An exec is made from what the caller wants and what its sandbox permits, and freed. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "service/worker/exec.h"
+#include "service/worker/exec_init.h"
+#include "service/worker/exec_io.h"
+#include "service/worker/limits.h"
+#include "service/worker/policy/policy.h"
+#include "service/worker/sandbox.h"
+#include "service/worker/worker.h"
+
+static int copy_args(struct sb_exec *exec, const struct sb_exec_options *options)
+{
+    size_t bytes = (options->n_args + 1) * sizeof(char *);
+    for (size_t i = 0; i < options->n_args; i++) {
+        bytes += strlen(options->args[i]) + 1;
+    }
+    exec->args = malloc(bytes);
+    if (exec->args == NULL) {
+        return -1;
+    }
+    char *text = (char *)(exec->args + options->n_args + 1);
+    for (size_t i = 0; i < options->n_args; i++) {
+        size_t len = strlen(options->args[i]) + 1;
+        exec->args[i] = memcpy(text, options->args[i], len);
+        text += len;
+    }
+    exec->args[options->n_args] = NULL;
+    exec->n_args = options->n_args;
+    return 0;
+}
+
+static int check(const struct sb_exec_options *options, struct sb_err *err)
+{
+    if (options->n_args == 0 || options->args[0][0] == '\0') {
+        return sb_err_set(err, SB_INVALID, "exec.command.args: must name a program");
+    }
+    if (options->cwd != NULL && options->cwd[0] != '/') {
+        return sb_err_set(err, SB_INVALID, "exec.cwd: must be an absolute path inside the sandbox");
+    }
+    return 0;
+}
+
+static int fill_wall(struct sb_exec *exec, uint64_t wanted_ms, struct sb_err *err)
+{
+    uint64_t limit_ms = exec->sandbox->policy->limits.wall_ms;
+    if (limit_ms != 0 && wanted_ms > limit_ms) {
+        return sb_err_set(err, SB_INVALID,
+                          "exec.wall_ms: %ju is more than the sandbox's limit of %ju ms",
+                          (uintmax_t)wanted_ms, (uintmax_t)limit_ms);
+    }
+    exec->wall_ms = wanted_ms == 0 ? limit_ms : wanted_ms;
+    return 0;
+}
+
+static int pack(struct sb_exec *exec, const struct sb_exec_options *options, struct sb_err *err)
+{
+    size_t n_env = 0;
+    SB_CLEANUP(sb_freep)
+    char **env = sb_policy_environ(exec->sandbox->policy, options->env, NULL, &n_env);
+    const char *cwd = options->cwd == NULL ? sb_policy_cwd(exec->sandbox->policy) : options->cwd;
+    exec->cwd = sb_str_dup(sb_str_from(cwd));
+    if (env == NULL || exec->cwd == NULL || copy_args(exec, options) < 0) {
+        return sb_err_oom(err);
+    }
+    exec->facts.program = exec->args[0];
+    exec->facts.cwd = exec->cwd;
+    return sb_exec_init_pack(exec, env, n_env, &exec->packet, &exec->packet_len, err);
+}
+
+static void free_parts(struct sb_exec *exec)
+{
+    sb_exec_io_close(exec);
+    sb_exec_init_close(exec);
+    sb_fd_close_all(exec->stdio, 3);
+    sb_spool_done(&exec->out[0].spool);
+    sb_spool_done(&exec->out[1].spool);
+    free(exec->packet);
+    free(exec->args);
+    free(exec->cwd);
+    sb_denials_done(&exec->denials);
+    if (exec->sandbox != NULL) {
+        sb_sandbox_unref(exec->sandbox);
+    }
+    free(exec);
+}
+
+void sb_exec_free(struct sb_exec *exec)
+{
+    if (exec == NULL) {
+        return;
+    }
+    assert(sb_list_is_empty(&exec->observers));
+    sb_list_remove(&exec->sandbox_link);
+    (void)event_del(&exec->wall_timer);
+    (void)event_del(&exec->grace_timer);
+    (void)event_del(&exec->kill_timer);
+    free_parts(exec);
+}
+
+static void init(struct sb_exec *exec, struct sb_sandbox *sandbox)
+{
+    struct sb_worker *worker = sandbox->worker;
+    exec->worker = worker;
+    exec->sandbox = sandbox;
+    sandbox->refs++;
+    exec->sock = -1;
+    exec->in.fd = -1;
+    sb_buf_init(&exec->in.waiting, SB_MAX_STDIN_BYTES);
+    for (int i = 0; i < 3; i++) {
+        exec->stdio[i] = -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        exec->out[i].exec = exec;
+        exec->out[i].fd = -1;
+        sb_spool_init(&exec->out[i].spool, worker->state_dir, sandbox->policy->limits.output_bytes);
+    }
+    exec->facts.kill_list = sb_policy_kill_list(sandbox->policy);
+    exec->facts.output_limit = sandbox->policy->limits.output_bytes;
+    exec->facts.memory_limit = sandbox->policy->limits.mem_bytes;
+    exec->facts.pids_limit = sandbox->policy->limits.pids;
+    sb_list_init(&exec->observers);
+    sb_exec_timers_init(exec);
+}
+
+static int fill(struct sb_exec *exec, const struct sb_exec_options *options, struct sb_err *err)
+{
+    exec->is_background = options->is_background;
+    exec->is_passed = options->passed != NULL;
+    if (fill_wall(exec, options->wall_ms, err) < 0 || sb_id_make(exec->id, "ex_", err) < 0 ||
+        pack(exec, options, err) < 0) {
+        return -1;
+    }
+    exec->facts.wall_limit_ms = exec->wall_ms;
+    if (options->passed == NULL) {
+        return sb_exec_io_open(exec, options->has_stdin, err);
+    }
+    memcpy(exec->stdio, options->passed, sizeof exec->stdio);
+    return 0;
+}
+
+int sb_exec_new(struct sb_sandbox *sandbox,
+                const struct sb_exec_options *options,
+                bool is_only,
+                struct sb_exec **ret_exec,
+                struct sb_err *err)
+{
+    if (sandbox->state > SB_STATE_RUNNING) {
+        return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
+                          sb_state_name(sandbox->state));
+    }
+    if (check(options, err) < 0) {
+        return -1;
+    }
+    sb_registry_sweep(&sandbox->worker->registry, sb_clock_real_ms());
+    struct sb_exec *exec = calloc(1, sizeof *exec);
+    if (exec == NULL) {
+        return sb_err_oom(err);
+    }
+    init(exec, sandbox);
+    exec->is_only = is_only;
+    if (fill(exec, options, err) < 0 ||
+        sb_registry_add_exec(&sandbox->worker->registry, exec, err) < 0) {
+        if (options->passed != NULL) {
+            memset(exec->stdio, 0xff, sizeof exec->stdio); /* still the caller's */
+        }
+        free_parts(exec);
+        return -1;
+    }
+    sb_list_append(&sandbox->execs, &exec->sandbox_link);
+    sandbox->worker->registry.n_active_execs++;
+    sb_sandbox_exec_joined(sandbox);
+    *ret_exec = exec;
+    if (sandbox->state == SB_STATE_RUNNING) {
+        sb_exec_begin(exec);
+    }
+    return 0;
+}
