@@ -11,137 +11,20 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "base/near.h"
 #include "base/utf8.h"
 #include "service/shared/network.h"
 #include "service/worker/policy/builtin.h"
+#include "service/worker/policy/config_read.h"
 #include "service/worker/policy/limits.h"
 #include "service/worker/policy/path.h"
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/policy/yaml.h"
 
-#define MOUNTS_MAX      32
-#define ENV_MAX         256
-#define TEXT_MAX        200 /* characters of a description */
-#define PROFILES_MAX    256
-#define KEYS_OF_MAP_MAX 24
-
-struct reader {
-    const struct sb_config_source *source;
-    struct sb_problems *problems;
-    struct sb_config *config;
-    struct sb_config_profile *at; /* the profile being read */
-    struct sb_profile *profile;
-    struct sb_mount *mount; /* the mount being read */
-    struct sb_err *err;
-};
-
-struct key {
-    const char *name;
-    enum sb_yaml_kind kind;
-    const char *noted; /* as which setting it is noted; NULL: not at all */
-    int (*read)(struct reader *r, const struct sb_yaml_node *node);
-};
-
-#define PROBLEM(r, node, ...)                                                                      \
-    sb_problems_add((r)->problems, (node)->line, (node)->column, __VA_ARGS__)
-
-static struct sb_config_place place_of(const struct sb_yaml_node *node)
-{
-    return (struct sb_config_place){.line = node->line, .column = node->column};
-}
-
-static int set_text(struct reader *r, char **member, struct sb_str text)
-{
-    free(*member);
-    *member = sb_str_dup(text);
-    return *member == NULL ? sb_err_oom(r->err) : 0;
-}
-
-/* Text of the problem *r->err, which a checking function left, at node. */
-static void take_error(struct reader *r, const struct sb_yaml_node *node, const char *what)
-{
-    PROBLEM(r, node, "%s: %s", what, r->err->text);
-}
-
-/* Notes who says a setting, and where. @kind  of an entry of a collection; NULL for others */
-static int
-note(struct reader *r, const char *kind, struct sb_str name, const struct sb_yaml_node *node)
-{
-    char where[512];
-    char key[512];
-    if (r->profile == NULL) {
-        return 0;
-    }
-    (void)snprintf(where, sizeof where, "%s%s%s:%u",
-                   r->source->origin == NULL ? "" : r->source->origin,
-                   r->source->origin == NULL ? "" : " ", r->source->file_name, node->line);
-    (void)snprintf(key, sizeof key, "%s%s%.*s", kind == NULL ? "" : kind, kind == NULL ? "" : " ",
-                   SB_STR_ARG(name));
-    const struct sb_origin origin = {.key = key, .profile = r->profile->name, .where = where};
-    return sb_origins_add(&r->profile->origins, &origin, r->err);
-}
-
-/* ---- maps ---- */
-
-static void
-unknown_key(struct reader *r, const struct sb_yaml_node *node, const char *const *names, size_t n)
-{
-    const char *nearest = sb_near_find(node->text, names, n);
-    if (nearest != NULL) {
-        PROBLEM(r, node, "unknown key \"%.*s\"; did you mean \"%s\"?",
-                SB_STR_ARG(sb_str_head(node->text, 64)), nearest);
-        return;
-    }
-    char known[256] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < n && used < sizeof known; i++) {
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i == 0 ? "" : ", ",
-                                 names[i]);
-    }
-    PROBLEM(r, node, "unknown key \"%.*s\"; known here are: %s",
-            SB_STR_ARG(sb_str_head(node->text, 64)), known);
-}
-
-static bool expect_kind(struct reader *r,
-                        const struct sb_yaml_node *node,
-                        const char *name,
-                        enum sb_yaml_kind kind)
-{
-    if (node->kind == kind) {
-        return true;
-    }
-    PROBLEM(r, node, "%s: expected %s, found %s", name, sb_yaml_kind_name(kind),
-            sb_yaml_is_null(node) ? "nothing" : sb_yaml_kind_name(node->kind));
-    return false;
-}
-
-static int
-read_map(struct reader *r, const struct sb_yaml_node *map, const struct key *keys, size_t n)
-{
-    const char *names[KEYS_OF_MAP_MAX];
-    for (size_t i = 0; i < n; i++) {
-        names[i] = keys[i].name;
-    }
-    for (const struct sb_yaml_node *node = map->first; node != NULL; node = node->next) {
-        size_t i = 0;
-        while (i < n && !sb_str_eq(node->key->text, sb_str_from(keys[i].name))) {
-            i++;
-        }
-        if (i == n) {
-            unknown_key(r, node->key, names, n);
-        } else if (expect_kind(r, node, keys[i].name, keys[i].kind) &&
-                   ((keys[i].noted != NULL &&
-                     note(r, NULL, sb_str_from(keys[i].noted), node->key) < 0) ||
-                    keys[i].read(r, node) < 0)) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-#define READ_MAP(r, map, keys) read_map(r, map, keys, sizeof(keys) / sizeof(keys)[0])
+#define MOUNTS_MAX   32
+#define ENV_MAX      256
+#define TEXT_MAX     200 /* characters of a description */
+#define PROFILES_MAX 256
 
 /* ---- scalars ---- */
 
@@ -169,29 +52,30 @@ static bool is_profile_name(struct sb_str name)
     return true;
 }
 
-static bool expect_profile_name(struct reader *r, const struct sb_yaml_node *node)
+static bool expect_profile_name(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     if (is_profile_name(node->text)) {
         return true;
     }
-    PROBLEM(r, node,
-            "\"%.*s\" is not a profile name: a small letter, then small letters, digits, \"-\" and "
-            "\"_\", %d at most",
-            SB_STR_ARG(sb_str_head(node->text, SB_PROFILE_NAME_MAX)), SB_PROFILE_NAME_MAX);
+    SB_CONFIG_PROBLEM(
+        r, node,
+        "\"%.*s\" is not a profile name: a small letter, then small letters, digits, \"-\" and "
+        "\"_\", %d at most",
+        SB_STR_ARG(sb_str_head(node->text, SB_PROFILE_NAME_MAX)), SB_PROFILE_NAME_MAX);
     return false;
 }
 
-static int read_line(struct reader *r, const struct sb_yaml_node *node, char **member)
+static int read_line(struct sb_config_reader *r, const struct sb_yaml_node *node, char **member)
 {
     if (node->text.len == 0 || node->text.len > TEXT_MAX || !is_printable(node->text)) {
-        PROBLEM(r, node, "one line of 1 to %d characters is expected", TEXT_MAX);
+        SB_CONFIG_PROBLEM(r, node, "one line of 1 to %d characters is expected", TEXT_MAX);
         return 0;
     }
-    return set_text(r, member, node->text);
+    return sb_config_set_text(r, member, node->text);
 }
 
 /* A title of its own is the description, unless there is one. */
-static int read_name(struct reader *r, const struct sb_yaml_node *node)
+static int read_name(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     if (sb_str_eq(node->text, sb_str_from(r->profile->name)) || r->profile->description != NULL) {
         return 0;
@@ -199,59 +83,34 @@ static int read_name(struct reader *r, const struct sb_yaml_node *node)
     return read_line(r, node, &r->profile->description);
 }
 
-static int read_description(struct reader *r, const struct sb_yaml_node *node)
+static int read_description(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     return read_line(r, node, &r->profile->description);
 }
 
-static int read_extends(struct reader *r, const struct sb_yaml_node *node)
+static int read_extends(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    r->at->extends_at = place_of(node);
-    return expect_profile_name(r, node) ? set_text(r, &r->profile->extends, node->text) : 0;
+    r->at->extends_at = sb_config_place_of(node);
+    return expect_profile_name(r, node) ? sb_config_set_text(r, &r->profile->extends, node->text)
+                                        : 0;
 }
 
-/* Index of the text in names ([0] is not a choice); 0 and a problem when it is none of them. */
-static unsigned
-read_choice(struct reader *r, const struct sb_yaml_node *node, const char *const *names)
+static int read_driver(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    char known[128] = "";
-    size_t used = 0;
-    unsigned n = 1;
-    for (; names[n] != NULL; n++) {
-        if (sb_str_eq(node->text, sb_str_from(names[n]))) {
-            return n;
-        }
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s\"%s\"", n == 1 ? "" : ", ",
-                                 names[n]);
-    }
-    PROBLEM(r, node, "%.*s: \"%.*s\" is not one of %s", SB_STR_ARG(node->key->text),
-            SB_STR_ARG(sb_str_head(node->text, 64)), known);
+    r->profile->driver = (enum sb_driver)sb_config_read_choice(r, node, sb_driver_names);
     return 0;
 }
 
-static bool read_bool(struct reader *r, const struct sb_yaml_node *node, bool *ret_value)
+static int read_filesystem(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    static const char *const words[] = {"", "true", "false", NULL};
-    unsigned choice = read_choice(r, node, words);
-    *ret_value = choice == 1;
-    return choice != 0;
-}
-
-static int read_driver(struct reader *r, const struct sb_yaml_node *node)
-{
-    r->profile->driver = (enum sb_driver)read_choice(r, node, sb_driver_names);
+    r->profile->filesystem =
+        (enum sb_filesystem)sb_config_read_choice(r, node, sb_filesystem_names);
     return 0;
 }
 
-static int read_filesystem(struct reader *r, const struct sb_yaml_node *node)
+static int read_abstract(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    r->profile->filesystem = (enum sb_filesystem)read_choice(r, node, sb_filesystem_names);
-    return 0;
-}
-
-static int read_abstract(struct reader *r, const struct sb_yaml_node *node)
-{
-    (void)read_bool(r, node, &r->profile->is_hidden);
+    (void)sb_config_read_bool(r, node, &r->profile->is_hidden);
     return 0;
 }
 
@@ -261,32 +120,32 @@ static bool looks_like_path(struct sb_str text)
            sb_str_ends_with(text, SB_STR(".json"));
 }
 
-static int read_seccomp(struct reader *r, const struct sb_yaml_node *node)
+static int read_seccomp(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    r->at->seccomp_at = place_of(node);
+    r->at->seccomp_at = sb_config_place_of(node);
     if (looks_like_path(node->text)) {
         char *path = NULL;
         if (sb_path_resolve(r->source->base_dir, node->text, &path, r->err) < 0) {
-            take_error(r, node, "seccomp");
+            sb_config_take_error(r, node, "seccomp");
             return r->err->code == SB_EXHAUSTED ? -1 : 0;
         }
         free(r->profile->seccomp_path);
         r->profile->seccomp_path = path;
     } else if (sb_builtin_seccomp(node->text).ptr == NULL) {
         struct sb_str nearest = sb_builtin_seccomp_near(node->text);
-        PROBLEM(r, node,
-                "seccomp: there is no list \"%.*s\"%s%.*s%s (a file has a \"/\" or ends in .json)",
-                SB_STR_ARG(sb_str_head(node->text, 64)),
-                nearest.len == 0 ? "" : "; did you mean \"", SB_STR_ARG(nearest),
-                nearest.len == 0 ? "" : "\"?");
+        SB_CONFIG_PROBLEM(
+            r, node,
+            "seccomp: there is no list \"%.*s\"%s%.*s%s (a file has a \"/\" or ends in .json)",
+            SB_STR_ARG(sb_str_head(node->text, 64)), nearest.len == 0 ? "" : "; did you mean \"",
+            SB_STR_ARG(nearest), nearest.len == 0 ? "" : "\"?");
         return 0;
     }
-    return set_text(r, &r->profile->seccomp, node->text);
+    return sb_config_set_text(r, &r->profile->seccomp, node->text);
 }
 
 /* ---- limits ---- */
 
-static int read_limit(struct reader *r, const struct sb_yaml_node *node)
+static int read_limit(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     struct sb_str name = node->key->text;
     if (sb_str_eq(name, SB_STR("timeout"))) {
@@ -301,16 +160,16 @@ static int read_limit(struct reader *r, const struct sb_yaml_node *node)
     struct sb_field field = row->field;
     field.name = node->key->text; /* as the user calls it */
     if (sb_limits_get(&r->profile->limits, row) != 0) {
-        PROBLEM(r, node, "\"%.*s\" is said twice", SB_STR_ARG(name));
+        SB_CONFIG_PROBLEM(r, node, "\"%.*s\" is said twice", SB_STR_ARG(name));
     } else if (sb_field_set(&field, 1, field.name, node->text, &limits, r->err) < 0) {
-        PROBLEM(r, node, "%s", r->err->text);
+        SB_CONFIG_PROBLEM(r, node, "%s", r->err->text);
     } else {
         sb_limits_put(&r->profile->limits, row, sb_limits_get(&limits, row));
     }
     return 0;
 }
 
-static const struct key limit_keys[] = {
+static const struct sb_config_key limit_keys[] = {
     {"cpu", SB_YAML_SCALAR, "cpu", read_limit},
     {"memory", SB_YAML_SCALAR, "memory", read_limit},
     {"pids", SB_YAML_SCALAR, "pids", read_limit},
@@ -323,54 +182,56 @@ static const struct key limit_keys[] = {
     {"output", SB_YAML_SCALAR, "output", read_limit},
 };
 
-static int read_limits(struct reader *r, const struct sb_yaml_node *node)
+static int read_limits(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    return READ_MAP(r, node, limit_keys);
+    return SB_CONFIG_READ_MAP(r, node, limit_keys);
 }
 
 /* ---- network ---- */
 
-static void set_mode(struct reader *r, const struct sb_yaml_node *node, enum sb_network_mode mode)
+static void
+set_mode(struct sb_config_reader *r, const struct sb_yaml_node *node, enum sb_network_mode mode)
 {
     enum sb_network_mode *member = &r->profile->network.mode;
     if (*member != SB_NETWORK_UNSET && *member != mode) {
-        PROBLEM(r, node, "\"enabled\" and \"mode\" say different things");
+        SB_CONFIG_PROBLEM(r, node, "\"enabled\" and \"mode\" say different things");
     }
     *member = mode;
 }
 
-static int read_enabled(struct reader *r, const struct sb_yaml_node *node)
+static int read_enabled(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     bool enabled = false;
-    if (read_bool(r, node, &enabled)) {
+    if (sb_config_read_bool(r, node, &enabled)) {
         set_mode(r, node, enabled ? SB_NETWORK_LIMITED : SB_NETWORK_NONE);
     }
     return 0;
 }
 
-static int read_mode(struct reader *r, const struct sb_yaml_node *node)
+static int read_mode(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    unsigned mode = read_choice(r, node, sb_network_names);
+    unsigned mode = sb_config_read_choice(r, node, sb_network_names);
     if (mode != 0) {
         set_mode(r, node, (enum sb_network_mode)mode);
     }
     return 0;
 }
 
-static int read_rules(struct reader *r, const struct sb_yaml_node *list, struct sb_strings *rules)
+static int
+read_rules(struct sb_config_reader *r, const struct sb_yaml_node *list, struct sb_strings *rules)
 {
     for (const struct sb_yaml_node *node = list->first; node != NULL; node = node->next) {
         struct sb_network_rule rule;
-        if (!expect_kind(r, node, "rule", SB_YAML_SCALAR)) {
+        if (!sb_config_expect_kind(r, node, "rule", SB_YAML_SCALAR)) {
             continue;
         }
         if (rules->n == SB_NETWORK_RULES_MAX) {
-            PROBLEM(r, node, "more than %d rules", SB_NETWORK_RULES_MAX);
+            SB_CONFIG_PROBLEM(r, node, "more than %d rules", SB_NETWORK_RULES_MAX);
             return 0;
         }
         if (sb_network_parse_rule(node->text, &rule, r->err) < 0) {
-            PROBLEM(r, node, "rule \"%.*s\": %s", SB_STR_ARG(sb_str_head(node->text, 64)),
-                    r->err->text);
+            SB_CONFIG_PROBLEM(r, node, "rule \"%.*s\": %s", SB_STR_ARG(sb_str_head(node->text, 64)),
+                              r->err->text);
         } else if (sb_strings_add(rules, node->text, r->err) < 0) {
             return -1;
         }
@@ -378,37 +239,37 @@ static int read_rules(struct reader *r, const struct sb_yaml_node *list, struct 
     return 0;
 }
 
-static int read_allow(struct reader *r, const struct sb_yaml_node *node)
+static int read_allow(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     r->profile->network.has_allow = true;
     return read_rules(r, node, &r->profile->network.allow);
 }
 
-static int read_deny(struct reader *r, const struct sb_yaml_node *node)
+static int read_deny(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     r->profile->network.has_deny = true;
     return read_rules(r, node, &r->profile->network.deny);
 }
 
-static const struct key network_keys[] = {
+static const struct sb_config_key network_keys[] = {
     {"enabled", SB_YAML_SCALAR, "mode", read_enabled},
     {"mode", SB_YAML_SCALAR, "mode", read_mode},
     {"allow", SB_YAML_LIST, "allow", read_allow},
     {"deny", SB_YAML_LIST, "deny", read_deny},
 };
 
-static int read_network(struct reader *r, const struct sb_yaml_node *node)
+static int read_network(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    return READ_MAP(r, node, network_keys);
+    return SB_CONFIG_READ_MAP(r, node, network_keys);
 }
 
 /* ---- mounts ---- */
 
-static int read_source(struct reader *r, const struct sb_yaml_node *node)
+static int read_source(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     char *path = NULL;
     if (sb_path_resolve(r->source->base_dir, node->text, &path, r->err) < 0) {
-        take_error(r, node, "source");
+        sb_config_take_error(r, node, "source");
         return r->err->code == SB_EXHAUSTED ? -1 : 0;
     }
     free(r->mount->source);
@@ -416,23 +277,23 @@ static int read_source(struct reader *r, const struct sb_yaml_node *node)
     return 0;
 }
 
-static int read_target(struct reader *r, const struct sb_yaml_node *node)
+static int read_target(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     if (sb_mounts_check_target(node->text, r->err) < 0) {
-        take_error(r, node, "target");
+        sb_config_take_error(r, node, "target");
         return 0;
     }
-    return set_text(r, &r->mount->target, node->text);
+    return sb_config_set_text(r, &r->mount->target, node->text);
 }
 
-static int read_mount_mode(struct reader *r, const struct sb_yaml_node *node)
+static int read_mount_mode(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     static const char *const modes[] = {"", "ro", "rw", NULL};
-    r->mount->is_writable = read_choice(r, node, modes) == 2;
+    r->mount->is_writable = sb_config_read_choice(r, node, modes) == 2;
     return 0;
 }
 
-static const struct key mount_keys[] = {
+static const struct sb_config_key mount_keys[] = {
     {"source", SB_YAML_SCALAR, NULL, read_source},
     {"target", SB_YAML_SCALAR, NULL, read_target},
     {"mode", SB_YAML_SCALAR, NULL, read_mount_mode},
@@ -454,39 +315,39 @@ static void free_mount(struct sb_mount *mount)
     free(mount->target);
 }
 
-static int read_mount(struct reader *r, const struct sb_yaml_node *node)
+static int read_mount(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
     SB_CLEANUP(free_mount) struct sb_mount mount = {0};
     r->mount = &mount;
-    if (READ_MAP(r, node, mount_keys) < 0) {
+    if (SB_CONFIG_READ_MAP(r, node, mount_keys) < 0) {
         return -1;
     }
     static const struct sb_str needed[] = {SB_STR("source"), SB_STR("target")};
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         if (!has_key(node, needed[i])) {
-            PROBLEM(r, node, "the mount has no \"%.*s\"", SB_STR_ARG(needed[i]));
+            SB_CONFIG_PROBLEM(r, node, "the mount has no \"%.*s\"", SB_STR_ARG(needed[i]));
         }
     }
     if (mount.source == NULL || mount.target == NULL) {
         return 0; /* a problem was noted */
     }
     if (sb_mounts_find(&r->profile->mounts, sb_str_from(mount.target)) != NULL) {
-        PROBLEM(r, node, "there is a mount at \"%s\" already", mount.target);
+        SB_CONFIG_PROBLEM(r, node, "there is a mount at \"%s\" already", mount.target);
         return 0;
     }
-    return note(r, "mount", sb_str_from(mount.target), node) < 0
+    return sb_config_note(r, "mount", sb_str_from(mount.target), node) < 0
                ? -1
                : sb_mounts_set(&r->profile->mounts, &mount, r->err);
 }
 
-static int read_mounts(struct reader *r, const struct sb_yaml_node *list)
+static int read_mounts(struct sb_config_reader *r, const struct sb_yaml_node *list)
 {
     for (const struct sb_yaml_node *node = list->first; node != NULL; node = node->next) {
         if (r->profile->mounts.n == MOUNTS_MAX) {
-            PROBLEM(r, node, "more than %d mounts", MOUNTS_MAX);
+            SB_CONFIG_PROBLEM(r, node, "more than %d mounts", MOUNTS_MAX);
             return 0;
         }
-        if (expect_kind(r, node, "mount", SB_YAML_MAP) && read_mount(r, node) < 0) {
+        if (sb_config_expect_kind(r, node, "mount", SB_YAML_MAP) && read_mount(r, node) < 0) {
             return -1;
         }
     }
@@ -495,21 +356,21 @@ static int read_mounts(struct reader *r, const struct sb_yaml_node *list)
 
 /* ---- environment ---- */
 
-static int read_environment(struct reader *r, const struct sb_yaml_node *map)
+static int read_environment(struct sb_config_reader *r, const struct sb_yaml_node *map)
 {
     size_t total_bytes = 0;
     for (const struct sb_yaml_node *node = map->first; node != NULL; node = node->next) {
         struct sb_str name = node->key->text;
-        if (!expect_kind(r, node, "environment", SB_YAML_SCALAR)) {
+        if (!sb_config_expect_kind(r, node, "environment", SB_YAML_SCALAR)) {
             continue;
         }
         if (r->profile->env.n == ENV_MAX) {
-            PROBLEM(r, node, "more than %d variables", ENV_MAX);
+            SB_CONFIG_PROBLEM(r, node, "more than %d variables", ENV_MAX);
             return 0;
         }
         if (sb_request_check_env(name, node->text, "environment", &total_bytes, r->err) < 0) {
-            PROBLEM(r, node->key, "%s", r->err->text);
-        } else if (note(r, "environment", name, node->key) < 0 ||
+            SB_CONFIG_PROBLEM(r, node->key, "%s", r->err->text);
+        } else if (sb_config_note(r, "environment", name, node->key) < 0 ||
                    sb_pairs_set(&r->profile->env, name, node->text, r->err) < 0) {
             return -1;
         }
@@ -519,7 +380,7 @@ static int read_environment(struct reader *r, const struct sb_yaml_node *map)
 
 /* ---- profiles and the top ---- */
 
-static const struct key profile_keys[] = {
+static const struct sb_config_key profile_keys[] = {
     {"name", SB_YAML_SCALAR, NULL, read_name},
     {"description", SB_YAML_SCALAR, "description", read_description},
     {"extends", SB_YAML_SCALAR, "extends", read_extends},
@@ -535,11 +396,11 @@ static const struct key profile_keys[] = {
     {"seccomp", SB_YAML_SCALAR, "seccomp", read_seccomp},
 };
 
-static int set_origin(struct reader *r, unsigned line)
+static int set_origin(struct sb_config_reader *r, unsigned line)
 {
     int rc = 0;
     if (r->source->origin != NULL) {
-        return set_text(r, &r->profile->origin, sb_str_from(r->source->origin));
+        return sb_config_set_text(r, &r->profile->origin, sb_str_from(r->source->origin));
     }
     rc = asprintf(&r->profile->origin, "%s:%u", r->source->file_name, line);
     if (rc < 0) {
@@ -549,9 +410,10 @@ static int set_origin(struct reader *r, unsigned line)
     return 0;
 }
 
-static int read_profile(struct reader *r, const struct sb_yaml_node *node)
+static int read_profile(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    if (!expect_profile_name(r, node->key) || !expect_kind(r, node, "profile", SB_YAML_MAP)) {
+    if (!expect_profile_name(r, node->key) ||
+        !sb_config_expect_kind(r, node, "profile", SB_YAML_MAP)) {
         return 0;
     }
     r->profile = (struct sb_profile *)calloc(1, sizeof *r->profile);
@@ -559,21 +421,22 @@ static int read_profile(struct reader *r, const struct sb_yaml_node *node)
         return sb_err_oom(r->err);
     }
     r->at = &r->config->profiles[r->config->n_profiles++];
-    *r->at = (struct sb_config_profile){.profile = r->profile, .at = place_of(node->key)};
-    if (set_text(r, &r->profile->name, node->key->text) < 0 || set_origin(r, node->key->line) < 0) {
+    *r->at = (struct sb_config_profile){.profile = r->profile, .at = sb_config_place_of(node->key)};
+    if (sb_config_set_text(r, &r->profile->name, node->key->text) < 0 ||
+        set_origin(r, node->key->line) < 0) {
         return -1;
     }
-    return READ_MAP(r, node, profile_keys);
+    return SB_CONFIG_READ_MAP(r, node, profile_keys);
 }
 
-static int read_profiles(struct reader *r, const struct sb_yaml_node *map)
+static int read_profiles(struct sb_config_reader *r, const struct sb_yaml_node *map)
 {
     size_t n = 0;
     for (const struct sb_yaml_node *node = map->first; node != NULL; node = node->next) {
         n++;
     }
     if (n > PROFILES_MAX) {
-        PROBLEM(r, map, "more than %d profiles", PROFILES_MAX);
+        SB_CONFIG_PROBLEM(r, map, "more than %d profiles", PROFILES_MAX);
         return 0;
     }
     r->config->profiles = (struct sb_config_profile *)calloc(n + 1, sizeof r->config->profiles[0]);
@@ -588,23 +451,27 @@ static int read_profiles(struct reader *r, const struct sb_yaml_node *map)
     return 0;
 }
 
-static int read_default(struct reader *r, const struct sb_yaml_node *node)
+static int read_default(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    r->config->default_at = place_of(node);
-    return expect_profile_name(r, node) ? set_text(r, &r->config->default_profile, node->text) : 0;
+    r->config->default_at = sb_config_place_of(node);
+    return expect_profile_name(r, node)
+               ? sb_config_set_text(r, &r->config->default_profile, node->text)
+               : 0;
 }
 
-static const struct key top_keys[] = {
+static const struct sb_config_key top_keys[] = {
     {"profiles", SB_YAML_MAP, NULL, read_profiles},
     {"default_profile", SB_YAML_SCALAR, NULL, read_default},
 };
 
-static int read_top(struct reader *r, const struct sb_yaml_node *root)
+static int read_top(struct sb_config_reader *r, const struct sb_yaml_node *root)
 {
     if (root == NULL || sb_yaml_is_null(root)) {
         return 0;
     }
-    return expect_kind(r, root, "the file", SB_YAML_MAP) ? READ_MAP(r, root, top_keys) : 0;
+    return sb_config_expect_kind(r, root, "the file", SB_YAML_MAP)
+               ? SB_CONFIG_READ_MAP(r, root, top_keys)
+               : 0;
 }
 
 int sb_config_parse(struct sb_str text,
@@ -618,7 +485,8 @@ int sb_config_parse(struct sb_str text,
     if (sb_yaml_parse(text, problems, &doc, err) < 0) {
         return -1;
     }
-    struct reader r = {.source = source, .problems = problems, .config = &config, .err = err};
+    struct sb_config_reader r = {
+        .source = source, .problems = problems, .config = &config, .err = err};
     if (read_top(&r, sb_yaml_root(doc)) < 0) {
         return -1;
     }
