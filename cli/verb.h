@@ -56,6 +56,42 @@ struct sb_verb {
     int (*run)(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 };
 
+/** Rows that every program ends with. */
+#define SB_VERBS_COMMON(completion_examples_, help_examples_)                                      \
+    {                                                                                              \
+        .name = "completion",                                                                      \
+        .summary = "Print a completion script",                                                    \
+        .usage = "bash|zsh|fish",                                                                  \
+        .min_operands = 1,                                                                         \
+        .max_operands = 1,                                                                         \
+        .wants = "a shell: bash, zsh or fish",                                                     \
+        .offer = SB_VERB_OFFERS_SHELLS,                                                            \
+        .examples = completion_examples_,                                                          \
+        .is_offline = true,                                                                        \
+        .run = sb_verb_completion,                                                                 \
+    },                                                                                             \
+        {                                                                                          \
+            .name = "version",                                                                     \
+            .summary = "Print the version",                                                        \
+            .usage = "",                                                                           \
+            .is_offline = true,                                                                    \
+            .run = sb_verb_version,                                                                \
+        },                                                                                         \
+        {                                                                                          \
+            .name = "help",                                                                        \
+            .summary = "Show help",                                                                \
+            .usage = "[VERB]",                                                                     \
+            .max_operands = 2,                                                                     \
+            .offer = SB_VERB_OFFERS_VERBS,                                                         \
+            .examples = help_examples_,                                                            \
+            .is_offline = true,                                                                    \
+            .run = sb_verb_help,                                                                   \
+        },                                                                                         \
+    {                                                                                              \
+        .name = "man", .summary = "Print the generated parts of the manual page", .usage = "",     \
+        .is_hidden = true, .is_offline = true, .run = sb_verb_man,                                 \
+    }
+
 /** About "profile explain", which two programs have. */
 #define SB_VERB_EXPLAIN_ABOUT                                                                      \
     "Asks the worker. Without a question: every setting in force, which profile of the chain "     \
