@@ -91,7 +91,7 @@ static void a_memory_bomb_is_killed_and_counted(void **state)
     Spawn__V1__Counters counters =
         counted(&plan, "head -c 200000000 /dev/zero | tail -c 200000000 >/dev/null", &status);
     assert_int_equal(status, 137);
-    assert_int_equal(counters.oom_kills, 1);
+    assert_in_range(counters.oom_kills, 1, 3); /* the kernel may go on before memory comes free */
     assert_in_range(counters.memory_peak_bytes, 1U << 20, 32U << 20);
 }
 
