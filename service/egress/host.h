@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/str.h"
-#include "service/egress/addr.h"
 
 struct sb_err;
 

@@ -5,7 +5,7 @@
  *  ("google.com"). */
 #include <stddef.h>
 
-#include "service/egress/addr.h"
+#include "base/addr.h"
 
 struct event_base;
 struct sb_err;

@@ -1,4 +1,4 @@
-#include "service/egress/addr.h"
+#include "base/addr.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
+#include "base/addr.h"
 #include "base/err.h"
-#include "service/egress/addr.h"
 
 static const char *block_of(const char *text)
 {
