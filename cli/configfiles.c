@@ -48,6 +48,15 @@ static void split(struct sb_configfiles *ret)
     }
 }
 
+static void drain(int fd)
+{
+    char rest[4096];
+    ssize_t n = 0;
+    do {
+        n = read(fd, rest, sizeof rest);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+}
+
 int sb_configfiles_check(const char *path, struct sb_configfiles *ret, struct sb_err *err)
 {
     char worker[PATH_MAX];
@@ -70,6 +79,7 @@ int sb_configfiles_check(const char *path, struct sb_configfiles *ret, struct sb
     sb_closep(&theirs);
     theirs = -1;
     int rc = sb_fd_read_full(ours, ret->text, sizeof ret->text - 1, &len, err);
+    drain(ours); /* the worker must not end by a closed pipe */
     sb_closep(&ours);
     ours = -1;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {

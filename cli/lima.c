@@ -36,7 +36,9 @@ enum {
 };
 
 #define INSTANCE "aisbx"
-#define SOCKET   "sock/aisbx.sock" /* below the machine's directory, as in the template */
+/* The address that was chosen, for the program that this one becomes. */
+#define CHOSEN "AISBX_LIMA_ADDRESS"
+#define SOCKET "sock/aisbx.sock" /* below the machine's directory, as in the template */
 
 /* Runs limactl; what it prints goes to @out, or, with NULL, to our stderr: it is progress. */
 static int
@@ -192,7 +194,7 @@ static int become_ready(struct sb_cli *cli, const char *limactl, char *dir, stru
     return 0;
 }
 
-int sb_lima_choose(struct sb_cli *cli, struct sb_err *err)
+int sb_lima_choose(struct sb_cli *cli, bool is_here, struct sb_err *err)
 {
     char limactl[PATH_MAX];
     char dir[PATH_MAX];
@@ -201,8 +203,21 @@ int sb_lima_choose(struct sb_cli *cli, struct sb_err *err)
         return 0;
     }
     cli->args.driver = NULL;
-    if (sb_connect_address(cli) != NULL) {
-        return 0;
+    const char *named = sb_connect_address(cli);
+    const char *chosen = getenv(CHOSEN);
+    if (named != NULL && chosen != NULL && strcmp(named, chosen) == 0) {
+        return 0; /* it was done before this program became aisbx-remote */
+    }
+    if (named != NULL) {
+        sb_verb_hint(cli, "leave out --driver lima, or --address and AISBX_ADDRESS");
+        return sb_err_set(
+            err, SB_INVALID,
+            "--driver lima and an address exclude each other: it names a worker, too");
+    }
+    if (is_here) {
+        sb_verb_hint(cli, "leave --driver out");
+        return sb_err_set(err, SB_INVALID,
+                          "--driver lima: this works with workers of this machine");
     }
     if (!sb_sibling_find("limactl", limactl)) {
         sb_verb_hint(cli,
@@ -217,5 +232,7 @@ int sb_lima_choose(struct sb_cli *cli, struct sb_err *err)
     if (cli->args.verbose) {
         sb_say_detail("worker in lima: --address %s", address);
     }
-    return setenv("AISBX_ADDRESS", address, 1) == 0 ? 0 : sb_err_oom(err);
+    return setenv("AISBX_ADDRESS", address, 1) == 0 && setenv(CHOSEN, address, 1) == 0
+               ? 0
+               : sb_err_oom(err);
 }

@@ -36,7 +36,8 @@ static const struct sb_option sandbox_rows[] = {
      0, 0, SB_OFFER_PROFILE, NULL},
     {0, "driver", SB_OPTION_TEXT, AT(driver), "DRIVER",
      "What makes the sandbox: native, bwrap (bubblewrap), chroot (root without user namespaces: "
-     "weaker), lima (a worker in a virtual machine of lima's); default: what the profile says",
+     "weaker), lima (a worker in a virtual machine of lima's, not in profiles); default: what the "
+     "profile says",
      0, 0, SB_OFFER_CHOICES, drivers},
     {'w', "workspace", SB_OPTION_TEXT, AT(workspace), "DIR[:ro]",
      "Directory seen as /workspace; default: the current one, unless that is / or your home or "

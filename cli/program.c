@@ -178,7 +178,7 @@ do_verb(struct sb_cli *cli, const struct sb_verb *verb, int *ret_status, struct 
         *ret_status = 0;
         return show_help(cli->program, verb, err);
     }
-    if (sb_lima_choose(cli, err) < 0) {
+    if (sb_lima_choose(cli, verb->is_local, err) < 0) {
         return -1;
     }
     if (!verb->is_offline && sb_connect_is_remote(cli) &&

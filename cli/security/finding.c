@@ -2,6 +2,26 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+/* When all are taken: that of the last of the mildest, which goes. NULL: this one is as mild. */
+static struct sb_finding *place_for(struct sb_findings *findings, enum sb_finding_level level)
+{
+    if (findings->n < SB_FINDING_MAX) {
+        return &findings->items[findings->n++];
+    }
+    findings->n_more++;
+    size_t mildest = 0;
+    for (size_t i = 1; i < SB_FINDING_MAX; i++) {
+        mildest = findings->items[i].level <= findings->items[mildest].level ? i : mildest;
+    }
+    if (findings->items[mildest].level >= level) {
+        return NULL;
+    }
+    memmove(&findings->items[mildest], &findings->items[mildest + 1],
+            (SB_FINDING_MAX - mildest - 1) * sizeof *findings->items);
+    return &findings->items[SB_FINDING_MAX - 1];
+}
 
 void sb_finding_add(struct sb_findings *findings,
                     const char *name,
@@ -10,10 +30,11 @@ void sb_finding_add(struct sb_findings *findings,
                     const char *fmt,
                     ...)
 {
-    if (findings->n == SB_FINDING_MAX) {
+    findings->worst = level > findings->worst ? level : findings->worst;
+    struct sb_finding *finding = place_for(findings, level);
+    if (finding == NULL) {
         return;
     }
-    struct sb_finding *finding = &findings->items[findings->n++];
     va_list ap;
     finding->name = name;
     finding->level = level;
@@ -36,9 +57,5 @@ const char *sb_finding_word(enum sb_finding_level level)
 
 enum sb_finding_level sb_finding_worst(const struct sb_findings *findings)
 {
-    enum sb_finding_level worst = SB_FINDING_PASS;
-    for (size_t i = 0; i < findings->n; i++) {
-        worst = findings->items[i].level > worst ? findings->items[i].level : worst;
-    }
-    return worst;
+    return findings->worst;
 }

@@ -22,10 +22,12 @@ struct sb_finding {
 struct sb_findings {
     struct sb_finding items[SB_FINDING_MAX];
     size_t n;
+    size_t n_more; /* that found no room; all others are as bad or worse */
+    enum sb_finding_level worst;
 };
 
-/** Adds one. @name  constant.  @fix  NULL or "": none. What does not fit is cut; more than
- *  SB_FINDING_MAX are dropped. */
+/** Adds one. @name  constant.  @fix  NULL or "": none. What does not fit is cut. Of more
+ *  than SB_FINDING_MAX the mildest are only counted. */
 void sb_finding_add(struct sb_findings *findings,
                     const char *name,
                     enum sb_finding_level level,

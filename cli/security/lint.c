@@ -171,6 +171,9 @@ static void put_text(struct sb_out *out, const char *path, const struct sb_findi
             sb_out_put(out, "\n");
         }
     }
+    if (findings->n_more > 0) {
+        sb_out_printf(out, "and %zu more, none of them worse\n", findings->n_more);
+    }
     if (findings->n == 0) {
         sb_out_printf(out, "%s: nothing to say\n", path);
     }
@@ -193,6 +196,7 @@ static void put_json(struct sb_out *out, const char *path, const struct sb_findi
         sb_json_close(&json, '}');
     }
     sb_json_close(&json, ']');
+    sb_json_i64(&json, "left_out", (int64_t)findings->n_more);
     sb_json_close(&json, '}');
     sb_out_put(out, "\n");
 }

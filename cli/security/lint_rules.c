@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "base/str.h"
 #include "cli/security/finding.h"
 #include "cli/security/lint.h"
@@ -30,7 +31,7 @@ enum { N_WIDE = sizeof wide_calls / sizeof *wide_calls };
 const char *const sb_lint_syscalls[] = {"memfd_secret", "io_setup", "mq_open", "shmget",
                                         "mbind",        "sync",     NULL};
 
-typedef void rule(const Aisbx__V1__ExplainProfileResponse *reply, struct sb_findings *findings);
+typedef void check(const Aisbx__V1__ExplainProfileResponse *reply, struct sb_findings *findings);
 
 /* Where a setting is said; "" when nobody says it. */
 static const char *where(const Aisbx__V1__ExplainProfileResponse *reply, const char *name)
@@ -163,21 +164,39 @@ static void check_sources(const Aisbx__V1__ExplainProfileResponse *reply,
 
 /* ---- network ---- */
 
-static bool is_local_rule(const char *text)
+/* The address of a rule, "10.0.0.0/8", "10.1.2.3:80", "[::1]:80". */
+static bool address_of(const char *text, unsigned char ret_address[SB_ADDR_SIZE])
 {
-    static const char *const starts[] = {"127.",      "10.",
-                                         "192.168.",  "169.254.",
-                                         "172.16.",   "0.0.0.0",
-                                         "[::1]",     "::1",
-                                         "localhost", "fe80:",
-                                         "[fe80:",    "fd00:",
-                                         "[fd00:",    "metadata.google.internal"};
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
-        if (strncasecmp(text, starts[i], strlen(starts[i])) == 0) {
-            return true;
+    struct sb_str rule = sb_str_from(text);
+    struct sb_str head;
+    struct sb_str rest;
+    if (sb_str_split(rule, '/', &head, &rest)) {
+        return sb_addr_parse(head, ret_address);
+    }
+    if (text[0] == '[' && sb_str_split(sb_str_from(text + 1), ']', &head, &rest)) {
+        return sb_addr_parse(head, ret_address);
+    }
+    return sb_addr_parse(rule, ret_address) ||
+           (sb_str_split(rule, ':', &head, &rest) && sb_addr_parse(head, ret_address));
+}
+
+/* What a rule leads to that is not the public network, as the proxy sees it; NULL: nothing. */
+static const char *private_place_of(const char *text)
+{
+    static const struct {
+        const char *name;
+        const char *place;
+    } names[] = {{"localhost", "this machine"}, {"metadata.google.internal", "a metadata service"}};
+    unsigned char address[SB_ADDR_SIZE];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t len = strlen(names[i].name);
+        if (strncasecmp(text, names[i].name, len) == 0 && (text[len] == '\0' || text[len] == ':')) {
+            return names[i].place;
         }
     }
-    return false;
+    const struct sb_addr_block *block =
+        address_of(text, address) ? sb_addr_block_of(address) : NULL;
+    return block == NULL ? NULL : block->name;
 }
 
 /* "*.com", "10.0.0.0/6" */
@@ -216,11 +235,12 @@ static void check_network(const Aisbx__V1__ExplainProfileResponse *reply,
     }
     for (size_t i = 0; is_limited && i < network->n_allow; i++) {
         const char *text = network->allow[i];
-        if (is_local_rule(text)) {
+        const char *place = private_place_of(text);
+        if (place != NULL && !is_wide_rule(text)) {
             sb_finding_add(findings, "network to here", SB_FINDING_WARN,
                            "name the one address and port that is meant",
-                           "%s: \"%s\" lets programs reach this machine or its network (%s)",
-                           reply->profile->name, text, at);
+                           "%s: \"%s\" lets programs reach %s (%s)", reply->profile->name, text,
+                           place, at);
         } else if (is_wide_rule(text)) {
             sb_finding_add(findings, "wide network rule", SB_FINDING_WARN,
                            "name the hosts that are needed",
@@ -338,7 +358,7 @@ static void check_limits(const Aisbx__V1__ExplainProfileResponse *reply,
 
 void sb_lint_profile(const Aisbx__V1__ExplainProfileResponse *reply, struct sb_findings *findings)
 {
-    static rule *const rules[] = {
+    static check *const rules[] = {
         check_system_mounts, check_secret_mounts, check_socket_mounts, check_sources, check_network,
         check_environment,   check_calls,         check_list_file,     check_driver,  check_limits,
     };

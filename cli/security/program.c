@@ -79,6 +79,7 @@ static const struct sb_verb table[] = {
     },
     {
         .name = "profile learn",
+        .is_local = true,
         .summary = "Find the least system calls a program needs, and prove it",
         .usage = "[OPTIONS] [--] COMMAND [ARG ...]",
         .about =
@@ -107,6 +108,7 @@ static const struct sb_verb table[] = {
     },
     {
         .name = "profile lint",
+        .is_local = true,
         .summary = "Tell what is wrong or unwise in a configuration file",
         .usage = "[FILE]",
         .about =

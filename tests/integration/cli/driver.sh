@@ -2,13 +2,14 @@
 # aisbx run --driver: each works where it can, says what it lacks, and is refused where that is not enough.
 source "$(dirname "$0")/common.sh"
 work
+driver_of() { python3 -c 'import json, sys; print(json.load(sys.stdin)["sandbox"]["driver"])'; }
 
 # ---- which there are ----
 info=$(aisbx worker info)
 check_has "native" '^native  *yes  *as below' "$info"
 check_status 125 run --driver docker -- true
 check_has "no such driver" "not a DRIVER" "$(<"$dir/err")"
-check_text "the driver is named" native "$(aisbx run --json -- true | jq -r .sandbox.driver 2>/dev/null || echo native)"
+check_text "the driver is named" native "$(aisbx run --json -- true | driver_of)"
 
 # ---- bwrap: the same sandbox by another program ----
 if command -v bwrap >/dev/null; then

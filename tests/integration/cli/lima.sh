@@ -66,10 +66,12 @@ id=$("$bin/aisbx" create -v --driver lima --profile strict 2>err)
 address=$(sed -n 's/^.*worker in lima: --address //p' err | tail -n 1)
 check "its address" "grpc+unix:$dir/machine/sock/aisbx.sock" "$address"
 check "a sandbox there" native "$("$bin/aisbx" --address "$address" run --json -- true |
-    python3 -c 'import json, sys; print(json.load(sys.stdin).get("sandbox", {}).get("driver", "native"))')"
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["sandbox"]["driver"])')"
 check "exec in it" hello "$("$bin/aisbx" --address "$address" exec "$id" echo hello)"
-check "a worker that is named is not started" hello \
-    "$(AISBX_ADDRESS=$address "$bin/aisbx" run --driver lima -- echo hello)"
+check "a worker that is named" 125 "$(AISBX_ADDRESS=$address status_of run --driver lima -- echo hello)"
+has "two workers" 'exclude each other' "$(<err)"
+check "learning" 1 "$("$bin/aisbx-security" profile learn --driver lima true >out 2>err; echo $?)"
+has "where it learns" 'workers of this machine' "$(<err)"
 "$bin/aisbx" --address "$address" destroy "$id" >/dev/null
 
 # ---- a machine that stands still ----

@@ -129,13 +129,18 @@ static void network_rules_that_reach_too_far_are_told(void **state)
         {"*.com", "wide network rule", SB_FINDING_WARN},
         {"8.0.0.0/8", "wide network rule", SB_FINDING_WARN},
         {"169.254.169.254:80", "network to here", SB_FINDING_WARN},
+        {"172.17.0.1:80", "network to here", SB_FINDING_WARN},
+        {"100.64.0.1", "network to here", SB_FINDING_WARN},
+        {"[fc00::1]", "network to here", SB_FINDING_WARN},
+        {"10.example.com:443", NULL, SB_FINDING_PASS},
+        {"0.0.0.0/0", "wide network rule", SB_FINDING_WARN},
         {"LOCALHOST:80", "network to here", SB_FINDING_WARN},
         {"[fe80::1]:80", "network to here", SB_FINDING_WARN},
         {"example.org", "network port", SB_FINDING_NOTE},
-        {"[2001:db8::1]", "network port", SB_FINDING_NOTE},
+        {"[2606:4700::1]", "network port", SB_FINDING_NOTE},
         {"*.example.org:443", NULL, SB_FINDING_PASS},
         {"8.8.8.0/24", NULL, SB_FINDING_PASS},
-        {"[2001:db8::1]:443", NULL, SB_FINDING_PASS},
+        {"[2606:4700::1]:443", NULL, SB_FINDING_PASS},
     };
     struct rig rig;
     (void)state;
@@ -147,6 +152,22 @@ static void network_rules_that_reach_too_far_are_told(void **state)
     }
     rig.network.mode = AISBX__V1__NETWORK_MODE__NETWORK_MODE_NONE;
     finds(&rig, "network rules", SB_FINDING_NOTE);
+}
+
+static void the_worst_is_never_left_out(void **state)
+{
+    (void)state;
+    static struct sb_findings findings;
+    findings = (struct sb_findings){0};
+    for (int i = 0; i < SB_FINDING_MAX + 6; i++) {
+        sb_finding_add(&findings, "mild", SB_FINDING_NOTE, "", "number %d", i);
+    }
+    sb_finding_add(&findings, "bad", SB_FINDING_FAIL, "", "the last");
+    assert_int_equal(findings.n, SB_FINDING_MAX);
+    assert_int_equal(findings.n_more, 7);
+    assert_int_equal(sb_finding_worst(&findings), SB_FINDING_FAIL);
+    assert_string_equal(findings.items[SB_FINDING_MAX - 1].detail, "the last");
+    assert_string_equal(findings.items[SB_FINDING_MAX - 2].detail, "number 62");
 }
 
 static void secrets_in_the_environment_are_told_without_their_value(void **state)
@@ -198,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_plain_profile_gives_nothing_to_say),
         cmocka_unit_test(the_host_s_system_and_homes_are_no_data),
         cmocka_unit_test(network_rules_that_reach_too_far_are_told),
+        cmocka_unit_test(the_worst_is_never_left_out),
         cmocka_unit_test(secrets_in_the_environment_are_told_without_their_value),
         cmocka_unit_test(lists_wider_than_any_of_ours_are_told),
         cmocka_unit_test(a_weak_driver_and_boundless_limits_are_told),
