@@ -15,7 +15,7 @@ static _Noreturn void give_up(const struct sb_child *child, struct sb_child_repo
 
 _Noreturn void sb_child_run(struct sb_child *child)
 {
-    struct sb_child_report report = {.err = {.code = SB_OK}};
+    struct sb_child_report report = {.magic = SB_CHILD_REPORT_MAGIC};
     for (const struct sb_driver_step *step = child->driver->steps; step->name != NULL; step++) {
         if (step->run(child, &report.err) < 0) {
             (void)strncpy(report.step, step->name, sizeof report.step - 1);

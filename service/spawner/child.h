@@ -39,8 +39,11 @@ struct sb_child {
     bool mount_is_dir[SB_PLAN_MAX_MOUNTS];
 };
 
+#define SB_CHILD_REPORT_MAGIC "\0sb" /* no text begins with it */
+
 /** What a child that fails says before it exits. */
 struct sb_child_report {
+    char magic[4]; /* SB_CHILD_REPORT_MAGIC: a program that stands before init says text instead */
     char step[SB_CHILD_STEP_SIZE];
     struct sb_err err;
 };

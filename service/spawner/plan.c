@@ -18,7 +18,9 @@ enum {
 
 /* What is below these belongs to the sandbox. "/" is refused by rule. */
 static const char *const own_trees[] = {
-    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/dev", "/proc", "/sys",
+    "/usr", "/bin", "/sbin", "/lib", "/lib32",   "/lib64",   "/libx32",
+    "/etc", "/dev", "/proc", "/sys", "/var/tmp", "/var/run", /* links to /tmp and /run: one place,
+                                                                one name */
 };
 /* These are bounded tmpfs: something may be mounted below, not in their place. */
 static const char *const own_points[] = {"/tmp", "/run", "/var"};

@@ -141,7 +141,7 @@ static int open_channels(struct start *start, struct sb_err *err)
     }
     start->child_sync_fd = ends[0];
     sandbox->sync_fd = ends[1];
-    if (sandbox->tells_ready ? open_named_pipe(ends, err) < 0 : sb_fd_pipe(ends, err) < 0) {
+    if (open_named_pipe(ends, err) < 0) {
         return -1;
     }
     sandbox->report_fd = ends[0];
@@ -367,73 +367,83 @@ static int adopt_init(struct sb_sandbox *sandbox, pid_t pid, struct sb_err *err)
     return sb_cgroup_leave(&sandbox->cgroup, sandbox->pid, err);
 }
 
-/* What comes out of the pipe of reports: the report of a step; or, of a program that stands before
- * init, the byte of init, or a complaint, which is put into a report. Returns the bytes of the
- * report, 0: none. */
-static int read_report(struct sb_sandbox *sandbox,
-                       struct sb_child_report *ret_report,
-                       bool *ret_is_ready,
-                       struct sb_err *err)
+/* Reads what has been said until now. A program that stands before init says things piece by piece.
+ * *ret_pid  who wrote the first byte, when that came now. Returns 0 at the end, 1: more may follow.
+ */
+static int read_said(struct sb_sandbox *sandbox, pid_t *ret_pid, struct sb_err *err)
 {
-    size_t len = 0;
-    if (!sandbox->tells_ready) {
-        if (sb_fd_read_full(sandbox->report_fd, ret_report, sizeof *ret_report, &len, err) < 0) {
-            return -1;
+    while (sandbox->said_len < sizeof sandbox->said) {
+        pid_t pid = 0;
+        ssize_t n = read_named(sandbox->report_fd, sandbox->said + sandbox->said_len,
+                               sizeof sandbox->said - sandbox->said_len, &pid);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return 1;
         }
-        sandbox->init_pid = sandbox->pid;
-        *ret_is_ready = len == 0;
-        return (int)len;
+        if (n <= 0) {
+            return n == 0 ? 0 : sb_err_sys(err, errno, "read what the child says");
+        }
+        *ret_pid = sandbox->said_len == 0 ? pid : *ret_pid;
+        sandbox->said_len += (size_t)n;
     }
-    pid_t pid = 0;
-    char text[sizeof *ret_report];
-    ssize_t n = read_named(sandbox->report_fd, text, sizeof text, &pid);
-    if (n < 0) {
-        return sb_err_sys(err, errno, "read what the child says");
-    }
-    *ret_is_ready = n == 1 && text[0] == '\0';
-    if (*ret_is_ready) {
-        return adopt_init(sandbox, pid, err);
-    }
-    if (n == (ssize_t)sizeof text) {
-        memcpy(ret_report, text, sizeof text);
-    } else if (n > 1) {
-        *ret_report = (struct sb_child_report){.step = "start"};
-        int line = (int)(memchr(text, '\n', (size_t)n) == NULL
-                             ? n
-                             : (char *)memchr(text, '\n', (size_t)n) - text);
-        (void)sb_err_set(&ret_report->err, SB_INTERNAL, "%.*s", line, text);
-    }
-    return n > 1 ? (int)sizeof *ret_report : 0;
+    return 0;
 }
 
-int sb_sandbox_started(struct sb_sandbox *sandbox, char *ret_step, struct sb_err *err)
+/* Makes the error of what was said, and the step that failed. */
+static int judge(const struct sb_sandbox *sandbox, int status, char *ret_step, struct sb_err *err)
 {
     struct sb_child_report report;
-    bool is_ready = false;
-    ret_step[0] = '\0';
-    int len = read_report(sandbox, &report, &is_ready, err);
-    if (len < 0) {
-        sb_sandbox_fail(sandbox);
-        return -1;
+    if (sandbox->said_len == sizeof report) {
+        memcpy(&report, sandbox->said, sizeof report);
+        if (memcmp(report.magic, SB_CHILD_REPORT_MAGIC, sizeof report.magic) == 0) {
+            memcpy(ret_step, report.step, SB_CHILD_STEP_SIZE);
+            ret_step[SB_CHILD_STEP_SIZE - 1] = '\0';
+            *err = report.err;
+            return -1;
+        }
     }
+    if (sandbox->said_len == 0) {
+        return sb_err_set(err, SB_INTERNAL, "the child died (status %d)", status);
+    }
+    const char *end = memchr(sandbox->said, '\n', sandbox->said_len);
+    int line = (int)(end == NULL ? sandbox->said_len : (size_t)(end - sandbox->said));
+    (void)snprintf(ret_step, SB_CHILD_STEP_SIZE, "start");
+    return sb_err_set(err, SB_INTERNAL, "%.*s", line, sandbox->said);
+}
+
+static bool is_alive(const struct sb_sandbox *sandbox, int *ret_status)
+{
     siginfo_t info = {0};
-    if (is_ready &&
-        waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-        info.si_pid == 0) {
+    bool is = waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+              info.si_pid == 0;
+    *ret_status = info.si_status;
+    return is;
+}
+
+int sb_sandbox_started(struct sb_sandbox *sandbox, bool is_dead, char *ret_step, struct sb_err *err)
+{
+    int status = 0;
+    pid_t who = 0;
+    ret_step[0] = '\0';
+    int more = read_said(sandbox, &who, err);
+    bool is_said = sandbox->tells_ready && sandbox->said_len == 1 && sandbox->said[0] == '\0';
+    bool is_ready = is_said || (!sandbox->tells_ready && more == 0 && sandbox->said_len == 0);
+    if (more > 0 && !is_ready && !is_dead) {
+        return 0;
+    }
+    if (is_said && more >= 0 && adopt_init(sandbox, who, err) < 0) {
+        more = -1;
+    }
+    if (more >= 0 && is_ready && is_alive(sandbox, &status)) {
+        sandbox->init_pid = is_said ? sandbox->init_pid : sandbox->pid;
         sandbox->state = SB_SANDBOX_RUNNING;
         sb_closep(&sandbox->report_fd);
         sb_closep(&sandbox->sync_fd);
         sandbox->report_fd = sandbox->sync_fd = -1;
-        return 0;
+        return 1;
     }
     sb_sandbox_fail(sandbox);
-    if (len != (int)sizeof report) {
-        return sb_err_set(err, SB_INTERNAL, "the child died (status %d)", info.si_status);
-    }
-    memcpy(ret_step, report.step, SB_CHILD_STEP_SIZE);
-    ret_step[SB_CHILD_STEP_SIZE - 1] = '\0';
-    *err = report.err;
-    return -1;
+    sandbox->said_len = is_ready ? 0 : sandbox->said_len;
+    return more < 0 ? -1 : judge(sandbox, status, ret_step, err);
 }
 
 int sb_sandbox_init_status(const struct sb_sandbox *sandbox, int wait_status)

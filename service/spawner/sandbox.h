@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "service/spawner/cgroup.h"
+#include "service/spawner/child.h"
 #include "service/spawner/ids.h"
 
 struct sb_err;
@@ -45,8 +46,10 @@ struct sb_sandbox {
     pid_t init_pid;       /* RUNNING */
     int init_pidfd;       /* owned; -1: init is the child */
     int report_fd;        /* owned; STARTING: the child's struct sb_child_report */
-    int sync_fd;          /* owned; the child ends when it is closed too early */
-    int ctl_fd;           /* owned; STARTING: the worker's end of init's socket */
+    char said[sizeof(struct sb_child_report)]; /* what came out of it until now */
+    size_t said_len;
+    int sync_fd; /* owned; the child ends when it is closed too early */
+    int ctl_fd;  /* owned; STARTING: the worker's end of init's socket */
     struct sb_ids ids;
     struct sb_cgroup cgroup;
     const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts */
@@ -65,8 +68,12 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
 
 /** Reads what the child of a STARTING sandbox says; call when report_fd is readable.
  *  @ret_step  at least SB_CHILD_STEP_SIZE bytes: the step that failed.
- *  Returns 0: it is RUNNING; -1: it is FAILED. */
-int sb_sandbox_started(struct sb_sandbox *sandbox, char *ret_step, struct sb_err *err);
+ *  @is_dead  the child was reaped: nothing more will be said.
+ *  Returns 1: it is RUNNING; 0: it has not said all; -1: it is FAILED. */
+int sb_sandbox_started(struct sb_sandbox *sandbox,
+                       bool is_dead,
+                       char *ret_step,
+                       struct sb_err *err);
 
 /** The wait status of init, by that of the child: a program before init tells a signal as shells
  * do.

@@ -380,15 +380,18 @@ static int tell_spawned(struct server *server, struct sb_sandbox *sandbox, struc
     return done;
 }
 
-static int on_report(struct server *server, struct sb_sandbox *sandbox, struct sb_err *err)
+static int
+on_report(struct server *server, struct sb_sandbox *sandbox, bool is_dead, struct sb_err *err)
 {
     char step[SB_CHILD_STEP_SIZE];
     struct sb_err failure;
-    server->n_starting--;
-    if (sb_sandbox_started(sandbox, step, &failure) < 0) {
-        return reply_failure(server, sandbox->tag, step, &failure, err);
+    int started = sb_sandbox_started(sandbox, is_dead, step, &failure);
+    if (started == 0) {
+        return 0;
     }
-    return tell_spawned(server, sandbox, err);
+    server->n_starting--;
+    return started < 0 ? reply_failure(server, sandbox->tag, step, &failure, err)
+                       : tell_spawned(server, sandbox, err);
 }
 
 static uint64_t micros(struct timeval time)
@@ -435,7 +438,7 @@ static int reap(struct server *server, bool tells, struct sb_err *err)
             continue;
         }
         if (sandbox->state == SB_SANDBOX_STARTING && tells && done == 0) {
-            done = on_report(server, sandbox, err); /* what it had to say lies in the pipe */
+            done = on_report(server, sandbox, true, err); /* what it had to say lies in the pipe */
         }
         bool was_told = sandbox->state == SB_SANDBOX_RUNNING;
         status = sb_sandbox_init_status(sandbox, status);
@@ -513,7 +516,7 @@ static int turn(struct server *server, struct sb_err *err)
     }
     /* Reports first: reaping frees sandboxes. */
     for (nfds_t i = 2; i < n; i++) {
-        if (fds[i].revents != 0 && on_report(server, starting[i], err) < 0) {
+        if (fds[i].revents != 0 && on_report(server, starting[i], false, err) < 0) {
             return -1;
         }
     }

@@ -37,22 +37,28 @@ static const char *const needed[] = {
 };
 
 /* Nobody but root may be able to change it, as it stands between a job and the host. */
-static int open_program(const char **ret_path, struct sb_err *err)
+static int open_program(const struct sb_host *host, const char **ret_path, struct sb_err *err)
 {
+    const char *bad = NULL;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         struct stat st;
         SB_CLEANUP(sb_closep) int fd = open(places[i], O_PATH | O_CLOEXEC);
         if (fd < 0) {
             continue;
         }
-        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 022) != 0) {
-            return sb_err_set(err, SB_PRECONDITION, "%s can be changed by others than its owner",
-                              places[i]);
+        /* In a user namespace of ours root shows as the overflow id, and the user is whom it
+         * serves. */
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 022) != 0 ||
+            (host->is_root && st.st_uid != 0)) {
+            bad = places[i];
+            continue;
         }
         *ret_path = places[i];
         return SB_STEAL_FD(fd);
     }
-    return sb_err_set(err, SB_PRECONDITION, "bubblewrap is not there: " INSTALL);
+    return bad == NULL
+               ? sb_err_set(err, SB_PRECONDITION, "bubblewrap is not there: " INSTALL)
+               : sb_err_set(err, SB_PRECONDITION, "%s can be changed by others than root", bad);
 }
 
 /* One run, in a child. */
@@ -180,7 +186,7 @@ int sb_bwrap_probe(const struct sb_host *host, struct sb_err *err)
     static const char name[] = "bubblewrap ";
     const char *path = NULL;
     struct sb_bwrap found = {0};
-    SB_CLEANUP(sb_closep) int fd = open_program(&path, err);
+    SB_CLEANUP(sb_closep) int fd = open_program(host, &path, err);
     SB_CLEANUP(sb_buf_done) struct sb_buf help = SB_BUF_INIT(MAX_OUTPUT);
     SB_CLEANUP(sb_buf_done) struct sb_buf version = SB_BUF_INIT(MAX_OUTPUT);
     if (fd < 0) {

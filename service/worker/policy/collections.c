@@ -202,9 +202,21 @@ void sb_mounts_done(struct sb_mounts *mounts)
 
 /* What the sandbox fills itself; nothing may be put over or below these. */
 static const struct sb_str system_dirs[] = {
-    SB_STR("/bin"),  SB_STR("/boot"),  SB_STR("/dev"),   SB_STR("/etc"),
-    SB_STR("/lib"),  SB_STR("/lib32"), SB_STR("/lib64"), SB_STR("/libx32"),
-    SB_STR("/proc"), SB_STR("/sbin"),  SB_STR("/sys"),   SB_STR("/usr"),
+    SB_STR("/bin"),
+    SB_STR("/boot"),
+    SB_STR("/dev"),
+    SB_STR("/etc"),
+    SB_STR("/lib"),
+    SB_STR("/lib32"),
+    SB_STR("/lib64"),
+    SB_STR("/libx32"),
+    SB_STR("/proc"),
+    SB_STR("/sbin"),
+    SB_STR("/sys"),
+    SB_STR("/usr"),
+    /* Links to /run and /tmp: one place, one name. */
+    SB_STR("/var/run"),
+    SB_STR("/var/tmp"),
 };
 
 /* Something may be put below these, but not over them. */

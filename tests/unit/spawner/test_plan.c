@@ -295,11 +295,11 @@ static void refuses_targets_in_what_the_sandbox_builds(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "/",        "/usr",   "/usr/local/x", "/bin",       "/sbin/x", "/lib",
-        "/lib64/x", "/etc",   "/etc/hosts",   "/dev/shm/x", "/proc/1", "/sys",
-        "/tmp",     "/run",   "/var",         "data",       "",        "/data/",
-        "//data",   "/a//b",  "/a/./b",       "/a/../b",    "/..",     "/a/..",
-        "/a\nb",    "/a\x7f",
+        "/",        "/usr",   "/usr/local/x", "/bin",       "/sbin/x",    "/lib",
+        "/lib64/x", "/etc",   "/etc/hosts",   "/dev/shm/x", "/proc/1",    "/sys",
+        "/tmp",     "/run",   "/var",         "data",       "",           "/data/",
+        "//data",   "/a//b",  "/a/./b",       "/a/../b",    "/..",        "/a/..",
+        "/a\nb",    "/a\x7f", "/var/tmp",     "/var/tmp/x", "/var/run/x",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct sb_err err;
