@@ -238,7 +238,9 @@ static int fill(struct sb_policy *policy,
                 struct sb_err *err)
 {
     policy->driver = request->driver == SB_DRIVER_UNSET ? profile->driver : request->driver;
-    policy->has_weaker_driver = policy->driver > profile->driver;
+    policy->has_weaker_driver = profile->driver == SB_DRIVER_LIMA
+                                    ? policy->driver != SB_DRIVER_LIMA
+                                    : policy->driver > profile->driver;
     policy->limits = profile->limits;
     policy->filesystem = profile->filesystem;
     policy->ceiling.mode = profile->network.mode;

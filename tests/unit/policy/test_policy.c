@@ -348,6 +348,10 @@ static void a_request_can_name_a_driver_and_it_is_noted_when_it_is_weaker(void *
     SB_CLEANUP(sb_policy_freep) struct sb_policy *stronger = make(other);
     assert_int_equal(stronger->driver, SB_DRIVER_BWRAP);
     assert_false(stronger->has_weaker_driver);
+    SB_CLEANUP(sb_request_freep) struct sb_request *far = new_request("b");
+    far->driver = SB_DRIVER_NATIVE;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *here = make(far);
+    assert_true(here->has_weaker_driver); /* than a machine of its own */
     assert_string_not_equal(stronger->hash, as_profile->hash);
 }
 
