@@ -79,19 +79,25 @@ static bool is_v4(const unsigned char address[SB_ADDR_SIZE])
     return sb_addr_same_prefix(address, mapped, 96);
 }
 
-const struct sb_addr_block *sb_addr_block_of(const unsigned char address[SB_ADDR_SIZE])
+const struct sb_addr_block *sb_addr_block_around(const unsigned char address[SB_ADDR_SIZE],
+                                                 unsigned bits)
 {
     const struct sb_addr_block *found = NULL;
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
-        if (sb_addr_same_prefix(address, blocks[i].base, blocks[i].prefix) &&
+        if (blocks[i].prefix <= bits &&
+            sb_addr_same_prefix(address, blocks[i].base, blocks[i].prefix) &&
             (found == NULL || blocks[i].prefix > found->prefix)) {
             found = &blocks[i];
         }
     }
-    if (found == NULL && !is_v4(address) && (address[0] & 0xe0) != 0x20) {
-        return &unassigned;
-    }
-    return found;
+    bool is_public = bits >= 96 ? is_v4(address) : false;
+    is_public = is_public || bits < 3 || (address[0] & 0xe0) == 0x20;
+    return found == NULL && !is_public ? &unassigned : found;
+}
+
+const struct sb_addr_block *sb_addr_block_of(const unsigned char address[SB_ADDR_SIZE])
+{
+    return sb_addr_block_around(address, 128);
 }
 
 bool sb_addr_unwrap(const unsigned char address[SB_ADDR_SIZE],

@@ -23,6 +23,11 @@ struct sb_addr_block {
 /** The narrowest block that holds the address; NULL: a public one. */
 const struct sb_addr_block *sb_addr_block_of(const unsigned char address[SB_ADDR_SIZE]);
 
+/** The narrowest block that holds every address with these first bits; NULL: there are public ones
+ *  among them. @bits  0..128 */
+const struct sb_addr_block *sb_addr_block_around(const unsigned char address[SB_ADDR_SIZE],
+                                                 unsigned bits);
+
 /** True: the address only wraps an IPv4 address (NAT64), which is then in ret_inner. */
 bool sb_addr_unwrap(const unsigned char address[SB_ADDR_SIZE],
                     unsigned char ret_inner[SB_ADDR_SIZE]);

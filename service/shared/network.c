@@ -1,32 +1,23 @@
 #include "service/shared/network.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/addr.h"
 #include "base/err.h"
 #include "base/num.h"
 
-#define LABEL_MAX    63
-#define IPV4_PREFIX  96 /* bits of ::ffff:0:0 before the IPv4 address */
-#define ADDRESS_TEXT INET6_ADDRSTRLEN
+#define LABEL_MAX   63
+#define IPV4_PREFIX 96 /* bits of ::ffff:0:0 before the IPv4 address */
 
+/* rule->prefix becomes what comes before the bits of a CIDR range. */
 static bool parse_address(struct sb_str text, struct sb_network_rule *rule)
 {
-    char buf[ADDRESS_TEXT];
-    if (text.len == 0 || text.len >= sizeof buf || sb_str_has_nul(text)) {
+    if (!sb_addr_parse(text, rule->address)) {
         return false;
     }
-    memcpy(buf, text.ptr, text.len);
-    buf[text.len] = '\0';
-    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (inet_pton(AF_INET, buf, rule->address + sizeof mapped) == 1) {
-        memcpy(rule->address, mapped, sizeof mapped);
-        rule->prefix = IPV4_PREFIX;
-        return true;
-    }
-    rule->prefix = 0;
-    return inet_pton(AF_INET6, buf, rule->address) == 1;
+    rule->prefix = memchr(text.ptr, ':', text.len) == NULL ? IPV4_PREFIX : 0;
+    return true;
 }
 
 static bool has_host_bits(const struct sb_network_rule *rule)
@@ -158,16 +149,6 @@ int sb_network_parse_rule(struct sb_str text, struct sb_network_rule *ret_rule, 
     return 0;
 }
 
-static bool same_prefix(const unsigned char *a, const unsigned char *b, unsigned bits)
-{
-    for (unsigned bit = 0; bit < bits; bit++) {
-        if (((a[bit / 8] ^ b[bit / 8]) & (0x80U >> (bit % 8))) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool is_below(struct sb_str host, struct sb_str parent)
 {
     return host.len > parent.len && host.ptr[host.len - parent.len - 1] == '.' &&
@@ -187,7 +168,7 @@ bool sb_network_covers(const struct sb_network_rule *wide, const struct sb_netwo
     switch (wide->kind) {
     case SB_NETWORK_ADDRESS:
         return narrow->kind == SB_NETWORK_ADDRESS && narrow->prefix >= wide->prefix &&
-               same_prefix(wide->address, narrow->address, wide->prefix);
+               sb_addr_same_prefix(wide->address, narrow->address, wide->prefix);
     case SB_NETWORK_HOST:
         return narrow->kind == SB_NETWORK_HOST && is_same(wide->host, narrow->host);
     case SB_NETWORK_BELOW:
@@ -195,4 +176,12 @@ bool sb_network_covers(const struct sb_network_rule *wide, const struct sb_netwo
                (narrow->kind == SB_NETWORK_BELOW && is_same(wide->host, narrow->host));
     }
     return false;
+}
+
+bool sb_network_opens(const struct sb_network_rule *wide, const struct sb_network_rule *narrow)
+{
+    const struct sb_addr_block *block = narrow->kind == SB_NETWORK_ADDRESS
+                                            ? sb_addr_block_around(narrow->address, narrow->prefix)
+                                            : NULL;
+    return sb_network_covers(wide, narrow) && (block == NULL || wide->prefix >= block->prefix);
 }

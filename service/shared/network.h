@@ -30,3 +30,7 @@ int sb_network_parse_rule(struct sb_str text, struct sb_network_rule *ret_rule, 
 
 /** True when everything that @narrow lets through, @wide lets through as well. */
 bool sb_network_covers(const struct sb_network_rule *wide, const struct sb_network_rule *narrow);
+
+/** The same of rules that allow. An address that is not the public network's is only opened by a
+ * rule within its own block (base/addr.h), so "0.0.0.0/0" does not open what "127.0.0.1" does. */
+bool sb_network_opens(const struct sb_network_rule *wide, const struct sb_network_rule *narrow);

@@ -46,3 +46,12 @@ void sb_deny_count(struct sb_sandbox *sandbox, const struct sb_denial *what)
         }
     }
 }
+
+void sb_deny_lost(struct sb_sandbox *sandbox, uint64_t n)
+{
+    sandbox->notify.denials.n_more += n;
+    SB_FOREACH (node, &sandbox->execs) {
+        struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        exec->denials.n_more += is_concerned(exec) ? n : 0;
+    }
+}

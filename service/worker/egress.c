@@ -102,11 +102,14 @@ static int say_rules(struct sb_egress *egress, struct sb_sandbox *sandbox)
     }
     int said = say(egress, sb_buf_cstr(&packet), packet.len, line->is_open ? -1 : line->listener);
     if (said > 0) {
-        if (!line->is_open) {
-            line->answered = line->serial; /* nothing of it was let through before */
-        }
+        bool is_news = !line->is_open && line->answered != line->serial;
+        line->answered =
+            line->is_open ? line->answered : line->serial; /* a new proxy's first rules */
         line->is_open = true;
         line->is_changed = false;
+        if (is_news) {
+            sb_sandbox_tell(sandbox);
+        }
     }
     return said;
 }
@@ -221,6 +224,7 @@ on_denied(struct sb_egress *egress, struct sb_sandbox *sandbox, const struct sb_
         .count = head->count,
     };
     sb_deny_count(sandbox, &what);
+    sb_deny_lost(sandbox, head->n_lost);
 }
 
 static void on_decision(struct sb_egress *egress,
@@ -236,12 +240,15 @@ static void on_decision(struct sb_egress *egress,
                 (uintmax_t)head->out_bytes, (uintmax_t)head->in_bytes);
 }
 
+static void cut(struct sb_sandbox *sandbox, const char *why);
+
+/* Of a line that was not taken back, it says that the proxy could not take it on. */
 static void
 on_closed(struct sb_egress *egress, struct sb_sandbox *sandbox, const struct sb_egress_heard *heard)
 {
     (void)egress;
-    (void)sandbox;
     (void)heard;
+    cut(sandbox, "aisbx-egress could not take it");
 }
 
 static const struct {
@@ -251,9 +258,9 @@ static const struct {
                    struct sb_sandbox *sandbox,
                    const struct sb_egress_heard *heard);
 } rows[] = {
-    {SB_EGRESS_READY, false, on_ready},   {SB_EGRESS_UPDATED, true, on_updated},
-    {SB_EGRESS_DENIED, true, on_denied},  {SB_EGRESS_DECISION, true, on_decision},
-    {SB_EGRESS_CLOSED, false, on_closed},
+    {SB_EGRESS_READY, false, on_ready},  {SB_EGRESS_UPDATED, true, on_updated},
+    {SB_EGRESS_DENIED, true, on_denied}, {SB_EGRESS_DECISION, true, on_decision},
+    {SB_EGRESS_CLOSED, true, on_closed},
 };
 
 static void dispatch(struct sb_egress *egress, const struct sb_egress_heard *heard)
@@ -336,12 +343,12 @@ static bool unplug(struct sb_egress_line *line)
     return was_open;
 }
 
-/* The proxy is gone already. */
-static void cut(const struct sb_egress *egress, struct sb_sandbox *sandbox)
+/* The proxy does not have the line, or not any more. */
+static void cut(struct sb_sandbox *sandbox, const char *why)
 {
     struct sb_err err;
-    char text[sizeof egress->failure + 64];
-    (void)snprintf(text, sizeof text, "egress: the network is cut off: %s", egress->failure);
+    char text[SB_ERR_TEXT_SIZE + 96];
+    (void)snprintf(text, sizeof text, "egress: the network is cut off: %s", why);
     (void)unplug(&sandbox->line);
     (void)sb_strings_add(&sandbox->degraded, sb_str_from(text), &err);
     sb_sandbox_tell(sandbox);
@@ -352,7 +359,7 @@ static void give_up(struct sb_egress *egress)
     SB_LOG_ERROR("egress proxy is given up", "why=%s", egress->failure);
     egress->state = OFF;
     SB_FOREACH (node, &egress->lines) {
-        cut(egress, sandbox_of(node));
+        cut(sandbox_of(node), egress->failure);
     }
 }
 

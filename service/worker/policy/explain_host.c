@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/err.h"
 #include "service/shared/network.h"
 #include "service/worker/policy/explain.h"
@@ -8,14 +9,17 @@
 
 enum { DEFAULT_PORT = 443 };
 
+typedef bool test(const struct sb_network_rule *wide, const struct sb_network_rule *narrow);
+
 /* The first rule that has it; NULL: none. */
-static const char *find_rule(const struct sb_strings *rules, const struct sb_network_rule *asked)
+static const char *
+find_rule(const struct sb_strings *rules, test *has, const struct sb_network_rule *asked)
 {
     for (size_t i = 0; i < rules->n; i++) {
         struct sb_err ignored;
         struct sb_network_rule rule;
         if (sb_network_parse_rule(sb_str_from(rules->items[i]), &rule, &ignored) == 0 &&
-            sb_network_covers(&rule, asked)) {
+            has(&rule, asked)) {
             return rules->items[i];
         }
     }
@@ -88,14 +92,22 @@ int sb_explain_host(const struct sb_profile *profile,
         offer_rule(text, &asked, false, ret_answer);
         return 0;
     }
-    const char *rule = find_rule(&network->deny, &asked);
+    const char *rule = find_rule(&network->deny, sb_network_covers, &asked);
     if (rule != NULL) {
         decided_by_rule(profile, "deny", rule, ret_answer);
         (void)snprintf(ret_answer->allow_with, sizeof ret_answer->allow_with,
                        "network.deny without \"%s\"", rule);
         return 0;
     }
-    rule = find_rule(&network->allow, &asked);
+    const struct sb_addr_block *block =
+        asked.kind == SB_NETWORK_ADDRESS ? sb_addr_block_of(asked.address) : NULL;
+    if (block != NULL && block->is_never) {
+        (void)snprintf(ret_answer->decided_by, sizeof ret_answer->decided_by,
+                       "egress proxy: no rule can allow it");
+        (void)snprintf(ret_answer->detail, sizeof ret_answer->detail, "it is %s", block->name);
+        return 0;
+    }
+    rule = find_rule(&network->allow, sb_network_opens, &asked);
     if (rule != NULL) {
         ret_answer->word = "allowed";
         decided_by_rule(profile, "allow", rule, ret_answer);
@@ -110,6 +122,10 @@ int sb_explain_host(const struct sb_profile *profile,
     (void)snprintf(ret_answer->decided_by, sizeof ret_answer->decided_by,
                    "network.allow: none of %zu rules matches, %s", network->allow.n,
                    sb_explain_where(profile, NULL, SB_STR("allow"), where, sizeof where));
+    if (block != NULL) {
+        (void)snprintf(ret_answer->detail, sizeof ret_answer->detail,
+                       "it is %s, which only a rule within that range opens", block->name);
+    }
     offer_rule(text, &asked, true, ret_answer);
     return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "service/shared/initproto.h"
 #include "service/shared/network.h"
 #include "service/worker/policy/policy.h"
 
@@ -13,7 +14,7 @@ void sb_network_policy_done(struct sb_network *network)
     sb_strings_done(&network->deny);
 }
 
-static bool is_covered(const struct sb_strings *rules, const char *text)
+static bool is_opened(const struct sb_strings *rules, const char *text)
 {
     struct sb_err err;
     struct sb_network_rule narrow;
@@ -23,7 +24,7 @@ static bool is_covered(const struct sb_strings *rules, const char *text)
     for (size_t i = 0; i < rules->n; i++) {
         struct sb_network_rule wide;
         if (sb_network_parse_rule(sb_str_from(rules->items[i]), &wide, &err) == 0 &&
-            sb_network_covers(&wide, &narrow)) {
+            sb_network_opens(&wide, &narrow)) {
             return true;
         }
     }
@@ -32,7 +33,7 @@ static bool is_covered(const struct sb_strings *rules, const char *text)
 
 bool sb_network_policy_gives(const struct sb_policy *policy, const char *rule)
 {
-    return policy->ceiling.mode == SB_NETWORK_LIMITED && is_covered(&policy->ceiling.allow, rule);
+    return policy->ceiling.mode == SB_NETWORK_LIMITED && is_opened(&policy->ceiling.allow, rule);
 }
 
 static int check_allow(const struct sb_policy *policy,
@@ -41,7 +42,7 @@ static int check_allow(const struct sb_policy *policy,
                        struct sb_err *err)
 {
     for (size_t i = 0; i < asked->n; i++) {
-        if (!is_covered(&policy->ceiling.allow, asked->items[i])) {
+        if (!is_opened(&policy->ceiling.allow, asked->items[i])) {
             return sb_err_set(err, SB_INVALID,
                               "%s.allow[%zu]: profile \"%s\" does not allow \"%s\"", field, i,
                               policy->profile, asked->items[i]);
@@ -84,7 +85,8 @@ int sb_network_policy_narrow(const struct sb_policy *policy,
     return 0;
 }
 
-#define PROXY "http://127.0.0.1:3128" /* SB_INIT_EGRESS_PORT */
+#define PROXY "http://127.0.0.1:3128"
+_Static_assert(SB_INIT_EGRESS_PORT == 3128, "as in PROXY");
 
 /* Both cases of each name are read by somebody. ALL_PROXY names HTTP although SOCKS5 is spoken on
  * the same port: programs try each URL they find here when they start, and many cannot do SOCKS. */

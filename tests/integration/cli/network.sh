@@ -56,6 +56,13 @@ check_has "what the request narrowed" 'network.allow of the request: no rule mat
 check_status 125 "${run[@]}" --allow-host elsewhere.test -- true
 check_has "more than the profile" 'profile "net" does not allow "elsewhere.test"' "$(<"$dir/err")"
 
+# ---- a rule for the whole internet opens nothing of here, and a request cannot make it do so ----
+sed 's/  net:/  wide: {extends: base, network: {enabled: true, allow: ["0.0.0.0\/0"]}}\n&/' -i config.yaml
+touch -d +2sec config.yaml
+check_status 22 run --profile wide --no-workspace -- "${get[@]}"
+check_status 125 run --profile wide --no-workspace --allow-host "127.0.0.1:$port" -- "${get[@]}"
+check_has "more than it opens" 'profile "wide" does not allow' "$(<"$dir/err")"
+
 # ---- nothing goes around it ----
 check_status 0 "${run[@]}" -- python3 -c '
 import errno, socket

@@ -223,6 +223,7 @@ static void deny_wins_over_allow_and_what_no_rule_has_is_refused(void **state)
     assert_host(state, "mine", "a.example.org:80", "refused", "allow: [\"a.example.org:80\"]");
     assert_host(state, "mine", "example.org:443", "refused", "none of 2");
     assert_host(state, "mine", "10.1.2.3:22", "allowed", "10.1.0.0/16");
+    assert_host(state, "mine", "224.0.0.1:80", "refused", "no rule can allow it");
     assert_host(state, "mine", "::1", "refused", "[\"[::1]:443\"]");
     assert_host(state, "strict", "pypi.org:443", "refused", "network.mode: none");
     assert_host(state, "strict", "pypi.org:443", "refused", "enabled: true");

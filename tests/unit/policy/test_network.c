@@ -115,6 +115,43 @@ static void a_rule_does_not_cover_what_is_wider_or_other(void **state)
     }
 }
 
+static void a_wide_rule_does_not_open_what_is_not_public(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *wide;
+        const char *narrow;
+        bool opens;
+    } rows[] = {
+        {"0.0.0.0/0", "93.184.216.34:443", true},
+        {"0.0.0.0/0", "8.0.0.0/8", true},
+        {"0.0.0.0/0", "0.0.0.0/0", true},
+        {"::/0", "2606:4700::/32", true},
+        {"::/0", "0.0.0.0/0", true},
+        {"0.0.0.0/0", "127.0.0.1:80", false},
+        {"0.0.0.0/0", "127.0.0.0/8", false},
+        {"0.0.0.0/0", "169.254.169.254", false},
+        {"0.0.0.0/0", "10.0.0.0/8", false},
+        {"::/0", "::1", false},
+        {"::/0", "fc00::/7", false},
+        {"::/0", "10.1.2.3", false},
+        {"10.0.0.0/8", "10.1.2.3:80", true},
+        {"169.254.0.0/16", "169.254.1.1", true},
+        {"169.254.0.0/16", "169.254.169.254", false},
+        {"127.0.0.1", "127.0.0.1:80", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sb_network_rule wide;
+        struct sb_network_rule narrow;
+        struct sb_err err = {0};
+        assert_int_equal(sb_network_parse_rule(sb_str_from(rows[i].wide), &wide, &err), 0);
+        assert_int_equal(sb_network_parse_rule(sb_str_from(rows[i].narrow), &narrow, &err), 0);
+        if (sb_network_opens(&wide, &narrow) != rows[i].opens) {
+            fail_msg("%s, %s", rows[i].wide, rows[i].narrow);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +159,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_none_of_them),
         cmocka_unit_test(a_rule_covers_itself_and_what_is_narrower),
         cmocka_unit_test(a_rule_does_not_cover_what_is_wider_or_other),
+        cmocka_unit_test(a_wide_rule_does_not_open_what_is_not_public),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

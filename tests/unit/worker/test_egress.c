@@ -181,8 +181,11 @@ static void refusals_are_counted_by_destination(void **state)
     struct running r = run(fake);
     static const char texts[] = "example.org\0\0no rule\x1b matches\0example.org:443";
     char packet[sizeof(struct sb_egress_denied) + sizeof texts];
-    struct sb_egress_denied denied = {
-        .type = SB_EGRESS_DENIED, .reason = SB_EGRESS_NO_RULE, .port = 443, .count = 3};
+    struct sb_egress_denied denied = {.type = SB_EGRESS_DENIED,
+                                      .reason = SB_EGRESS_NO_RULE,
+                                      .port = 443,
+                                      .count = 3,
+                                      .n_lost = 2};
     memcpy(denied.id, r.sandbox->id, sizeof denied.id);
     memcpy(packet, &denied, sizeof denied);
     memcpy(packet + sizeof denied, texts, sizeof texts);
@@ -196,6 +199,7 @@ static void refusals_are_counted_by_destination(void **state)
     assert_string_equal(denials->items[0].allow, "example.org:443");
     assert_null(strchr(denials->items[0].why, '\x1b'));
     assert_int_equal(denials->items[0].count, 6);
+    assert_int_equal(denials->n_more, 4);
     stop(&r);
 }
 
@@ -209,6 +213,53 @@ static void a_proxy_that_dies_is_started_again_and_told_everything(void **state)
     r.proxy = start_proxy(fake, await_body(fake, SPAWN__V1__REQUEST__BODY_START_EGRESS));
     assert_int_equal(heard(r.proxy, &has_fd).type, SB_EGRESS_OPEN);
     assert_true(has_fd);
+    assert_true(is_silent(r.proxy));
+    stop(&r);
+}
+
+/* Looks when it is told. */
+struct looking {
+    struct sb_sandbox_observer observer;
+    bool has_seen_it_settled;
+};
+
+static void look(struct sb_sandbox_observer *observer, struct sb_sandbox *sandbox)
+{
+    struct looking *looking = SB_LIST_ENTRY(observer, struct looking, observer);
+    looking->has_seen_it_settled = looking->has_seen_it_settled || sb_egress_is_settled(sandbox);
+}
+
+static void a_change_is_settled_by_the_next_proxy_when_the_first_dies_over_it(void **state)
+{
+    struct fake *fake = *state;
+    struct sb_err err;
+    struct running r = run(fake);
+    bool has_fd = false;
+    struct sb_network none = {.mode = SB_NETWORK_NONE};
+    struct looking looking = {.observer = {.changed = look}};
+    sb_sandbox_observe(r.sandbox, &looking.observer);
+    assert_int_equal(sb_policy_set_network(r.sandbox->policy, &none, &err), 0);
+    sb_egress_change(fake->worker.egress, r.sandbox);
+    close(r.proxy);
+    fake_turn(fake);
+    assert_false(looking.has_seen_it_settled);
+    r.proxy = start_proxy(fake, await_body(fake, SPAWN__V1__REQUEST__BODY_START_EGRESS));
+    assert_int_equal(heard(r.proxy, &has_fd).n_allow, 0);
+    assert_true(looking.has_seen_it_settled);
+    sb_sandbox_unobserve(&looking.observer);
+    stop(&r);
+}
+
+static void a_line_that_the_proxy_does_not_take_is_cut_and_that_is_said(void **state)
+{
+    struct fake *fake = *state;
+    struct running r = run(fake);
+    struct sb_egress_closed closed = {.type = SB_EGRESS_CLOSED};
+    memcpy(closed.id, r.sandbox->id, sizeof closed.id);
+    assert_int_equal(send(r.proxy, &closed, sizeof closed, 0), sizeof closed);
+    fake_turn(fake);
+    assert_int_equal(r.sandbox->line.listener, -1);
+    assert_non_null(strstr(r.sandbox->degraded.items[1], "could not take it"));
     assert_true(is_silent(r.proxy));
     stop(&r);
 }
@@ -286,6 +337,8 @@ int main(void)
         TEST(a_change_is_settled_when_the_proxy_says_so),
         TEST(refusals_are_counted_by_destination),
         TEST(a_proxy_that_dies_is_started_again_and_told_everything),
+        TEST(a_change_is_settled_by_the_next_proxy_when_the_first_dies_over_it),
+        TEST(a_line_that_the_proxy_does_not_take_is_cut_and_that_is_said),
         TEST(a_proxy_that_says_nonsense_is_replaced),
         TEST(a_proxy_that_never_gets_ready_is_given_up_and_the_sandbox_says_so),
         TEST(the_proxy_is_told_of_the_end),
