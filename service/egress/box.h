@@ -54,6 +54,7 @@ struct sb_proxy {
     unsigned n_conns;
     unsigned max_conns;
     unsigned head_ms;
+    unsigned idle_ms;
     struct sb_list graveyard; /* connections that ended in this turn of the loop */
     struct event bury;
     int control; /* borrowed */

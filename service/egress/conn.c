@@ -44,12 +44,33 @@ static void drop_server(struct sb_conn *conn)
     }
 }
 
+/* Its close(2) is a reset: what was cut off must not look as if it were whole. */
+static void cut(struct bufferevent *bev)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(bufferevent_getfd(bev), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+/* The ends that were not handed on by then are no ends of the other side's. */
+static void cut_what_is_not_whole(struct sb_conn *conn)
+{
+    bool is_relayed = conn->stage == SB_CONN_HELLO || conn->stage == SB_CONN_RELAY;
+    if ((is_relayed && !conn->client_shut) ||
+        evbuffer_get_length(bufferevent_get_output(conn->client)) > 0) {
+        cut(conn->client);
+    }
+    if (conn->stage == SB_CONN_RELAY && conn->kind != SB_CONN_FORWARD && !conn->server_shut) {
+        cut(conn->server);
+    }
+}
+
 void sb_conn_end(struct sb_conn *conn)
 {
     struct sb_box *box = conn->box;
     if (conn->stage == SB_CONN_ENDED) {
         return;
     }
+    cut_what_is_not_whole(conn);
     conn->stage = SB_CONN_ENDED;
     if (conn->is_let_through) {
         char shown[SB_ADDR_TEXT_SIZE];
@@ -141,7 +162,11 @@ void sb_conn_refuse(struct sb_conn *conn, const struct sb_refusal *refusal)
     sb_control_tell_denied(conn->box, refusal);
     answer_refusal(conn, refusal);
     conn->is_let_through = conn->is_let_through && conn->stage != SB_CONN_HELLO;
-    sb_conn_linger(conn);
+    if (conn->has_answer_head) { /* part of an answer was passed on: this is not its end */
+        sb_conn_end(conn);
+    } else {
+        sb_conn_linger(conn);
+    }
 }
 
 void sb_conn_fail(struct sb_conn *conn, const char *why)
@@ -245,6 +270,9 @@ static void on_server_event(struct bufferevent *bev, short what, void *ctx)
         }
     } else if ((what & BEV_EVENT_EOF) != 0) {
         conn->server_ended = true;
+        sb_conn_relay(conn);
+    } else if (conn->server_ended) { /* it takes no more; what it said is still to be passed on */
+        conn->server_shut = true;
         sb_conn_relay(conn);
     } else {
         sb_conn_end(conn);

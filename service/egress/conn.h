@@ -78,6 +78,7 @@ struct sb_conn {
 int sb_conn_start(struct sb_box *box, int client, struct sb_err *err);
 /** The rules of its box are others: ends it when they forbid it. */
 void sb_conn_recheck(struct sb_conn *conn);
+/** Resets what would look whole and is not. */
 void sb_conn_end(struct sb_conn *conn);
 /** Frees what has ended. */
 void sb_conn_bury(struct sb_list *graveyard);
@@ -92,7 +93,8 @@ void sb_conn_go(struct sb_conn *conn);
 void sb_conn_refuse(struct sb_conn *conn, const struct sb_refusal *refusal);
 /** Not refused, but it cannot be done. */
 void sb_conn_fail(struct sb_conn *conn, const char *why);
-/** Shuts our side when what is written has gone, and waits for the client's end. */
+/** Shuts our side when what is written has gone, and waits for the client's end, shortly: the rest
+ *  is lost then, and the client is reset. For answers of ours, and what has been written. */
 void sb_conn_linger(struct sb_conn *conn);
 
 /** In FIRST to SOCKS: more bytes came. (conn_request.c) */

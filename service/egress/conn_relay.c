@@ -39,7 +39,14 @@ static bool count(struct sb_conn *conn, size_t out_bytes, size_t in_bytes)
 static void touch(struct sb_conn *conn)
 {
     bool is_half = conn->client_ended || conn->server_ended;
-    conn->deadline_ms = sb_clock_mono_ms() + (is_half ? SB_EGRESS_HALF_IDLE_MS : SB_EGRESS_IDLE_MS);
+    uint64_t ms = conn->box->proxy->idle_ms;
+    ms = is_half && ms > SB_EGRESS_HALF_IDLE_MS ? SB_EGRESS_HALF_IDLE_MS : ms;
+    uint64_t deadline_ms = sb_clock_mono_ms() + ms;
+    if (deadline_ms < conn->deadline_ms) { /* the timer stands too late */
+        sb_conn_enter(conn, conn->stage, ms);
+    } else {
+        conn->deadline_ms = deadline_ms;
+    }
 }
 
 /* ---- the first bytes of a tunnel ---- */
@@ -58,7 +65,7 @@ static void check_hello(struct sb_conn *conn)
     if (rc < 0) {
         sb_conn_refuse(conn, &refusal);
     } else if (rc > 0) {
-        sb_conn_enter(conn, SB_CONN_RELAY, SB_EGRESS_IDLE_MS);
+        sb_conn_enter(conn, SB_CONN_RELAY, conn->box->proxy->idle_ms);
     }
 }
 
@@ -123,7 +130,12 @@ static void move_body(struct sb_conn *conn)
 
 static void move_out(struct sb_conn *conn)
 {
-    if (conn->kind == SB_CONN_FORWARD) {
+    bool is_forward = conn->kind == SB_CONN_FORWARD;
+    if (conn->server_shut || (is_forward && conn->server_ended)) { /* nobody takes it */
+        (void)evbuffer_drain(bufferevent_get_input(conn->client), waiting_in(conn->client));
+        return;
+    }
+    if (is_forward) {
         move_body(conn);
         return;
     }
@@ -182,10 +194,11 @@ static void move_in(struct sb_conn *conn)
     if (!conn->server_ended || waiting_in(conn->server) > 0) {
         return;
     }
-    if (conn->kind == SB_CONN_FORWARD) {
+    if (evbuffer_get_length(bufferevent_get_output(conn->client)) > 0) {
+        bufferevent_setwatermark(conn->client, EV_WRITE, SB_EGRESS_BUFFER, 0); /* any progress */
+    } else if (conn->kind == SB_CONN_FORWARD) {
         sb_conn_linger(conn);
-    } else if (!conn->client_shut &&
-               evbuffer_get_length(bufferevent_get_output(conn->client)) == 0) {
+    } else if (!conn->client_shut) {
         conn->client_shut = true;
         (void)shutdown(bufferevent_getfd(conn->client), SHUT_WR);
     }
@@ -213,7 +226,7 @@ void sb_conn_relay(struct sb_conn *conn)
                 sb_conn_end(conn);
                 return;
             }
-            sb_conn_enter(conn, SB_CONN_RELAY, SB_EGRESS_HALF_IDLE_MS);
+            conn->stage = SB_CONN_RELAY;
         }
     }
     if (conn->stage == SB_CONN_RELAY) {
@@ -245,7 +258,7 @@ void sb_conn_connected(struct sb_conn *conn)
     (void)setsockopt(bufferevent_getfd(conn->server), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     (void)bufferevent_enable(conn->server, EV_READ | EV_WRITE);
     if (conn->kind == SB_CONN_FORWARD) {
-        sb_conn_enter(conn, SB_CONN_RELAY, SB_EGRESS_IDLE_MS);
+        sb_conn_enter(conn, SB_CONN_RELAY, conn->box->proxy->idle_ms);
         (void)bufferevent_write(conn->server, sb_buf_cstr(&conn->request), conn->request.len);
         if (!count(conn, conn->request.len, 0)) {
             return;
@@ -253,7 +266,7 @@ void sb_conn_connected(struct sb_conn *conn)
         sb_buf_done(&conn->request);
     } else {
         bool is_tls = conn->port == SB_HELLO_TLS_PORT;
-        sb_conn_enter(conn, SB_CONN_HELLO, is_tls ? SB_EGRESS_HELLO_MS : SB_EGRESS_IDLE_MS);
+        sb_conn_enter(conn, SB_CONN_HELLO, is_tls ? SB_EGRESS_HELLO_MS : conn->box->proxy->idle_ms);
         if (conn->kind == SB_CONN_TUNNEL) {
             (void)bufferevent_write(conn->client, established, sizeof established - 1);
         } else {

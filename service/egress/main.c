@@ -32,18 +32,21 @@ enum { EXIT_USAGE = 2, SPARE_FILES = 64, FILES_PER_CONN = 2 };
 struct options {
     int fd;
     unsigned head_ms;
+    unsigned idle_ms;
     const char *resolver; /* NULL: the system's */
 };
 
 static const char usage[] =
-    "usage: aisbx-egress --fd N [--resolver ADDRESS:PORT] [--head-ms N]\n"
+    "usage: aisbx-egress --fd N [--resolver ADDRESS:PORT] [--head-ms N] [--idle-ms N]\n"
     "\n"
     "Forward proxy of sandboxes with a limited network. aisbx-spawner starts it.\n"
     "\n"
     "  --fd N                   control socket (SOCK_SEQPACKET) of the worker\n"
     "  --resolver ADDRESS:PORT  ask this name server instead of what /etc/resolv.conf and\n"
     "                           /etc/hosts say\n"
-    "  --head-ms N              time for a request to arrive, in milliseconds (10000)\n";
+    "  --head-ms N              time for a request to arrive, in milliseconds (10000)\n"
+    "  --idle-ms N              time without a byte until a connection ends, in\n"
+    "                           milliseconds (300000; 60000 when one side has ended)\n";
 
 static int
 parse_option(const char *name, const char *value, struct options *options, struct sb_err *err)
@@ -60,11 +63,12 @@ parse_option(const char *name, const char *value, struct options *options, struc
         options->fd = (int)number;
         return 0;
     }
-    if (strcmp(name, "--head-ms") == 0) {
+    bool is_head = strcmp(name, "--head-ms") == 0;
+    if (is_head || strcmp(name, "--idle-ms") == 0) {
         if (sb_num_u64(sb_str_from(value), 1, 600000, &number, err) < 0) {
             return -1;
         }
-        options->head_ms = (unsigned)number;
+        *(is_head ? &options->head_ms : &options->idle_ms) = (unsigned)number;
         return 0;
     }
     return sb_err_set(err, SB_INVALID, "no such option: %s", name);
@@ -107,6 +111,7 @@ static int start(struct sb_proxy *proxy, const struct options *options, struct s
     sb_list_init(&proxy->boxes);
     sb_list_init(&proxy->graveyard);
     proxy->head_ms = options->head_ms;
+    proxy->idle_ms = options->idle_ms;
     proxy->max_conns = max_conns();
     proxy->base = event_base_new();
     if (proxy->base == NULL || evutil_secure_rng_init() < 0) {
@@ -138,7 +143,7 @@ static void finish(struct sb_proxy *proxy)
 int main(int argc, char **argv)
 {
     static struct sb_proxy proxy;
-    struct options options = {.fd = -1, .head_ms = SB_EGRESS_HEAD_MS};
+    struct options options = {.fd = -1, .head_ms = SB_EGRESS_HEAD_MS, .idle_ms = SB_EGRESS_IDLE_MS};
     struct sb_err err;
     const char *debug = getenv("AISBX_DEBUG");
     bool is_debug = debug != NULL && debug[0] != '\0' && strcmp(debug, "0") != 0;

@@ -111,13 +111,15 @@ s = socket.create_connection(('127.0.0.1', 3128))
 s.sendall(b'CONNECT 127.0.0.1:$port HTTP/1.1\r\nHost: 127.0.0.1:$port\r\n\r\n')
 assert b' 200 ' in s.recv(4096)
 print('open', flush=True)
-assert s.recv(1) == b''
-print('closed', flush=True)" >&7 2>&1
+try:
+    print('closed' if not s.recv(1) else 'open still', flush=True)
+except ConnectionResetError:  # it must not look like the server's end
+    print('cut off', flush=True)" >&7 2>&1
 read -r -t 20 said <&7
 check_text "a tunnel" open "$said"
 aisbx network --deny-host 127.0.0.1 "$id" >/dev/null
 read -r -t 20 said <&7
-check_text "a tunnel that is forbidden" closed "$said"
+check_text "a tunnel that is forbidden" "cut off" "$said"
 exec 7>&-
 aisbx network --network limited "$id" >/dev/null
 

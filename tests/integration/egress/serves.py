@@ -232,6 +232,78 @@ def a_reader_that_sleeps_holds_the_writer_back():
     server.stop()
 
 
+def until_closed(size):
+    """A server whose answer ends with the connection."""
+    def serve(client):
+        while b"\r\n\r\n" not in client.recv(1 << 16):
+            pass
+        client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * size)
+
+    return Server(GOOD, serve=serve)
+
+
+def get_from(server):
+    return f"GET http://good.test:{server.port}/ HTTP/1.1\r\nHost: good.test:{server.port}\r\n\r\n".encode()
+
+
+def an_answer_without_a_length_waits_for_a_slow_reader():
+    here = Box(proxy, "sb_slow", ALLOW, family=socket.AF_UNIX)  # its buffers do not grow
+    sizes = range(64 << 10, 512 << 10, 32 << 10)  # with some, only the last part is held when the server has ended
+    servers = [until_closed(size) for size in sizes]
+    clients = [here.connect() for _ in sizes]
+    for client, server in zip(clients, servers):
+        client.sendall(get_from(server))
+    threading.Event().wait(3)  # longer than it lingers
+    got = [len(read_all(client).partition(b"\r\n\r\n")[2]) for client in clients]
+    for client, server in zip(clients, servers):
+        client.close()
+        server.stop()
+    here.remove()
+    assert got == list(sizes), [f"{g} of {s}" for g, s in zip(got, sizes) if g != s]
+
+
+def is_reset(client):
+    try:
+        while client.recv(1 << 16):
+            pass
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def what_is_cut_off_does_not_look_whole():
+    hasty = Proxy("--resolver", names.address, "--idle-ms", "300")
+    here = Box(hasty, "sb_hasty", ALLOW)
+    server = until_closed(64 << 20)
+    with here.connect() as client:
+        client.sendall(get_from(server))
+        hasty.hear_until(DECISION)  # no byte has gone for its time
+        assert is_reset(client)
+    assert hasty.end() == 0
+    server.stop()
+
+
+def a_server_that_fails_is_passed_on_as_a_failure():
+    def fail(client):
+        client.recv(1 << 16)
+        client.sendall(b"HTTP/1.0 200 OK\r\n\r\nhalf")
+        go.wait(rig.WAIT)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    server = Server(GOOD, serve=fail)
+    for open_it in (lambda: (box.connect(), get_from(server)), lambda: (tunnel(f"good.test:{server.port}"), b"GET")):
+        go = threading.Event()
+        client, request = open_it()
+        with client:
+            client.sendall(request)
+            got = b""
+            while not got.endswith(b"half"):
+                got += client.recv(100)
+            go.set()
+            assert is_reset(client)
+    server.stop()
+
+
 def an_update_ends_what_it_forbids_and_nothing_else():
     other = Box(proxy, "sb_live", ALLOW)
     server = Server(GOOD, serve=lambda c: [c.sendall(d) for d in iter(lambda: c.recv(100), b"")])
@@ -369,6 +441,9 @@ rig.run_all([
     each_direction_ends_for_itself,
     a_large_transfer_is_exact_both_ways_at_once,
     a_reader_that_sleeps_holds_the_writer_back,
+    an_answer_without_a_length_waits_for_a_slow_reader,
+    what_is_cut_off_does_not_look_whole,
+    a_server_that_fails_is_passed_on_as_a_failure,
     an_update_ends_what_it_forbids_and_nothing_else,
     a_bound_of_bytes_holds_for_the_whole_life,
     connections_beyond_the_bound_wait_for_their_turn,
