@@ -73,8 +73,8 @@ int sb_box_open(struct sb_proxy *proxy,
                 struct sb_box **ret_box,
                 struct sb_err *err)
 {
-    if (proxy->n_boxes >= SB_EGRESS_MAX_BOXES) {
-        return sb_err_set(err, SB_EXHAUSTED, "more than %d sandboxes", SB_EGRESS_MAX_BOXES);
+    if (proxy->n_boxes >= proxy->max_boxes) {
+        return sb_err_set(err, SB_EXHAUSTED, "more than %u sandboxes", proxy->max_boxes);
     }
     if (sb_fd_nonblock(listener, err) < 0) {
         return -1;

@@ -51,13 +51,16 @@ struct sb_proxy {
     struct sb_resolver *resolver;
     struct sb_list boxes;
     unsigned n_boxes;
+    unsigned max_boxes;
     unsigned n_conns;
     unsigned max_conns;
     unsigned head_ms;
     unsigned idle_ms;
     struct sb_list graveyard; /* connections that ended in this turn of the loop */
     struct event bury;
-    int control; /* borrowed */
+    int control;                                          /* borrowed */
+    char rejected[SB_EGRESS_REJECTED][SB_EGRESS_ID_SIZE]; /* CLOSED is to be told of these */
+    unsigned n_rejected;
     struct event readable;
     struct event writable;
     int exit_code;

@@ -39,7 +39,9 @@ static bool send_now(struct sb_proxy *proxy, const void *data, size_t len)
     if (sb_fd_send(proxy->control, data, len, NULL, 0, &err) >= 0) {
         return true;
     }
-    if (err.sys == EAGAIN) {
+    if (err.sys == EPIPE || err.sys == ECONNRESET) { /* the worker is gone */
+        (void)event_base_loopbreak(proxy->base);
+    } else {
         (void)event_add(&proxy->writable, NULL);
     }
     return false;
@@ -137,6 +139,34 @@ static bool send_closed(struct sb_box *box)
     return send_now(box->proxy, &head, sizeof head);
 }
 
+static bool send_rejected(struct sb_proxy *proxy, const char *id)
+{
+    struct sb_egress_closed head = {.type = SB_EGRESS_CLOSED};
+    memcpy(head.id, id, sizeof head.id);
+    return send_now(proxy, &head, sizeof head);
+}
+
+/* An OPEN that cannot be followed: that sandbox has no way out, the others go on. */
+static void reject(struct sb_proxy *proxy, const char *id, const char *why)
+{
+    SB_LOG_WARN("sandbox not taken", "sandbox=%s why=%s", id, why);
+    if (proxy->n_rejected > 0 || !send_rejected(proxy, id)) {
+        memcpy(proxy->rejected[proxy->n_rejected++], id, SB_EGRESS_ID_SIZE);
+    }
+}
+
+static bool flush_rejected(struct sb_proxy *proxy)
+{
+    while (proxy->n_rejected > 0) {
+        if (!send_rejected(proxy, proxy->rejected[proxy->n_rejected - 1])) {
+            return false;
+        }
+        proxy->n_rejected--;
+    }
+    (void)event_add(&proxy->readable, NULL);
+    return true;
+}
+
 /* What waits for room in the socket. True: nothing does any more. */
 static bool flush_box(struct sb_box *box)
 {
@@ -165,6 +195,9 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx)
     struct sb_proxy *proxy = ctx;
     (void)fd;
     (void)what;
+    if (!flush_rejected(proxy)) {
+        return;
+    }
     SB_FOREACH (node, &proxy->boxes) {
         if (!flush_box(SB_LIST_ENTRY(node, struct sb_box, link))) {
             return;
@@ -184,14 +217,20 @@ struct heard {
     int fd;             /* owned; -1: none came */
 };
 
+/* Without memory for its rules a sandbox is closed. */
 static int set_rules(struct sb_box *box, const struct heard *heard, struct sb_err *err)
 {
     const struct sb_egress_rules *head = &heard->head.rules;
     SB_CLEANUP(sb_rules_done) struct sb_rules rules = {0};
-    if (sb_rules_parse(heard->text, head->n_allow, head->n_deny, &rules, err) < 0) {
+    if (sb_rules_parse(heard->text, head->n_allow, head->n_deny, &rules, err) == 0) {
+        sb_box_set_rules(box, &rules, head->max_connections, head->max_bytes);
+        return 0;
+    }
+    if (err->code != SB_EXHAUSTED) {
         return -1;
     }
-    sb_box_set_rules(box, &rules, head->max_connections, head->max_bytes);
+    SB_LOG_WARN("sandbox closed", "sandbox=%s why=%s", box->id, err->text);
+    sb_box_close(box);
     return 0;
 }
 
@@ -202,11 +241,15 @@ static int on_open(struct sb_proxy *proxy, struct heard *heard, struct sb_err *e
         return sb_err_set(err, SB_INVALID, "OPEN without a socket, or of an open sandbox");
     }
     if (sb_box_open(proxy, heard->head.rules.id, heard->fd, &box, err) < 0) {
-        SB_LOG_WARN("sandbox not taken", "sandbox=%s why=%s", heard->head.rules.id, err->text);
-        return 0; /* it stays without a network */
+        reject(proxy, heard->head.rules.id, err->text);
+        return 0;
     }
     (void)SB_STEAL_FD(heard->fd);
-    return set_rules(box, heard, err);
+    if (set_rules(box, heard, err) < 0) {
+        return -1;
+    }
+    (void)flush_box(box);
+    return 0;
 }
 
 static int on_update(struct sb_proxy *proxy, struct heard *heard, struct sb_err *err)
@@ -219,7 +262,7 @@ static int on_update(struct sb_proxy *proxy, struct heard *heard, struct sb_err 
         return -1;
     }
     box->serial = heard->head.rules.serial;
-    box->has_updated = true;
+    box->has_updated = box->listener >= 0;
     (void)flush_box(box);
     return 0;
 }
@@ -270,31 +313,68 @@ static int dispatch(struct sb_proxy *proxy, struct heard *heard, struct sb_err *
     return sb_err_set(err, SB_INVALID, "packet %u of %zu bytes", heard->type, packet.len);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *ctx)
+/* The kernel found no room for the socket of an OPEN: the packet is lost, but for its start. */
+static bool is_lost_open(const struct sb_proxy *proxy,
+                         const struct sb_egress_close *start,
+                         const struct sb_err *err)
+{
+    return err->code == SB_EXHAUSTED && err->sys == 0 && start->type == SB_EGRESS_OPEN &&
+           memchr(start->id, '\0', sizeof start->id) != NULL &&
+           sb_box_find(proxy, start->id) == NULL;
+}
+
+/* Takes one packet. Returns 1: done, 0: there is none, -1: the worker is gone (err->code is SB_OK),
+ * or what it says cannot be followed. */
+static int hear(struct sb_proxy *proxy, struct sb_err *err)
 {
     static char packet[SB_EGRESS_MAX_PACKET]; /* one thread, one control socket */
+    struct sb_egress_close start = {0};
+    SB_CLEANUP(sb_closep) int passed = -1;
+    struct sb_fd_msg msg = {.data = packet, .cap = sizeof packet, .fds = &passed, .nfds_cap = 1};
+    *err = (struct sb_err){0};
+    if (recv(proxy->control, &start, sizeof start, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+        errno == EAGAIN) { /* one that comes only now is of the next turn: its start is not known */
+        return 0;
+    }
+    int got = sb_fd_recv(proxy->control, &msg, MSG_DONTWAIT, err);
+    if (got < 0 && err->sys == EAGAIN) {
+        return 0;
+    }
+    if (got < 0 && is_lost_open(proxy, &start, err)) {
+        reject(proxy, start.id, err->text);
+        return 1;
+    }
+    if (got == 0 || err->sys == ECONNRESET) { /* it went, perhaps without reading all */
+        *err = (struct sb_err){0};
+        return -1;
+    }
+    if (got < 0) {
+        return -1;
+    }
+    struct heard heard = {.text = {packet, msg.len}, .fd = -1};
+    heard.fd = msg.nfds > 0 ? SB_STEAL_FD(passed) : -1;
+    int rc = dispatch(proxy, &heard, err);
+    sb_closep(&heard.fd);
+    return rc < 0 ? -1 : 1;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *ctx)
+{
     struct sb_proxy *proxy = ctx;
     struct sb_err err;
+    (void)fd;
     (void)what;
     for (int i = 0; i < SB_EGRESS_CONTROL_TURN; i++) {
-        SB_CLEANUP(sb_closep) int passed = -1;
-        struct sb_fd_msg msg = {
-            .data = packet, .cap = sizeof packet, .fds = &passed, .nfds_cap = 1};
-        int got = sb_fd_recv(fd, &msg, MSG_DONTWAIT, &err);
-        if (got < 0 && err.sys == EAGAIN) {
+        if (proxy->n_rejected == SB_EGRESS_REJECTED) { /* until it has heard of those */
+            (void)event_del(&proxy->readable);
             return;
         }
-        if (got < 0 && err.sys == ECONNRESET) { /* it went without reading all that was said */
-            got = 0;
+        int heard = hear(proxy, &err);
+        if (heard == 0) {
+            return;
         }
-        struct heard heard = {.text = {packet, msg.len}, .fd = -1};
-        if (got > 0) {
-            heard.fd = msg.nfds > 0 ? SB_STEAL_FD(passed) : -1;
-            got = dispatch(proxy, &heard, &err) < 0 ? -1 : 1;
-            sb_closep(&heard.fd);
-        }
-        if (got <= 0) { /* the worker is gone; or what it says cannot be followed: fail closed */
-            if (got < 0) {
+        if (heard < 0) { /* fail closed */
+            if (err.code != SB_OK) {
                 SB_LOG_ERROR("control socket", "why=%s", err.text);
                 proxy->exit_code = EXIT_FAILURE;
             }

@@ -95,15 +95,21 @@ static void on_bury(evutil_socket_t fd, short what, void *ctx)
     sb_conn_bury(&proxy->graveyard);
 }
 
-/* Descriptors bound the connections. */
-static unsigned max_conns(void)
+static unsigned at_most(rlim_t n, unsigned most)
+{
+    return n < most ? (unsigned)n : most;
+}
+
+/* Descriptors bound the sandboxes, each of which has a listener, and the connections. */
+static void set_bounds(struct sb_proxy *proxy)
 {
     struct rlimit limit = {0, 0};
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 2UL * SPARE_FILES) {
-        return SPARE_FILES / FILES_PER_CONN;
+    rlim_t files = SPARE_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 2UL * SPARE_FILES) {
+        files = limit.rlim_cur - SPARE_FILES;
     }
-    rlim_t most = (limit.rlim_cur - SPARE_FILES) / FILES_PER_CONN;
-    return most < SB_EGRESS_ALL_CONNS ? (unsigned)most : SB_EGRESS_ALL_CONNS;
+    proxy->max_boxes = at_most(files / 4, SB_EGRESS_MAX_BOXES);
+    proxy->max_conns = at_most((files - proxy->max_boxes) / FILES_PER_CONN, SB_EGRESS_ALL_CONNS);
 }
 
 static int start(struct sb_proxy *proxy, const struct options *options, struct sb_err *err)
@@ -112,7 +118,7 @@ static int start(struct sb_proxy *proxy, const struct options *options, struct s
     sb_list_init(&proxy->graveyard);
     proxy->head_ms = options->head_ms;
     proxy->idle_ms = options->idle_ms;
-    proxy->max_conns = max_conns();
+    set_bounds(proxy);
     proxy->base = event_base_new();
     if (proxy->base == NULL || evutil_secure_rng_init() < 0) {
         return sb_err_set(err, SB_INTERNAL, "libevent cannot start");

@@ -15,7 +15,9 @@
  * every connection and closes the listener. egress -> worker   SB_EGRESS_UPDATED, for each UPDATE,
  * when no connection outlives it that the new rules forbid. SB_EGRESS_DENIED, before the program
  * inside learns of the refusal. SB_EGRESS_DECISION for each connection that was let through, when
- * it ends. SB_EGRESS_CLOSED, for each CLOSE, last of that sandbox.
+ * it ends. SB_EGRESS_CLOSED, for each CLOSE, last of that sandbox; and unasked, when egress cannot
+ * take a sandbox, or its new rules (memory, descriptors, too many of them): that one has no way out
+ * any more, and may be opened again.
  *
  *  Neither side waits for the other: egress drops DENIED and DECISION packets that do not fit (they
  * are counted in n_lost of the next one that does), the worker keeps OPEN, UPDATE and CLOSE until

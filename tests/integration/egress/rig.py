@@ -1,6 +1,7 @@
 """The worker's side of aisbx-egress, a name server, and servers to be reached or not. Loopback only."""
 
 import os
+import resource
 import shutil
 import socket
 import ssl
@@ -31,12 +32,14 @@ SAID = {
 class Proxy:
     """One aisbx-egress; its packets as tuples (type, fields..., texts...)."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, files=None):
+        limit = files and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control = ours
         self.control.settimeout(WAIT)
         self.process = subprocess.Popen([f"{BIN}/aisbx-egress", "--fd", str(theirs.fileno()), *options],
-                                        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+                                        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                                        preexec_fn=limit)
         theirs.close()
         assert self.hear() == (READY, 1)
 

@@ -366,6 +366,62 @@ def connections_beyond_the_bound_wait_for_their_turn():
     server.stop()
 
 
+def sandboxes_beyond_the_bound_are_closed_at_once():
+    """Whether it is a bound of its own, or the kernel has no room for their sockets."""
+    for files in (24, 256):
+        small = Proxy("--resolver", names.address, files=files)
+        boxes = [Box(small, f"sb_{i}", ALLOW) for i in range(80)]
+        small.update("sb_0", ALLOW)
+        closed = [what[1] for what in small.heard_now()]
+        opened = [here for here in boxes if here.name not in closed]
+        assert closed and closed == [f"sb_{i}" for i in range(len(opened), 80)], closed
+        for name in ("sb_0", "sb_1", "sb_2"):  # a connection needs room, too
+            small.close_box(name)
+            assert small.hear() == (CLOSED, name, 0, 0, 0, 0)
+        again = Box(small, "sb_79", ALLOW)
+        assert b"no-rule" in ask(again, b"CONNECT n.test:1 HTTP/1.1\r\nHost: n.test:1\r\n\r\n")
+        assert small.hear()[0] == DENIED
+        assert small.end() == 0
+
+
+def a_worker_that_does_not_hear_of_closed_sandboxes_opens_no_more():
+    small = Proxy("--resolver", names.address, files=24)
+    small.control.settimeout(1)
+    n_sent = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        try:
+            while n_sent < 5000:
+                small.open(f"sb_{n_sent}", listener)
+                n_sent += 1
+        except TimeoutError:
+            pass
+    small.control.settimeout(rig.WAIT)
+    assert n_sent < 5000, "it keeps what it cannot tell"
+    first = small.hear()[1]
+    last = small.hear_until(CLOSED)
+    while last[-1][1] != f"sb_{n_sent - 1}":
+        last = small.hear_until(CLOSED)
+    assert int(first.removeprefix("sb_")) < 24 and small.end() == 0
+
+
+def a_full_proxy_takes_sandboxes_still():
+    small = Proxy("--resolver", names.address, files=320)
+    server = Server(GOOD, serve=lambda c: c.recv(100))
+    here = Box(small, "sb_hungry", ALLOW)
+    clients = [here.connect() for _ in range(140)]  # the last ones wait
+    for client in clients:
+        client.sendall(f"CONNECT good.test:{server.port} HTTP/1.1\r\nHost: good.test:{server.port}\r\n\r\n".encode())
+    wait_until("connections", lambda: server.n >= 90)
+    others = [Box(small, f"sb_{i}", ALLOW) for i in range(60)]
+    small.update("sb_59")
+    assert CLOSED not in [what[0] for what in small.heard_now()]
+    for client in clients:
+        client.close()
+    assert b"no-rule" in ask(others[-1], b"CONNECT n.test:1 HTTP/1.1\r\nHost: n.test:1\r\n\r\n")
+    assert small.end() == 0
+    server.stop()
+
+
 def a_worker_that_does_not_read_loses_detail_and_no_service():
     slow = Proxy("--resolver", names.address)
     here = Box(slow, "sb_deaf", ALLOW)
@@ -447,6 +503,9 @@ rig.run_all([
     an_update_ends_what_it_forbids_and_nothing_else,
     a_bound_of_bytes_holds_for_the_whole_life,
     connections_beyond_the_bound_wait_for_their_turn,
+    sandboxes_beyond_the_bound_are_closed_at_once,
+    a_worker_that_does_not_hear_of_closed_sandboxes_opens_no_more,
+    a_full_proxy_takes_sandboxes_still,
     a_worker_that_does_not_read_loses_detail_and_no_service,
     what_is_no_request_is_told_as_one_to_the_proxy,
     a_listener_may_be_a_unix_socket,
