@@ -67,6 +67,28 @@ static void on_resume(evutil_socket_t fd, short what, void *ctx)
     (void)event_add(&box->acceptable, NULL);
 }
 
+static struct sb_conn *find_waiting(const struct sb_box *box)
+{
+    SB_FOREACH (node, &box->conns) {
+        struct sb_conn *conn = SB_LIST_ENTRY(node, struct sb_conn, link);
+        if (conn->stage == SB_CONN_RESOLVING && !conn->is_looked_up) {
+            return conn;
+        }
+    }
+    return NULL;
+}
+
+static void on_may_look_up(evutil_socket_t fd, short what, void *ctx)
+{
+    struct sb_box *box = ctx;
+    struct sb_conn *conn = NULL;
+    (void)fd;
+    (void)what;
+    while (box->n_lookups < SB_EGRESS_BOX_LOOKUPS && (conn = find_waiting(box)) != NULL) {
+        sb_conn_look_up(conn);
+    }
+}
+
 int sb_box_open(struct sb_proxy *proxy,
                 const char *id,
                 int listener,
@@ -91,6 +113,7 @@ int sb_box_open(struct sb_proxy *proxy,
     (void)event_assign(&box->acceptable, proxy->base, listener, EV_READ | EV_PERSIST, on_acceptable,
                        box);
     (void)event_assign(&box->resume, proxy->base, -1, 0, on_resume, box);
+    (void)event_assign(&box->may_look_up, proxy->base, -1, 0, on_may_look_up, box);
     (void)event_add(&box->acceptable, NULL);
     sb_list_append(&proxy->boxes, &box->link);
     proxy->n_boxes++;
@@ -133,6 +156,7 @@ void sb_box_close(struct sb_box *box)
     }
     (void)event_del(&box->acceptable);
     (void)event_del(&box->resume);
+    (void)event_del(&box->may_look_up);
     if (box->listener >= 0) {
         close(box->listener);
         box->listener = -1;

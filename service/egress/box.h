@@ -26,12 +26,14 @@ struct sb_box {
     int listener; /* owned; -1: closed, and CLOSED is to be told */
     struct event acceptable;
     struct event resume;
-    bool is_full; /* at its bound of connections: not accepting */
+    struct event may_look_up; /* a look-up has ended */
+    bool is_full;             /* at its bound of connections: not accepting */
     struct sb_rules rules;
     uint32_t max_conns;
     uint64_t max_bytes; /* 0: no bound */
     struct sb_list conns;
     uint32_t n_conns;
+    uint32_t n_lookups; /* of names, under way */
     /* Over its life. */
     uint32_t n_connections;
     uint32_t n_denied;

@@ -44,6 +44,17 @@ static void drop_server(struct sb_conn *conn)
     }
 }
 
+static void stop_lookup(struct sb_conn *conn)
+{
+    sb_resolve_cancel(conn->lookup);
+    conn->lookup = NULL;
+    if (conn->is_looked_up) {
+        conn->is_looked_up = false;
+        conn->box->n_lookups--;
+        event_active(&conn->box->may_look_up, EV_TIMEOUT, 0);
+    }
+}
+
 /* Its close(2) is a reset: what was cut off must not look as if it were whole. */
 static void cut(struct bufferevent *bev)
 {
@@ -78,8 +89,7 @@ void sb_conn_end(struct sb_conn *conn)
                                  sb_addr_format(shown, conn->addresses[conn->n_tried - 1]),
                                  conn->port, conn->out_bytes, conn->in_bytes);
     }
-    sb_resolve_cancel(conn->lookup);
-    conn->lookup = NULL;
+    stop_lookup(conn);
     (void)event_del(&conn->timer);
     bufferevent_setcb(conn->client, NULL, NULL, NULL, NULL);
     (void)bufferevent_disable(conn->client, EV_READ | EV_WRITE);
@@ -185,8 +195,7 @@ void sb_conn_fail(struct sb_conn *conn, const char *why)
 void sb_conn_linger(struct sb_conn *conn)
 {
     drop_server(conn);
-    sb_resolve_cancel(conn->lookup);
-    conn->lookup = NULL;
+    stop_lookup(conn);
     sb_conn_enter(conn, SB_CONN_LINGER, SB_EGRESS_LINGER_MS);
     bufferevent_setwatermark(conn->client, EV_WRITE, 0, 0);
     (void)bufferevent_enable(conn->client, EV_READ);
@@ -321,7 +330,8 @@ on_resolved(void *ctx, const unsigned char (*addresses)[SB_ADDR_SIZE], size_t n,
     struct sb_conn *conn = ctx;
     struct sb_refusal refusal;
     bool is_refused = false;
-    conn->lookup = NULL;
+    conn->lookup = NULL; /* it is done */
+    stop_lookup(conn);
     /* The rules may be others than when it was asked for. */
     if (sb_rules_check_host(&conn->box->rules, &conn->host, conn->port, &refusal) < 0) {
         sb_conn_refuse(conn, &refusal);
@@ -349,7 +359,6 @@ on_resolved(void *ctx, const unsigned char (*addresses)[SB_ADDR_SIZE], size_t n,
 void sb_conn_go(struct sb_conn *conn)
 {
     struct sb_refusal refusal;
-    struct sb_err err;
     if (sb_box_is_spent(conn->box)) {
         (void)sb_refusal_set(&refusal, SB_EGRESS_LIMIT, &conn->host, conn->port,
                              "the sandbox has used up its bytes");
@@ -370,7 +379,17 @@ void sb_conn_go(struct sb_conn *conn)
         return;
     }
     sb_conn_enter(conn, SB_CONN_RESOLVING, SB_EGRESS_RESOLVE_MS);
+    if (conn->box->n_lookups < SB_EGRESS_BOX_LOOKUPS) {
+        sb_conn_look_up(conn);
+    }
+}
+
+void sb_conn_look_up(struct sb_conn *conn)
+{
+    struct sb_err err;
     struct sb_lookup *lookup = NULL;
+    conn->is_looked_up = true;
+    conn->box->n_lookups++;
     if (sb_resolve(conn->box->proxy->resolver, conn->host.name, on_resolved, conn, &lookup, &err) <
         0) {
         sb_conn_fail(conn, err.text);

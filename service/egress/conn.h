@@ -56,6 +56,7 @@ struct sb_conn {
     struct sb_host host; /* name "": not known */
     uint16_t port;
     struct sb_lookup *lookup;
+    bool is_looked_up; /* in RESOLVING; else others of its box come first */
     unsigned char addresses[SB_EGRESS_ADDRESSES][SB_ADDR_SIZE]; /* checked */
     size_t n_addresses;
     size_t n_tried; /* the last one tried is the one that is connected to */
@@ -78,6 +79,8 @@ struct sb_conn {
 int sb_conn_start(struct sb_box *box, int client, struct sb_err *err);
 /** The rules of its box are others: ends it when they forbid it. */
 void sb_conn_recheck(struct sb_conn *conn);
+/** In RESOLVING, when it is its turn. */
+void sb_conn_look_up(struct sb_conn *conn);
 /** Resets what would look whole and is not. */
 void sb_conn_end(struct sb_conn *conn);
 /** Frees what has ended. */

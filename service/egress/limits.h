@@ -10,6 +10,7 @@ enum {
     SB_EGRESS_BUFFER = 64 << 10,     /* bytes held per direction before reading stops */
     SB_EGRESS_BUFFER_LOW = 16 << 10, /* ... and goes on */
     SB_EGRESS_ADDRESSES = 8,         /* of a name that are tried */
+    SB_EGRESS_BOX_LOOKUPS = 8,       /* of one sandbox at a time; its next ones wait */
     SB_EGRESS_PENDING = 16,       /* kinds of refusals of a sandbox kept while the worker is slow */
     SB_EGRESS_HEAD_MS = 10000,    /* until a request is whole */
     SB_EGRESS_RESOLVE_MS = 10000, /* for a name */

@@ -13,6 +13,12 @@
 #include "base/log.h"
 #include "service/egress/limits.h"
 
+/* Each look-up is two questions. evdns asks no more than so many at a time, of all sandboxes, so it
+ * has to be as many as there can be: name servers that are silent for one would hold up the others.
+ */
+#define MAX_QUESTIONS "8192"
+_Static_assert(2 * SB_EGRESS_ALL_CONNS == 8192, "questions");
+
 static const char conf_path[] = "/etc/resolv.conf";
 
 struct sb_resolver {
@@ -78,6 +84,7 @@ int sb_resolver_new(struct event_base *base,
     }
     (void)evdns_base_set_option(resolver->dns, "timeout:", "3");
     (void)evdns_base_set_option(resolver->dns, "attempts:", "2");
+    (void)evdns_base_set_option(resolver->dns, "max-inflight:", MAX_QUESTIONS);
     resolver->is_fixed = server != NULL;
     if (!resolver->is_fixed) {
         read_files(resolver);

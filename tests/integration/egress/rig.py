@@ -203,9 +203,11 @@ class Server:
 
 
 class Names:
-    """A name server: names to a list of answers, each a list of addresses; the last one stays."""
+    """A name server: names to a list of answers, each a list of addresses; the last one stays. @silent: below this
+    name nothing is answered before speak()."""
 
-    def __init__(self, table):
+    def __init__(self, table, silent=None):
+        self.silent, self.held = silent, []
         self.table, self.asked = {k: [list(a) for a in v] for k, v in table.items()}, []
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
@@ -218,7 +220,16 @@ class Names:
                 query, peer = self.sock.recvfrom(2048)
             except OSError:
                 return
-            self.sock.sendto(self.answer(query), peer)
+            reply = self.answer(query)
+            if self.silent and self.asked[-1].endswith(self.silent):
+                self.held.append((reply, peer))
+            else:
+                self.sock.sendto(reply, peer)
+
+    def speak(self):
+        self.silent = None
+        for reply, peer in self.held:
+            self.sock.sendto(reply, peer)
 
     def answer(self, query):
         labels, at = [], 12
@@ -228,8 +239,7 @@ class Names:
         kind = struct.unpack_from("!H", query, at + 1)[0]
         name = ".".join(labels).lower()
         family, size = (socket.AF_INET, 4) if kind == 1 else (socket.AF_INET6, 16)
-        if kind == 1:
-            self.asked.append(name)
+        self.asked.append(name)
         answers = self.table.get(name, [[]])
         addresses = [socket.inet_pton(family, a) for a in answers[0] if (":" in a) == (size == 16)]
         if len(answers) > 1 and kind == 28:  # the second of the two questions of a look-up

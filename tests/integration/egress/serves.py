@@ -366,6 +366,25 @@ def connections_beyond_the_bound_wait_for_their_turn():
     server.stop()
 
 
+def name_servers_that_are_silent_for_one_hold_up_no_other():
+    silent = [f"n{i}.silent.test" for i in range(60)]
+    mute = Names({"good.test": [[GOOD]], **{name: [[GOOD]] for name in silent}}, silent=".silent.test")
+    asking = Proxy("--resolver", mute.address)
+    stuck, other = Box(asking, "sb_stuck", ["*.silent.test", GOOD]), Box(asking, "sb_other", ALLOW)
+    clients = [stuck.connect() for _ in silent]
+    for client, name in zip(clients, silent):
+        client.sendall(f"CONNECT {name}:{web.port} HTTP/1.1\r\nHost: {name}:{web.port}\r\n\r\n".encode())
+    wait_until("questions", lambda: len(set(mute.asked)) >= 8)
+    assert b"X-Server: real" in ask(other, get_from(web))
+    assert len({name for name in mute.asked if name in silent}) == 8, mute.asked
+    mute.speak()
+    for client in clients:
+        assert client.recv(12) == b"HTTP/1.1 200"
+        client.close()
+    assert asking.end() == 0
+    mute.stop()
+
+
 def sandboxes_beyond_the_bound_are_closed_at_once():
     """Whether it is a bound of its own, or the kernel has no room for their sockets."""
     for files in (24, 256):
@@ -503,6 +522,7 @@ rig.run_all([
     an_update_ends_what_it_forbids_and_nothing_else,
     a_bound_of_bytes_holds_for_the_whole_life,
     connections_beyond_the_bound_wait_for_their_turn,
+    name_servers_that_are_silent_for_one_hold_up_no_other,
     sandboxes_beyond_the_bound_are_closed_at_once,
     a_worker_that_does_not_hear_of_closed_sandboxes_opens_no_more,
     a_full_proxy_takes_sandboxes_still,
