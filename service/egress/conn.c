@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "service/egress/box.h"
 #include "service/egress/control.h"
+#include "service/egress/hello.h"
 #include "service/egress/resolve.h"
 #include "service/egress/socks.h"
 
@@ -464,6 +465,22 @@ int sb_conn_start(struct sb_box *box, int client, struct sb_err *err)
     return 0;
 }
 
+static bool is_permitted(const struct sb_conn *conn)
+{
+    struct sb_refusal refusal;
+    const struct sb_rules *rules = &conn->box->rules;
+    if (sb_rules_check_host(rules, &conn->host, conn->port, &refusal) < 0) {
+        return false;
+    }
+    if (conn->n_tried > 0 &&
+        sb_rules_check_address(rules, &conn->host, conn->addresses[conn->n_tried - 1], conn->port,
+                               &refusal) < 0) {
+        return false;
+    }
+    return conn->sni.name[0] == '\0' ||
+           sb_hello_check_name(rules, &conn->host, conn->port, &conn->sni, &refusal) > 0;
+}
+
 void sb_conn_recheck(struct sb_conn *conn)
 {
     struct sb_refusal refusal;
@@ -471,10 +488,7 @@ void sb_conn_recheck(struct sb_conn *conn)
     if (conn->stage < SB_CONN_RESOLVING || conn->stage > SB_CONN_RELAY) {
         return;
     }
-    if (sb_rules_check_host(rules, &conn->host, conn->port, &refusal) < 0 ||
-        (conn->n_tried > 0 &&
-         sb_rules_check_address(rules, &conn->host, conn->addresses[conn->n_tried - 1], conn->port,
-                                &refusal) < 0)) {
+    if (!is_permitted(conn)) {
         sb_conn_end(conn);
         return;
     }

@@ -61,6 +61,7 @@ struct sb_conn {
     size_t n_addresses;
     size_t n_tried; /* the last one tried is the one that is connected to */
     bool is_let_through;
+    struct sb_host sni; /* what TLS asked for in a tunnel; name "": nothing, or it is no TLS */
     /* A forwarded request. */
     struct sb_buf request; /* its head, for the server */
     struct sb_http_body_reader body;

@@ -61,7 +61,8 @@ static void check_hello(struct sb_conn *conn)
         return;
     }
     struct sb_str bytes = sb_str_of(evbuffer_pullup(in, (ev_ssize_t)len), len);
-    int rc = sb_hello_check(&conn->box->rules, &conn->host, conn->port, bytes, &refusal);
+    int rc =
+        sb_hello_check(&conn->box->rules, &conn->host, conn->port, bytes, &conn->sni, &refusal);
     if (rc < 0) {
         sb_conn_refuse(conn, &refusal);
     } else if (rc > 0) {

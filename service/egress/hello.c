@@ -4,11 +4,11 @@
 
 #include "service/egress/sni.h"
 
-static int check_name(const struct sb_rules *rules,
-                      const struct sb_host *host,
-                      uint16_t port,
-                      const struct sb_host *name,
-                      struct sb_refusal *ret_refusal)
+int sb_hello_check_name(const struct sb_rules *rules,
+                        const struct sb_host *host,
+                        uint16_t port,
+                        const struct sb_host *name,
+                        struct sb_refusal *ret_refusal)
 {
     struct sb_refusal other;
     if (host->is_address) { /* a rule opens the address; names that lead there may be denied */
@@ -32,14 +32,15 @@ int sb_hello_check(const struct sb_rules *rules,
                    const struct sb_host *host,
                    uint16_t port,
                    struct sb_str bytes,
+                   struct sb_host *ret_name,
                    struct sb_refusal *ret_refusal)
 {
-    struct sb_host name;
-    switch (sb_sni_read(bytes, &name)) {
+    *ret_name = (struct sb_host){0};
+    switch (sb_sni_read(bytes, ret_name)) {
     case SB_SNI_MORE:
         return 0;
     case SB_SNI_NAME:
-        return check_name(rules, host, port, &name, ret_refusal);
+        return sb_hello_check_name(rules, host, port, ret_name, ret_refusal);
     case SB_SNI_NONE:
         return host->is_address ? 1
                                 : sb_refusal_set(ret_refusal, SB_EGRESS_SNI, host, port,

@@ -335,6 +335,22 @@ def an_update_ends_what_it_forbids_and_nothing_else():
     server.stop()
 
 
+def an_update_ends_tls_to_an_address_for_a_name_that_is_denied_now():
+    here = Box(proxy, "sb_sni", ALLOW)
+    server = Server(GOOD, serve=lambda c: [c.sendall(d) for d in iter(lambda: c.recv(1 << 16), b"")])
+    with tunnel(f"{GOOD}:{server.port}", here) as kept, tunnel(f"{GOOD}:{server.port}", here) as forbidden:
+        for client, name in ((kept, "kept.test"), (forbidden, "later.test")):
+            hello = client_hello(name)
+            client.sendall(hello)
+            assert client.recv(len(hello), socket.MSG_WAITALL) == hello
+        proxy.update("sb_sni", ALLOW, ["later.test"], serial=9)
+        told_until(rig.UPDATED)
+        assert read_all(forbidden) == b""
+        kept.sendall(b"more")
+        assert kept.recv(10) == b"more"
+    server.stop()
+
+
 def a_bound_of_bytes_holds_for_the_whole_life():
     small = Box(proxy, "sb_small", ALLOW, size=50_000)
     server = Server(GOOD, serve=lambda c: c.sendall(b"x" * 1_000_000))
@@ -520,6 +536,7 @@ rig.run_all([
     what_is_cut_off_does_not_look_whole,
     a_server_that_fails_is_passed_on_as_a_failure,
     an_update_ends_what_it_forbids_and_nothing_else,
+    an_update_ends_tls_to_an_address_for_a_name_that_is_denied_now,
     a_bound_of_bytes_holds_for_the_whole_life,
     connections_beyond_the_bound_wait_for_their_turn,
     name_servers_that_are_silent_for_one_hold_up_no_other,
