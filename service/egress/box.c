@@ -19,16 +19,26 @@ static void pause_for_a_while(struct sb_box *box)
     (void)event_add(&box->resume, &tv);
 }
 
-/* Connections beyond wait in the backlog. */
+static bool is_full(const struct sb_box *box)
+{
+    return box->n_conns >= box->max_conns || box->proxy->n_conns >= box->proxy->max_conns;
+}
+
+/* A connection beyond a bound: it waits in the backlog. Only its own bound is held against the
+ * sandbox. */
 static void set_full(struct sb_box *box)
 {
     struct sb_refusal refusal;
     (void)event_del(&box->acceptable);
-    if (!box->is_full) {
-        box->is_full = true;
+    box->is_full = true;
+    if (box->n_conns >= box->max_conns) {
         (void)sb_refusal_set(&refusal, SB_EGRESS_LIMIT, NULL, 0,
                              "too many connections at one time: the next ones wait");
         sb_control_tell_denied(box, &refusal);
+    } else if (!box->proxy->is_full) {
+        box->proxy->is_full = true;
+        SB_LOG_WARN("connections wait: all sandboxes together have as many as the proxy can",
+                    "sandbox=%s max=%u", box->id, box->proxy->max_conns);
     }
 }
 
@@ -38,8 +48,10 @@ static void on_acceptable(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     for (int i = 0; i < SB_EGRESS_ACCEPT_TURN; i++) {
         struct sb_err err;
-        if (box->n_conns >= box->max_conns || box->proxy->n_conns >= box->proxy->max_conns) {
-            set_full(box);
+        if (is_full(box)) {
+            if (i == 0) { /* else nobody may be waiting */
+                set_full(box);
+            }
             return;
         }
         int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -174,7 +186,10 @@ void sb_box_free(struct sb_box *box)
 
 void sb_box_released(const struct sb_box *box)
 {
-    const struct sb_proxy *proxy = box->proxy;
+    struct sb_proxy *proxy = box->proxy;
+    if (proxy->n_conns < proxy->max_conns / 2) { /* not with each that ends */
+        proxy->is_full = false;
+    }
     SB_FOREACH (node, &proxy->boxes) {
         struct sb_box *other = SB_LIST_ENTRY(node, struct sb_box, link);
         if (other->is_full && other->listener >= 0 && other->n_conns < other->max_conns) {

@@ -27,7 +27,7 @@ struct sb_box {
     struct event acceptable;
     struct event resume;
     struct event may_look_up; /* a look-up has ended */
-    bool is_full;             /* at its bound of connections: not accepting */
+    bool is_full;             /* not accepting: at its bound of connections, or the proxy is */
     struct sb_rules rules;
     uint32_t max_conns;
     uint64_t max_bytes; /* 0: no bound */
@@ -56,6 +56,7 @@ struct sb_proxy {
     unsigned max_boxes;
     unsigned n_conns;
     unsigned max_conns;
+    bool is_full; /* at that bound, and that was said */
     unsigned head_ms;
     unsigned idle_ms;
     struct sb_list graveyard; /* connections that ended in this turn of the loop */

@@ -113,6 +113,15 @@ void sb_conn_bury(struct sb_list *graveyard)
     }
 }
 
+struct sb_str sb_conn_peek(struct bufferevent *from, size_t max)
+{
+    struct evbuffer *in = bufferevent_get_input(from);
+    size_t len = evbuffer_get_length(in);
+    len = len < max ? len : max;
+    const void *bytes = len == 0 ? NULL : evbuffer_pullup(in, (ev_ssize_t)len);
+    return bytes == NULL ? (struct sb_str){NULL, 0} : sb_str_of(bytes, len);
+}
+
 /* ---- answers that are ours ---- */
 
 static void
@@ -420,6 +429,10 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
         sb_conn_refuse(conn, &refusal);
         break;
     case SB_CONN_HELLO:
+        if (conn->port != SB_HELLO_TLS_PORT) { /* idle, as in RELAY */
+            sb_conn_end(conn);
+            break;
+        }
         (void)sb_refusal_set(&refusal, SB_EGRESS_SNI, &conn->host, conn->port,
                              "no ClientHello of TLS came");
         sb_conn_refuse(conn, &refusal);

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/str.h"
 #include "service/egress/http_body.h"
 #include "service/egress/limits.h"
 #include "service/egress/rules.h"
@@ -101,6 +102,9 @@ void sb_conn_fail(struct sb_conn *conn, const char *why);
  *  is lost then, and the client is reset. For answers of ours, and what has been written. */
 void sb_conn_linger(struct sb_conn *conn);
 
+/** Up to @max bytes that wait to be read, in one piece; borrowed until more is read or drained.
+ *  Empty when there are none, or no memory to join them. */
+struct sb_str sb_conn_peek(struct bufferevent *from, size_t max);
 /** In FIRST to SOCKS: more bytes came. (conn_request.c) */
 void sb_conn_read_request(struct sb_conn *conn);
 /** The server is connected: says so, and starts to relay. (conn_relay.c) */

@@ -54,13 +54,10 @@ static void touch(struct sb_conn *conn)
 static void check_hello(struct sb_conn *conn)
 {
     struct sb_refusal refusal;
-    struct evbuffer *in = bufferevent_get_input(conn->client);
-    size_t len = evbuffer_get_length(in);
-    len = len < SB_SNI_MAX_BYTES ? len : SB_SNI_MAX_BYTES;
-    if (len == 0) {
+    struct sb_str bytes = sb_conn_peek(conn->client, SB_SNI_MAX_BYTES);
+    if (bytes.len == 0) {
         return;
     }
-    struct sb_str bytes = sb_str_of(evbuffer_pullup(in, (ev_ssize_t)len), len);
     int rc =
         sb_hello_check(&conn->box->rules, &conn->host, conn->port, bytes, &conn->sni, &refusal);
     if (rc < 0) {
@@ -95,13 +92,9 @@ static void move_body(struct sb_conn *conn)
 {
     struct sb_err err;
     struct sb_refusal refusal;
-    struct evbuffer *in = bufferevent_get_input(conn->client);
     while (conn->body.state != SB_HTTP_BODY_DONE && room_in(conn->server) > 0) {
-        size_t len = waiting_in(conn->client);
-        size_t room = room_in(conn->server);
-        len = len < room ? len : room;
-        struct sb_str bytes = sb_str_of(evbuffer_pullup(in, (ev_ssize_t)len), len);
-        ptrdiff_t n = len == 0 ? 0 : sb_http_body_take(&conn->body, bytes, &err);
+        struct sb_str bytes = sb_conn_peek(conn->client, room_in(conn->server));
+        ptrdiff_t n = bytes.len == 0 ? 0 : sb_http_body_take(&conn->body, bytes, &err);
         if (n < 0) {
             (void)sb_refusal_set(&refusal, SB_EGRESS_PROTOCOL, &conn->host, conn->port, err.text);
             sb_conn_refuse(conn, &refusal);
@@ -126,7 +119,7 @@ static void move_body(struct sb_conn *conn)
                              "a second request on one connection");
         sb_control_tell_denied(conn->box, &refusal);
     }
-    (void)evbuffer_drain(in, waiting_in(conn->client));
+    (void)evbuffer_drain(bufferevent_get_input(conn->client), waiting_in(conn->client));
 }
 
 static void move_out(struct sb_conn *conn)
@@ -157,12 +150,8 @@ static int move_answer_head(struct sb_conn *conn)
 {
     struct sb_err err;
     struct sb_http_head head;
-    struct evbuffer *in = bufferevent_get_input(conn->server);
     while (!conn->has_answer_head) {
-        size_t len = waiting_in(conn->server);
-        len = len < SB_HTTP_MAX_HEAD ? len : SB_HTTP_MAX_HEAD;
-        struct sb_str bytes =
-            sb_str_of(len == 0 ? NULL : evbuffer_pullup(in, (ev_ssize_t)len), len);
+        struct sb_str bytes = sb_conn_peek(conn->server, SB_HTTP_MAX_HEAD);
         SB_CLEANUP(sb_buf_done) struct sb_buf out = SB_BUF_INIT(SB_HTTP_MAX_HEAD + 1024);
         int n = sb_http_head_length(bytes, &err);
         if (n == 0 && !conn->server_ended) {
@@ -175,7 +164,7 @@ static int move_answer_head(struct sb_conn *conn)
         }
         conn->has_answer_head = head.status >= 200 || head.status == 101;
         (void)bufferevent_write(conn->client, sb_buf_cstr(&out), out.len);
-        (void)evbuffer_drain(in, (size_t)n);
+        (void)evbuffer_drain(bufferevent_get_input(conn->server), (size_t)n);
         if (!count(conn, 0, (size_t)n)) {
             return -1;
         }
@@ -245,7 +234,7 @@ void sb_conn_relay(struct sb_conn *conn)
     }
     throttle(conn->client, conn->server, conn->client_ended);
     throttle(conn->server, conn->client, conn->server_ended);
-    if (conn->stage == SB_CONN_RELAY) {
+    if (conn->stage == SB_CONN_RELAY || conn->port != SB_HELLO_TLS_PORT) {
         touch(conn);
     }
 }

@@ -10,15 +10,6 @@
 #include "service/egress/http_head.h"
 #include "service/egress/socks.h"
 
-static struct sb_str peek(struct sb_conn *conn, size_t max)
-{
-    struct evbuffer *in = bufferevent_get_input(conn->client);
-    size_t len = evbuffer_get_length(in);
-    len = len < max ? len : max;
-    const void *bytes = len == 0 ? NULL : evbuffer_pullup(in, (ev_ssize_t)len);
-    return bytes == NULL ? (struct sb_str){NULL, 0} : sb_str_of(bytes, len);
-}
-
 static void consume(struct sb_conn *conn, size_t n)
 {
     (void)evbuffer_drain(bufferevent_get_input(conn->client), n);
@@ -38,7 +29,7 @@ static void read_http(struct sb_conn *conn)
 {
     struct sb_http_head head;
     struct sb_err err;
-    struct sb_str bytes = peek(conn, SB_HTTP_MAX_HEAD);
+    struct sb_str bytes = sb_conn_peek(conn->client, SB_HTTP_MAX_HEAD);
     int len = sb_http_head_length(bytes, &err);
     if (len == 0) {
         return;
@@ -77,7 +68,7 @@ static void read_greeting(struct sb_conn *conn)
     static const unsigned char accept[] = {SB_SOCKS_VERSION, 0};
     static const unsigned char reject[] = {SB_SOCKS_VERSION, 0xff};
     struct sb_err err;
-    int n = sb_socks_read_greeting(peek(conn, SB_SOCKS_MAX_BYTES), &err);
+    int n = sb_socks_read_greeting(sb_conn_peek(conn->client, SB_SOCKS_MAX_BYTES), &err);
     if (n < 0) {
         (void)bufferevent_write(conn->client, reject, sizeof reject);
         conn->kind = SB_CONN_UNKNOWN;
@@ -94,7 +85,8 @@ static void read_socks(struct sb_conn *conn)
     struct sb_err err;
     struct sb_socks_request request;
     enum sb_socks_reply reply = SB_SOCKS_FAILED;
-    int n = sb_socks_read_request(peek(conn, SB_SOCKS_MAX_BYTES), &request, &reply, &err);
+    int n = sb_socks_read_request(sb_conn_peek(conn->client, SB_SOCKS_MAX_BYTES), &request, &reply,
+                                  &err);
     if (n < 0) {
         unsigned char bytes[SB_SOCKS_REPLY_SIZE];
         sb_socks_make_reply(reply, bytes);
@@ -113,7 +105,7 @@ static void read_socks(struct sb_conn *conn)
 
 static void read_first(struct sb_conn *conn)
 {
-    struct sb_str bytes = peek(conn, 1);
+    struct sb_str bytes = sb_conn_peek(conn->client, 1);
     if (bytes.len == 0) {
         return;
     }

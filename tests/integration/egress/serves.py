@@ -53,6 +53,13 @@ def tunnel(where, through=None):
     return client
 
 
+def read_exactly(client, size):
+    got = b""
+    while len(got) < size:
+        got += client.recv(size - len(got)) or b"\0" * size
+    return got
+
+
 def a_get_by_curl_arrives_in_origin_form_and_is_told():
     web.got.clear()
     status, out, err = curl("--proxy", box.url(), "-D", "-", "-H", "X-Mine: yes", "-H", "Proxy-Secret: kept",
@@ -156,6 +163,29 @@ def a_server_may_speak_first_on_other_ports():
         assert client.recv(100) == b"SSH-2.0-x\r\n"
         client.sendall(b"hi")
         assert read_all(client) == b"bye"
+    server.stop()
+
+
+def a_server_that_speaks_alone_is_not_idle():
+    """No byte of the client says whether this is TLS."""
+    hasty = Proxy("--resolver", names.address, "--idle-ms", "1500")
+    here = Box(hasty, "sb_news", ALLOW)
+
+    def speak(client):
+        for _ in range(20):
+            client.sendall(b"news\n")
+            done.wait(0.15)
+        done.wait(rig.WAIT)
+
+    done = threading.Event()
+    server = Server(GOOD, serve=speak)
+    with tunnel(f"good.test:{server.port}", here) as client:
+        assert len(read_exactly(client, 100)) == 100
+        heard = hasty.hear_until(DECISION)  # now it is
+        assert [what[0] for what in heard] == [DECISION], heard
+        assert heard[-1][5] == 100 and is_reset(client), heard
+    done.set()
+    assert hasty.end() == 0
     server.stop()
 
 
@@ -342,7 +372,7 @@ def an_update_ends_tls_to_an_address_for_a_name_that_is_denied_now():
         for client, name in ((kept, "kept.test"), (forbidden, "later.test")):
             hello = client_hello(name)
             client.sendall(hello)
-            assert client.recv(len(hello), socket.MSG_WAITALL) == hello
+            assert read_exactly(client, len(hello)) == hello
         proxy.update("sb_sni", ALLOW, ["later.test"], serial=9)
         told_until(rig.UPDATED)
         assert read_all(forbidden) == b""
@@ -380,6 +410,46 @@ def connections_beyond_the_bound_wait_for_their_turn():
     second.close()
     third.close()
     server.stop()
+
+
+def a_full_proxy_is_not_held_against_a_sandbox():
+    small = Proxy("--resolver", names.address, files=128)
+    server = Server(GOOD, serve=lambda c: c.recv(100))
+    hungry, other = Box(small, "sb_hungry", ALLOW), Box(small, "sb_other", ALLOW)
+    request = f"CONNECT good.test:{server.port} HTTP/1.1\r\nHost: good.test:{server.port}\r\n\r\n".encode()
+    clients = [hungry.connect() for _ in range(40)]
+    for client in clients:
+        client.sendall(request)
+    assert clients[0].recv(12) == b"HTTP/1.1 200"
+    late = other.connect()
+    late.sendall(request)
+    late.settimeout(0.3)
+    try:
+        assert not late.recv(12), "it was ended"
+        assert False, "it did not wait"
+    except TimeoutError:
+        pass
+    small.update("sb_other", ALLOW)
+    assert [what for what in small.heard_now() if what[0] == DENIED] == []
+    for client in clients:
+        client.close()
+    late.settimeout(rig.WAIT)
+    assert late.recv(12) == b"HTTP/1.1 200"
+    late.close()
+    assert small.end() == 0
+    server.stop()
+
+
+def as_many_connections_as_the_bound_are_no_refusal():
+    told()
+    few = Box(proxy, "sb_even", ALLOW, conns=2)
+    clients = [few.connect() for _ in range(2)]
+    for client in clients:
+        client.sendall(get_from(web))
+    for client in clients:
+        assert b"X-Server" in read_all(client)
+        client.close()
+    assert [what for what in told() if what[0] == DENIED] == []
 
 
 def name_servers_that_are_silent_for_one_hold_up_no_other():
@@ -529,6 +599,7 @@ rig.run_all([
     socks_by_curl_resolves_in_the_proxy,
     tls_goes_through_connect_when_it_asks_for_the_host,
     a_server_may_speak_first_on_other_ports,
+    a_server_that_speaks_alone_is_not_idle,
     each_direction_ends_for_itself,
     a_large_transfer_is_exact_both_ways_at_once,
     a_reader_that_sleeps_holds_the_writer_back,
@@ -539,6 +610,8 @@ rig.run_all([
     an_update_ends_tls_to_an_address_for_a_name_that_is_denied_now,
     a_bound_of_bytes_holds_for_the_whole_life,
     connections_beyond_the_bound_wait_for_their_turn,
+    a_full_proxy_is_not_held_against_a_sandbox,
+    as_many_connections_as_the_bound_are_no_refusal,
     name_servers_that_are_silent_for_one_hold_up_no_other,
     sandboxes_beyond_the_bound_are_closed_at_once,
     a_worker_that_does_not_hear_of_closed_sandboxes_opens_no_more,
