@@ -18,8 +18,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-
-enum { RESERVED_ID = 0x6ffffffe }; /* instead of root: nobody else's */
+#include "service/shared/egressproto.h"
 
 static int become_nobody(struct sb_err *err)
 {
@@ -27,8 +26,8 @@ static int become_nobody(struct sb_err *err)
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
     if (geteuid() == 0) { /* started by hand, or root in name only: of a user namespace */
         bool is_nobody = setgroups(0, NULL) == 0 &&
-                         setresgid(RESERVED_ID, RESERVED_ID, RESERVED_ID) == 0 &&
-                         setresuid(RESERVED_ID, RESERVED_ID, RESERVED_ID) == 0;
+                         setresgid(SB_EGRESS_ID, SB_EGRESS_ID, SB_EGRESS_ID) == 0 &&
+                         setresuid(SB_EGRESS_ID, SB_EGRESS_ID, SB_EGRESS_ID) == 0;
         SB_LOG_DEBUG("not root any more", "done=%d", is_nobody);
     }
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);

@@ -53,17 +53,6 @@ static bool is_named(struct sb_str name, const char *wanted)
     return name.len == strlen(wanted) && strncasecmp(name.ptr, wanted, name.len) == 0;
 }
 
-static struct sb_str trim_blanks(struct sb_str s)
-{
-    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
-        s = (struct sb_str){s.ptr + 1, s.len - 1};
-    }
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t')) {
-        s.len--;
-    }
-    return s;
-}
-
 /* ---- lines ---- */
 
 int sb_http_head_length(struct sb_str bytes, struct sb_err *err)
@@ -104,7 +93,7 @@ static int read_field(struct sb_str line, struct sb_http_field *field, struct sb
         return sb_err_set(err, SB_INVALID, "a control character in the field %.*s",
                           SB_STR_ARG(name));
     }
-    *field = (struct sb_http_field){name, trim_blanks(value)};
+    *field = (struct sb_http_field){name, sb_str_trim(value)};
     return 0;
 }
 
@@ -320,7 +309,7 @@ static bool is_listed(const struct sb_http_head *head, struct sb_str name)
             continue;
         }
         while (sb_str_next(&rest, ',', &piece)) {
-            piece = trim_blanks(piece);
+            piece = sb_str_trim(piece);
             if (piece.len == name.len && strncasecmp(piece.ptr, name.ptr, name.len) == 0) {
                 return true;
             }

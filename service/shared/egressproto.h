@@ -27,6 +27,7 @@
 
 enum {
     SB_EGRESS_FD = 3,                 /* control socket of egress */
+    SB_EGRESS_ID = 0x6ffffffe,        /* its uid and gid in root mode: nobody else's */
     SB_EGRESS_VERSION = 1,            /* of this header */
     SB_EGRESS_MAX_PACKET = 160 << 10, /* an OPEN with its rules; fits the default socket buffer */
     SB_EGRESS_MAX_RULES = 512,        /* allow + deny */

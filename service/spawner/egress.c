@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "service/shared/egressproto.h"
 #include "service/shared/initproto.h"
 #include "service/spawner/caps.h"
 #include "service/spawner/child.h"

@@ -8,8 +8,6 @@ struct sb_child;
 struct sb_err;
 struct sb_host;
 
-enum { SB_EGRESS_ID = 0x6ffffffe }; /* uid and gid in root mode: nobody else's */
-
 /** Listens on 127.0.0.1 of the network namespace it runs in. Allocates nothing.
  *  Returns the socket, or -1 by errno. */
 int sb_egress_make_listener(uint16_t port, struct sb_err *err);
