@@ -132,6 +132,7 @@ static bool send_closed(struct sb_box *box)
         .type = SB_EGRESS_CLOSED,
         .n_connections = box->n_connections,
         .n_denied = box->n_denied,
+        .n_lost = box->lost_decisions,
         .out_bytes = box->out_bytes,
         .in_bytes = box->in_bytes,
     };

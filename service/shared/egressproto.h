@@ -112,7 +112,8 @@ struct sb_egress_closed {
     uint32_t type; /* SB_EGRESS_CLOSED */
     char id[SB_EGRESS_ID_SIZE];
     uint32_t n_connections; /* over its life */
-    uint32_t n_denied;
+    uint32_t n_denied;      /* what count and n_lost of all DENIED add up to */
+    uint32_t n_lost;        /* decisions that were not told, and are in n_lost of no DECISION */
     uint64_t out_bytes;
     uint64_t in_bytes;
 };

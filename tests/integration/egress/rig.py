@@ -25,7 +25,7 @@ SAID = {
     UPDATED: (struct.Struct("=I32sI"), 0),
     DENIED: (struct.Struct("=I32sIIII"), 4),
     DECISION: (struct.Struct("=I32sII4xQQ"), 2),
-    CLOSED: (struct.Struct("=I32sII4xQQ"), 0),
+    CLOSED: (struct.Struct("=I32sIIIQQ"), 0),
 }
 
 
