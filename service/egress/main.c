@@ -140,6 +140,12 @@ static void finish(struct sb_proxy *proxy)
         sb_box_free(SB_LIST_ENTRY(node, struct sb_box, link));
     }
     sb_conn_bury(&proxy->graveyard);
+    if (event_initialized(&proxy->readable)) {
+        /* Look-ups that were called off are freed by their callbacks. */
+        (void)event_del(&proxy->readable);
+        (void)event_del(&proxy->writable);
+        (void)event_base_loop(proxy->base, EVLOOP_NONBLOCK);
+    }
     sb_resolver_free(proxy->resolver);
     if (proxy->base != NULL) {
         event_base_free(proxy->base);
