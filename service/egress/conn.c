@@ -3,11 +3,13 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -34,6 +36,12 @@ void sb_conn_enter(struct sb_conn *conn, enum sb_conn_stage stage, uint64_t ms)
     conn->stage = stage;
     conn->deadline_ms = now + ms;
     set_timer(conn, now);
+}
+
+uint64_t sb_conn_half_idle_ms(const struct sb_conn *conn)
+{
+    uint64_t ms = conn->box->proxy->idle_ms;
+    return ms < SB_EGRESS_HALF_IDLE_MS ? ms : SB_EGRESS_HALF_IDLE_MS;
 }
 
 static void drop_server(struct sb_conn *conn)
@@ -207,6 +215,7 @@ void sb_conn_linger(struct sb_conn *conn)
     drop_server(conn);
     stop_lookup(conn);
     sb_conn_enter(conn, SB_CONN_LINGER, SB_EGRESS_LINGER_MS);
+    conn->linger_end_ms = sb_clock_mono_ms() + sb_conn_half_idle_ms(conn);
     bufferevent_setwatermark(conn->client, EV_WRITE, 0, 0);
     (void)bufferevent_enable(conn->client, EV_READ);
     struct evbuffer *in = bufferevent_get_input(conn->client);
@@ -410,6 +419,14 @@ void sb_conn_look_up(struct sb_conn *conn)
 
 /* ---- from outside ---- */
 
+/* The kernel holds bytes that have not reached the client. It would drop them when more came from
+ * there for a closed socket. */
+static bool has_unsent(const struct sb_conn *conn)
+{
+    int n = 0;
+    return ioctl(bufferevent_getfd(conn->client), SIOCOUTQ, &n) == 0 && n > 0;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
     struct sb_conn *conn = ctx;
@@ -443,9 +460,15 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
     case SB_CONN_DIALING:
         dial(conn);
         break;
+    case SB_CONN_LINGER:
+        if (now < conn->linger_end_ms && has_unsent(conn)) {
+            sb_conn_enter(conn, SB_CONN_LINGER, SB_EGRESS_LINGER_MS);
+            break;
+        }
+        sb_conn_end(conn);
+        break;
     case SB_CONN_FIRST:
     case SB_CONN_RELAY:
-    case SB_CONN_LINGER:
     case SB_CONN_ENDED:
         sb_conn_end(conn);
         break;

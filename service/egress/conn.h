@@ -52,7 +52,8 @@ struct sb_conn {
     struct bufferevent *client; /* owned */
     struct bufferevent *server; /* owned; NULL: not dialled */
     struct event timer;
-    uint64_t deadline_ms; /* monotonic */
+    uint64_t deadline_ms;   /* monotonic */
+    uint64_t linger_end_ms; /* the last one in LINGER */
     /* Where to. */
     struct sb_host host; /* name "": not known */
     uint16_t port;
@@ -98,8 +99,10 @@ void sb_conn_go(struct sb_conn *conn);
 void sb_conn_refuse(struct sb_conn *conn, const struct sb_refusal *refusal);
 /** Not refused, but it cannot be done. */
 void sb_conn_fail(struct sb_conn *conn, const char *why);
-/** Shuts our side when what is written has gone, and waits for the client's end, shortly: the rest
- *  is lost then, and the client is reset. For answers of ours, and what has been written. */
+/** How long nothing may come when one direction has ended. */
+uint64_t sb_conn_half_idle_ms(const struct sb_conn *conn);
+/** Shuts our side when what is written has gone, and waits for the client's end: shortly when all
+ *  has reached it, else as long as a half-ended connection may be idle. */
 void sb_conn_linger(struct sb_conn *conn);
 
 /** Up to @max bytes that wait to be read, in one piece; borrowed until more is read or drained.

@@ -39,8 +39,7 @@ static bool count(struct sb_conn *conn, size_t out_bytes, size_t in_bytes)
 static void touch(struct sb_conn *conn)
 {
     bool is_half = conn->client_ended || conn->server_ended;
-    uint64_t ms = conn->box->proxy->idle_ms;
-    ms = is_half && ms > SB_EGRESS_HALF_IDLE_MS ? SB_EGRESS_HALF_IDLE_MS : ms;
+    uint64_t ms = is_half ? sb_conn_half_idle_ms(conn) : conn->box->proxy->idle_ms;
     uint64_t deadline_ms = sb_clock_mono_ms() + ms;
     if (deadline_ms < conn->deadline_ms) { /* the timer stands too late */
         sb_conn_enter(conn, conn->stage, ms);
@@ -229,7 +228,11 @@ void sb_conn_relay(struct sb_conn *conn)
         return;
     }
     if (conn->client_shut && conn->server_shut) {
-        sb_conn_end(conn);
+        if (conn->client_ended) {
+            sb_conn_end(conn);
+        } else { /* nobody takes what it still sends */
+            sb_conn_linger(conn);
+        }
         return;
     }
     throttle(conn->client, conn->server, conn->client_ended);

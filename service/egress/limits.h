@@ -18,7 +18,7 @@ enum {
     SB_EGRESS_HELLO_MS = 10000,   /* for the ClientHello, on port 443 */
     SB_EGRESS_IDLE_MS = 300000,   /* nothing in either direction */
     SB_EGRESS_HALF_IDLE_MS = 60000, /* the same, when one direction has ended */
-    SB_EGRESS_LINGER_MS = 2000,     /* for the client to read the last bytes */
+    SB_EGRESS_LINGER_MS = 2000,     /* for the client's end, when it has all */
     SB_EGRESS_RESUME_MS = 100,      /* after accept(2) failed */
     SB_EGRESS_DNS_CHECK_MS = 5000,  /* between looks at /etc/resolv.conf */
 };

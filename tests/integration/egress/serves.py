@@ -292,6 +292,20 @@ def an_answer_without_a_length_waits_for_a_slow_reader():
     assert got == list(sizes), [f"{g} of {s}" for g, s in zip(got, sizes) if g != s]
 
 
+def an_answer_waits_for_a_reader_that_goes_on_writing():
+    """What only the kernel holds is lost when bytes come for a closed socket."""
+    server = until_closed(300_000)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(rig.WAIT)
+        client.connect(box.address)
+        client.sendall(get_from(server))
+        threading.Event().wait(3)  # longer than it lingers when all has arrived
+        client.sendall(b"more")
+        assert len(read_all(client).partition(b"\r\n\r\n")[2]) == 300_000
+    server.stop()
+
+
 def is_reset(client):
     try:
         while client.recv(1 << 16):
@@ -607,6 +621,7 @@ rig.run_all([
     a_large_transfer_is_exact_both_ways_at_once,
     a_reader_that_sleeps_holds_the_writer_back,
     an_answer_without_a_length_waits_for_a_slow_reader,
+    an_answer_waits_for_a_reader_that_goes_on_writing,
     what_is_cut_off_does_not_look_whole,
     a_server_that_fails_is_passed_on_as_a_failure,
     an_update_ends_what_it_forbids_and_nothing_else,
