@@ -243,7 +243,8 @@ static void output_over_the_limit_keeps_head_and_tail_and_says_so(void **state)
     assert_memory_equal(run->stdout_tail.data + run->stdout_tail.len - 7, "100000\n", 7);
     assert_int_equal(run->stdout.len + run->stdout_tail.len, 4096);
     assert_int_equal(run->stdout_omitted_bytes, 588895 - 4096);
-    assert_int_equal(run->exec->verdict->kind, AISBX__V1__VERDICT_KIND__VERDICT_KIND_OUTPUT_TRUNCATED);
+    assert_int_equal(run->exec->verdict->kind,
+                     AISBX__V1__VERDICT_KIND__VERDICT_KIND_OUTPUT_TRUNCATED);
     assert_non_null(strstr(run->exec->verdict->next_step, "output_bytes"));
     aisbx__v1__run_response__free_unpacked(run, NULL);
 }
