@@ -95,9 +95,12 @@ void sb_report_denials(const Aisbx__V1__Verdict *verdict)
 {
     enum { MAX_NAMES = 4 };
     struct sb_out out;
-    size_t first = 0; /* limits come first, and the verdict names them */
+    size_t first = 0; /* limits come first, and the verdict names them, but for the network's */
     while (first < verdict->n_violations && is_limit(verdict->violations[first])) {
-        first++;
+        const Aisbx__V1__Violation *met = verdict->violations[first++];
+        if (strncmp(met->subject, "network.", strlen("network.")) == 0) {
+            sb_say_note("met %s: %s", met->decided_by, met->detail);
+        }
     }
     size_t n = verdict->n_violations - first;
     if (n == 0) {

@@ -32,8 +32,8 @@ static void set_full(struct sb_box *box)
     (void)event_del(&box->acceptable);
     box->is_full = true;
     if (box->n_conns >= box->max_conns) {
-        (void)sb_refusal_set(&refusal, SB_EGRESS_LIMIT, NULL, 0,
-                             "too many connections at one time: the next ones wait");
+        (void)sb_refusal_set_limit(&refusal, NULL, 0, "max_connections",
+                                   "too many connections at one time: the next ones wait");
         sb_control_tell_denied(box, &refusal);
     } else if (!box->proxy->is_full) {
         box->proxy->is_full = true;
@@ -120,7 +120,7 @@ int sb_box_open(struct sb_proxy *proxy,
     box->proxy = proxy;
     box->listener = listener;
     memcpy(box->id, id, sizeof box->id);
-    box->max_conns = SB_EGRESS_BOX_CONNS;
+    box->max_conns = SB_EGRESS_MAX_CONNECTIONS;
     sb_list_init(&box->conns);
     (void)event_assign(&box->acceptable, proxy->base, listener, EV_READ | EV_PERSIST, on_acceptable,
                        box);
@@ -152,10 +152,10 @@ void sb_box_set_rules(struct sb_box *box,
     sb_rules_done(&box->rules);
     box->rules = *rules;
     *rules = (struct sb_rules){0};
-    bool is_less = max_conns > 0 && max_conns < SB_EGRESS_BOX_CONNS;
-    box->max_conns = is_less ? max_conns : SB_EGRESS_BOX_CONNS;
+    bool is_less = max_conns > 0 && max_conns < SB_EGRESS_MAX_CONNECTIONS;
+    box->max_conns = is_less ? max_conns : SB_EGRESS_MAX_CONNECTIONS;
     box->max_bytes = max_bytes;
-    SB_FOREACH (node, &box->conns) {
+    SB_FOREACH (node, &box->conns) { /* also of what the new bound leaves nothing */
         sb_conn_recheck(SB_LIST_ENTRY(node, struct sb_conn, link));
     }
     sb_box_released(box);
@@ -199,14 +199,18 @@ void sb_box_released(const struct sb_box *box)
     }
 }
 
-bool sb_box_is_spent(const struct sb_box *box)
+uint64_t sb_box_left(const struct sb_box *box)
 {
-    return box->max_bytes > 0 && box->out_bytes + box->in_bytes >= box->max_bytes;
+    uint64_t used = box->earlier_bytes + box->out_bytes + box->in_bytes;
+    if (box->max_bytes == 0) {
+        return UINT64_MAX;
+    }
+    return used < box->max_bytes ? box->max_bytes - used : 0;
 }
 
 bool sb_box_count(struct sb_box *box, uint64_t out_bytes, uint64_t in_bytes)
 {
     box->out_bytes += out_bytes;
     box->in_bytes += in_bytes;
-    return !sb_box_is_spent(box);
+    return sb_box_left(box) > 0;
 }

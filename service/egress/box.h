@@ -30,7 +30,8 @@ struct sb_box {
     bool is_full;             /* not accepting: at its bound of connections, or the proxy is */
     struct sb_rules rules;
     uint32_t max_conns;
-    uint64_t max_bytes; /* 0: no bound */
+    uint64_t max_bytes;     /* 0: no bound */
+    uint64_t earlier_bytes; /* let through by an earlier proxy */
     struct sb_list conns;
     uint32_t n_conns;
     uint32_t n_lookups; /* of names, under way */
@@ -91,4 +92,5 @@ void sb_box_released(const struct sb_box *box);
 
 /** Counts bytes that were let through. False: its bound is reached. */
 bool sb_box_count(struct sb_box *box, uint64_t out_bytes, uint64_t in_bytes);
-bool sb_box_is_spent(const struct sb_box *box);
+/** Bytes it may still pass, in either direction. */
+uint64_t sb_box_left(const struct sb_box *box);

@@ -378,9 +378,9 @@ on_resolved(void *ctx, const unsigned char (*addresses)[SB_ADDR_SIZE], size_t n,
 void sb_conn_go(struct sb_conn *conn)
 {
     struct sb_refusal refusal;
-    if (sb_box_is_spent(conn->box)) {
-        (void)sb_refusal_set(&refusal, SB_EGRESS_LIMIT, &conn->host, conn->port,
-                             "the sandbox has used up its bytes");
+    if (sb_box_left(conn->box) == 0) {
+        (void)sb_refusal_set_limit(&refusal, &conn->host, conn->port, "max_bytes",
+                                   "the sandbox has used up its bytes");
         sb_conn_refuse(conn, &refusal);
         return;
     }
@@ -524,7 +524,7 @@ void sb_conn_recheck(struct sb_conn *conn)
     if (conn->stage < SB_CONN_RESOLVING || conn->stage > SB_CONN_RELAY) {
         return;
     }
-    if (!is_permitted(conn)) {
+    if (!is_permitted(conn) || sb_box_left(conn->box) == 0) {
         sb_conn_end(conn);
         return;
     }

@@ -19,8 +19,8 @@
 static void refuse_limit(struct sb_conn *conn)
 {
     struct sb_refusal refusal;
-    (void)sb_refusal_set(&refusal, SB_EGRESS_LIMIT, &conn->host, conn->port,
-                         "the sandbox has used up its bytes");
+    (void)sb_refusal_set_limit(&refusal, &conn->host, conn->port, "max_bytes",
+                               "the sandbox has used up its bytes");
     sb_control_tell_denied(conn->box, &refusal);
     sb_conn_end(conn);
 }
@@ -81,6 +81,14 @@ static size_t room_in(struct bufferevent *to)
     return held < SB_EGRESS_BUFFER ? SB_EGRESS_BUFFER - held : 0;
 }
 
+/* Also what the sandbox may still pass. */
+static size_t room_for(const struct sb_conn *conn, struct bufferevent *to)
+{
+    size_t room = room_in(to);
+    uint64_t left = sb_box_left(conn->box);
+    return left < room ? (size_t)left : room;
+}
+
 static size_t waiting_in(struct bufferevent *from)
 {
     return evbuffer_get_length(bufferevent_get_input(from));
@@ -92,7 +100,7 @@ static void move_body(struct sb_conn *conn)
     struct sb_err err;
     struct sb_refusal refusal;
     while (conn->body.state != SB_HTTP_BODY_DONE && room_in(conn->server) > 0) {
-        struct sb_str bytes = sb_conn_peek(conn->client, room_in(conn->server));
+        struct sb_str bytes = sb_conn_peek(conn->client, room_for(conn, conn->server));
         ptrdiff_t n = bytes.len == 0 ? 0 : sb_http_body_take(&conn->body, bytes, &err);
         if (n < 0) {
             (void)sb_refusal_set(&refusal, SB_EGRESS_PROTOCOL, &conn->host, conn->port, err.text);
@@ -132,7 +140,7 @@ static void move_out(struct sb_conn *conn)
         move_body(conn);
         return;
     }
-    size_t room = room_in(conn->server);
+    size_t room = room_for(conn, conn->server);
     if (room > 0 && !count(conn, move(conn->client, conn->server, room), 0)) {
         return;
     }
@@ -176,7 +184,7 @@ static void move_in(struct sb_conn *conn)
     if (conn->kind == SB_CONN_FORWARD && move_answer_head(conn) <= 0) {
         return;
     }
-    size_t room = room_in(conn->client);
+    size_t room = room_for(conn, conn->client);
     if (room > 0 && !count(conn, 0, move(conn->server, conn->client, room))) {
         return;
     }

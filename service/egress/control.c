@@ -246,6 +246,7 @@ static int on_open(struct sb_proxy *proxy, struct heard *heard, struct sb_err *e
         return 0;
     }
     (void)SB_STEAL_FD(heard->fd);
+    box->earlier_bytes = heard->head.rules.used_bytes;
     if (set_rules(box, heard, err) < 0) {
         return -1;
     }

@@ -3,7 +3,6 @@
 enum {
     SB_EGRESS_MAX_BOXES = 1024,      /* sandboxes; fewer when descriptors are few */
     SB_EGRESS_REJECTED = 64,         /* sandboxes not taken that the worker was not told of yet */
-    SB_EGRESS_BOX_CONNS = 256,       /* connections of one, when its policy says nothing less */
     SB_EGRESS_ALL_CONNS = 4096,      /* connections of all; fewer when descriptors are few */
     SB_EGRESS_ACCEPT_TURN = 16,      /* connections taken before others have their turn */
     SB_EGRESS_CONTROL_TURN = 16,     /* packets of the worker, likewise */

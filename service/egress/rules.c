@@ -116,6 +116,17 @@ int sb_refusal_set(struct sb_refusal *refusal,
     return -1;
 }
 
+int sb_refusal_set_limit(struct sb_refusal *refusal,
+                         const struct sb_host *host,
+                         uint16_t port,
+                         const char *bound,
+                         const char *why)
+{
+    (void)sb_refusal_set(refusal, SB_EGRESS_LIMIT, host, port, why);
+    (void)snprintf(refusal->rule, sizeof refusal->rule, "%s", bound);
+    return -1;
+}
+
 static int refuse_denied(struct sb_refusal *refusal,
                          const struct sb_host *host,
                          uint16_t port,

@@ -35,7 +35,7 @@ struct sb_refusal {
     enum sb_egress_reason reason;
     char host[SB_HOST_MAX + 1];        /* "": not known; told as "the proxy" */
     uint16_t port;                     /* 0: not known */
-    char rule[SB_HOST_MAX + 1];        /* of deny; "": none */
+    char rule[SB_HOST_MAX + 1];        /* of deny, or which bound of LIMIT; "": none */
     char why[320];                     /* a sentence */
     char allow_with[SB_HOST_MAX + 16]; /* rule of allow that would let it through; "": none may */
 };
@@ -69,6 +69,13 @@ int sb_refusal_set(struct sb_refusal *refusal,
                    const struct sb_host *host,
                    uint16_t port,
                    const char *why);
+
+/** The same for a bound that is reached. @bound  "max_bytes". */
+int sb_refusal_set_limit(struct sb_refusal *refusal,
+                         const struct sb_host *host,
+                         uint16_t port,
+                         const char *bound,
+                         const char *why);
 
 /** "no-rule", "deny-rule", "address", "sni", "protocol", "limit". */
 const char *sb_refusal_name(enum sb_egress_reason reason);

@@ -28,9 +28,10 @@
 enum {
     SB_EGRESS_FD = 3,                 /* control socket of egress */
     SB_EGRESS_ID = 0x6ffffffe,        /* its uid and gid in root mode: nobody else's */
-    SB_EGRESS_VERSION = 1,            /* of this header */
+    SB_EGRESS_VERSION = 2,            /* of this header */
     SB_EGRESS_MAX_PACKET = 160 << 10, /* an OPEN with its rules; fits the default socket buffer */
     SB_EGRESS_MAX_RULES = 512,        /* allow + deny */
+    SB_EGRESS_MAX_CONNECTIONS = 256,  /* of one sandbox at one time */
     SB_EGRESS_ID_SIZE = 32,           /* "sb_...", NUL-terminated */
     SB_EGRESS_MAX_TEXT = 512,         /* bytes of one string in a packet of egress, with its NUL */
 };
@@ -57,6 +58,7 @@ struct sb_egress_rules {
     uint32_t serial;          /* of an UPDATE; echoed */
     uint32_t max_connections; /* at one time; 0: egress's own bound */
     uint64_t max_bytes;       /* both ways together, over the sandbox's life; 0: no bound */
+    uint64_t used_bytes;      /* of OPEN: of these, what an earlier egress let through */
 };
 
 struct sb_egress_close {
@@ -85,9 +87,9 @@ enum sb_egress_reason {
 };
 
 /** One kind of refusal, counted while the worker did not read. Followed by host (as asked for, no
- *  port), rule (of deny; may be empty), why (a sentence for people) and allow_with (the rule that
- *  would let it through: "example.org:443"; empty: none may), each NUL-terminated UTF-8 of one
- * line. */
+ *  port), rule (of deny, or of LIMIT which bound: "max_connections", "max_bytes"; may be empty),
+ * why (a sentence for people) and allow_with (the rule that would let it through:
+ * "example.org:443"; empty: none may), each NUL-terminated UTF-8 of one line. */
 struct sb_egress_denied {
     uint32_t type; /* SB_EGRESS_DENIED */
     char id[SB_EGRESS_ID_SIZE];

@@ -9,6 +9,7 @@
 #include "service/worker/api_pb.h"
 #include "service/worker/denials.h"
 #include "service/worker/policy/limits.h"
+#include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/network_policy.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/seccomp_json.h"
@@ -46,6 +47,38 @@ static bool explain_host(const struct sb_policy *policy,
            set(&msg->allow_with, &change);
 }
 
+/* The line that set a bound of the network, and one that gives twice as much. */
+static bool explain_bound(const struct sb_policy *policy,
+                          const struct sb_denial *denial,
+                          Aisbx__V1__Violation *msg)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
+    SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
+    char value[SB_NUM_TEXT_SIZE];
+    size_t i = 0;
+    while (i < sb_network_limits_n &&
+           strcmp(denial->name + strlen("network."), sb_network_limits[i].name.ptr) != 0) {
+        i++;
+    }
+    uint64_t now = i == sb_network_limits_n
+                       ? 0
+                       : sb_network_limits_get(&policy->network, &sb_network_limits[i]);
+    if (now == 0) { /* not the profile's */
+        return sb_api_pb_text(&msg->decided_by, "egress proxy: no profile can allow more");
+    }
+    const struct sb_field *field = &sb_network_limits[i];
+    struct sb_network more = policy->network;
+    sb_network_limits_put(&more, field, now > field->max / 2 ? field->max : now * 2);
+    return sb_buf_printf(&rule, "%s: %s (%s)", denial->name,
+                         sb_field_format(field, &policy->network, value, sizeof value),
+                         policy->network_said.items[i]) == 0 &&
+           set(&msg->decided_by, &rule) &&
+           (now == field->max ||
+            (sb_buf_printf(&change, "network: {%s: %s}", field->name.ptr,
+                           sb_field_format(field, &more, value, sizeof value)) == 0 &&
+             set(&msg->allow_with, &change)));
+}
+
 /** Which line decided, and what would have to change. */
 static bool
 explain(const struct sb_policy *policy, const struct sb_denial *denial, Aisbx__V1__Violation *msg)
@@ -54,6 +87,9 @@ explain(const struct sb_policy *policy, const struct sb_denial *denial, Aisbx__V
     SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
     if (denial->kind == SB_DENIAL_HOST) {
         return explain_host(policy, denial, msg);
+    }
+    if (denial->kind == SB_DENIAL_BOUND) {
+        return explain_bound(policy, denial, msg);
     }
     if (!denial->is_by_rule) {
         return sb_api_pb_text(&msg->decided_by, "built-in floor: no profile can allow it");
@@ -91,6 +127,7 @@ Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
     static const Aisbx__V1__ViolationKind kinds[] = {
         [SB_DENIAL_CALL] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_SYSCALL,
         [SB_DENIAL_HOST] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_HOST,
+        [SB_DENIAL_BOUND] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_LIMIT,
     };
     char detail[SB_DENIAL_TEXT_SIZE];
     uint64_t count = denial->count == 0 ? 1 : denial->count;
@@ -177,12 +214,16 @@ bool sb_api_pb_violations(const struct sb_policy *policy,
         }
         (*ret_violations)[(*ret_n)++] = msg;
     }
-    for (size_t i = 0; i < denials->n; i++) {
-        if (*ret_n == MAX_VIOLATIONS - 1) { /* the last is for the others */
-            n_more += denials->items[i].count;
+    for (size_t i = 0; i < 2 * denials->n; i++) { /* limits come first */
+        const struct sb_denial *denial = &denials->items[i % denials->n];
+        if ((denial->kind == SB_DENIAL_BOUND) != (i < denials->n)) {
             continue;
         }
-        Aisbx__V1__Violation *msg = sb_api_pb_violation(policy, &denials->items[i]);
+        if (*ret_n == MAX_VIOLATIONS - 1) { /* the last is for the others */
+            n_more += denial->count;
+            continue;
+        }
+        Aisbx__V1__Violation *msg = sb_api_pb_violation(policy, denial);
         if (msg == NULL) {
             return false;
         }

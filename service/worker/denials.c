@@ -39,7 +39,7 @@ static bool own_all(struct sb_denial *row)
 static void disown(struct sb_denial *row)
 {
     const char *const texts[] = {row->name, row->rule, row->why, row->allow};
-    for (size_t i = 0; row->kind == SB_DENIAL_HOST && i < sizeof texts / sizeof *texts; i++) {
+    for (size_t i = 0; row->kind != SB_DENIAL_CALL && i < sizeof texts / sizeof *texts; i++) {
         void *ptr = NULL;
         memcpy(&ptr, &texts[i], sizeof ptr); /* ours, though others must not write to it */
         free(ptr);
@@ -106,7 +106,7 @@ bool sb_denials_add(struct sb_denials *denials, const struct sb_denial *what)
     }
     struct sb_denial row = *what;
     row.count = count;
-    if (row.kind == SB_DENIAL_HOST && !own_all(&row)) {
+    if (row.kind != SB_DENIAL_CALL && !own_all(&row)) {
         disown(&row);
         denials->n_more += count;
         return false;
@@ -171,7 +171,7 @@ static const char *meaning_of(const struct sb_denial *denial)
 const char *sb_denials_describe(const struct sb_denial *denial, char ret_text[SB_DENIAL_TEXT_SIZE])
 {
     char raw[SB_DENIAL_TEXT_SIZE];
-    if (denial->kind == SB_DENIAL_HOST) {
+    if (denial->kind != SB_DENIAL_CALL) {
         (void)sb_utf8_sanitize(ret_text, SB_DENIAL_TEXT_SIZE, sb_str_from(denial->why),
                                SB_UTF8_ONE_LINE);
         return ret_text;

@@ -7,13 +7,18 @@
 
 enum { SB_DENIALS_MAX = 63, SB_DENIAL_COMM_SIZE = 16 };
 
-enum sb_denial_kind { SB_DENIAL_CALL, SB_DENIAL_HOST };
+enum sb_denial_kind {
+    SB_DENIAL_CALL,
+    SB_DENIAL_HOST,
+    SB_DENIAL_BOUND, /* of the network */
+};
 
 /** One kind, as it was met first. */
 struct sb_denial {
     enum sb_denial_kind kind;
-    const char *name; /* of the call: static, or the policy's; of a host: "host:port" */
-    /* Of hosts, and NULL for calls. These and the name are copied into a table. */
+    const char *name; /* of the call: static, or the policy's; of a host: "host:port"; of a
+                       * bound: "network.max_bytes" */
+    /* Of hosts and bounds, and NULL for calls. These and the name are copied into a table. */
     const char *rule;  /* the line of network.deny that refused it; NULL: it was none of them */
     const char *why;   /* for people */
     const char *allow; /* the rule that would let it through; "": none may */

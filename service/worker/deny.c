@@ -24,7 +24,10 @@ bool sb_deny_is_new(const struct sb_sandbox *sandbox, const struct sb_denial *wh
 
 static void log_first(const struct sb_sandbox *sandbox, const struct sb_denial *what)
 {
-    if (what->kind == SB_DENIAL_HOST) {
+    if (what->kind == SB_DENIAL_BOUND) {
+        SB_LOG_INFO("limit of the network met", "sandbox=%s limit=%s why=%s", sandbox->id,
+                    what->name, what->why);
+    } else if (what->kind == SB_DENIAL_HOST) {
         SB_LOG_INFO("connection refused", "sandbox=%s to=%s why=%s", sandbox->id, what->name,
                     what->why);
     } else {

@@ -95,8 +95,8 @@ static int say_rules(struct sb_egress *egress, struct sb_sandbox *sandbox)
     struct sb_egress_line *line = &sandbox->line;
     SB_CLEANUP(sb_buf_done) struct sb_buf packet = SB_BUF_INIT(SB_EGRESS_MAX_PACKET);
     enum sb_egress_type type = line->is_open ? SB_EGRESS_UPDATE : SB_EGRESS_OPEN;
-    if (sb_egress_packet_rules(type, sandbox->id, &sandbox->policy->network, line->serial, &packet,
-                               &err) < 0) {
+    if (sb_egress_packet_rules(type, sandbox->id, &sandbox->policy->network, line->serial,
+                               line->used_bytes, &packet, &err) < 0) {
         SB_LOG_ERROR("cannot tell the egress proxy", "sandbox=%s why=%s", sandbox->id, err.text);
         return -1;
     }
@@ -208,14 +208,17 @@ on_denied(struct sb_egress *egress, struct sb_sandbox *sandbox, const struct sb_
         (void)one_line(heard->texts[i], texts[i]);
     }
     bool is_v6 = strchr(texts[0], ':') != NULL && texts[0][0] != '[';
-    if (head->port == 0) {
+    bool is_limit = head->reason == SB_EGRESS_LIMIT;
+    if (is_limit) { /* whoever was asked for */
+        (void)snprintf(name, sizeof name, "network.%s", texts[1]);
+    } else if (head->port == 0) {
         (void)snprintf(name, sizeof name, "%s", texts[0]);
     } else {
         (void)snprintf(name, sizeof name, "%s%s%s:%u", is_v6 ? "[" : "", texts[0], is_v6 ? "]" : "",
                        head->port);
     }
     const struct sb_denial what = {
-        .kind = SB_DENIAL_HOST,
+        .kind = is_limit ? SB_DENIAL_BOUND : SB_DENIAL_HOST,
         .name = name,
         .rule = head->reason == SB_EGRESS_DENY_RULE ? texts[1] : NULL,
         .why = texts[2],
@@ -235,6 +238,7 @@ static void on_decision(struct sb_egress *egress,
     const struct sb_egress_decision *head = &heard->head.decision;
     char host[SB_EGRESS_MAX_TEXT];
     char address[SB_EGRESS_MAX_TEXT];
+    sandbox->line.used_bytes += head->out_bytes + head->in_bytes;
     SB_LOG_INFO("connection", "sandbox=%s to=%s port=%u address=%s out=%ju in=%ju", sandbox->id,
                 one_line(heard->texts[0], host), head->port, one_line(heard->texts[1], address),
                 (uintmax_t)head->out_bytes, (uintmax_t)head->in_bytes);

@@ -28,6 +28,7 @@ struct sb_egress_line {
     bool is_changed;     /* the proxy does not know its rules */
     uint32_t serial;     /* of the last change of rules */
     uint32_t answered;   /* serial up to which no forbidden connection is left */
+    uint64_t used_bytes; /* both ways, of connections that ended */
 };
 
 void sb_egress_line_init(struct sb_egress_line *line);

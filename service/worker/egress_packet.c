@@ -20,6 +20,7 @@ int sb_egress_packet_rules(enum sb_egress_type type,
                            const char *sandbox_id,
                            const struct sb_network *network,
                            uint32_t serial,
+                           uint64_t used_bytes,
                            struct sb_buf *out,
                            struct sb_err *err)
 {
@@ -30,6 +31,9 @@ int sb_egress_packet_rules(enum sb_egress_type type,
         .n_allow = (uint32_t)allow->n,
         .n_deny = (uint32_t)network->deny.n,
         .serial = serial,
+        .max_connections = (uint32_t)network->max_connections,
+        .max_bytes = network->max_bytes,
+        .used_bytes = used_bytes,
     };
     (void)strncpy(head.id, sandbox_id, sizeof head.id - 1);
     if (allow->n + network->deny.n > SB_EGRESS_MAX_RULES ||

@@ -15,6 +15,7 @@ int sb_egress_packet_rules(enum sb_egress_type type,
                            const char *sandbox_id,
                            const struct sb_network *network,
                            uint32_t serial,
+                           uint64_t used_bytes,
                            struct sb_buf *out,
                            struct sb_err *err);
 

@@ -16,6 +16,7 @@
 #include "service/worker/policy/builtin.h"
 #include "service/worker/policy/config_read.h"
 #include "service/worker/policy/limits.h"
+#include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/path.h"
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/request.h"
@@ -251,11 +252,22 @@ static int read_deny(struct sb_config_reader *r, const struct sb_yaml_node *node
     return read_rules(r, node, &r->profile->network.deny);
 }
 
+static int read_network_limit(struct sb_config_reader *r, const struct sb_yaml_node *node)
+{
+    if (sb_field_set(sb_network_limits, sb_network_limits_n, node->key->text, node->text,
+                     &r->profile->network, r->err) < 0) {
+        SB_CONFIG_PROBLEM(r, node, "%s", r->err->text);
+    }
+    return 0;
+}
+
 static const struct sb_config_key network_keys[] = {
     {"enabled", SB_YAML_SCALAR, "mode", read_enabled},
     {"mode", SB_YAML_SCALAR, "mode", read_mode},
     {"allow", SB_YAML_LIST, "allow", read_allow},
     {"deny", SB_YAML_LIST, "deny", read_deny},
+    {"max_connections", SB_YAML_SCALAR, "max_connections", read_network_limit},
+    {"max_bytes", SB_YAML_SCALAR, "max_bytes", read_network_limit},
 };
 
 static int read_network(struct sb_config_reader *r, const struct sb_yaml_node *node)

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/profile.h"
 
 enum { LIST_MAX = 1 << 16 };
@@ -120,6 +121,29 @@ tell_rules(const struct telling *telling, const char *key, const struct sb_strin
                          : "Never, even where allow has them.");
 }
 
+/* Those that are said. */
+static int tell_network_limits(const struct telling *telling)
+{
+    static const char *const meanings[] = {
+        "Connections of a sandbox at one time; the next ones wait.",
+        "Bytes both ways over the life of a sandbox; then its connections end, and no other "
+        "begins.",
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sb_network_limits_n; i++) {
+        const struct sb_field *field = &sb_network_limits[i];
+        const struct sb_network *network = &telling->profile->network;
+        char name[64];
+        char value[SB_NUM_TEXT_SIZE];
+        (void)snprintf(name, sizeof name, "network.%s", field->name.ptr);
+        if (sb_network_limits_get(network, field) != 0) {
+            rc = tell(telling, NULL, field->name.ptr, name,
+                      sb_field_format(field, network, value, sizeof value), meanings[i]);
+        }
+    }
+    return rc;
+}
+
 static int tell_network(const struct telling *telling)
 {
     const struct sb_network *network = &telling->profile->network;
@@ -128,10 +152,11 @@ static int tell_network(const struct telling *telling)
              is_limited ? "Destinations on the allow list, through the egress proxy; nothing else."
                         : "A network of its own with loopback only: nothing outside is reached, "
                           "and no name is looked up.") < 0 ||
-        tell_rules(telling, "allow", &network->allow) < 0) {
+        tell_rules(telling, "allow", &network->allow) < 0 ||
+        tell_rules(telling, "deny", &network->deny) < 0) {
         return -1;
     }
-    return tell_rules(telling, "deny", &network->deny);
+    return tell_network_limits(telling);
 }
 
 /* ---- files, environment, calls ---- */

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/near.h"
+#include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/problems.h"
 
 #define BASE_PROFILE "base"
@@ -43,6 +44,7 @@ inherit_network(struct sb_network *network, const struct sb_network *base, struc
     if (network->mode == SB_NETWORK_UNSET) {
         network->mode = base->mode;
     }
+    sb_network_limits_inherit(network, base);
     if (!network->has_allow && base->has_allow) {
         network->has_allow = true;
         if (sb_strings_copy(&network->allow, &base->allow, err) < 0) {

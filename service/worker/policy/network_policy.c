@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "service/shared/initproto.h"
 #include "service/shared/network.h"
+#include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/policy.h"
 
 void sb_network_policy_done(struct sb_network *network)
@@ -66,6 +67,7 @@ int sb_network_policy_narrow(const struct sb_policy *policy,
     }
     if (most->mode == SB_NETWORK_LIMITED && asked->mode != SB_NETWORK_NONE) {
         made.mode = SB_NETWORK_LIMITED;
+        sb_network_limits_inherit(&made, most);
         if (check_allow(policy, &asked->allow, field, err) < 0 ||
             sb_strings_copy(&made.allow, asked->allow.n > 0 ? &asked->allow : &most->allow, err) <
                 0 ||

@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "service/shared/network.h"
 #include "service/worker/policy/explain.h"
+#include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/network_policy.h"
 #include "service/worker/policy/plan.h"
 #include "service/worker/policy/profiles.h"
@@ -193,6 +194,16 @@ static int put_limits(struct sb_buf *out, const struct sb_limits *limits)
     return rc;
 }
 
+static int put_network_limits(struct sb_buf *out, const struct sb_network *network)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sb_network_limits_n; i++) {
+        const struct sb_field *field = &sb_network_limits[i];
+        rc = put_number(out, field->name.ptr, sb_network_limits_get(network, field));
+    }
+    return rc;
+}
+
 static int make_hash(struct sb_policy *policy, struct sb_err *err)
 {
     SB_CLEANUP(sb_buf_done) struct sb_buf out = SB_BUF_INIT(HASH_INPUT_MAX);
@@ -201,6 +212,7 @@ static int make_hash(struct sb_policy *policy, struct sb_err *err)
         put(&out, "network", sb_network_names[policy->network.mode]) < 0 ||
         put_strings(&out, "allow", &policy->network.allow) < 0 ||
         put_strings(&out, "deny", &policy->network.deny) < 0 ||
+        put_network_limits(&out, &policy->network) < 0 ||
         put(&out, "filesystem", sb_filesystem_names[policy->filesystem]) < 0 ||
         put_mounts(&out, &policy->mounts) < 0 || put_env(&out, &policy->env) < 0 ||
         put(&out, "seccomp", policy->filter->hash) < 0 ||
@@ -229,6 +241,12 @@ note_limits(struct sb_policy *policy, const struct sb_profile *profile, struct s
             return -1;
         }
     }
+    for (size_t i = 0; i < sb_network_limits_n; i++) {
+        (void)sb_explain_where(profile, NULL, sb_network_limits[i].name, where, sizeof where);
+        if (sb_strings_add(&policy->network_said, sb_str_from(where), err) < 0) {
+            return -1;
+        }
+    }
     return 0;
 }
 
@@ -244,6 +262,7 @@ static int fill(struct sb_policy *policy,
     policy->limits = profile->limits;
     policy->filesystem = profile->filesystem;
     policy->ceiling.mode = profile->network.mode;
+    sb_network_limits_inherit(&policy->ceiling, &profile->network);
     policy->ttl_ms = request->ttl_ms;
     policy->idle_ms = request->idle_ms;
     policy->require = request->require;
@@ -368,6 +387,7 @@ void sb_policy_free(struct sb_policy *policy)
     free(policy->hostname);
     sb_strings_done(&policy->notices);
     sb_strings_done(&policy->limits_said);
+    sb_strings_done(&policy->network_said);
     free(policy);
 }
 

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/num.h"
+#include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/seccomp_json.h"
 #include "service/worker/policy/yaml.h"
 
@@ -110,7 +111,19 @@ static int write_network(struct sb_buf *out, const struct sb_network *network, s
     if (network->has_allow && write_rules(out, "allow", &network->allow, err) < 0) {
         return -1;
     }
-    return network->has_deny ? write_rules(out, "deny", &network->deny, err) : 0;
+    if (network->has_deny && write_rules(out, "deny", &network->deny, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < sb_network_limits_n; i++) {
+        const struct sb_field *field = &sb_network_limits[i];
+        char text[SB_NUM_TEXT_SIZE];
+        if (sb_network_limits_get(network, field) != 0 &&
+            sb_buf_printf(out, "      %s: %s\n", field->name.ptr,
+                          sb_field_format(field, network, text, sizeof text)) < 0) {
+            return sb_err_sys(err, errno, "profile");
+        }
+    }
+    return 0;
 }
 
 static int write_mounts(struct sb_buf *out, const struct sb_mounts *mounts, struct sb_err *err)

@@ -50,8 +50,10 @@ struct sb_network {
     enum sb_network_mode mode;
     bool has_allow; /* an empty list was said */
     bool has_deny;
-    struct sb_strings allow; /* "host", "*.host", "host:port", CIDR */
-    struct sb_strings deny;  /* wins over allow */
+    struct sb_strings allow;  /* "host", "*.host", "host:port", CIDR */
+    struct sb_strings deny;   /* wins over allow */
+    uint64_t max_connections; /* at one time; 0: as many as the proxy gives one sandbox */
+    uint64_t max_bytes;       /* both ways, over a sandbox's life; 0: no bound */
 };
 
 struct sb_profile {

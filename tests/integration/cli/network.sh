@@ -63,6 +63,32 @@ check_status 22 run --profile wide --no-workspace -- "${get[@]}"
 check_status 125 run --profile wide --no-workspace --allow-host "127.0.0.1:$port" -- "${get[@]}"
 check_has "more than it opens" 'profile "wide" does not allow' "$(<"$dir/err")"
 
+# ---- bytes and connections have a bound, and who meets it is told which ----
+cat >>config.yaml <<YAML
+  small: {extends: net, network: {max_bytes: 1k}}
+  few: {extends: net, network: {max_connections: 1}}
+YAML
+touch -d +4sec config.yaml
+check_status 0 run --profile small --no-workspace -- "${get[@]}"
+aisbx run --profile small --no-workspace --json -- sh -c "for i in 1 2 3 4 5 6 7 8 9; do ${get[*]@Q} || true; done" | python3 -c '
+import json, sys
+v, = json.load(sys.stdin)["verdict"]["violations"]
+got = [v[key] for key in ("kind", "subject", "profile", "allow_with")]
+assert got == ["limit", "network.max_bytes", "small", "network: {max_bytes: 2KiB}"], got
+assert v["decided_by"].startswith("network.max_bytes: 1KiB (") and "config.yaml:4" in v["decided_by"], v["decided_by"]
+'
+check_status 0 run --profile few --no-workspace --verbose -- python3 -c "
+import socket
+first, second = (socket.create_connection(('127.0.0.1', 3128)) for i in range(2))
+second.sendall(b'GET http://127.0.0.1:$port/ HTTP/1.1\r\nHost: 127.0.0.1:$port\r\n\r\n')
+second.settimeout(0.3)
+try: raise SystemExit('it did not wait: %r' % second.recv(9))
+except TimeoutError: pass
+first.close()
+second.settimeout(20)
+assert b' 200 ' in second.recv(99)"
+check_has "connections" 'met limit network.max_connections, 1x (too many connections.*network.max_connections: 1 (.*config.yaml:5' "$(<"$dir/err")"
+
 # ---- nothing goes around it ----
 check_status 0 "${run[@]}" -- python3 -c '
 import errno, socket

@@ -18,7 +18,7 @@ WAIT = 20.0
 # service/shared/egressproto.h
 OPEN, UPDATE, CLOSE, READY, UPDATED, DENIED, DECISION, CLOSED = range(1, 9)
 REASONS = {1: "no-rule", 2: "deny-rule", 3: "address", 4: "sni", 5: "protocol", 6: "limit"}
-RULES = struct.Struct("=I32sIIII4xQ")
+RULES = struct.Struct("=I32sIIII4xQQ")
 CLOSING = struct.Struct("=I32s")
 SAID = {
     READY: (struct.Struct("=II"), 0),
@@ -41,7 +41,7 @@ class Proxy:
                                         pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
                                         preexec_fn=limit)
         theirs.close()
-        assert self.hear() == (READY, 1)
+        assert self.hear() == (READY, 2)
 
     def hear(self):
         data = self.control.recv(1 << 16)
@@ -67,9 +67,9 @@ class Proxy:
         return self.hear_until(UPDATED)[:-1]
 
     @staticmethod
-    def rules(kind, name, allow, deny, serial=0, conns=0, size=0):
+    def rules(kind, name, allow, deny, serial=0, conns=0, size=0, used=0):
         text = b"".join(rule.encode() + b"\0" for rule in (*allow, *deny))
-        return RULES.pack(kind, name.encode(), len(allow), len(deny), serial, conns, size) + text
+        return RULES.pack(kind, name.encode(), len(allow), len(deny), serial, conns, size, used) + text
 
     def open(self, name, listener, allow=(), deny=(), **bounds):
         socket.send_fds(self.control, [self.rules(OPEN, name, allow, deny, **bounds)], [listener.fileno()])

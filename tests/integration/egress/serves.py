@@ -399,9 +399,25 @@ def a_bound_of_bytes_holds_for_the_whole_life():
     small = Box(proxy, "sb_small", ALLOW, size=50_000)
     server = Server(GOOD, serve=lambda c: c.sendall(b"x" * 1_000_000))
     with tunnel(f"good.test:{server.port}", small) as client:
-        assert len(read_all(client)) < 200_000
-    assert told_until(DENIED)[2] == 6
+        assert len(read_all(client)) <= 50_000
+    what = told_until(DENIED)
+    assert what[2] == 6 and what[7] == "max_bytes", what
     assert b"X-Aisbx-Denied: limit" in ask(small, b"GET http://good.test/ HTTP/1.1\r\nHost: good.test\r\n\r\n")
+    later = Box(proxy, "sb_later", ALLOW, size=50_000, used=40_000)  # of an earlier proxy
+    with tunnel(f"good.test:{server.port}", later) as client:
+        assert len(read_all(client)) <= 10_000
+    server.stop()
+
+
+def a_lower_bound_of_bytes_ends_what_is_over_it():
+    lower = Box(proxy, "sb_lower", ALLOW)
+    server = Server(GOOD, serve=lambda c: [c.sendall(d) for d in iter(lambda: c.recv(1 << 16), b"")])
+    with tunnel(f"good.test:{server.port}", lower) as client:
+        client.sendall(b"x" * 2000)
+        assert read_exactly(client, 2000) == b"x" * 2000
+        proxy.update("sb_lower", ALLOW, serial=3, size=1024)
+        told_until(rig.UPDATED)
+        assert read_all(client) == b""
     server.stop()
 
 
@@ -627,6 +643,7 @@ rig.run_all([
     an_update_ends_what_it_forbids_and_nothing_else,
     an_update_ends_tls_to_an_address_for_a_name_that_is_denied_now,
     a_bound_of_bytes_holds_for_the_whole_life,
+    a_lower_bound_of_bytes_ends_what_is_over_it,
     connections_beyond_the_bound_wait_for_their_turn,
     a_full_proxy_is_not_held_against_a_sandbox,
     as_many_connections_as_the_bound_are_no_refusal,

@@ -243,7 +243,8 @@ static void reads_the_keys_beyond_that_shape(void **state)
           "    abstract: true\n"
           "    limits: {pids: 9, timeout: 90s, disk: 1m, inodes: 99, file_size: 2m,\n"
           "             open_files: 64, output: 1k, cpu: 0.5, memory: 8m}\n"
-          "    network: {mode: limited, allow: [\"*.example.org:443\"], deny: [10.0.0.0/8]}\n"
+          "    network: {mode: limited, allow: [\"*.example.org:443\"], deny: [10.0.0.0/8],\n"
+          "              max_connections: 8, max_bytes: 1m}\n"
           "    filesystem: minimal\n"
           "    seccomp: base\n",
           &config);
@@ -264,6 +265,8 @@ static void reads_the_keys_beyond_that_shape(void **state)
     assert_int_equal(p->network.mode, SB_NETWORK_LIMITED);
     assert_string_equal(p->network.allow.items[0], "*.example.org:443");
     assert_string_equal(p->network.deny.items[0], "10.0.0.0/8");
+    assert_int_equal(p->network.max_connections, 8);
+    assert_int_equal(p->network.max_bytes, 1 << 20);
     assert_int_equal(p->filesystem, SB_FILESYSTEM_MINIMAL);
     assert_null(p->seccomp_path);
 }

@@ -22,7 +22,8 @@ static const char config[] =
     "  p:\n"
     "    memory: 64m\n"
     "    limits: {pids: 50}\n"
-    "    network: {enabled: true, allow: [\"*.example.org:443\", a.org], deny: [b.org]}\n"
+    "    network: {enabled: true, allow: [\"*.example.org:443\", a.org], deny: [b.org],\n"
+    "              max_bytes: 2m}\n"
     "    mounts: [{source: /data, target: /data}]\n"
     "    environment: {A: profile, B: profile}\n"
     "  w: {mounts: [{source: /own, target: /workspace, mode: rw}]}\n"
@@ -155,6 +156,18 @@ static void network_rules_can_only_narrow(void **state)
     assert_int_equal(sb_strings_add(&request->network.allow, SB_STR("x.example.org"), &err), 0);
     assert_refused(request, SB_INVALID,
                    "sandbox.network.allow[1]: profile \"p\" does not allow \"x.example.org\"");
+}
+
+static void a_request_keeps_the_bounds_of_the_network(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+    assert_int_equal(sb_strings_add(&request->network.allow, SB_STR("x.example.org:443"), &err), 0);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    assert_int_equal(policy->network.max_bytes, 2 << 20);
+    assert_int_equal(policy->network.max_connections, 0);
+    assert_string_equal(policy->network_said.items[1], "c.yaml:6");
 }
 
 static void tools_of_a_limited_network_find_the_proxy(void **state)
@@ -510,6 +523,7 @@ int main(void)
         cmocka_unit_test(a_limit_can_be_lowered_but_not_raised),
         cmocka_unit_test(network_can_be_switched_off_but_not_on),
         cmocka_unit_test(network_rules_can_only_narrow),
+        cmocka_unit_test(a_request_keeps_the_bounds_of_the_network),
         cmocka_unit_test(tools_of_a_limited_network_find_the_proxy),
         cmocka_unit_test(a_proxy_that_the_caller_names_wins),
         cmocka_unit_test(tools_know_of_a_network_that_was_taken_away),
