@@ -64,6 +64,21 @@ static bool is_label(struct sb_str label)
     return true;
 }
 
+/* inet_aton(3) and URL parsers read a name as an address when its last label is a number, the proxy
+ * refuses it: a rule for it would never match. */
+static bool is_number(struct sb_str label)
+{
+    bool is_hex = label.len >= 2 && label.ptr[0] == '0' && (label.ptr[1] | 0x20) == 'x';
+    for (size_t i = is_hex ? 2 : 0; i < label.len; i++) {
+        char c = (char)(label.ptr[i] | 0x20);
+        bool is_digit = label.ptr[i] >= '0' && label.ptr[i] <= '9';
+        if (!is_digit && !(is_hex && c >= 'a' && c <= 'f')) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int parse_host(struct sb_str text, struct sb_network_rule *rule, struct sb_err *err)
 {
     rule->kind = SB_NETWORK_HOST;
@@ -80,6 +95,10 @@ static int parse_host(struct sb_str text, struct sb_network_rule *rule, struct s
     if (!is_name) {
         return sb_err_set(err, SB_INVALID,
                           "not a host name, \"*.\" and a host name, an address or a CIDR range");
+    }
+    if (is_number(label)) {
+        return sb_err_set(err, SB_INVALID,
+                          "neither a name nor an address in its usual form, such as 192.0.2.1");
     }
     rule->host = text;
     return 0;
@@ -115,6 +134,20 @@ static int parse_bracketed(struct sb_str text, struct sb_network_rule *rule, str
     return parse_port(sb_str_skip(tail, 1), rule, err);
 }
 
+/* What people paste. */
+static int refuse_url(struct sb_str text, struct sb_err *err)
+{
+    struct sb_str head;
+    struct sb_str host;
+    struct sb_str path;
+    (void)sb_str_split(text, ':', &head, &host);
+    host = sb_str_skip(host, 2);
+    (void)sb_str_split(host, '/', &host, &path);
+    bool has_port = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
+    return sb_err_set(err, SB_INVALID, "a URL; write its host and port: %.*s%s", SB_STR_ARG(host),
+                      has_port ? "" : ":443");
+}
+
 int sb_network_parse_rule(struct sb_str text, struct sb_network_rule *ret_rule, struct sb_err *err)
 {
     struct sb_network_rule rule = {0};
@@ -123,6 +156,9 @@ int sb_network_parse_rule(struct sb_str text, struct sb_network_rule *ret_rule, 
     int rc = 0;
     if (text.len == 0 || text.len > SB_NETWORK_RULE_MAX) {
         return sb_err_set(err, SB_INVALID, "empty, or longer than %d", SB_NETWORK_RULE_MAX);
+    }
+    if (memmem(text.ptr, text.len, "://", 3) != NULL) {
+        return refuse_url(text, err);
     }
     if (sb_str_split(text, '/', &head, &tail)) {
         rc = parse_cidr(head, tail, &rule, err);

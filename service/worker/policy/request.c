@@ -90,7 +90,9 @@ static int take_rules(char **rules,
     for (size_t i = 0; i < n; i++) {
         struct sb_network_rule rule;
         if (sb_network_parse_rule(sb_str_from(rules[i]), &rule, err) < 0) {
-            return sb_err_wrap(err, "%s.%s[%zu]", field, name, i);
+            bool is_long = strlen(rules[i]) > SB_NETWORK_RULE_MAX;
+            return is_long ? sb_err_wrap(err, "%s.%s[%zu]", field, name, i)
+                           : sb_err_wrap(err, "%s.%s[%zu] \"%s\"", field, name, i, rules[i]);
         }
         if (sb_strings_add(to, sb_str_from(rules[i]), err) < 0) {
             return -1;

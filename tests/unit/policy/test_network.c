@@ -58,6 +58,9 @@ static void refuses_what_is_none_of_them(void **state)
         "10.0.0.0/",  "a/8",         "[::1",
         "[a]:80",     "[::1]80",     "http://a",
         "a\nb",       "a%00b",       "2001:db8::1/32",
+        "127.1",      "1.2.3:80",    "2130706433",
+        "0x7f.1",     "a.0x7f",      "*.10",
+        "010.0.0.1",  "a.1",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct sb_network_rule rule;
@@ -70,6 +73,29 @@ static void refuses_what_is_none_of_them(void **state)
     struct sb_network_rule rule;
     struct sb_err err = {0};
     assert_int_equal(sb_network_parse_rule(SB_STR("a\0b"), &rule, &err), -1);
+}
+
+static void says_what_to_write_instead(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *said;
+    } rows[] = {
+        {"https://a.org/x", "a URL; write its host and port: a.org:443"},
+        {"http://a.org", "a URL; write its host and port: a.org:443"},
+        {"127.1", "neither a name nor an address in its usual form, such as 192.0.2.1"},
+        {"a b", "not a host name"},
+        {"*", "not a host name"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sb_network_rule rule;
+        struct sb_err err = {0};
+        assert_int_equal(sb_network_parse_rule(sb_str_from(rows[i].text), &rule, &err), -1);
+        if (strstr(err.text, rows[i].said) == NULL) {
+            fail_msg("%s: %s", rows[i].text, err.text);
+        }
+    }
 }
 
 static bool covers(const char *wide_text, const char *narrow_text)
@@ -157,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_each_form_of_a_rule),
         cmocka_unit_test(refuses_what_is_none_of_them),
+        cmocka_unit_test(says_what_to_write_instead),
         cmocka_unit_test(a_rule_covers_itself_and_what_is_narrower),
         cmocka_unit_test(a_rule_does_not_cover_what_is_wider_or_other),
         cmocka_unit_test(a_wide_rule_does_not_open_what_is_not_public),
