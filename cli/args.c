@@ -1,5 +1,6 @@
 #include "cli/args.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,8 @@
 #include "base/near.h"
 #include "base/num.h"
 #include "cli/option.h"
+
+enum { CHOICES_SIZE = 256 };
 
 /* One pass over argv. */
 struct parser {
@@ -87,7 +90,11 @@ push_commas(struct sb_args *args, struct sb_texts *texts, const char *value, str
     }
     char *rest = copy;
     for (char *piece; (piece = strsep(&rest, ",")) != NULL;) {
-        if (*piece != '\0' && sb_args_push(texts, piece, err) < 0) {
+        if (*piece == '\0') {
+            /* Of a script whose variable is not set: nothing must not come to mean everything. */
+            return sb_err_set(err, SB_INVALID, "an entry of \"%s\" is empty", value);
+        }
+        if (sb_args_push(texts, piece, err) < 0) {
             return -1;
         }
     }
@@ -105,9 +112,15 @@ static int check_choice(const struct sb_option *row, const char *value, struct s
             return 0;
         }
     }
+    char names[CHOICES_SIZE] = "";
+    for (size_t i = 0, len = 0; i < n && len < sizeof names; i++) {
+        len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", i == 0 ? "" : ", ",
+                                row->choices[i]);
+    }
     const char *near = sb_near_find(sb_str_from(value), row->choices, n);
-    return sb_err_set(err, SB_INVALID, "\"%s\" is not a %s%s%s", value, row->value,
-                      near == NULL ? "; try --help" : "; did you mean ", near == NULL ? "" : near);
+    return sb_err_set(err, SB_INVALID, "\"%s\" is none of %s%s%s%s", value, names,
+                      near == NULL ? "" : "; did you mean ", near == NULL ? "" : near,
+                      near == NULL ? "" : "?");
 }
 
 static int store(struct parser *p, const struct sb_option *row, char *value, struct sb_err *err)

@@ -8,7 +8,7 @@ driver_of() { python3 -c 'import json, sys; print(json.load(sys.stdin)["sandbox"
 info=$(aisbx worker info)
 check_has "native" '^native  *yes  *as below' "$info"
 check_status 125 run --driver docker -- true
-check_has "no such driver" "not a DRIVER" "$(<"$dir/err")"
+check_has "no such driver" "none of native, bwrap, chroot, lima" "$(<"$dir/err")"
 check_text "the driver is named" native "$(aisbx run --json -- true | driver_of)"
 
 # ---- bwrap: the same sandbox by another program ----

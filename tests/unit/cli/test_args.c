@@ -113,6 +113,35 @@ static void repeated_and_comma_options_are_collected_in_order(void **state)
     sb_args_done(&line.args);
 }
 
+/* An unset variable of a script must not be read as "no restriction". */
+static void an_empty_entry_of_a_list_is_refused(void **state)
+{
+    static const char *const lines[] = {
+        "--allow-host= x", "--allow-host=a.org, x",       "--deny-host=,a.org x",
+        "--require= x",    "--require=userns,,seccomp x",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct line line;
+        assert_int_equal(parse(&line, run_groups, SB_ARGS_COMMAND, lines[i]), -1);
+        assert_non_null(strstr(line.err.text, "is empty"));
+        sb_args_done(&line.args);
+    }
+}
+
+static void a_choice_that_does_not_exist_is_answered_with_those_that_do(void **state)
+{
+    struct line line;
+    (void)state;
+    assert_int_equal(parse(&line, run_groups, SB_ARGS_COMMAND, "--driver docker x"), -1);
+    assert_string_equal(line.err.text,
+                        "option --driver: \"docker\" is none of native, bwrap, chroot, lima");
+    assert_int_equal(parse(&line, run_groups, SB_ARGS_COMMAND, "--driver Native x"), -1);
+    assert_string_equal(line.err.text,
+                        "option --driver: \"Native\" is none of native, bwrap, chroot, lima; did "
+                        "you mean native?");
+}
+
 static void numbers_have_units_and_bounds(void **state)
 {
     struct line line;
@@ -155,7 +184,7 @@ static void choices_are_checked(void **state)
     (void)state;
     assert_int_equal(parse(&line, run_groups, SB_ARGS_COMMAND, "--network none x"), 0);
     assert_int_equal(parse(&line, run_groups, SB_ARGS_COMMAND, "--network nnoe x"), -1);
-    assert_non_null(strstr(line.err.text, "did you mean none"));
+    assert_non_null(strstr(line.err.text, "none of none, limited; did you mean none?"));
 }
 
 int main(void)
@@ -167,6 +196,8 @@ int main(void)
         cmocka_unit_test(options_and_operands_mix_where_there_is_no_command),
         cmocka_unit_test(every_spelling_of_a_value_is_read),
         cmocka_unit_test(repeated_and_comma_options_are_collected_in_order),
+        cmocka_unit_test(an_empty_entry_of_a_list_is_refused),
+        cmocka_unit_test(a_choice_that_does_not_exist_is_answered_with_those_that_do),
         cmocka_unit_test(numbers_have_units_and_bounds),
         cmocka_unit_test(unknown_option_suggests_the_nearest),
         cmocka_unit_test(missing_and_needless_values_are_refused),
