@@ -81,7 +81,7 @@ static void hint_host(const Aisbx__V1__Verdict *verdict)
             *violation->allow_with != '\0') {
             struct sb_out out;
             sb_out_init(&out, -1);
-            sb_out_printf(&out, "to allow %s in profile %s: ", violation->subject,
+            sb_out_printf(&out, "to allow %s (profile %s): ", violation->subject,
                           violation->profile);
             sb_out_put(&out, violation->allow_with);
             sb_say_hint(sb_buf_cstr(&out.buf));

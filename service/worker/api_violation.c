@@ -24,6 +24,16 @@ static bool set(char **field, struct sb_buf *text)
     return sb_buf_cstr(text) != NULL && sb_api_pb_text(field, sb_buf_cstr(text));
 }
 
+static bool is_of_profile(const struct sb_policy *policy, const char *rule)
+{
+    for (size_t i = 0; i < policy->ceiling.deny.n; i++) {
+        if (strcmp(policy->ceiling.deny.items[i], rule) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Of a host: whether the profile would have to change, or what was asked for. */
 static bool explain_host(const struct sb_policy *policy,
                          const struct sb_denial *denial,
@@ -31,20 +41,30 @@ static bool explain_host(const struct sb_policy *policy,
 {
     SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
     SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
-    if (denial->rule != NULL) {
-        return sb_buf_printf(&rule, "network.deny: %s", denial->rule) == 0 &&
-               sb_buf_printf(&change, "network.deny without \"%s\"", denial->rule) == 0 &&
-               set(&msg->decided_by, &rule) && set(&msg->allow_with, &change);
-    }
-    if (denial->allow == NULL || denial->allow[0] == '\0') {
+    int rc = 0;
+    if (denial->rule == NULL && (denial->allow == NULL || denial->allow[0] == '\0')) {
         return sb_api_pb_text(&msg->decided_by, "egress proxy: no rule can allow it");
     }
-    bool is_asked_for = sb_network_policy_gives(policy, denial->allow);
-    return sb_api_pb_text(&msg->decided_by, is_asked_for
-                                                ? "network.allow of the request: no rule matches"
-                                                : "network.allow: no rule matches") &&
-           sb_buf_printf(&change, "network: {allow: [\"%s\"]}", denial->allow) == 0 &&
-           set(&msg->allow_with, &change);
+    if (denial->rule != NULL && is_of_profile(policy, denial->rule)) {
+        rc = sb_buf_printf(&rule, "network.deny: %s (%s)", denial->rule, policy->deny_said) < 0 ||
+             sb_buf_printf(&change, "network.deny without \"%s\"", denial->rule) < 0;
+    } else if (denial->rule != NULL) {
+        rc = sb_buf_printf(&rule, "network.deny of the request: %s", denial->rule) < 0 ||
+             sb_buf_printf(&change, "network.deny of the request without \"%s\"", denial->rule) < 0;
+    } else if (!sb_network_policy_gives(policy, denial->allow)) {
+        rc = sb_buf_printf(&rule, "network.allow: no rule matches (%s)", policy->allow_said) < 0 ||
+             sb_buf_printf(&change, "network: {allow: [\"%s\"]} beside the rules that are there",
+                           denial->allow) < 0;
+    } else if (policy->network.mode == SB_NETWORK_NONE) {
+        rc = sb_buf_printf(&rule, "network.mode of the request: none") < 0 ||
+             sb_buf_printf(&change, "network: {mode: limited} in the request") < 0;
+    } else {
+        rc = sb_buf_printf(&rule, "network.allow of the request: no rule matches") < 0 ||
+             sb_buf_printf(&change,
+                           "network: {allow: [\"%s\"]} in the request, beside what it allows",
+                           denial->allow) < 0;
+    }
+    return rc == 0 && set(&msg->decided_by, &rule) && set(&msg->allow_with, &change);
 }
 
 /* The line that set a bound of the network, and one that gives twice as much. */
@@ -141,42 +161,53 @@ Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
     return msg;
 }
 
-/** The line that set a limit, and one that gives twice as much. */
-static bool
-explain_limit(const struct sb_policy *policy, const struct sb_met *met, Aisbx__V1__Violation *msg)
+/** The row that a limit has. */
+static size_t row_of(const char *name)
 {
-    const char *name = met->name;
     size_t i = 0;
     while (strcmp(sb_limits_table[i].field.name.ptr, name) != 0) {
         i++;
     }
-    const struct sb_limits_row *row = &sb_limits_table[i];
-    char value[SB_NUM_TEXT_SIZE];
-    struct sb_limits in_force = policy->limits;
-    bool is_of_request = met->value != 0 && met->value != sb_limits_get(&in_force, row);
-    if (is_of_request) {
-        sb_limits_put(&in_force, row, met->value);
-    }
-    struct sb_limits more = in_force;
-    uint64_t most = row->field.max;
-    uint64_t now = sb_limits_get(&in_force, row);
+    return i;
+}
+
+/** The line that set a limit, and one that gives twice as much: of the profile, or of the request
+ *  when that asked for less. */
+static bool
+explain_limit(const struct sb_policy *policy, const struct sb_met *met, Aisbx__V1__Violation *msg)
+{
     SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
     SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
-    const char *where = "the request"; /* an exec's own wall limit too */
-    if (!is_of_request && (policy->lowered >> i & 1) == 0) {
-        where = i < policy->limits_said.n ? policy->limits_said.items[i] : "the profile";
+    size_t i = row_of(met->name);
+    const struct sb_limits_row *row = &sb_limits_table[i];
+    const struct sb_field *field = &row->field;
+    struct sb_limits limits = policy->limits;
+    char value[SB_NUM_TEXT_SIZE];
+    char given[SB_NUM_TEXT_SIZE];
+    bool is_of_exec = met->value != 0 && met->value != sb_limits_get(&limits, row);
+    bool is_of_request = is_of_exec || (policy->lowered >> i & 1) != 0;
+    const char *where = i < policy->limits_said.n ? policy->limits_said.items[i] : "the profile";
+    if (is_of_exec) {
+        sb_limits_put(&limits, row, met->value);
     }
-    if (sb_buf_printf(&rule, "limits.%s: %s (%s)", name,
-                      sb_field_format(&row->field, &in_force, value, sizeof value), where) < 0 ||
+    if (sb_buf_printf(&rule, "limits.%s: %s (%s)", met->name,
+                      sb_field_format(field, &limits, value, sizeof value),
+                      is_of_request ? "the request" : where) < 0 ||
         !set(&msg->decided_by, &rule)) {
         return false;
     }
+    uint64_t now = sb_limits_get(&limits, row);
+    uint64_t most = is_of_request ? sb_limits_get(&policy->most, row) : field->max;
     if (now == most) {
         return true;
     }
-    sb_limits_put(&more, row, now > most / 2 ? most : now * 2);
-    return sb_buf_printf(&change, "limits: {%s: %s}", name,
-                         sb_field_format(&row->field, &more, value, sizeof value)) == 0 &&
+    sb_limits_put(&limits, row, now > most / 2 ? most : now * 2);
+    (void)sb_field_format(field, &limits, value, sizeof value);
+    (void)sb_field_format(field, &policy->most, given, sizeof given);
+    return (is_of_request
+                ? sb_buf_printf(&change, "limits: {%s: %s} in the request; its profile gives %s",
+                                met->name, value, given)
+                : sb_buf_printf(&change, "limits: {%s: %s}", met->name, value)) == 0 &&
            set(&msg->allow_with, &change);
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/num.h"
 #include "service/worker/exec.h"
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
@@ -51,9 +52,13 @@ static int fill_wall(struct sb_exec *exec, uint64_t wanted_ms, struct sb_err *er
 {
     uint64_t limit_ms = exec->sandbox->policy->limits.wall_ms;
     if (limit_ms != 0 && wanted_ms > limit_ms) {
+        char wanted[SB_NUM_TEXT_SIZE];
+        char limit[SB_NUM_TEXT_SIZE];
         return sb_err_set(err, SB_INVALID,
-                          "exec.wall_ms: %ju is more than the sandbox's limit of %ju ms",
-                          (uintmax_t)wanted_ms, (uintmax_t)limit_ms);
+                          "exec.wall_ms: %s is more than the %s that the sandbox's limits.wall_ms "
+                          "gives",
+                          sb_num_format_millis(wanted, wanted_ms),
+                          sb_num_format_millis(limit, limit_ms));
     }
     exec->wall_ms = wanted_ms == 0 ? limit_ms : wanted_ms;
     return 0;

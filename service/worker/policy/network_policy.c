@@ -37,6 +37,13 @@ bool sb_network_policy_gives(const struct sb_policy *policy, const char *rule)
     return policy->ceiling.mode == SB_NETWORK_LIMITED && is_opened(&policy->ceiling.allow, rule);
 }
 
+static bool is_without_port(const char *text)
+{
+    struct sb_err err;
+    struct sb_network_rule rule = {0};
+    return sb_network_parse_rule(sb_str_from(text), &rule, &err) == 0 && rule.port == 0;
+}
+
 static int check_allow(const struct sb_policy *policy,
                        const struct sb_strings *asked,
                        const char *field,
@@ -44,9 +51,10 @@ static int check_allow(const struct sb_policy *policy,
 {
     for (size_t i = 0; i < asked->n; i++) {
         if (!is_opened(&policy->ceiling.allow, asked->items[i])) {
-            return sb_err_set(err, SB_INVALID,
-                              "%s.allow[%zu]: profile \"%s\" does not allow \"%s\"", field, i,
-                              policy->profile, asked->items[i]);
+            return sb_err_set(
+                err, SB_INVALID, "%s.allow[%zu]: profile \"%s\" does not allow \"%s\"%s", field, i,
+                policy->profile, asked->items[i],
+                is_without_port(asked->items[i]) ? ", which without a port means all ports" : "");
         }
     }
     return 0;

@@ -230,11 +230,20 @@ static int copy_text(char **member, const char *text, struct sb_err *err)
     return *member == NULL ? sb_err_oom(err) : 0;
 }
 
-/* Where each limit was said, for when it is met: the profiles may be read anew until then. */
+/* Where each limit and rule was said, for when it decides: the profiles may be read anew until
+ * then. */
 static int
-note_limits(struct sb_policy *policy, const struct sb_profile *profile, struct sb_err *err)
+note_lines(struct sb_policy *policy, const struct sb_profile *profile, struct sb_err *err)
 {
     char where[SB_EXPLAIN_TEXT];
+    (void)sb_explain_where(profile, NULL, SB_STR("allow"), where, sizeof where);
+    if (copy_text(&policy->allow_said, where, err) < 0) {
+        return -1;
+    }
+    (void)sb_explain_where(profile, NULL, SB_STR("deny"), where, sizeof where);
+    if (copy_text(&policy->deny_said, where, err) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i < sb_limits_table_n; i++) {
         (void)sb_explain_where(profile, NULL, sb_limits_table[i].field.name, where, sizeof where);
         if (sb_strings_add(&policy->limits_said, sb_str_from(where), err) < 0) {
@@ -260,6 +269,7 @@ static int fill(struct sb_policy *policy,
                                     ? policy->driver != SB_DRIVER_LIMA
                                     : policy->driver > profile->driver;
     policy->limits = profile->limits;
+    policy->most = profile->limits;
     policy->filesystem = profile->filesystem;
     policy->ceiling.mode = profile->network.mode;
     sb_network_limits_inherit(&policy->ceiling, &profile->network);
@@ -273,7 +283,7 @@ static int fill(struct sb_policy *policy,
         sb_strings_copy(&policy->ceiling.deny, &profile->network.deny, err) < 0) {
         return -1;
     }
-    return note_limits(policy, profile, err);
+    return note_lines(policy, profile, err);
 }
 
 /* What the caller says wins over the profile, and both over what the network needs. */
@@ -388,6 +398,8 @@ void sb_policy_free(struct sb_policy *policy)
     sb_strings_done(&policy->notices);
     sb_strings_done(&policy->limits_said);
     sb_strings_done(&policy->network_said);
+    free(policy->allow_said);
+    free(policy->deny_said);
     free(policy);
 }
 

@@ -21,11 +21,14 @@ struct sb_policy {
     enum sb_driver driver;
     bool has_weaker_driver;         /* than the profile's, as the request asks */
     struct sb_limits limits;        /* every member set */
+    struct sb_limits most;          /* what the profile gives: limits stay within it */
     uint32_t lowered;               /* bit n: row n of sb_limits_table is the request's */
-    struct sb_strings limits_said;  /* by row: where, as sb_explain_where */
+    struct sb_strings limits_said;  /* by row: where in the profile, as sb_explain_where */
     struct sb_network network;      /* in force */
     struct sb_network ceiling;      /* what the profile gives: network stays within it */
     struct sb_strings network_said; /* by row of sb_network_limits: where, as sb_explain_where */
+    char *allow_said;               /* where in the profile, as limits_said */
+    char *deny_said;
     enum sb_filesystem filesystem;
     struct sb_mounts mounts;  /* of the profile, then of the request */
     struct sb_pairs env;      /* everything a command gets, but TERM */

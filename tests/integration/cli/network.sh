@@ -41,20 +41,24 @@ check_status 0 "${run[@]}" --require egress -- "${get[@]}"
 check_text "what is allowed" inside "$(<"$dir/out")"
 check_status 22 "${run[@]}" -- curl -fsS --noproxy '' http://127.0.0.1:1/
 check_has "the hint" "denied to the program: 127.0.0.1:1;" "$(<"$dir/err")"
-check_has "the hint" 'hint: to allow 127.0.0.1:1 in profile net: network: {allow: \["127.0.0.1:1"\]}' "$(<"$dir/err")"
+check_has "the hint" 'hint: to allow 127.0.0.1:1 (profile net): network: {allow: \["127.0.0.1:1"\]}' "$(<"$dir/err")"
 aisbx "${run[@]}" --json -- sh -c 'for i in 1 2 3; do curl -sS https://blocked.test/ || true; done' | python3 -c '
 import json, sys
 v, = json.load(sys.stdin)["verdict"]["violations"]
 got = [v[key] for key in ("kind", "subject", "count", "profile", "decided_by", "allow_with")]
-assert got == ["host", "blocked.test:443", 3, "net", "network.allow: no rule matches",
-               "network: {allow: [\"blocked.test:443\"]}"], got
-'
+assert got == ["host", "blocked.test:443", 3, "net", "network.allow: no rule matches (" + sys.argv[1] + "/config.yaml:2)",
+               "network: {allow: [\"blocked.test:443\"]} beside the rules that are there"], got
+' "$PWD"
 check_status 0 "${run[@]}" --deny-host 127.0.0.1 --verbose -- sh -c "! ${get[*]@Q}"
-check_has "a rule that denies" 'network.deny: 127.0.0.1' "$(<"$dir/err")"
+check_has "a rule that denies" 'network.deny of the request: 127.0.0.1; to allow: network.deny of the request without "127.0.0.1"' "$(<"$dir/err")"
 check_status 0 "${run[@]}" --allow-host a.example.org:443 --verbose -- sh -c "! ${get[*]@Q}"
-check_has "what the request narrowed" 'network.allow of the request: no rule matches' "$(<"$dir/err")"
+check_has "what the request narrowed" 'network.allow of the request: no rule matches; to allow: network: {allow: .*} in the request' "$(<"$dir/err")"
 check_status 125 "${run[@]}" --allow-host elsewhere.test -- true
-check_has "more than the profile" 'profile "net" does not allow "elsewhere.test"' "$(<"$dir/err")"
+check_has "more than the profile" 'profile "net" does not allow "elsewhere.test", which without a port means all' "$(<"$dir/err")"
+check_status 125 "${run[@]}" --allow-host "" -- true
+check_has "no rule is not every rule" 'option --allow-host: an entry of "" is empty' "$(<"$dir/err")"
+check_status 125 "${run[@]}" --deny-host 127.1 -- true
+check_has "a rule that would never match" '"127.1": neither a name nor an address' "$(<"$dir/err")"
 
 # ---- a rule for the whole internet opens nothing of here, and a request cannot make it do so ----
 sed 's/  net:/  wide: {extends: base, network: {enabled: true, allow: ["0.0.0.0\/0"]}}\n&/' -i config.yaml
@@ -116,7 +120,7 @@ check_status 0 exec "$id" -- "${get[@]}"
 check_has "network" "^allow 127.0.0.1:$port$" "$(aisbx network "$id")"
 check_has "closed" "^network none$" "$(aisbx network --network none "$id")"
 check_status 22 exec "$id" -- "${get[@]}"
-check_has "denied" "^denied 127.0.0.1:$port 1x: network.allow of the request" "$(aisbx network "$id")"
+check_has "denied" "^denied 127.0.0.1:$port 1x: network.mode of the request: none" "$(aisbx network "$id")"
 check_status 0 network --network limited "$id"
 check_status 0 exec "$id" -- "${get[@]}"
 check_status 1 network --allow-host elsewhere.test "$id"

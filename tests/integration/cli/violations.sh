@@ -71,7 +71,7 @@ check_status 3 run --profile minimal -- sh -c "$fill"
 check_has "no space" '^aisbx: no space left: all 16MiB of /tmp were used' "$(<"$dir/err")"
 check_has "what to do about it" 'hint: .*--disk' "$(<"$dir/err")"
 check_status 3 run --profile minimal --disk 4m --verbose -- sh -c "$fill"
-check_has "the limit of a request" '^met limit disk, 1x (/tmp: .*limits.disk: 4MiB (the request); to allow more: limits: {disk: 8MiB}' \
+check_has "the limit of a request" '^met limit disk, 1x (/tmp: .*limits.disk: 4MiB (the request); to allow more: limits: {disk: 8MiB} in the request; its profile gives 16MiB' \
     "$(<"$dir/err")"
 check_status 3 run --profile minimal --json -- sh -c "$fill"
 check_has "as JSON" '"kind":"disk_full".*"kind":"limit","subject":"disk"' "$(<"$dir/out")"
@@ -82,5 +82,7 @@ check_status 0 run --profile python-dev --verbose -- true
 check_has "is told" '^degraded disk: .*no quota' "$(<"$dir/err")"
 check_status 0 run --profile python-dev --no-workspace --require disk -- true
 check_status 124 run --timeout 200ms --verbose -- sleep 60
-check_has "wall" '^met limit wall, 1x .*limits.wall: 200ms' "$(<"$dir/err")"
+check_has "wall" '^met limit wall, 1x .*limits.wall: 200ms (the request); to allow more: limits: {wall: 400ms} in the request; its profile gives 5m' "$(<"$dir/err")"
+check_status 124 run --profile strict --timeout 200ms --json -- sleep 60
+check_has "no profile has to change for it" '"allow_with":"limits: {wall: 400ms} in the request' "$(<"$dir/out")"
 aisbx worker stop

@@ -155,7 +155,8 @@ static void network_rules_can_only_narrow(void **state)
     assert_int_equal(policy->network.deny.n, 2);
     assert_int_equal(sb_strings_add(&request->network.allow, SB_STR("x.example.org"), &err), 0);
     assert_refused(request, SB_INVALID,
-                   "sandbox.network.allow[1]: profile \"p\" does not allow \"x.example.org\"");
+                   "sandbox.network.allow[1]: profile \"p\" does not allow \"x.example.org\", "
+                   "which without a port means all ports");
 }
 
 static void a_request_keeps_the_bounds_of_the_network(void **state)
@@ -250,8 +251,8 @@ static void a_network_stays_when_more_is_asked_for_than_the_profile_gives(void *
     struct sb_network more = asked_for("elsewhere.org");
     assert_int_equal(sb_policy_set_network(policy, &more, &err), -1);
     assert_int_equal(err.code, SB_INVALID);
-    assert_string_equal(err.text,
-                        "network.allow[0]: profile \"p\" does not allow \"elsewhere.org\"");
+    assert_string_equal(err.text, "network.allow[0]: profile \"p\" does not allow "
+                                  "\"elsewhere.org\", which without a port means all ports");
     assert_int_equal(policy->network.allow.n, most);
     sb_strings_done(&more.allow);
 }
