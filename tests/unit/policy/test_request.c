@@ -327,7 +327,9 @@ static void a_network_rule_is_named_by_its_index(void **state)
     network.n_deny = 2;
     network.deny = rules;
     spec.network = &network;
-    assert_refused(&spec, "sandbox.network.deny[1]: port: \"x\" is not a whole number, such as 42");
+    assert_refused(
+        &spec,
+        "sandbox.network.deny[1] \"a.org:x\": port: \"x\" is not a whole number, such as 42");
 }
 
 int main(void)
