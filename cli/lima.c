@@ -40,7 +40,8 @@ enum {
 #define CHOSEN "AISBX_LIMA_ADDRESS"
 #define SOCKET "sock/aisbx.sock" /* below the machine's directory, as in the template */
 
-/* Runs limactl; what it prints goes to @out, or, with NULL, to our stderr: it is progress. */
+/* Runs limactl; what it prints goes to @out, or, with NULL, to our stderr: it is progress. Our
+ * standard input is the program's, of which limactl gets nothing. */
 static int
 run(const char *limactl, const char *const *words, struct sb_buf *out, struct sb_err *err)
 {
@@ -57,7 +58,9 @@ run(const char *limactl, const char *const *words, struct sb_buf *out, struct sb
     }
     pid_t pid = fork();
     if (pid == 0) {
-        if (dup2(out != NULL ? ends[1] : STDERR_FILENO, STDOUT_FILENO) >= 0) {
+        int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 &&
+            dup2(out != NULL ? ends[1] : STDERR_FILENO, STDOUT_FILENO) >= 0) {
             (void)execv(limactl, argv);
         }
         _exit(127);

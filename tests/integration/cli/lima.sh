@@ -32,6 +32,7 @@ echo "$*" >>"$FAKE_LOG"
 case $1 in
 list) [[ ! -e $FAKE_DIR/status ]] || echo "$(<"$FAKE_DIR/status") $FAKE_DIR" ;;
 start)
+    cat >/dev/null # which must not be the program's input
     echo "INFO[0000] starting"
     [[ ! -e $FAKE_DIR/broken ]] || exit 1
     mkdir -p "$FAKE_DIR/sock"
@@ -78,11 +79,16 @@ has "where it learns" 'workers of this machine' "$(<err)"
 kill "$(<machine/pid)"
 while kill -0 "$(<machine/pid)" 2>/dev/null; do sleep 0.02; done
 echo Stopped >machine/status
-check "started again" hello "$("$bin/aisbx" run --driver lima -- echo hello)"
+check "started again, with the program's input" hello "$(echo hello | "$bin/aisbx" run --driver lima -- cat)"
 pids+=("$(<machine/pid)")
 has "by its name" '^start --tty=false aisbx$' "$(<"$FAKE_LOG")"
 
 # ---- the template ----
+if /usr/bin/python3 -c 'import yaml' 2>/dev/null; then
+    "$repo/tests/vm/lima/limactl" validate "$template" || fail "the template is none"
+    sed 's/^- guestSocket:/- guestSock:/' "$template" >broken.yaml
+    ! "$repo/tests/vm/lima/limactl" validate broken.yaml 2>/dev/null || fail "anything is a template"
+fi
 has "where the worker listens" 'listen unix:/run/aisbx/worker.sock' "$(<"$template")"
 has "what is forwarded" 'guestSocket: "/run/aisbx/worker.sock"' "$(<"$template")"
 has "where to" 'hostSocket: "{{.Dir}}/sock/aisbx.sock"' "$(<"$template")"
