@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "proto/rpc/grpc/pair.h"
 #include "proto/rpc/rpc.h"
 
 enum { PEM_CERT, PEM_KEY, PEM_CA, N_PEM };
@@ -163,6 +164,36 @@ read_one(const struct sb_grpc_identity *identity, int i, char **ret_text, struct
     return *ret_text == NULL ? sb_err_oom(err) : 0;
 }
 
+/** Core would only fail each handshake, with words that name no file. */
+static int
+check_pair(const struct sb_grpc_identity *identity, const struct pem_set *set, struct sb_err *err)
+{
+    if (set->text[PEM_CERT] == NULL || set->text[PEM_KEY] == NULL) {
+        return 0;
+    }
+    const char *cert = identity->paths[PEM_CERT];
+    const char *key = identity->paths[PEM_KEY];
+    switch (sb_grpc_pair_check(set->text[PEM_CERT], set->text[PEM_KEY])) {
+    case SB_GRPC_PAIR_FITS:
+        return 0;
+    case SB_GRPC_PAIR_NO_CERT:
+        return sb_err_set(err, SB_INVALID, "TLS file %s holds no certificate that can be read",
+                          cert);
+    case SB_GRPC_PAIR_NO_KEY:
+        return sb_err_set(
+            err, SB_INVALID,
+            "TLS file %s holds no key that can be read (one with a passphrase cannot: "
+            "openssl pkey -in %s -out plain.key)",
+            key, key);
+    case SB_GRPC_PAIR_DIFFERS:
+        break;
+    }
+    return sb_err_set(err, SB_INVALID,
+                      "TLS files %s and %s are no pair: the key is another certificate's; give the "
+                      "key that this certificate was made with",
+                      cert, key);
+}
+
 /** Stamps are taken before reading: a file replaced meanwhile looks changed next time. */
 static int
 read_set_locked(struct sb_grpc_identity *identity, struct pem_set *ret_set, struct sb_err *err)
@@ -177,6 +208,10 @@ read_set_locked(struct sb_grpc_identity *identity, struct pem_set *ret_set, stru
             pem_set_done(&set);
             return -1;
         }
+    }
+    if (check_pair(identity, &set, err) < 0) {
+        pem_set_done(&set);
+        return -1;
     }
     *ret_set = set;
     return 0;
@@ -197,8 +232,7 @@ static void forget(struct sb_grpc_identity *identity)
     (void)pthread_mutex_unlock(&identity->lock);
 }
 
-/** Core asks before each handshake. It refuses a key that does not fit its certificate itself and
- *  then keeps what it had. */
+/** Core asks before each handshake, and keeps what it had when it gets nothing better. */
 static grpc_ssl_certificate_config_reload_status
 fetch_config(void *ctx, grpc_ssl_server_certificate_config **ret_config)
 {

@@ -68,7 +68,17 @@ check "stdout with one" secret "$(<"$dir/out")"
 check "a worker nobody vouches for" 1 "$(AISBX_TLS_CA=$dir/client.pem status_of --address "$secure" list)"
 check "a file that is not there" 1 "$(AISBX_TLS_CERT=$dir/none.pem status_of --address "$secure" list)"
 grep -q none.pem "$dir/err" || fail "none.pem: $(<"$dir/err")"
+check "a key of another certificate" 1 "$(AISBX_TLS_KEY=$dir/worker.key status_of --address "$secure" list)"
+grep -q "client.pem and .*worker.key are no pair" "$dir/err" || fail "no pair: $(<"$dir/err")"
+openssl pkey -in client.key -aes128 -passout pass:x -out locked.key
+check "a key with a passphrase" 1 "$(AISBX_TLS_KEY=$dir/locked.key status_of --address "$secure" list)"
+grep -q "locked.key holds no key that can be read" "$dir/err" || fail "passphrase: $(<"$dir/err")"
 unset AISBX_TLS_CA AISBX_TLS_CERT AISBX_TLS_KEY
+status=0
+"$bin/aisbx-worker" --listen "ipv4:127.0.0.1:$(free_port)" --tls-cert worker.pem --tls-key client.key \
+    --state-dir "$dir/none" >"$dir/err" 2>&1 || status=$?
+check "a worker with a key of another certificate" 1 "$status"
+grep -q "worker.pem and client.key are no pair" "$dir/err" || fail "no pair: $(<"$dir/err")"
 
 set -m
 "$bin/aisbx" run --no-workspace -- sh -c 'setsid sleep '"$$"'1.5 & echo ready; sleep 60' >"$dir/ready" &
