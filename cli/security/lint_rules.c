@@ -1,6 +1,8 @@
 /* What is unwise in a profile that is valid. Each rule is a function and a row of a table; it looks
  * at the profile with all it inherits, and tells what, where that is said, and what is better. */
+#include <ctype.h>
 #include <inttypes.h>
+#include <libpsl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,13 +201,28 @@ static const char *private_place_of(const char *text)
     return block == NULL ? NULL : block->name;
 }
 
-/* "*.com", "10.0.0.0/6" */
+/* Names below which anybody may have one: "com", "co.uk", "github.io"; a name of one label is
+ * always taken for such. @text  behind it may stand a port */
+static bool is_public_suffix(const char *text)
+{
+    char name[256];
+    size_t len = strcspn(text, ":");
+    if (len >= sizeof name) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        name[i] = (char)tolower((unsigned char)text[i]);
+    }
+    name[len] = '\0';
+    return psl_is_public_suffix(psl_builtin(), name) == 1;
+}
+
+/* "*.com", "*.github.io", "10.0.0.0/6" */
 static bool is_wide_rule(const char *text)
 {
     const char *slash = strchr(text, '/');
     if (strncmp(text, "*.", 2) == 0) {
-        const char *dot = strchr(text + 2, '.');
-        return dot == NULL;
+        return is_public_suffix(text + 2);
     }
     if (slash == NULL) {
         return false;

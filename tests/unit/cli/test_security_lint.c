@@ -127,6 +127,13 @@ static void network_rules_that_reach_too_far_are_told(void **state)
         enum sb_finding_level level;
     } rows[] = {
         {"*.com", "wide network rule", SB_FINDING_WARN},
+        {"*.com:443", "wide network rule", SB_FINDING_WARN},
+        {"*.co.uk", "wide network rule", SB_FINDING_WARN},
+        {"*.GitHub.io:443", "wide network rule", SB_FINDING_WARN},
+        {"*.s3.amazonaws.com", "wide network rule", SB_FINDING_WARN},
+        {"*.intranet", "wide network rule", SB_FINDING_WARN},
+        {"*.example.co.uk:443", NULL, SB_FINDING_PASS},
+        {"*.me.github.io:443", NULL, SB_FINDING_PASS},
         {"8.0.0.0/8", "wide network rule", SB_FINDING_WARN},
         {"169.254.169.254:80", "network to here", SB_FINDING_WARN},
         {"172.17.0.1:80", "network to here", SB_FINDING_WARN},
