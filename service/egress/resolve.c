@@ -29,11 +29,15 @@ struct sb_resolver {
 };
 
 struct sb_lookup {
-    struct evdns_getaddrinfo_request *request;
-    sb_resolve_fn *fn; /* NULL: cancelled */
+    struct evdns_base *dns;
+    struct evdns_getaddrinfo_request *request; /* NULL: answered */
+    struct evdns_request *second;              /* why there is no address; NULL: not asked */
+    int code;                                  /* what the first said */
+    sb_resolve_fn *fn;                         /* NULL: cancelled */
     void *ctx;
     bool is_starting; /* evdns may answer before it returns */
     bool is_done;
+    char name[]; /* that is asked for */
 };
 
 static void read_files(struct sb_resolver *resolver)
@@ -121,6 +125,56 @@ collect(const struct evutil_addrinfo *list, unsigned char (*out)[SB_ADDR_SIZE], 
     return n;
 }
 
+static void tell(struct sb_lookup *lookup,
+                 const unsigned char (*addresses)[SB_ADDR_SIZE],
+                 size_t n,
+                 const char *why)
+{
+    lookup->is_done = true;
+    if (lookup->fn != NULL) {
+        lookup->fn(lookup->ctx, addresses, n, why);
+    }
+    if (!lookup->is_starting) {
+        free(lookup);
+    }
+}
+
+static const char *words_for(int code)
+{
+    return code == 0 ? "it has no address" : evutil_gai_strerror(code);
+}
+
+static const char too_long[] =
+    "the name server's answer does not fit into a packet, and the proxy does not ask over TCP; a "
+    "name server that gives shorter answers would do, or a line in /etc/hosts";
+
+static void on_reason(int result, char type, int count, int ttl, void *addresses, void *ctx)
+{
+    struct sb_lookup *lookup = ctx;
+    (void)type;
+    (void)count;
+    (void)ttl;
+    (void)addresses;
+    lookup->second = NULL;
+    tell(lookup, NULL, 0,
+         result == DNS_ERR_TRUNCATED ? too_long
+         : result == DNS_ERR_NODATA  ? words_for(0)
+                                     : words_for(lookup->code));
+}
+
+/* evdns of libevent 2.1 does not ask again over TCP, and evdns_getaddrinfo says of an answer that
+ * was cut the same as of others without an address: the plain question tells. */
+static bool ask_why(struct sb_lookup *lookup, int code)
+{
+    if (code != EVUTIL_EAI_FAIL && code != EVUTIL_EAI_NODATA) {
+        return false;
+    }
+    lookup->code = code;
+    lookup->second =
+        evdns_base_resolve_ipv4(lookup->dns, lookup->name, DNS_QUERY_NO_SEARCH, on_reason, lookup);
+    return lookup->second != NULL;
+}
+
 static void on_answer(int code, struct evutil_addrinfo *list, void *ctx)
 {
     struct sb_lookup *lookup = ctx;
@@ -129,13 +183,9 @@ static void on_answer(int code, struct evutil_addrinfo *list, void *ctx)
     if (list != NULL) {
         evutil_freeaddrinfo(list);
     }
-    lookup->is_done = true;
-    if (lookup->fn != NULL) {
-        lookup->fn(lookup->ctx, (const unsigned char(*)[SB_ADDR_SIZE])addresses, n,
-                   code == 0 ? "it has no address" : evutil_gai_strerror(code));
-    }
-    if (!lookup->is_starting) {
-        free(lookup);
+    lookup->request = NULL;
+    if (lookup->fn == NULL || !ask_why(lookup, code)) {
+        tell(lookup, (const unsigned char(*)[SB_ADDR_SIZE])addresses, n, words_for(code));
     }
 }
 
@@ -147,11 +197,18 @@ int sb_resolve(struct sb_resolver *resolver,
                struct sb_err *err)
 {
     const struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct sb_lookup *lookup = malloc(sizeof *lookup);
+    size_t len = strlen(name);
+    struct sb_lookup *lookup = malloc(sizeof *lookup + len + 1);
     if (lookup == NULL) {
         return sb_err_oom(err);
     }
-    *lookup = (struct sb_lookup){.fn = fn, .ctx = ctx, .is_starting = true};
+    *lookup = (struct sb_lookup){
+        .dns = resolver->dns,
+        .fn = fn,
+        .ctx = ctx,
+        .is_starting = true,
+    };
+    memcpy(lookup->name, name, len + 1);
     refresh(resolver);
     lookup->request = evdns_getaddrinfo(resolver->dns, name, NULL, &hints, on_answer, lookup);
     lookup->is_starting = false;
@@ -166,8 +223,14 @@ int sb_resolve(struct sb_resolver *resolver,
 
 void sb_resolve_cancel(struct sb_lookup *lookup)
 {
-    if (lookup != NULL && lookup->fn != NULL) {
-        lookup->fn = NULL;
-        evdns_getaddrinfo_cancel(lookup->request); /* on_answer comes, now or later, and frees */
+    if (lookup == NULL || lookup->fn == NULL) {
+        return;
+    }
+    lookup->fn = NULL;
+    /* The answer comes all the same, now or later, and frees. */
+    if (lookup->request != NULL) {
+        evdns_getaddrinfo_cancel(lookup->request);
+    } else {
+        evdns_cancel_request(lookup->dns, lookup->second);
     }
 }

@@ -204,10 +204,10 @@ class Server:
 
 class Names:
     """A name server: names to a list of answers, each a list of addresses; the last one stays. @silent: below this
-    name nothing is answered before speak()."""
+    name nothing is answered before speak(). @cut: below this name answers are too long for a packet."""
 
-    def __init__(self, table, silent=None):
-        self.silent, self.held = silent, []
+    def __init__(self, table, silent=None, cut=None):
+        self.silent, self.held, self.cut = silent, [], cut
         self.table, self.asked = {k: [list(a) for a in v] for k, v in table.items()}, []
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
@@ -246,6 +246,8 @@ class Names:
             answers.pop(0)
         question = query[12:at + 5]
         code = 0 if name in self.table else 3
+        if self.cut and name.endswith(self.cut):
+            code, addresses = 0x200, []  # TC
         reply = query[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(addresses), 0, 0) + question
         for address in addresses:
             reply += b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 0, size) + address

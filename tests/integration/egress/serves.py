@@ -16,7 +16,8 @@ GOOD = "127.77.0.1"
 with open(f"{rig.BIN}/aisbx-egress", "rb") as program:
     IS_SANITIZED = b"__asan_init" in program.read()  # it holds more memory, and has no filter
 names = Names({"good.test": [[GOOD]], "deep.good.test": [[GOOD]], "many.test": [["10.9.8.7", GOOD]],
-               "private.test": [["10.9.8.7"]], "quiet.test": [[GOOD]]})
+               "private.test": [["10.9.8.7"]], "quiet.test": [[GOOD]], "none.good.test": [[]],
+               "long.cut.good.test": [[GOOD]]}, cut=".cut.good.test")
 proxy = Proxy("--resolver", names.address, "--head-ms", "700")
 web = Server(GOOD)
 ALLOW = ["good.test", "*.good.test", "many.test", "private.test", "quiet.test", GOOD]
@@ -600,6 +601,17 @@ def an_address_that_takes_no_connection_is_no_refusal():
     assert not [w for w in told() if w[0] == DENIED]
 
 
+def a_name_without_address_says_why():
+    for name, why in (("none.good.test", "it has no address"), ("nobody.good.test", "not known"),
+                      ("long.cut.good.test", "does not fit into a packet")):
+        answer = ask(box, f"GET http://{name}:{web.port}/ HTTP/1.1\r\nHost: {name}:{web.port}\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 502 ") and why.encode() in answer, answer
+    client = box.connect()  # called off between the two questions, or before or after them
+    client.sendall(f"CONNECT long.cut.good.test:{web.port} HTTP/1.1\r\n\r\n".encode())
+    client.close()
+    assert b"X-Server: real" in ask(box, get_from(web))
+
+
 def it_holds_no_right():
     with open(f"/proc/{proxy.process.pid}/status", encoding="ascii") as file:
         status = dict(re.findall(r"(\w+):\s+(.*)", file.read()))
@@ -655,6 +667,7 @@ rig.run_all([
     what_is_no_request_is_told_as_one_to_the_proxy,
     a_listener_may_be_a_unix_socket,
     an_address_that_takes_no_connection_is_no_refusal,
+    a_name_without_address_says_why,
     it_holds_no_right,
     what_the_worker_may_not_say_ends_it,
     it_ends_with_the_worker,
