@@ -230,6 +230,16 @@ on_denied(struct sb_egress *egress, struct sb_sandbox *sandbox, const struct sb_
     sb_deny_lost(sandbox, head->n_lost);
 }
 
+static void tell_more(struct sb_sandbox *sandbox)
+{
+    struct sb_decisions *more = &sandbox->line.decisions;
+    if (more->n_more > 0) {
+        SB_LOG_INFO("more connections", "sandbox=%s count=%ju out=%ju in=%ju", sandbox->id,
+                    (uintmax_t)more->n_more, (uintmax_t)more->out_bytes, (uintmax_t)more->in_bytes);
+        sb_decisions_told(more);
+    }
+}
+
 static void on_decision(struct sb_egress *egress,
                         struct sb_sandbox *sandbox,
                         const struct sb_egress_heard *heard)
@@ -239,6 +249,11 @@ static void on_decision(struct sb_egress *egress,
     char host[SB_EGRESS_MAX_TEXT];
     char address[SB_EGRESS_MAX_TEXT];
     sandbox->line.used_bytes += head->out_bytes + head->in_bytes;
+    if (!sb_decisions_note(&sandbox->line.decisions, sb_clock_mono_ms(), head->out_bytes,
+                           head->in_bytes)) {
+        return;
+    }
+    tell_more(sandbox);
     SB_LOG_INFO("connection", "sandbox=%s to=%s port=%u address=%s out=%ju in=%ju", sandbox->id,
                 one_line(heard->texts[0], host), head->port, one_line(heard->texts[1], address),
                 (uintmax_t)head->out_bytes, (uintmax_t)head->in_bytes);
@@ -338,9 +353,11 @@ static void hang_up(struct sb_egress *egress)
 }
 
 /* True: the proxy knows the line. */
-static bool unplug(struct sb_egress_line *line)
+static bool unplug(struct sb_sandbox *sandbox)
 {
+    struct sb_egress_line *line = &sandbox->line;
     bool was_open = line->is_open;
+    tell_more(sandbox);
     sb_list_remove(&line->link);
     close(line->listener);
     sb_egress_line_init(line);
@@ -353,7 +370,7 @@ static void cut(struct sb_sandbox *sandbox, const char *why)
     struct sb_err err;
     char text[SB_ERR_TEXT_SIZE + 96];
     (void)snprintf(text, sizeof text, "egress: the network is cut off: %s", why);
-    (void)unplug(&sandbox->line);
+    (void)unplug(sandbox);
     (void)sb_strings_add(&sandbox->degraded, sb_str_from(text), &err);
     sb_sandbox_tell(sandbox);
 }
@@ -496,7 +513,7 @@ bool sb_egress_is_settled(const struct sb_sandbox *sandbox)
 
 void sb_egress_leave(struct sb_egress *egress, struct sb_sandbox *sandbox)
 {
-    if (sandbox->line.listener < 0 || !unplug(&sandbox->line)) {
+    if (sandbox->line.listener < 0 || !unplug(sandbox)) {
         return;
     }
     struct farewell *farewell = calloc(1, sizeof *farewell);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "service/worker/decisions.h"
 
 struct sb_control;
 struct sb_egress;
@@ -29,6 +30,7 @@ struct sb_egress_line {
     uint32_t serial;     /* of the last change of rules */
     uint32_t answered;   /* serial up to which no forbidden connection is left */
     uint64_t used_bytes; /* both ways, of connections that ended */
+    struct sb_decisions decisions;
 };
 
 void sb_egress_line_init(struct sb_egress_line *line);
