@@ -35,6 +35,7 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mutate.h"
 #include "base/str.h"
 #include "cli/refresh.h"
 #include "cli/say.h"
@@ -199,7 +200,7 @@ static const char *const inherited[] = {"PATH",
                                         "AISBX_RUNTIME_DIR",
                                         "ASAN_OPTIONS",
                                         "UBSAN_OPTIONS",
-                                        "TSAN_OPTIONS"};
+                                        "TSAN_OPTIONS" SB_MUTATE_INHERITED};
 
 enum { N_INHERITED = sizeof inherited / sizeof inherited[0] };
 
@@ -258,8 +259,10 @@ _Noreturn static void become_worker(const char *worker,
         dprintf(ready_fd, "open %s: %s\n", place->log, strerror(errno));
         _exit(EXIT_FAILURE);
     }
-    (void)close_range(READY_FD + 1, ~0U, 0);
-    (void)execve(worker, args, environment);
+    if (!sb_mutated("fds.worker")) {
+        (void)close_range(READY_FD + 1, ~0U, 0);
+    }
+    (void)execve(worker, args, sb_mutated("env.worker") ? environ : environment);
     dprintf(READY_FD, "execute %s: %s\n", worker, strerror(errno));
     _exit(EXIT_FAILURE);
 }

@@ -14,6 +14,7 @@ include(CheckPIESupported)
 option(SB_WERROR "treat warnings as errors" OFF)
 option(SB_FUZZ "build libFuzzer targets (clang)" OFF)
 option(SB_COVERAGE "instrument for gcov" OFF)
+option(SB_MUTATIONS "let AISBX_MUTATE switch layers of defence off, for tests of the tests" OFF)
 set(SB_SANITIZE "" CACHE STRING "comma list for -fsanitize=, e.g. address,undefined")
 
 if(NOT CMAKE_BUILD_TYPE)
@@ -24,6 +25,13 @@ endif()
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
 set(CMAKE_C_FLAGS_RELEASE "-O2")
 
+if(SB_MUTATIONS)
+  if(CMAKE_BUILD_TYPE MATCHES "^(Release|MinSizeRel)$")
+    message(FATAL_ERROR "SB_MUTATIONS makes sandboxes that can be opened: not in a ${CMAKE_BUILD_TYPE} build")
+  endif()
+  install(CODE "message(FATAL_ERROR \"a build with SB_MUTATIONS is not to be installed\")")
+endif()
+
 check_pie_supported(LANGUAGES C)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
@@ -31,7 +39,8 @@ add_library(sb_options_plain INTERFACE)
 target_include_directories(sb_options_plain INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(sb_options_plain INTERFACE
   _GNU_SOURCE
-  SB_VERSION="${PROJECT_VERSION}")
+  SB_VERSION="${PROJECT_VERSION}"
+  $<$<BOOL:${SB_MUTATIONS}>:SB_MUTATIONS=1>)
 target_compile_options(sb_options_plain INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wvla -Wundef
   -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith

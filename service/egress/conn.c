@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mutate.h"
 #include "service/egress/box.h"
 #include "service/egress/control.h"
 #include "service/egress/hello.h"
@@ -352,13 +353,15 @@ on_resolved(void *ctx, const unsigned char (*addresses)[SB_ADDR_SIZE], size_t n,
     conn->lookup = NULL; /* it is done */
     stop_lookup(conn);
     /* The rules may be others than when it was asked for. */
-    if (sb_rules_check_host(&conn->box->rules, &conn->host, conn->port, &refusal) < 0) {
+    if (!sb_mutated("egress.after-dns") &&
+        sb_rules_check_host(&conn->box->rules, &conn->host, conn->port, &refusal) < 0) {
         sb_conn_refuse(conn, &refusal);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         struct sb_refusal other;
-        if (sb_rules_check_address(&conn->box->rules, &conn->host, addresses[i], conn->port,
+        if (sb_mutated("egress.resolved") ||
+            sb_rules_check_address(&conn->box->rules, &conn->host, addresses[i], conn->port,
                                    &other) == 0) {
             memcpy(conn->addresses[conn->n_addresses++], addresses[i], SB_ADDR_SIZE);
         } else if (!is_refused) {
@@ -384,7 +387,9 @@ void sb_conn_go(struct sb_conn *conn)
         sb_conn_refuse(conn, &refusal);
         return;
     }
-    if (sb_rules_check_host(&conn->box->rules, &conn->host, conn->port, &refusal) < 0) {
+    bool is_judged = conn->host.is_address || !sb_mutated("egress.before-dns");
+    if (is_judged &&
+        sb_rules_check_host(&conn->box->rules, &conn->host, conn->port, &refusal) < 0) {
         sb_conn_refuse(conn, &refusal);
         return;
     }

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/egress/box.h"
 #include "service/egress/conn.h"
 #include "service/egress/control.h"
@@ -136,7 +137,7 @@ static void move_out(struct sb_conn *conn)
         (void)evbuffer_drain(bufferevent_get_input(conn->client), waiting_in(conn->client));
         return;
     }
-    if (is_forward) {
+    if (is_forward && !sb_mutated("egress.one-request")) {
         move_body(conn);
         return;
     }

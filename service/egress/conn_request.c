@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/egress/box.h"
 #include "service/egress/conn.h"
 #include "service/egress/control.h"
@@ -47,7 +48,7 @@ static void read_http(struct sb_conn *conn)
     }
     conn->kind = head.is_connect ? SB_CONN_TUNNEL : SB_CONN_FORWARD;
     if (!head.is_connect) {
-        if (head.port == SB_HELLO_TLS_PORT) {
+        if (head.port == SB_HELLO_TLS_PORT && !sb_mutated("egress.tls-port")) {
             refuse_protocol(conn, "port 443 takes TLS only");
             return;
         }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/mutate.h"
 #include "service/egress/sni.h"
 
 int sb_hello_check_name(const struct sb_rules *rules,
@@ -19,7 +20,7 @@ int sb_hello_check_name(const struct sb_rules *rules,
         }
         return 1;
     }
-    if (sb_host_eq(name, host)) {
+    if (sb_host_eq(name, host) || sb_mutated("egress.sni")) {
         return 1;
     }
     (void)sb_refusal_set(ret_refusal, SB_EGRESS_SNI, host, port, "");
@@ -42,15 +43,20 @@ int sb_hello_check(const struct sb_rules *rules,
     case SB_SNI_NAME:
         return sb_hello_check_name(rules, host, port, ret_name, ret_refusal);
     case SB_SNI_NONE:
-        return host->is_address ? 1
-                                : sb_refusal_set(ret_refusal, SB_EGRESS_SNI, host, port,
-                                                 "TLS names no server (SNI)");
+        return host->is_address || sb_mutated("egress.no-sni")
+                   ? 1
+                   : sb_refusal_set(ret_refusal, SB_EGRESS_SNI, host, port,
+                                    "TLS names no server (SNI)");
     case SB_SNI_NOT_TLS:
-        return port != SB_HELLO_TLS_PORT ? 1
-                                         : sb_refusal_set(ret_refusal, SB_EGRESS_PROTOCOL, host,
-                                                          port, "port 443 takes TLS only");
+        return port != SB_HELLO_TLS_PORT || sb_mutated("egress.tls-port")
+                   ? 1
+                   : sb_refusal_set(ret_refusal, SB_EGRESS_PROTOCOL, host, port,
+                                    "port 443 takes TLS only");
     case SB_SNI_BAD:
         break;
+    }
+    if (sb_mutated("egress.bad-hello")) {
+        return 1;
     }
     return sb_refusal_set(ret_refusal, SB_EGRESS_SNI, host, port,
                           "the ClientHello of TLS cannot be read");

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 #include "base/num.h"
 
 enum { LABEL_MAX = 63 };
@@ -65,7 +66,7 @@ static int parse_name(struct sb_str text, struct sb_host *host, struct sb_err *e
             return sb_err_set(err, SB_INVALID, "\"%.*s\" is not a host name", SB_STR_ARG(text));
         }
     }
-    if (is_number(label)) {
+    if (is_number(label) && !sb_mutated("egress.number")) {
         return sb_err_set(err, SB_INVALID,
                           "\"%.*s\" is neither a name nor an address in its usual form",
                           SB_STR_ARG(text));

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/mutate.h"
 #include "base/num.h"
 
 enum { METHOD_MAX = 32, HTTP_PORT = 80 };
@@ -74,7 +75,7 @@ static int take_line(struct sb_str *rest, struct sb_str *ret_line, struct sb_err
     const char *cr = rest->len == 0 ? NULL : memchr(rest->ptr, '\r', rest->len);
     size_t n = cr == NULL ? rest->len : (size_t)(cr - rest->ptr);
     if (cr == NULL || n + 1 >= rest->len || cr[1] != '\n' ||
-        (n > 0 && memchr(rest->ptr, '\n', n) != NULL)) {
+        (n > 0 && !sb_mutated("egress.bare-lf") && memchr(rest->ptr, '\n', n) != NULL)) {
         return sb_err_set(err, SB_INVALID, "a line does not end in CR LF");
     }
     *ret_line = (struct sb_str){rest->ptr, n};
@@ -86,10 +87,11 @@ static int read_field(struct sb_str line, struct sb_http_field *field, struct sb
 {
     struct sb_str name = {0};
     struct sb_str value = {0};
-    if (!sb_str_split(line, ':', &name, &value) || !is_token(name)) {
+    if (!sb_str_split(line, ':', &name, &value) ||
+        (!is_token(name) && !sb_mutated("egress.field-name"))) {
         return sb_err_set(err, SB_INVALID, "not \"name: value\", or a blank where none may be");
     }
-    if (!is_field_text(value)) {
+    if (!is_field_text(value) && !sb_mutated("egress.control")) {
         return sb_err_set(err, SB_INVALID, "a control character in the field %.*s",
                           SB_STR_ARG(name));
     }
@@ -128,7 +130,7 @@ static int find_single(const struct sb_http_head *head,
         if (!is_named(head->fields[i].name, name)) {
             continue;
         }
-        if (*ret_field != NULL) {
+        if (*ret_field != NULL && !sb_mutated("egress.twice")) {
             return sb_err_set(err, SB_INVALID, "the field %s is there twice", name);
         }
         *ret_field = &head->fields[i];
@@ -206,7 +208,8 @@ static int check_host(struct sb_http_head *head, struct sb_err *err)
     if (sb_host_parse_authority(field->value, usual, &host, &port, err) < 0) {
         return sb_err_wrap(err, "Host");
     }
-    if (!sb_host_eq(&host, &head->host) || port != head->port) {
+    if (!sb_mutated("egress.host-field") &&
+        (!sb_host_eq(&host, &head->host) || port != head->port)) {
         return sb_err_set(err, SB_INVALID, "the field Host names %s:%u, the request %s:%u",
                           host.name, port, head->host.name, head->port);
     }
@@ -221,14 +224,16 @@ static int read_framing(struct sb_http_head *head, struct sb_err *err)
         find_single(head, "Transfer-Encoding", &encoding, err) < 0) {
         return -1;
     }
-    if (length != NULL && encoding != NULL) {
+    if (length != NULL && encoding != NULL && !sb_mutated("egress.both-lengths")) {
         return sb_err_set(err, SB_INVALID, "both Content-Length and Transfer-Encoding");
     }
-    if (head->is_connect && (length != NULL || encoding != NULL)) {
+    if (head->is_connect && !sb_mutated("egress.connect-body") &&
+        (length != NULL || encoding != NULL)) {
         return sb_err_set(err, SB_INVALID, "CONNECT with a body");
     }
     if (encoding != NULL) {
-        if (head->minor == 0 || !is_named(encoding->value, "chunked")) {
+        if (!sb_mutated("egress.encoding") &&
+            (head->minor == 0 || !is_named(encoding->value, "chunked"))) {
             return sb_err_set(err, SB_INVALID, "Transfer-Encoding other than chunked");
         }
         head->body = SB_HTTP_CHUNKED;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/shared/network.h"
 
 static void list_done(struct sb_rule_list *list)
@@ -198,10 +199,10 @@ int sb_rules_check_host(const struct sb_rules *rules,
     }
     struct sb_network_rule wanted = of_name(host, port);
     const char *denied = find(&rules->deny, &wanted);
-    if (denied != NULL) {
+    if (denied != NULL && !sb_mutated("egress.deny")) {
         return refuse_denied(ret_refusal, host, port, denied);
     }
-    if (find(&rules->allow, &wanted) == NULL) {
+    if (find(&rules->allow, &wanted) == NULL && !sb_mutated("egress.allow")) {
         (void)sb_refusal_set(ret_refusal, SB_EGRESS_NO_RULE, host, port,
                              "no rule of network.allow matches");
         set_allow_with(ret_refusal, host->name, port);
@@ -239,19 +240,20 @@ int sb_rules_check_address(const struct sb_rules *rules,
     unsigned char inner[SB_ADDR_SIZE];
     struct sb_network_rule wanted = of_address(address, port);
     const char *denied = find(&rules->deny, &wanted);
-    if (denied == NULL && sb_addr_unwrap(address, inner)) { /* where it leads to is what counts */
+    if (denied == NULL && !sb_mutated("egress.unwrap") &&
+        sb_addr_unwrap(address, inner)) { /* where it leads to is what counts */
         address = inner;
         wanted = of_address(address, port);
         denied = find(&rules->deny, &wanted);
     }
-    if (denied != NULL) {
+    if (denied != NULL && !sb_mutated("egress.deny")) {
         return refuse_denied(ret_refusal, host, port, denied);
     }
     const struct sb_addr_block *block = sb_addr_block_of(address);
-    if (block != NULL && !is_opened(rules, &wanted, block)) {
+    if (block != NULL && !sb_mutated("egress.block") && !is_opened(rules, &wanted, block)) {
         return refuse_block(host, address, port, block, ret_refusal);
     }
-    if (host->is_address && find(&rules->allow, &wanted) == NULL) {
+    if (host->is_address && find(&rules->allow, &wanted) == NULL && !sb_mutated("egress.allow")) {
         (void)sb_refusal_set(ret_refusal, SB_EGRESS_NO_RULE, host, port,
                              "no rule of network.allow has this address");
         set_allow_with(ret_refusal, host->name, port);

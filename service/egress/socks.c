@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 
 enum {
     COMMAND_CONNECT = 1,
@@ -83,7 +84,7 @@ int sb_socks_read_request(struct sb_str bytes,
         *ret_reply = SB_SOCKS_NO_ADDRESS_TYPE;
         return sb_err_set(err, SB_INVALID, "SOCKS5: no such type of address");
     }
-    if (byte_at(bytes, 1) != COMMAND_CONNECT) {
+    if (byte_at(bytes, 1) != COMMAND_CONNECT && !sb_mutated("egress.socks-command")) {
         *ret_reply = SB_SOCKS_NO_COMMAND;
         return sb_err_set(err, SB_INVALID, "SOCKS5: only CONNECT is taken");
     }

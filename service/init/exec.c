@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/mutate.h"
 #include "service/init/sys.h"
 #include "service/init/text.h"
 
@@ -122,7 +123,7 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
 {
     long error = 0;
     *stage = SB_INIT_STAGE_FORK;
-    if ((error = sb_sys_setsid()) < 0) {
+    if (!sb_mutated("session.init") && (error = sb_sys_setsid()) < 0) {
         return (int)error;
     }
     for (int i = 0; i < 3; i++) {
@@ -140,7 +141,7 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
     }
     *stage = SB_INIT_STAGE_EXEC;
     /* All are close-on-exec by birth; nothing may depend on that alone. */
-    if ((error = sb_sys_close_range_on_exec(3)) < 0) {
+    if (!sb_mutated("fds.init") && (error = sb_sys_close_range_on_exec(3)) < 0) {
         return (int)error;
     }
     sb_sys_sigmask(0);

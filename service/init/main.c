@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/mutate.h"
 #include "service/init/exec.h"
 #include "service/init/serve.h"
 #include "service/init/sys.h"
@@ -154,14 +155,18 @@ static void leave_starter(void)
     (void)sb_sys_dup(0, 1);
     (void)sb_sys_dup(0, 2);
     (void)sb_sys_write(SB_INIT_READY_FD, "", 1);
-    sb_sys_close_range(SB_INIT_READY_FD);
+    if (!sb_mutated("fds.init")) {
+        sb_sys_close_range(SB_INIT_READY_FD);
+    }
 }
 
 _Noreturn void sb_main(void)
 {
     static struct init init;
     char drained[1024];
-    (void)sb_sys_prctl(PR_SET_DUMPABLE, 0);
+    if (!sb_mutated("init.dumpable")) {
+        (void)sb_sys_prctl(PR_SET_DUMPABLE, 0);
+    }
     (void)sb_sys_prctl(PR_SET_NAME, SB_SYS_PTR("aisbx-init"));
     (void)sb_sys_fcntl(SB_INIT_FD, F_SETFD, FD_CLOEXEC);
     leave_starter();

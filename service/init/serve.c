@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/mutate.h"
 #include "service/init/exec.h"
 #include "service/init/sys.h"
 #include "service/init/tree.h"
@@ -99,7 +100,11 @@ static void reap(struct serve *serve)
 static void kill_all(struct serve *serve)
 {
     serve->is_killing = 1;
-    if (serve->ctl_fd >= 0) {
+    if (sb_mutated("init.tree")) {
+        if (serve->main_pid != 0) {
+            (void)sb_sys_kill(serve->main_pid, SIGKILL);
+        }
+    } else if (serve->ctl_fd >= 0) {
         (void)sb_sys_kill(-1, SIGKILL); /* PID 1: all of the namespace at once */
     } else {
         sb_tree_kill(NULL);

@@ -5,6 +5,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "base/mutate.h"
 #include "base/num.h"
 
 #define LABEL_MAX   63
@@ -198,7 +199,7 @@ static bool is_same(struct sb_str a, struct sb_str b)
 
 bool sb_network_covers(const struct sb_network_rule *wide, const struct sb_network_rule *narrow)
 {
-    if (wide->port != 0 && wide->port != narrow->port) {
+    if (wide->port != 0 && wide->port != narrow->port && !sb_mutated("egress.port")) {
         return false;
     }
     switch (wide->kind) {

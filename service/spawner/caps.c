@@ -9,6 +9,7 @@
 #include <sys/capability.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 
 enum mode {
     MODE_ROOT = 1,
@@ -112,20 +113,37 @@ int sb_caps_lock(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
     int cap = 0;
-    while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) {
+    while (!sb_mutated("caps.bounding") && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) {
         cap++;
     }
-    if (errno != EINVAL || prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0) { /* not just past the last */
+    if (sb_mutated("caps.bounding") ? false
+                                    : errno != EINVAL || prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >=
+                                                             0) { /* not just past the last */
         return sb_err_sys(err, errno, "drop capability %d from the bounding set", cap);
     }
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) {
         return sb_err_sys(err, errno, "clear ambient capabilities");
     }
-    unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
-                         SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-                         SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    unsigned long bits = sb_mutated("caps.securebits")
+                             ? SECBIT_NO_SETUID_FIXUP
+                             : SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                   SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                   SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
     return prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 ? sb_err_sys(err, errno, "lock securebits")
                                                        : 0;
+}
+
+/* What a test build does instead of dropping them: what is left then is by the other layers. */
+static void hold_all(struct __user_cap_header_struct *header)
+{
+    struct __user_cap_data_struct all[2] = {{0}, {0}};
+    (void)syscall(SYS_capget, header, all);
+    all[0].inheritable = all[0].permitted;
+    all[1].inheritable = all[1].permitted;
+    (void)syscall(SYS_capset, header, all);
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+        (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+    }
 }
 
 int sb_caps_drop(struct sb_child *child, struct sb_err *err)
@@ -134,9 +152,15 @@ int sb_caps_drop(struct sb_child *child, struct sb_err *err)
     /* Not by libcap, which allocates. */
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0}, {0}};
-    if (syscall(SYS_capset, &header, none) < 0) {
+    if (sb_mutated("no-new-privs")) { /* the other way to install a filter; exec drops it */
+        none[0].effective = none[0].permitted = 1U << CAP_SYS_ADMIN;
+    }
+    if (sb_mutated("caps.drop")) {
+        hold_all(&header);
+    } else if (syscall(SYS_capset, &header, none) < 0) {
         return sb_err_sys(err, errno, "drop capabilities");
     }
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? sb_err_sys(err, errno, "set no_new_privs")
-                                                      : 0;
+    return !sb_mutated("no-new-privs") && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+               ? sb_err_sys(err, errno, "set no_new_privs")
+               : 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
 #include "service/spawner/rootfs.h"
@@ -61,8 +62,10 @@ int sb_dev_make(struct sb_child *child, struct sb_err *err)
         }
     }
     /* max: ptys come from one pool of the whole host. */
-    const char *options = child->has_tty_group ? "newinstance,ptmxmode=0666,mode=0620,gid=5,max=64"
-                                               : "newinstance,ptmxmode=0666,mode=0620,max=64";
+    const char *options = sb_mutated("dev.ptys") ? "newinstance,ptmxmode=0666,mode=0620"
+                          : child->has_tty_group
+                              ? "newinstance,ptmxmode=0666,mode=0620,gid=5,max=64"
+                              : "newinstance,ptmxmode=0666,mode=0620,max=64";
     if (mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, options) < 0) {
         return sb_err_sys(err, errno, "mount devpts");
     }

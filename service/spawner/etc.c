@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/shared/shown.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
@@ -87,6 +88,9 @@ static int write_names(const struct sb_child *child, struct sb_err *err)
 
 int sb_etc_make(struct sb_child *child, struct sb_err *err)
 {
+    if (sb_mutated("etc")) {
+        return sb_mount_bind("/etc", "etc", err);
+    }
     for (size_t i = 0; i < sizeof generated / sizeof *generated; i++) {
         if (sb_rootfs_write(generated[i].path, generated[i].text, err) < 0) {
             return -1;

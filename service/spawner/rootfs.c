@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
 
@@ -250,7 +251,7 @@ int sb_rootfs_enter(struct sb_child *child, struct sb_err *err)
      * "pivot_root(".", ".")"). An initramfs cannot be pivoted away from; chroot(2) onto the mount
      * that covers it is what switch_root does, and nothing inside could undo it. */
     if (syscall(SYS_pivot_root, ".", ".") == 0) {
-        if (umount2(".", MNT_DETACH) < 0) {
+        if (!sb_mutated("root.detach") && umount2(".", MNT_DETACH) < 0) {
             return sb_err_sys(err, errno, "detach the old root");
         }
     } else if (errno != EINVAL || chroot(".") < 0) {
@@ -259,7 +260,8 @@ int sb_rootfs_enter(struct sb_child *child, struct sb_err *err)
     if (chdir("/") < 0) {
         return sb_err_sys(err, errno, "enter /");
     }
-    return sb_mount_add_attr(AT_FDCWD, "/", MOUNT_ATTR_RDONLY | PRIVATE_ATTR, err);
+    uint64_t read_only = sb_mutated("root.read-only") ? 0 : MOUNT_ATTR_RDONLY;
+    return sb_mount_add_attr(AT_FDCWD, "/", read_only | PRIVATE_ATTR, err);
 }
 
 int sb_rootfs_cwd(struct sb_child *child, struct sb_err *err)

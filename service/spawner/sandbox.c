@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mutate.h"
 #include "service/spawner/child.h"
 #include "service/spawner/driver.h"
 #include "service/spawner/filter.h"
@@ -57,15 +58,30 @@ static int check_driver(struct start *start, struct sb_err *err)
     return driver->check == NULL ? 0 : driver->check(start->host, err);
 }
 
+static uint64_t namespaces_of(const struct start *start)
+{
+    uint64_t without = (sb_mutated("ns.user") ? CLONE_NEWUSER : 0ULL) |
+                       (sb_mutated("ns.pid") ? CLONE_NEWPID : 0ULL) |
+                       (sb_mutated("ns.net") ? CLONE_NEWNET : 0ULL) |
+                       (sb_mutated("ns.ipc") ? CLONE_NEWIPC : 0ULL) |
+                       (sb_mutated("ns.uts") ? CLONE_NEWUTS : 0ULL);
+    return start->plan->driver->namespaces & ~without;
+}
+
 static bool has_userns(const struct start *start)
 {
-    return (start->plan->driver->namespaces & CLONE_NEWUSER) != 0;
+    return (namespaces_of(start) & CLONE_NEWUSER) != 0;
 }
 
 static int take_ids(struct start *start, struct sb_err *err)
 {
     const struct sb_host *host = start->host;
     struct sb_ids *ids = &start->sandbox->ids;
+    if (sb_mutated("ids.own") || sb_mutated("ids.root")) {
+        unsigned other = sb_mutated("ids.own") ? 1 : 0; /* somebody's */
+        sb_ids_share(ids, other, other);
+        return 0;
+    }
     if (start->pool->n_ranges > 0) {
         return sb_ids_take(start->pool, ids, err);
     }
@@ -110,6 +126,10 @@ static int make_cgroup(struct start *start, struct sb_err *err)
     /* The slot makes it unique, whatever the worker says. */
     char name[SB_CGROUP_NAME_SIZE];
     struct sb_cgroup_limits limits = start->plan->cgroup;
+    limits.memory_bytes = sb_mutated("cgroup.memory") ? 0 : limits.memory_bytes;
+    limits.swap_bytes = sb_mutated("cgroup.swap") ? 1ULL << 62 : limits.swap_bytes;
+    limits.cpu_quota_us = sb_mutated("cgroup.cpu") ? 0 : limits.cpu_quota_us;
+    limits.pids = sb_mutated("cgroup.pids") ? 0 : limits.pids;
     if (limits.pids != 0) {
         limits.pids += start->plan->driver->extra_processes;
     }
@@ -189,8 +209,8 @@ static int clone_child(struct start *start, struct sb_err *err)
 {
     struct sb_sandbox *sandbox = start->sandbox;
     SB_CLEANUP(sb_closep) int cgroup_fd = sb_cgroup_clone_fd(&sandbox->cgroup);
-    pid_t pid = sb_ns_clone(start->plan->driver->namespaces, cgroup_fd, start->host->is_root,
-                            &sandbox->pidfd, err);
+    pid_t pid =
+        sb_ns_clone(namespaces_of(start), cgroup_fd, start->host->is_root, &sandbox->pidfd, err);
     if (pid == 0) {
         /* Else the child would never see the end of file that tells of the spawner's death. */
         (void)close(sandbox->sync_fd);
@@ -318,7 +338,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         .child_ctl_fd = -1,
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        if (steps[i].run(&start, err) < 0) {
+        if (!sb_mutated_part("parent", steps[i].name) && steps[i].run(&start, err) < 0) {
             (void)sb_err_wrap(err, "%s", steps[i].name);
             abandon(sandbox);
             return NULL;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mutate.h"
 #include "base/num.h"
 #include "service/worker/exec.h"
 #include "service/worker/exec_init.h"
@@ -60,7 +61,7 @@ static int fill_wall(struct sb_exec *exec, uint64_t wanted_ms, struct sb_err *er
                           sb_num_format_millis(wanted, wanted_ms),
                           sb_num_format_millis(limit, limit_ms));
     }
-    exec->wall_ms = wanted_ms == 0 ? limit_ms : wanted_ms;
+    exec->wall_ms = sb_mutated("wall") ? 0 : wanted_ms == 0 ? limit_ms : wanted_ms;
     return 0;
 }
 
@@ -76,6 +77,11 @@ static int pack(struct sb_exec *exec, const struct sb_exec_options *options, str
     }
     exec->facts.program = exec->args[0];
     exec->facts.cwd = exec->cwd;
+    if (sb_mutated("env.job")) {
+        for (n_env = 0; environ[n_env] != NULL; n_env++) {
+        }
+        return sb_exec_init_pack(exec, environ, n_env, &exec->packet, &exec->packet_len, err);
+    }
     return sb_exec_init_pack(exec, env, n_env, &exec->packet, &exec->packet_len, err);
 }
 
@@ -124,7 +130,9 @@ static void init(struct sb_exec *exec, struct sb_sandbox *sandbox)
     for (int i = 0; i < 2; i++) {
         exec->out[i].exec = exec;
         exec->out[i].fd = -1;
-        sb_spool_init(&exec->out[i].spool, worker->state_dir, sandbox->policy->limits.output_bytes);
+        sb_spool_init(&exec->out[i].spool, worker->state_dir,
+                      sb_mutated("output.worker") ? 1ULL << 40
+                                                  : sandbox->policy->limits.output_bytes);
     }
     exec->facts.kill_list = sb_policy_kill_list(sandbox->policy);
     exec->facts.output_limit = sandbox->policy->limits.output_bytes;

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mutate.h"
 
 enum { SPAWNER_FD = 3 };
 
@@ -38,7 +39,7 @@ static int find_program(char out[PATH_MAX], struct sb_err *err)
 
 /** Variables that pass; the rest of the spawner's environment is constant. */
 static const char *const inherited[] = {"AISBX_DEBUG", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                                        "TSAN_OPTIONS"};
+                                        "TSAN_OPTIONS" SB_MUTATE_INHERITED};
 enum { N_INHERITED = sizeof inherited / sizeof *inherited };
 
 static int spawn(const char *program, int sock, char *const *environment, struct sb_err *err)
@@ -74,7 +75,7 @@ int sb_spawner_start_process(int *ret_sock, struct sb_err *err)
     char program[PATH_MAX];
     char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     char *environment[N_INHERITED + 2] = {path};
-    char texts[N_INHERITED][256];
+    char texts[N_INHERITED][1024];
     size_t n = 1;
     int pair[2];
     for (size_t i = 0; i < N_INHERITED; i++) {
