@@ -37,6 +37,7 @@ class Outcome:
     output_bytes: int = 0
     errors: str = ''
     seen: dict = field(default_factory=dict)  # by views.watch
+    left: list = field(default_factory=list)  # processes in a sandbox that stays, by in-exec
     typed: bytes = b''  # what came out of the terminal's input queue
 
     def set(self, verdict, detail):
@@ -133,6 +134,8 @@ def read_run(world, process, result, timeout):
     finish(process, result)
     result.seconds = (ended_at or time.monotonic()) - started
     result.detail = find_line(result.probe, bytes(text[process.stdout]), result)
+    result.left = [line.partition(' ')[2] for line in bytes(text[process.stdout]).decode('utf-8', 'replace').splitlines()
+                   if line.startswith('LEFT ')]
     result.errors = bytes(text.get(process.stderr, b'')).decode('utf-8', 'replace').strip()
 
 

@@ -1,11 +1,15 @@
 """What can only be seen from outside of the sandbox, by the name of the probe."""
 import fcntl
 import os
+import pwd
 import time
 
+import groups
 import world as worlds
 
 EARLIER_LINE = 'an earlier line\n'
+PERSONS = {str(user.pw_uid) for user in pwd.getpwall()}
+CAPABILITIES = ('CapPrm', 'CapEff', 'CapInh', 'CapAmb')
 FLOOD_BYTES = 96 << 20
 SHARED = ('/tmp', '/dev/shm', '/var/tmp', '/run', '/run/lock')
 DEEP = 'sbx-deep-dddddddddddddddddd'
@@ -35,6 +39,32 @@ def watch_identity(world, result):
             result.seen = {'uids': lines['Uid'].split(), 'groups': lines['Groups'].split()}
         except (OSError, KeyError):
             pass
+
+
+def watch_group(world, result):
+    for pid in named(world, 'uid'):
+        result.seen = {'unbounded': groups.unbounded(pid)}
+
+
+def watch_servers(_, result):
+    is_of_ids = result.probe.name == 'server-identity'
+    for pid in worlds.descendants(os.getpid()):
+        status = status_of(pid)
+        if status.get('Name') == 'aisbx-worker':
+            result.seen[pid] = [what for what, is_there in (
+                ('the id of root', is_of_ids and '0' in status['Uid'].split()),
+                ('capabilities', not is_of_ids and any(int(status[s], 16) for s in CAPABILITIES)),
+                ('no filter', not is_of_ids and status['Seccomp'] != '2'),
+            ) if is_there]
+
+
+def status_of(pid):
+    try:
+        with open(f'/proc/{pid}/status', encoding='utf-8') as file:
+            lines = dict(line.partition(':')[::2] for line in file.read().splitlines())
+        return {key: value.strip() for key, value in lines.items()}
+    except OSError:
+        return {}
 
 
 def watch_inotify(world, result):
@@ -72,11 +102,13 @@ def workspace_owner(world, result):
         result.set('LEAKED', f'the file belongs to {owner}, the workspace to {wanted}')
 
 
-def host_user(_, result):
+def host_user(world, result):
     if not result.seen:
         result.set('NONE', 'the probe was not seen from outside')
     elif '0' in result.seen['uids']:
         result.set('LEAKED', 'host uids ' + '/'.join(result.seen['uids']))
+    elif world.is_root and world.user is None and PERSONS & set(result.seen['uids']):
+        result.set('LEAKED', 'host uids of others ' + '/'.join(result.seen['uids']))
     else:
         result.detail += '; outside ' + '/'.join(result.seen['uids'])
 
@@ -96,6 +128,25 @@ def supplementary_groups(world, result):
 def inotify_instances(_, result):
     if not result.seen.get('user_can_watch', True):
         result.set('LEAKED', f'the user outside has none left; {result.detail}')
+
+
+def control_group(_, result):
+    if not result.seen:
+        result.set('NONE', 'the probe was not seen from outside')
+    elif result.seen['unbounded']:
+        result.set('LEAKED', 'without a limit: ' + ' '.join(result.seen['unbounded']))
+    else:
+        result.detail = 'every limit is set'
+
+
+def server_privilege(_, result):
+    held = sorted({what for found in result.seen.values() for what in found})
+    if not result.seen:
+        result.set('N/A', 'no worker serves this sandbox')
+    elif held:
+        result.set('LEAKED', 'the worker has: ' + ', '.join(held))
+    else:
+        result.detail = 'nothing that the worker could do without'
 
 
 def init_signals(_, result):
@@ -145,6 +196,13 @@ def left_process(stem):
     return view
 
 
+def timeout_daemon(world, result):
+    if result.left or named(world, 'tmd'):
+        result.set('LEAKED', f'still running: {" ".join(result.left) or named(world, "tmd")}')
+    elif result.verdict == 'NONE' and not result.hung:
+        result.set('HELD', f'ended after {result.seconds:.1f} s')
+
+
 def output_held(_, result):
     if result.seconds > 5:
         result.set('LEAKED', f'the run ended only after {result.seconds:.1f} s')
@@ -185,6 +243,9 @@ WATCHERS = {
     'host-user': watch_identity,
     'supplementary-groups': watch_identity,
     'inotify-instances': watch_inotify,
+    'control-group': watch_group,
+    'server-identity': watch_servers,
+    'server-privilege': watch_servers,
 }
 VIEWS = {
     'host-file-write': host_file_write,
@@ -193,6 +254,9 @@ VIEWS = {
     'host-user': host_user,
     'supplementary-groups': supplementary_groups,
     'inotify-instances': inotify_instances,
+    'control-group': control_group,
+    'server-identity': server_privilege,
+    'server-privilege': server_privilege,
     'init-signals': init_signals,
     'stdio-truncated': stdio_truncated,
     'pipe-flags': pipe_flags,
@@ -204,6 +268,7 @@ VIEWS = {
     'daemon-left': left_process('dmn'),
     'fork-chain': left_process('chn'),
     'output-held': output_held,
+    'timeout-daemon': timeout_daemon,
     'deep-folders': deep_folders,
     'lock-left': lock_left,
 }

@@ -76,18 +76,9 @@ static enum sb_verdict filter_after_exec(struct sb_run *run)
                : sb_probe_leaked(run, "after exec: seccomp %lld, no_new_privs %lld", mode, privs);
 }
 
-/** Waits under a name that the runner looks for from outside. */
-static void be_seen(const struct sb_run *run)
-{
-    char name[16];
-    (void)snprintf(name, sizeof(name), "sbx-uid-%s", sb_probe_arg(run, "tag", "x"));
-    prctl(PR_SET_NAME, name);
-    usleep(1200000);
-}
-
 static enum sb_verdict host_user(struct sb_run *run)
 {
-    be_seen(run);
+    sb_probe_be_seen(run);
     return sb_probe_held(run, "uid %d, gid %d inside", (int)getuid(), (int)getgid());
 }
 
@@ -95,7 +86,7 @@ static enum sb_verdict supplementary_groups(struct sb_run *run)
 {
     gid_t groups[64];
     int count = getgroups(SB_COUNT(groups), groups);
-    be_seen(run);
+    sb_probe_be_seen(run);
     char setgroups_state[16] = "";
     sb_probe_read_file("/proc/self/setgroups", setgroups_state, sizeof(setgroups_state));
     return sb_probe_held(run, "%d groups inside, setgroups %s", count, setgroups_state);

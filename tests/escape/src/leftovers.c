@@ -40,6 +40,24 @@ static enum sb_verdict daemon_left(struct sb_run *run)
     return sb_probe_held(run, "a daemon was started and is gone");
 }
 
+/** Killing the one process that the supervisor knows is not enough. */
+static enum sb_verdict timeout_daemon(struct sb_run *run)
+{
+    if (fork() == 0) {
+        setsid();
+        if (fork() == 0) {
+            for (int fd = 0; fd < 3; fd++) {
+                close(fd);
+            }
+            live_on(run, "tmd", 40);
+        }
+        _exit(0);
+    }
+    (void)signal(SIGTERM, SIG_IGN);
+    sleep(15);
+    return sb_probe_leaked(run, "still running after 15 s");
+}
+
 static enum sb_verdict output_held(struct sb_run *run)
 {
     if (fork() == 0) {
@@ -130,6 +148,8 @@ static enum sb_verdict lock_left(struct sb_run *run)
 
 static const struct sb_probe probes[] = {
     {"daemon-left", "none", "a daemon ends with the sandbox", daemon_left},
+    {"timeout-daemon", "wall", "nor does a daemon outlive the deadline of who started it",
+     timeout_daemon},
     {"output-held", "none", "a child that holds the output does not delay the end", output_held},
     {"fork-chain", "none", "processes that fork and exit are caught", fork_chain},
     {"zombies", "none", "orphans are reaped", zombies},

@@ -3,6 +3,7 @@
  *   sbx-probes list               one line per probe: class, name, needs, what must hold
  *   sbx-probes run NAME [k=v]...  runs one, prints its verdict and exits 0 held, 1 leaked, 2 n/a
  *   sbx-probes victim TOKEN       the process that nothing in a sandbox may reach
+ *   sbx-probes left               names what probes left running: "LEFT name" for each
  *   sbx-probes euid               prints the effective uid (a setuid canary is a copy of this file)
  *
  * tests/escape/run builds the world around it. */
@@ -19,6 +20,7 @@ static const struct sb_probe_class *const classes[] = {
     &sb_probes_inherited, &sb_probes_mounts,   &sb_probes_namespaces, &sb_probes_syscalls,
     &sb_probes_sockets,   &sb_probes_ipc,      &sb_probes_terminal,   &sb_probes_network,
     &sb_probes_memory,    &sb_probes_counts,   &sb_probes_disk,       &sb_probes_leftovers,
+    &sb_probes_layers,
 };
 
 static const char *const verdicts[] = {
@@ -74,6 +76,10 @@ int main(int argc, char **argv)
     }
     if (argc == 3 && strcmp(argv[1], "victim") == 0) {
         return sb_victim_main(argv[2]);
+    }
+    if (argc == 2 && strcmp(argv[1], "left") == 0) {
+        sb_probe_list_left();
+        return 0;
     }
     if (argc == 2 && strcmp(argv[1], "euid") == 0) {
         return printf("euid=%d\n", (int)geteuid()) < 0;

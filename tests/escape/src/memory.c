@@ -219,6 +219,10 @@ static int lock_memory(const void *arg)
 {
     (void)arg;
     size_t size = 256 * MIB;
+    struct rlimit limit;
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_MEMLOCK, &limit);
     void *chunk = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return chunk != MAP_FAILED && mlock(chunk, size) == 0;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -162,6 +163,32 @@ bool sb_probe_is_refusal(int error)
 void sb_probe_path(char *path, size_t size, const char *dir, const char *stem)
 {
     (void)snprintf(path, size, "%s/sbx-%s-%d", dir, stem, (int)getpid());
+}
+
+void sb_probe_be_seen(const struct sb_run *run)
+{
+    char name[16];
+    (void)snprintf(name, sizeof(name), "sbx-uid-%s", sb_probe_arg(run, "tag", "x"));
+    prctl(PR_SET_NAME, name);
+    usleep(1200000);
+}
+
+void sb_probe_list_left(void)
+{
+    DIR *proc = opendir("/proc");
+    const struct dirent *entry;
+    while (proc != NULL && (entry = readdir(proc)) != NULL) {
+        char path[300];
+        char name[32] = "";
+        (void)snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+        if (strtol(entry->d_name, NULL, 10) > 0 && strtol(entry->d_name, NULL, 10) != getpid() &&
+            sb_probe_read_file(path, name, sizeof(name)) > 0 && strncmp(name, "sbx-", 4) == 0) {
+            printf("LEFT %s", name);
+        }
+    }
+    if (proc != NULL) {
+        closedir(proc);
+    }
 }
 
 int sb_probe_in_child(int (*body)(const void *arg), const void *arg, unsigned seconds)

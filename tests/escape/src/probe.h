@@ -24,7 +24,8 @@ struct sb_run {
 
 struct sb_probe {
     const char *name;
-    const char *needs; // "none", or what the sandbox must be able to: "cgroup", "tty", "wall"
+    const char
+        *needs; // "none", or what the sandbox must be able to: "cgroup", "tty", "userns", "wall"
     const char *holds; // what must hold, in a sentence
     enum sb_verdict (*run)(struct sb_run *run);
 };
@@ -39,7 +40,7 @@ extern const struct sb_probe_class sb_probes_control, sb_probes_files, sb_probes
     sb_probes_kernelfiles, sb_probes_devices, sb_probes_identity, sb_probes_setuid, sb_probes_init,
     sb_probes_inherited, sb_probes_namespaces, sb_probes_mounts, sb_probes_syscalls,
     sb_probes_sockets, sb_probes_ipc, sb_probes_terminal, sb_probes_network, sb_probes_memory,
-    sb_probes_counts, sb_probes_disk, sb_probes_leftovers;
+    sb_probes_counts, sb_probes_disk, sb_probes_leftovers, sb_probes_layers;
 
 #define SB_COUNT(array)      (sizeof(array) / sizeof((array)[0]))
 #define SB_PRINTF(at, first) __attribute__((__format__(__printf__, at, first)))
@@ -80,8 +81,12 @@ extern const char *const sb_probe_dirs[];
 /** Makes "<dir>/sbx-<stem>-<pid>" into @path. */
 void sb_probe_path(char *path, size_t size, const char *dir, const char *stem);
 
+/** Waits under a name that the runner looks for from outside. */
+void sb_probe_be_seen(const struct sb_run *run);
 /** Runs @body in a child that is ended after @seconds. Returns its exit status, or -signal. */
 int sb_probe_in_child(int (*body)(const void *arg), const void *arg, unsigned seconds);
 /** Whether the process' PID namespace is the one the battery was started in. */
 bool sb_probe_shares_pids(const struct sb_run *run);
+/** Prints "LEFT name" for each process that a probe left, of those that can be seen. */
+void sb_probe_list_left(void);
 double sb_probe_now(void);

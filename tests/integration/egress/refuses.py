@@ -45,6 +45,7 @@ proxy = Proxy("--resolver", names.address, "--head-ms", "500")
 wide = Box(proxy, "sb_wide", ALLOW, DENY)
 # Rules as people write them.
 narrow = Box(proxy, "sb_narrow", [f"good.test:{P}", "good.test:443", GOOD])
+nat = Box(proxy, "sb_nat", ["64:ff9b::/96"], [BAD])
 mark = Box(proxy, "sb_mark")
 
 
@@ -102,6 +103,7 @@ ATTEMPTS = [
     ("metadata service by IPv6", wide, connect("[fd00:ec2::254]:80"), "address"),
     ("denied address", wide, connect(f"{BAD}:{P}"), "deny-rule"),
     ("denied address, mapped", wide, connect(f"[::ffff:{BAD}]:{P}"), "deny-rule"),
+    ("denied address behind a permitted NAT64", nat, connect(f"[64:ff9b::{BAD}]:{P}"), "deny-rule"),
     # names that lead elsewhere
     ("name of a loopback address", wide, connect(f"turned.test:{P}"), "address"),
     ("name of an IPv4-mapped address", wide, connect(f"mapped.test:{P}"), "address"),
@@ -306,8 +308,20 @@ def on_port_443():
     server.stop()
 
 
+def the_proxy_holds_no_privilege():
+    with open(f"/proc/{proxy.process.pid}/status", encoding="utf-8") as file:
+        status = dict(line.split(":", 1) for line in file.read().splitlines())
+    assert "0" not in status["Uid"].split(), status["Uid"]
+    assert all(int(status[s], 16) == 0 for s in ("CapInh", "CapPrm", "CapEff", "CapAmb")), status
+    assert int(status["NoNewPrivs"]) == 1 and int(status["Seccomp"]) == 2, status
+
+
+# "--enough N": when so many attempts have succeeded no more are made.
+enough = int(sys.argv[2]) if sys.argv[1:2] == ["--enough"] else len(ATTEMPTS)
 failed = 0
 for row in ATTEMPTS:
+    if failed == enough:
+        break
     wrong = attempt(*row)
     failed += wrong is not None
     print(f"{'HELD  ' if wrong is None else 'LEAKED'}  {row[0]}{'' if wrong is None else ': ' + wrong}", flush=True)
@@ -315,4 +329,4 @@ print(f"{len(ATTEMPTS) - failed} of {len(ATTEMPTS)} attempts were refused")
 if failed:
     sys.exit(1)
 assert len({row[0] for row in ATTEMPTS}) == len(ATTEMPTS)
-rig.run_all([rebinding, no_name_before_the_rules, the_permitted_way_is_open, on_port_443])
+rig.run_all([rebinding, no_name_before_the_rules, the_proxy_holds_no_privilege, the_permitted_way_is_open, on_port_443])
