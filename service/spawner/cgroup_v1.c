@@ -9,6 +9,9 @@
 
 enum { MEMORY, CPU, PIDS };
 
+/* Version 1 counts buffers of TCP and UDP apart from memory, and only where they have a limit. */
+enum { SOCKETS_PART = 4 /* of the memory limit */ };
+
 static const struct {
     const char *name;
     unsigned bit;
@@ -54,11 +57,17 @@ static int limit_memory(const struct sb_cgroup *cgroup,
         return -1;
     }
     /* After the limit of memory alone, which it must not be below. No file: no swap is counted. */
-    struct sb_err swap_err;
+    struct sb_err beside_err;
     if (sb_cgroup_write_u64(base, cgroup->name, "memory.memsw.limit_in_bytes",
-                            limits->memory_bytes + limits->swap_bytes, &swap_err) < 0 &&
-        swap_err.sys != ENOENT) {
-        *err = swap_err;
+                            limits->memory_bytes + limits->swap_bytes, &beside_err) < 0 &&
+        beside_err.sys != ENOENT) {
+        *err = beside_err;
+        return -1;
+    }
+    if (sb_cgroup_write_u64(base, cgroup->name, "memory.kmem.tcp.limit_in_bytes",
+                            limits->memory_bytes / SOCKETS_PART, &beside_err) < 0 &&
+        beside_err.sys != ENOENT) { /* no file: a kernel that counts no sockets */
+        *err = beside_err;
         return -1;
     }
     return 0;
