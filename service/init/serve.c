@@ -1,7 +1,6 @@
 #include "service/init/serve.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -9,8 +8,9 @@
 #include "service/init/exec.h"
 #include "service/init/sys.h"
 #include "service/init/tree.h"
+#include "service/init/watch.h"
 
-enum { KILL_ROUND_MS = 5, MAX_SIGNAL = 64 };
+enum { KILL_ROUND_MS = 5, LOOK_S = 1, MAX_SIGNAL = 64 };
 
 /* What this process serves; one per process, on the stack of sb_serve_exec. */
 struct serve {
@@ -19,6 +19,7 @@ struct serve {
     int signal_fd; /* SIGCHLD */
     int main_pid;  /* 0: ended */
     int is_killing;
+    struct sb_init_seen seen;
     uint32_t killed;
     uint64_t user_us; /* of all that was reaped */
     uint64_t system_us;
@@ -30,19 +31,6 @@ static uint64_t micros(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
 }
 
-/* Whether space was left is the kernel's to say, and only now: with the sandbox it is gone. */
-static void look_at_space(const char *path, struct sb_init_space *ret_space)
-{
-    struct statfs st;
-    if (sb_sys_statfs(path, &st) < 0 || st.f_type != TMPFS_MAGIC) {
-        return;
-    }
-    ret_space->bytes = st.f_blocks * (uint64_t)st.f_bsize;
-    ret_space->bytes_free = st.f_bfree * (uint64_t)st.f_bsize;
-    ret_space->inodes = st.f_files;
-    ret_space->inodes_free = st.f_ffree;
-}
-
 static void on_main_exit(struct serve *serve, int status, const struct rusage *usage)
 {
     struct sb_init_exited exited = {
@@ -52,11 +40,11 @@ static void on_main_exit(struct serve *serve, int status, const struct rusage *u
         .system_us = micros(usage->ru_stime),
         .max_rss_bytes = (uint64_t)usage->ru_maxrss * 1024,
     };
+    /* Whether space was left is the kernel's to say, and only now: with the sandbox it is gone. */
     if (status != 0) {
-        look_at_space("/tmp", &exited.spaces[0]);
-        look_at_space("/dev/shm", &exited.spaces[1]);
-        look_at_space("/workspace", &exited.spaces[2]);
+        sb_watch_spaces(exited.spaces);
     }
+    exited.seen = serve->seen;
     serve->main_pid = 0;
     sb_exec_send(serve->sock, &exited, sizeof exited);
 }
@@ -176,14 +164,20 @@ _Noreturn void sb_serve_exec(struct sb_exec *exec, int ctl_fd, int signal_fd)
     struct sb_init_started started = {SB_INIT_STARTED, pid};
     serve.main_pid = pid;
     sb_exec_send(serve.sock, &started, sizeof started);
+    struct timespec to_look = {.tv_sec = LOOK_S};
     for (;;) {
-        static const struct timespec round = {0, KILL_ROUND_MS * 1000000L};
+        struct timespec round = {.tv_nsec = KILL_ROUND_MS * 1000000L};
+        struct timespec *left = serve.is_killing ? &round : serve.main_pid != 0 ? &to_look : NULL;
         struct pollfd fds[] = {
             {.fd = signal_fd, .events = POLLIN},
             {.fd = serve.is_killing ? -1 : serve.sock, .events = POLLIN},
             {.fd = ctl_fd, .events = POLLIN},
         };
-        (void)sb_sys_poll(fds, 3, serve.is_killing ? &round : NULL);
+        (void)sb_sys_poll(fds, 3, left);
+        if (left == &to_look && to_look.tv_sec == 0 && to_look.tv_nsec == 0) {
+            sb_watch_look(&serve.seen);
+            to_look.tv_sec = LOOK_S;
+        }
         clear_signals(signal_fd);
         reap(&serve);
         if (fds[2].revents != 0) {

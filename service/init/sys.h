@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -77,6 +78,11 @@ static inline long sb_sys_statfs(const char *path, struct statfs *ret_space)
     return SB_SYS(__NR_statfs, SB_SYS_PTR(path), SB_SYS_PTR(ret_space), 0, 0, 0);
 }
 
+static inline long sb_sys_stat(const char *path, struct stat *ret_stat)
+{
+    return SB_SYS(__NR_newfstatat, -100, SB_SYS_PTR(path), SB_SYS_PTR(ret_stat), 0, 0);
+}
+
 static inline void sb_sys_close(int fd)
 {
     (void)SB_SYS(__NR_close, fd, 0, 0, 0, 0);
@@ -91,6 +97,15 @@ static inline long sb_sys_close_range_on_exec(unsigned first)
 {
     return SB_SYS(__NR_close_range, first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */, 0, 0);
 }
+
+/* What getdents64 gives. */
+struct sb_sys_entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t len;
+    uint8_t type;
+    char name[];
+};
 
 static inline long sb_sys_getdents(int fd, void *data, size_t len)
 {
@@ -117,13 +132,10 @@ static inline long sb_sys_pipe(int fds[2], int flags)
     return SB_SYS(__NR_pipe2, SB_SYS_PTR(fds), flags, 0, 0, 0);
 }
 
-static inline long sb_sys_poll(struct pollfd *fds, unsigned n, const struct timespec *timeout)
+/* The kernel writes back to *left how much of the time is left. */
+static inline long sb_sys_poll(struct pollfd *fds, unsigned n, struct timespec *left)
 {
-    struct timespec left; /* the kernel writes the rest of the time back */
-    if (timeout != NULL) {
-        left = *timeout;
-    }
-    return SB_SYS(__NR_ppoll, SB_SYS_PTR(fds), n, SB_SYS_PTR(timeout == NULL ? NULL : &left), 0, 0);
+    return SB_SYS(__NR_ppoll, SB_SYS_PTR(fds), n, SB_SYS_PTR(left), 0, 0);
 }
 
 static inline long sb_sys_recvmsg(int sock, struct msghdr *msg, int flags)

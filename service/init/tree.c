@@ -24,15 +24,6 @@ struct walk {
     const int *spare;
 };
 
-/* What getdents64 gives. */
-struct entry {
-    uint64_t inode;
-    int64_t offset;
-    uint16_t len;
-    uint8_t type;
-    char name[];
-};
-
 static int is_spared(const struct walk *walk, int pid)
 {
     for (const int *p = walk->spare; p != NULL && *p != 0; p++) {
@@ -94,7 +85,7 @@ static void open_children(struct walk *walk, const char *task_dir, const char *t
 /* Children belong to the thread that made them. */
 static void visit(struct walk *walk, int pid)
 {
-    _Alignas(struct entry) char data[MAX_READ] = {0};
+    _Alignas(struct sb_sys_entry) char data[MAX_READ] = {0};
     char task_dir[32];
     char *at = task_dir;
     sb_text_add(&at, task_dir + sizeof task_dir, "/proc/");
@@ -107,7 +98,8 @@ static void visit(struct walk *walk, int pid)
     long len = 0;
     while ((len = sb_sys_getdents(fd, data, sizeof data)) > 0) {
         for (long i = 0; i < len;) {
-            const struct entry *entry = (const struct entry *)(const void *)(data + i);
+            const struct sb_sys_entry *entry =
+                (const struct sb_sys_entry *)(const void *)(data + i);
             if (entry->name[0] != '.') {
                 open_children(walk, task_dir, entry->name);
             }

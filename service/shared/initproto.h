@@ -114,6 +114,16 @@ struct sb_init_space {
     uint64_t inodes_free;
 };
 
+/** Limits of which the kernel keeps no count, as they were met in the sandbox when init looked:
+ * once a second while the main process runs. What lasts for less may go unseen. */
+struct sb_init_seen {
+    uint32_t bytes_full;   /* bit i: space i had no block left */
+    uint32_t inodes_full;  /* bit i: no inode */
+    uint64_t most_files;   /* descriptors of one process; 0: the kernel does not tell */
+    uint64_t most_signals; /* queued, timers included, of all processes */
+    uint64_t max_signals;  /* RLIMIT_SIGPENDING; 0: not looked at */
+};
+
 /** From wait4 of the main process. The spaces are as they were then; looked at when it failed. */
 struct sb_init_exited {
     uint32_t type; /* SB_INIT_EXITED */
@@ -122,6 +132,7 @@ struct sb_init_exited {
     uint64_t system_us;
     uint64_t max_rss_bytes; /* largest process */
     struct sb_init_space spaces[SB_INIT_SPACES];
+    struct sb_init_seen seen;
 };
 
 struct sb_init_empty {

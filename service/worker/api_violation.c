@@ -165,7 +165,7 @@ Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
 static size_t row_of(const char *name)
 {
     size_t i = 0;
-    while (strcmp(sb_limits_table[i].field.name.ptr, name) != 0) {
+    while (i < sb_limits_table_n && strcmp(sb_limits_table[i].field.name.ptr, name) != 0) {
         i++;
     }
     return i;
@@ -179,6 +179,9 @@ explain_limit(const struct sb_policy *policy, const struct sb_met *met, Aisbx__V
     SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
     SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
     size_t i = row_of(met->name);
+    if (i == sb_limits_table_n) {
+        return sb_api_pb_text(&msg->decided_by, "built-in limit: no profile can raise it");
+    }
     const struct sb_limits_row *row = &sb_limits_table[i];
     const struct sb_field *field = &row->field;
     struct sb_limits limits = policy->limits;

@@ -251,7 +251,9 @@ static void take_usage(struct sb_exec *exec, uint64_t user, uint64_t system, uin
 }
 
 /** What the caller put in place of the sandbox's own is not bounded by it. */
-static void take_spaces(struct sb_exec *exec, const struct sb_init_space spaces[SB_INIT_SPACES])
+static void take_spaces(struct sb_exec *exec,
+                        const struct sb_init_space spaces[SB_INIT_SPACES],
+                        const struct sb_init_seen *seen)
 {
     static const char *const paths[SB_INIT_SPACES] = {"/tmp", "/dev/shm", "/workspace"};
     _Static_assert((int)SB_INIT_SPACES == (int)SB_SPACES, "one row each");
@@ -263,6 +265,8 @@ static void take_spaces(struct sb_exec *exec, const struct sb_init_space spaces[
                 .inodes = spaces[i].inodes,
                 .inodes_free = spaces[i].inodes_free,
             };
+            exec->facts.seen_bytes_full |= seen->bytes_full & 1U << i;
+            exec->facts.seen_inodes_full |= seen->inodes_full & 1U << i;
         }
     }
 }
@@ -277,7 +281,10 @@ void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited
     exec->facts.wait_status = exited->wait_status;
     exec->facts.wall_ms = sb_clock_mono_ms() - exec->start_mono_ms;
     exec->end_real_ms = sb_clock_real_ms();
-    take_spaces(exec, exited->spaces);
+    take_spaces(exec, exited->spaces, &exited->seen);
+    exec->facts.most_files = exited->seen.most_files;
+    exec->facts.most_signals = exited->seen.most_signals;
+    exec->facts.signals_limit = exited->seen.max_signals;
     take_usage(exec, exited->user_us, exited->system_us, exited->max_rss_bytes);
     (void)event_del(&exec->wall_timer);
     if (exec->is_only) {

@@ -138,6 +138,9 @@ static void init(struct sb_exec *exec, struct sb_sandbox *sandbox)
     exec->facts.output_limit = sandbox->policy->limits.output_bytes;
     exec->facts.memory_limit = sandbox->policy->limits.mem_bytes;
     exec->facts.pids_limit = sandbox->policy->limits.pids;
+    exec->facts.disk_limit = sandbox->policy->limits.disk_bytes;
+    exec->facts.inodes_limit = sandbox->policy->limits.inodes;
+    exec->facts.files_limit = sandbox->policy->limits.open_files;
     sb_list_init(&exec->observers);
     sb_exec_timers_init(exec);
 }

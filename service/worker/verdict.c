@@ -355,20 +355,53 @@ add_met(struct sb_verdict *verdict, const char *name, uint64_t count, const char
     va_end(args);
 }
 
-/** Which limits the kernel or the worker says were met, whatever the end. Of open files, and of a
- *  refused size of a file whose signal is ignored, nobody says. */
+/** Spaces that were full at the end or at a look; each limit once, with the first of them. */
+static void note_full(const struct sb_facts *facts, struct sb_verdict *verdict)
+{
+    bool has_bytes = false;
+    bool has_inodes = false;
+    for (size_t i = 0; i < SB_SPACES; i++) {
+        const struct sb_space *space = &facts->spaces[i];
+        bool is_full =
+            (facts->seen_bytes_full >> i & 1) != 0 || (space->bytes > 0 && space->bytes_free == 0);
+        bool is_out = (facts->seen_inodes_full >> i & 1) != 0 ||
+                      (space->inodes > 0 && space->inodes_free == 0);
+        add_met(verdict, "disk", is_full && !has_bytes, "%s: all %" PRIu64 " bytes used",
+                places[i].path, space->bytes > 0 ? space->bytes : facts->disk_limit);
+        add_met(verdict, "inodes", is_out && !has_inodes, "%s: all %" PRIu64 " inodes used",
+                places[i].path, space->inodes > 0 ? space->inodes : facts->inodes_limit);
+        has_bytes = has_bytes || is_full;
+        has_inodes = has_inodes || is_out;
+    }
+}
+
+/** Slowed down by its quota: it was used up in half of the periods, of a second at least. */
+static void note_throttled(const struct sb_facts *facts, struct sb_verdict *verdict)
+{
+    enum { PERIOD_MS = 100, MIN_PERIODS = 10 };
+    uint64_t periods = facts->wall_ms / PERIOD_MS;
+    uint64_t throttled = count_of(facts, CPU_THROTTLED);
+    if (periods >= MIN_PERIODS && throttled >= periods / 2) {
+        add_met(verdict, "cpu", throttled,
+                "of about %" PRIu64 " periods of %d ms, in which the quota was used up", periods,
+                PERIOD_MS);
+    }
+}
+
+/** Which limits the kernel or the worker says were met, whatever the end. Of a refused size of a
+ *  file whose signal is ignored nobody says. */
 static void note_met(const struct sb_facts *facts, struct sb_verdict *verdict)
 {
     bool is_by_signal = facts->has_exited && WIFSIGNALED(facts->wait_status);
     add_met(verdict, "memory", count_of(facts, OOM_KILLS), "processes killed by the kernel");
     add_met(verdict, "pids", count_of(facts, PIDS_REFUSED), "processes or threads refused");
-    for (size_t i = 0; verdict->kind == SB_VERDICT_DISK_FULL && i < SB_SPACES; i++) {
-        const struct sb_space *space = &facts->spaces[i];
-        add_met(verdict, "disk", space->bytes > 0 && space->bytes_free == 0,
-                "%s: all %" PRIu64 " bytes used", places[i].path, space->bytes);
-        add_met(verdict, "inodes", space->inodes > 0 && space->inodes_free == 0,
-                "%s: all %" PRIu64 " inodes used", places[i].path, space->inodes);
-    }
+    note_full(facts, verdict);
+    add_met(verdict, "open_files", facts->most_files > 0 && facts->most_files >= facts->files_limit,
+            "a process had %" PRIu64 " open", facts->most_files);
+    add_met(verdict, "signals",
+            facts->signals_limit > 0 && facts->most_signals >= facts->signals_limit,
+            "%" PRIu64 " signals and timers queued", facts->most_signals);
+    note_throttled(facts, verdict);
     add_met(verdict, "wall", facts->cause == SB_CAUSE_TIMEOUT, "killed after %" PRIu64 " ms",
             facts->wall_limit_ms);
     if (facts->cause == SB_CAUSE_TIMEOUT && verdict->n_met > 0) {

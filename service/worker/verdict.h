@@ -83,6 +83,16 @@ struct sb_facts {
     /* /tmp, /dev/shm, /workspace, when the main process had failed; 0: none, or not its own */
     struct sb_space spaces[SB_SPACES];
 
+    /* Seen once a second while the main process ran; of the whole sandbox */
+    uint32_t seen_bytes_full; /* bit i: spaces[i] */
+    uint32_t seen_inodes_full;
+    uint64_t most_files; /* descriptors of one process */
+    uint64_t most_signals;
+    uint64_t signals_limit; /* 0: not seen */
+    uint64_t disk_limit;    /* bytes of each space */
+    uint64_t inodes_limit;
+    uint64_t files_limit;
+
     uint64_t wall_limit_ms;
     uint64_t wall_ms; /* start to end of the main process */
     uint64_t cpu_user_us;
@@ -100,11 +110,11 @@ struct sb_evidence {
     uint64_t value;
 };
 
-enum { SB_VERDICT_MAX_EVIDENCE = 16, SB_VERDICT_MAX_MET = 8 };
+enum { SB_VERDICT_MAX_EVIDENCE = 16, SB_VERDICT_MAX_MET = 12 };
 
 /** A limit that was met. */
 struct sb_met {
-    const char *name; /* of a row of sb_limits_table */
+    const char *name; /* of a row of sb_limits_table, or "signals", which no profile sets */
     uint64_t count;   /* how often, as far as the kernel counts */
     uint64_t value;   /* of the limit, where an exec may have one of its own; 0: the sandbox's */
     char detail[96];

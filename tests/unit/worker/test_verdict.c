@@ -322,7 +322,7 @@ static void a_full_file_system_alone_is_no_verdict(void **state)
     facts.wait_status = EXITED(0);
     sb_verdict_decide(&facts, &verdict);
     assert_int_equal(verdict.kind, SB_VERDICT_EXITED);
-    assert_int_equal(verdict.n_met, 0);
+    assert_int_equal(verdict.n_met, 2);
     facts = full;
     facts.spaces[1].inodes_free = 1;
     facts.spaces[2].bytes_free = 4096;
@@ -332,8 +332,42 @@ static void a_full_file_system_alone_is_no_verdict(void **state)
     facts.cause = SB_CAUSE_TIMEOUT;
     sb_verdict_decide(&facts, &verdict);
     assert_int_equal(verdict.kind, SB_VERDICT_TIMED_OUT);
-    assert_int_equal(verdict.n_met, 1);
-    assert_string_equal(verdict.met[0].name, "wall");
+    assert_int_equal(verdict.n_met, 3);
+    assert_string_equal(verdict.met[0].name, "inodes");
+    assert_string_equal(verdict.met[1].name, "disk");
+    assert_string_equal(verdict.met[2].name, "wall");
+}
+
+static void what_init_saw_is_named_whatever_the_end(void **state)
+{
+    (void)state;
+    struct sb_facts facts = {.has_exited = true,
+                             .wait_status = EXITED(0),
+                             .wall_ms = 1000,
+                             .seen_bytes_full = 1U << 1 | 1U << 2,
+                             .seen_inodes_full = 1U << 0,
+                             .disk_limit = 4096,
+                             .inodes_limit = 16,
+                             .most_files = 64,
+                             .files_limit = 64,
+                             .most_signals = 4096,
+                             .signals_limit = 4096,
+                             .counters = {.version = 2, .cpu_throttled = 5}};
+    static const char *const names[] = {"inodes", "disk", "open_files", "signals", "cpu"};
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_EXITED);
+    assert_int_equal(verdict.n_met, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_string_equal(verdict.met[i].name, names[i]);
+    }
+    assert_string_equal(verdict.met[1].detail, "/dev/shm: all 4096 bytes used");
+    facts.seen_bytes_full = facts.seen_inodes_full = 0;
+    facts.most_files = 63;
+    facts.most_signals = 4095;
+    facts.counters.cpu_throttled = 4;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.n_met, 0);
 }
 
 static void every_limit_that_was_met_is_named(void **state)
@@ -386,6 +420,7 @@ int main(void)
         cmocka_unit_test(an_exit_with_output_left_out_is_output_truncated),
         cmocka_unit_test(a_failure_with_a_full_file_system_is_disk_full),
         cmocka_unit_test(a_full_file_system_alone_is_no_verdict),
+        cmocka_unit_test(what_init_saw_is_named_whatever_the_end),
         cmocka_unit_test(every_limit_that_was_met_is_named),
         cmocka_unit_test(output_left_out_does_not_hide_another_end),
         cmocka_unit_test(hostile_program_names_cannot_break_the_line),
