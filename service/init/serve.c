@@ -10,7 +10,7 @@
 #include "service/init/tree.h"
 #include "service/init/watch.h"
 
-enum { KILL_ROUND_MS = 5, LOOK_S = 1, MAX_SIGNAL = 64 };
+enum { KILL_ROUND_MS = 5, LOOK_MS = 250, MAX_SIGNAL = 64 };
 
 /* What this process serves; one per process, on the stack of sb_serve_exec. */
 struct serve {
@@ -164,7 +164,7 @@ _Noreturn void sb_serve_exec(struct sb_exec *exec, int ctl_fd, int signal_fd)
     struct sb_init_started started = {SB_INIT_STARTED, pid};
     serve.main_pid = pid;
     sb_exec_send(serve.sock, &started, sizeof started);
-    struct timespec to_look = {.tv_sec = LOOK_S};
+    struct timespec to_look = {.tv_nsec = LOOK_MS * 1000000L};
     for (;;) {
         struct timespec round = {.tv_nsec = KILL_ROUND_MS * 1000000L};
         struct timespec *left = serve.is_killing ? &round : serve.main_pid != 0 ? &to_look : NULL;
@@ -176,7 +176,7 @@ _Noreturn void sb_serve_exec(struct sb_exec *exec, int ctl_fd, int signal_fd)
         (void)sb_sys_poll(fds, 3, left);
         if (left == &to_look && to_look.tv_sec == 0 && to_look.tv_nsec == 0) {
             sb_watch_look(&serve.seen);
-            to_look.tv_sec = LOOK_S;
+            to_look.tv_nsec = LOOK_MS * 1000000L;
         }
         clear_signals(signal_fd);
         reap(&serve);

@@ -7,7 +7,7 @@
 #include "service/init/sys.h"
 #include "service/init/text.h"
 
-enum { MAX_PROCESSES = 256, MAX_READ = 4096 };
+enum { MAX_PROCESSES = 256, MAX_READ = 4096, LOOKS_AT_SPACES = 4 /* for one at the rest */ };
 
 void sb_watch_spaces(struct sb_init_space spaces[SB_INIT_SPACES])
 {
@@ -106,6 +106,8 @@ static void look_at_files(struct sb_init_seen *seen)
 void sb_watch_look(struct sb_init_seen *seen)
 {
     look_at_spaces(seen);
-    look_at_signals(seen);
-    look_at_files(seen);
+    if (++seen->looks % LOOKS_AT_SPACES == 0) {
+        look_at_signals(seen);
+        look_at_files(seen);
+    }
 }

@@ -115,10 +115,13 @@ struct sb_init_space {
 };
 
 /** Limits of which the kernel keeps no count, as they were met in the sandbox when init looked:
- * once a second while the main process runs. What lasts for less may go unseen. */
+ * at the spaces four times a second while the main process runs, at the rest once. What lasts for
+ * less may go unseen. */
 struct sb_init_seen {
-    uint32_t bytes_full;   /* bit i: space i had no block left */
-    uint32_t inodes_full;  /* bit i: no inode */
+    uint32_t looks;
+    uint32_t bytes_full;  /* bit i: space i had no block left */
+    uint32_t inodes_full; /* bit i: no inode */
+    uint32_t reserved;
     uint64_t most_files;   /* descriptors of one process; 0: the kernel does not tell */
     uint64_t most_signals; /* queued, timers included, of all processes */
     uint64_t max_signals;  /* RLIMIT_SIGPENDING; 0: not looked at */

@@ -161,7 +161,7 @@ Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
     return msg;
 }
 
-/** The row that a limit has. */
+/** The row that a limit has; sb_limits_table_n: none, as no profile sets it. */
 static size_t row_of(const char *name)
 {
     size_t i = 0;

@@ -48,6 +48,19 @@ def namespaces(pids):
     return seen
 
 
+def started(pid):
+    """When a process was started, in ticks since boot; 0 when it is gone."""
+    try:
+        return int(read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[19])
+    except OSError:
+        return 0
+
+
+def ticks():
+    """Now, on the clock of started()."""
+    return int(float(read("/proc/uptime").split()[0]) * os.sysconf("SC_CLK_TCK"))
+
+
 def descriptors(pids):
     count = 0
     for pid in pids:

@@ -204,8 +204,8 @@ static void a_limit_met_for_a_while_is_named_whatever_the_end(void **state)
     } rows[] = {
         {"cd /dev/shm; head -c 9000000 /dev/zero >a; head -c 9000000 /dev/zero >b; sleep 3; rm a b",
          "disk", "limits.disk: 16MiB (built-in minimal.yaml:"},
-        {"exec 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0; while exec {fd}</dev/null; do :; done; exec 3<&0; "
-         "sleep 3",
+        {"sleep 3 & exec 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0; while exec {fd}</dev/null; do :; done; "
+         "exec 3<&0; wait",
          "open_files", "limits.open_files: 128 (built-in minimal.yaml:"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
