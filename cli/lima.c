@@ -103,34 +103,6 @@ static void look(const char *limactl, char status[32], char dir[PATH_MAX])
     }
 }
 
-/* The template: installed, or in a checkout, whose source the machine then builds. */
-static bool find_template(char path[PATH_MAX], char source[PATH_MAX])
-{
-    char self[PATH_MAX];
-    char there[PATH_MAX + 64];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash = len < 0 ? NULL : memrchr(self, '/', (size_t)len);
-    if (slash == NULL) {
-        return false;
-    }
-    *slash = '\0';
-    (void)snprintf(there, sizeof there, "%s/../share/aisbx/lima/aisbx.yaml", self);
-    source[0] = '\0';
-    if (realpath(there, path) != NULL) {
-        return true;
-    }
-    /* build/bin, and build/PRESET/bin */
-    static const char *const tops[] = {"../..", "../../.."};
-    for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++) {
-        (void)snprintf(there, sizeof there, "%s/%s/deploy/lima/aisbx.yaml", self, tops[i]);
-        if (realpath(there, path) != NULL) {
-            (void)snprintf(there, sizeof there, "%s/%s", self, tops[i]);
-            return realpath(there, source) != NULL;
-        }
-    }
-    return false;
-}
-
 static int start(const char *limactl, bool is_known, struct sb_err *err)
 {
     char path[PATH_MAX];
@@ -140,7 +112,8 @@ static int start(const char *limactl, bool is_known, struct sb_err *err)
         const char *const words[] = {"limactl", "start", "--tty=false", INSTANCE, NULL};
         return run(limactl, words, NULL, err);
     }
-    if (!find_template(path, source)) {
+    /* From a checkout, whose source the machine then builds. */
+    if (!sb_sibling_find_file("lima/aisbx.yaml", "deploy/lima/aisbx.yaml", path, source)) {
         return sb_err_set(err, SB_NOT_FOUND,
                           "aisbx.yaml, the template of the virtual machine, is not installed");
     }

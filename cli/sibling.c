@@ -29,3 +29,33 @@ bool sb_sibling_find(const char *name, char out[PATH_MAX])
     }
     return false;
 }
+
+bool sb_sibling_find_file(const char *installed,
+                          const char *in_source,
+                          char ret_path[PATH_MAX],
+                          char ret_source[PATH_MAX])
+{
+    char self[PATH_MAX];
+    char there[PATH_MAX + 256];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *slash = len < 0 ? NULL : memrchr(self, '/', (size_t)len);
+    if (slash == NULL) {
+        return false;
+    }
+    *slash = '\0';
+    (void)snprintf(there, sizeof there, "%s/../share/aisbx/%s", self, installed);
+    ret_source[0] = '\0';
+    if (realpath(there, ret_path) != NULL) {
+        return true;
+    }
+    /* build/bin, and build/PRESET/bin */
+    static const char *const tops[] = {"../..", "../../.."};
+    for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++) {
+        (void)snprintf(there, sizeof there, "%s/%s/%s", self, tops[i], in_source);
+        if (realpath(there, ret_path) != NULL) {
+            (void)snprintf(there, sizeof there, "%s/%s", self, tops[i]);
+            return realpath(there, ret_source) != NULL;
+        }
+    }
+    return false;
+}

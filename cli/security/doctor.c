@@ -5,7 +5,9 @@
  * host's own settings tell why; they are looked at only when the worker is on this machine. */
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 #include "cli/security/finding.h"
 #include "cli/security/host.h"
 #include "cli/security/host_try.h"
+#include "cli/sibling.h"
 #include "cli/table.h"
 #include "cli/verb.h"
 
@@ -115,7 +118,16 @@ static int look_at_host(const Aisbx__V1__GetInfoResponse *info,
     if (root < 0) {
         return sb_err_set(err, SB_INTERNAL, "cannot open /");
     }
+    char spawner[PATH_MAX];
+    char found[PATH_MAX];
+    char profile[PATH_MAX];
+    char source[PATH_MAX];
+    bool has_spawner = sb_sibling_find("aisbx-spawner", found) && realpath(found, spawner) != NULL;
+    bool has_profile = sb_sibling_find_file("apparmor/aisbx-spawner",
+                                            "deploy/apparmor/aisbx-spawner", profile, source);
     const struct sb_host host = {
+        .spawner = has_spawner ? spawner : NULL,
+        .apparmor = has_profile ? profile : NULL,
         .root_fd = root,
         .uid = is_root ? 0 : geteuid(),
         .user = user == NULL ? NULL : user->pw_name,

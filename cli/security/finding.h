@@ -15,7 +15,7 @@ struct sb_finding {
     const char *name; /* constant */
     enum sb_finding_level level;
     char detail[320];
-    char fix[320]; /* "" for none */
+    char fix[640]; /* "" for none */
 };
 
 /** In the order of the report. Zeroed: none yet. */

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 
 /* mount_setattr and idmapped mounts. */
 enum { NEEDS_MAJOR = 5, NEEDS_MINOR = 12 };
+
+enum { APPARMOR_FIX_SIZE = 2 * PATH_MAX + 512 };
 
 static void check_kernel(const struct sb_host *host, struct sb_findings *findings)
 {
@@ -83,11 +86,53 @@ static void check_userns_clone(const struct sb_host *host, struct sb_findings *f
                    "ordinary users %s make user namespaces", is_on != 0 ? "may" : "may not");
 }
 
+/* The folders that deploy/apparmor/aisbx-spawner names. */
+static bool is_named_by_profile(const char *spawner)
+{
+    static const char *const paths[] = {
+        "/usr/bin/aisbx-spawner",
+        "/usr/lib/aisbx/aisbx-spawner",
+        "/usr/libexec/aisbx/aisbx-spawner",
+        "/usr/local/bin/aisbx-spawner",
+        "/usr/local/lib/aisbx/aisbx-spawner",
+        "/usr/local/libexec/aisbx/aisbx-spawner",
+    };
+    bool found = false;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        found = found || strcmp(spawner, paths[i]) == 0;
+    }
+    return found;
+}
+
+/* Commands for a shell. A path with other characters than these would need quotes of two kinds. */
+static bool is_plain(const char *path)
+{
+    return path[strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                             "/._-+")] == '\0';
+}
+
+static void apparmor_fix(const struct sb_host *host, char out[APPARMOR_FIX_SIZE])
+{
+    static const char dir[] = "/etc/apparmor.d";
+    const char *profile = host->apparmor != NULL && is_plain(host->apparmor)
+                              ? host->apparmor
+                              : "deploy/apparmor/aisbx-spawner";
+    int n = snprintf(out, APPARMOR_FIX_SIZE, "sudo install -m 644 %s %s/", profile, dir);
+    if (host->spawner != NULL && !is_named_by_profile(host->spawner) && is_plain(host->spawner)) {
+        n += snprintf(out + n, APPARMOR_FIX_SIZE - (size_t)n,
+                      " && sudo mkdir -p %s/tunables/aisbx.d && echo '@{aisbx_spawner} += %s' | "
+                      "sudo tee %s/tunables/aisbx.d/mine",
+                      dir, host->spawner, dir);
+    }
+    (void)snprintf(out + n, APPARMOR_FIX_SIZE - (size_t)n,
+                   " && sudo apparmor_parser -r %s/aisbx-spawner", dir);
+}
+
 /* Ubuntu 23.10 and newer: a user namespace of an unconfined program is one without rights. */
 static void check_apparmor(const struct sb_host *host, struct sb_findings *findings)
 {
-    static const char fix[] = "sudo install -m 644 deploy/apparmor/aisbx-spawner /etc/apparmor.d/ "
-                              "&& sudo apparmor_parser -r /etc/apparmor.d/aisbx-spawner";
+    char fix[APPARMOR_FIX_SIZE];
+    apparmor_fix(host, fix);
     uint64_t is_on = 0;
     if (!sb_host_file_number(host, "proc/sys/kernel/apparmor_restrict_unprivileged_userns",
                              &is_on)) {

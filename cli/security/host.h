@@ -13,7 +13,9 @@ struct sb_host {
         SB_HOST_USERNS_UNKNOWN, /* no worker could be asked */
         SB_HOST_USERNS_WORKS,
         SB_HOST_USERNS_REFUSED,
-    } userns; /* as the spawner found it */
+    } userns;             /* as the spawner found it */
+    const char *spawner;  /* path of the program that makes the namespaces; NULL: not found */
+    const char *apparmor; /* path of the AppArmor profile that comes with us; NULL: not found */
 };
 
 /** Reads settings of the kernel and of the system: /proc, /sys, /etc. Changes nothing. */

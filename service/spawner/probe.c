@@ -174,7 +174,7 @@ static int try_landlock(struct probe *probe, struct sb_err *err)
 #define FIX_USERNS                                                                                 \
     "sysctl -w user.max_user_namespaces=15000; on Debian also "                                    \
     "kernel.unprivileged_userns_clone=1, "                                                         \
-    "on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0"
+    "on Ubuntu the AppArmor profile that comes with us (aisbx-security doctor prints how)"
 #define FIX_NS(name) "sysctl -w user.max_" name "_namespaces=15000"
 #define FIX_PROC                                                                                   \
     "run the container with an unmasked /proc: docker --security-opt systempaths=unconfined, or "  \

@@ -28,6 +28,10 @@ for control in info["controls"]:
     assert control["detail"] in details, control
     assert (control["state"] == "enforced") == any(
         f["detail"] == control["detail"] and f["result"] == "pass" for f in report["findings"]), control
+# What the doctor tries by itself, and what the spawner tried for the worker.
+states = {control["control"]: control["state"] for control in info["controls"]}
+for check, control in (("fresh /proc", "pid_namespace"), ("landlock version", "landlock"), ("cgroup delegation", "cgroup")):
+    assert (results[check] == "pass") == (states[control] == "enforced"), (check, results[check], states[control])
 worst = 4 if "fail" in results.values() else 3 if "warn" in results.values() else 0
 assert report["exit_status"] == int(sys.argv[3]) == worst, worst
 assert report["result"] == {0: "full", 3: "degraded", 4: "unable"}[worst]
@@ -55,6 +59,35 @@ if [[ $who == user ]] && "${doctor[@]:0:${#doctor[@]}-1}" unshare -U --map-curre
     check_has "netns" '^netns  *fail ' "$(<"$dir/out")"
     check_has "namespaces" '^namespaces  *fail  *user.max_net_namespaces is 0' "$(<"$dir/out")"
     check_has "fix" 'namespaces (fail): sudo sysctl -w user.max_net_namespaces=15000' "$(<"$dir/out")"
+    aisbx worker stop
+fi
+
+# ---- a container's /proc, parts of which are covered: both see it, and say the same ----
+for covered in /proc/{keys,timer_list,kcore,sched_debug}; do
+    [[ ! -e $covered ]] || break
+done
+masked() {
+    local cover="mount --bind /dev/null $covered"
+    if [[ $who == root ]]; then
+        unshare -m sh -c "$cover"' && exec "$@"' - "$@"
+    else
+        "${doctor[@]:0:${#doctor[@]}-1}" unshare -U -m --map-current-user --keep-caps sh -c \
+            "$cover"' && exec setpriv --ambient-caps=-all --inh-caps=-all "$@"' - "$@"
+    fi
+}
+if masked true 2>/dev/null; then
+    aisbx worker stop
+    got=0
+    masked "${doctor[-1]}" doctor --json >"$dir/report" || got=$?
+    check_text "status with a covered /proc" 4 "$got"
+    /usr/bin/python3 - "$dir/report" <<'END' || fail "$(<"$dir/report")"
+import json, sys
+report = json.load(open(sys.argv[1]))
+finding = next(f for f in report["findings"] if f["check"] == "fresh /proc")
+control = next(c for c in report["worker"]["controls"] if c["control"] == "pid_namespace")
+assert finding["result"] == "fail" and control["state"] == "absent", (finding, control)
+assert finding["fix"] == control["fix"] and "systempaths=unconfined" in control["fix"], (finding, control)
+END
     aisbx worker stop
 fi
 

@@ -185,6 +185,18 @@ static void minds_ubuntus_restriction_where_it_bites(void **state)
     finds("AppArmor userns", SB_FINDING_FAIL, "no profile", "apparmor_parser -r");
     host.userns = SB_HOST_USERNS_UNKNOWN;
     finds("AppArmor userns", SB_FINDING_FAIL, "no profile", "apparmor_parser -r");
+    host.spawner = "/usr/local/libexec/aisbx/aisbx-spawner";
+    host.apparmor = "/usr/local/share/aisbx/apparmor/aisbx-spawner";
+    finds("AppArmor userns", SB_FINDING_FAIL, "no profile",
+          "sudo install -m 644 /usr/local/share/aisbx/apparmor/aisbx-spawner /etc/apparmor.d/ && "
+          "sudo apparmor_parser -r /etc/apparmor.d/aisbx-spawner");
+    host.spawner = "/home/me/aisbx/build/bin/aisbx-spawner";
+    finds("AppArmor userns", SB_FINDING_FAIL, "no profile",
+          "sudo mkdir -p /etc/apparmor.d/tunables/aisbx.d && echo '@{aisbx_spawner} += "
+          "/home/me/aisbx/build/bin/aisbx-spawner' | sudo tee "
+          "/etc/apparmor.d/tunables/aisbx.d/mine && sudo apparmor_parser -r");
+    host.spawner = "/home/it's me/aisbx-spawner"; /* which no shell would take as it is */
+    finds("AppArmor userns", SB_FINDING_FAIL, "no profile", "/etc/apparmor.d/ && sudo apparmor");
     host.uid = 0;
     finds("AppArmor userns", SB_FINDING_NOTE, "root is not concerned", "apparmor_parser -r");
     drop("proc/sys/kernel/apparmor_restrict_unprivileged_userns");
