@@ -118,6 +118,16 @@ static int search(const struct sb_exec *exec)
     return found;
 }
 
+/* The job's uid is the effective one of init, whose real one is its own. */
+static long become_job(void)
+{
+    unsigned real = 0;
+    unsigned job = 0;
+    unsigned saved = 0;
+    long error = sb_sys_getresuid(&real, &job, &saved);
+    return error < 0 ? error : sb_sys_setresuid(job, job, job);
+}
+
 /* The child. Returns -errno. */
 static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
 {
@@ -145,6 +155,9 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
         return (int)error;
     }
     sb_sys_sigmask(0);
+    if ((error = become_job()) < 0) {
+        return (int)error;
+    }
     return search(exec);
 }
 

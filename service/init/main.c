@@ -1,19 +1,20 @@
 /* aisbx-init: PID 1 of every sandbox.
  *
- * Theory of operation. It has the uid of the job, no capability, and the job's system call filter;
- * its only advantage over the job is to be PID 1 and not to be dumpable: the file it is executed
- * from cannot be read, so it never is, not even for an instant, and no process inside can look into
- * it or take its descriptors. It has no libc and no heap.
+ * Theory of operation. It has no capability, and the job's system call filter. It is not dumpable:
+ * the file it is executed from cannot be read, so it never is, not even for an instant, and no
+ * process inside can look into it or take its descriptors. It has no libc and no heap.
+ *
+ * Its effective uid is the job's, so that it may signal the job and become it without any
+ * privilege. Its real and its saved uid are its own, if the spawner has one for it, and these are
+ * what the kernel asks for when the job wants to signal it or to set its limits.
  *
  *   spawner --execve--> init --fork--> stub (one per exec) --fork--> the program
  *                                        '- a child subreaper: what the program detaches stays
  * below
  *
- * With SB_INIT_ONLY there is no stub, and PID 1 does the stub's work. A stub can be killed by the
- * job, as it has the same uid. Then its socket closes, which the worker sees, and what was below it
- * becomes children of PID 1, which ends them. A stub that is stopped is killed, to the same end. An
- * id of init's own is no way out: with no_new_privs execve makes the effective uid the real one, so
- * init would need a capability to become the job. */
+ * With SB_INIT_ONLY there is no stub, and PID 1 does the stub's work. Where init has no uid of its
+ * own the job can kill a stub. Then its socket closes, which the worker sees, and what was below it
+ * becomes children of PID 1, which ends them. A stub that is stopped is killed, to the same end. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -160,10 +161,25 @@ static void leave_starter(void)
     }
 }
 
+/* Execve has made the saved uid the effective one, and taken PDEATHSIG because of the ids. With
+ * no_new_privs it would have made the effective one the real one, so that is set only now. */
+static void guard_self(void)
+{
+    unsigned real = 0;
+    unsigned job = 0;
+    unsigned saved = 0;
+    if ((!sb_mutated("no-new-privs") && sb_sys_prctl(PR_SET_NO_NEW_PRIVS, 1) < 0) ||
+        sb_sys_prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+        sb_sys_getresuid(&real, &job, &saved) < 0 || sb_sys_setresuid(real, job, real) < 0) {
+        sb_sys_exit(1);
+    }
+}
+
 _Noreturn void sb_main(void)
 {
     static struct init init;
     char drained[1024];
+    guard_self();
     if (!sb_mutated("init.dumpable")) {
         (void)sb_sys_prctl(PR_SET_DUMPABLE, 0);
     }

@@ -173,6 +173,16 @@ static inline int sb_sys_getpid(void)
     return (int)SB_SYS(__NR_getpid, 0, 0, 0, 0, 0);
 }
 
+static inline long sb_sys_getresuid(unsigned *real, unsigned *effective, unsigned *saved)
+{
+    return SB_SYS(__NR_getresuid, SB_SYS_PTR(real), SB_SYS_PTR(effective), SB_SYS_PTR(saved), 0, 0);
+}
+
+static inline long sb_sys_setresuid(unsigned real, unsigned effective, unsigned saved)
+{
+    return SB_SYS(__NR_setresuid, real, effective, saved, 0, 0);
+}
+
 static inline long sb_sys_setsid(void)
 {
     return SB_SYS(__NR_setsid, 0, 0, 0, 0, 0);

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -91,6 +94,36 @@
         call, EAFNOSUPPORT, 2,                                                                     \
         {                                                                                          \
             IS(0, AF_NETLINK), NOT(2, 0)                                                           \
+        }                                                                                          \
+    }
+
+/* Of the internet's sockets TCP, UDP and UDP-Lite, which every kernel has built in. For others the
+ * kernel loads modules that hardly any host uses, and whoever asks needs no right for that. EPERM,
+ * as programs expect of raw sockets. A rule has one condition on an argument, so ranges are masks.
+ */
+#define INET(family, compare)                                                                      \
+    {                                                                                              \
+        "socket", EPERM, 2,                                                                        \
+        {                                                                                          \
+            IS(0, family), compare                                                                 \
+        }                                                                                          \
+    }
+#define TYPE(is)            FIELD(1, 0xf, is) /* the kernel's mask; above are flags */
+#define PROTOCOLS(first, n) FIELD(2, ~((n)-1ULL), first)
+#define INTERNET(family)                                                                           \
+    INET(family, TYPE(SOCK_RAW)), INET(family, TYPE(SOCK_RDM)),                                    \
+        INET(family, TYPE(SOCK_SEQPACKET)), INET(family, TYPE(SOCK_DCCP)),                         \
+        INET(family, TYPE(SOCK_PACKET)), INET(family, PROTOCOLS(1, 1)),                            \
+        INET(family, PROTOCOLS(2, 2)), INET(family, PROTOCOLS(4, 2)),                              \
+        INET(family, PROTOCOLS(7, 1)), INET(family, PROTOCOLS(8, 8)),                              \
+        INET(family, PROTOCOLS(16, 1)), INET(family, PROTOCOLS(18, 2)),                            \
+        INET(family, PROTOCOLS(20, 4)), INET(family, PROTOCOLS(24, 8)),                            \
+        INET(family, PROTOCOLS(32, 32)), INET(family, PROTOCOLS(64, 64)),                          \
+        INET(family, PROTOCOLS(128, 8)), INET(family, ABOVE(2, IPPROTO_UDPLITE)),                  \
+    {                                                                                              \
+        "socketpair", EOPNOTSUPP, 1,                                                               \
+        {                                                                                          \
+            IS(0, family)                                                                          \
         }                                                                                          \
     }
 
@@ -198,6 +231,12 @@ const struct sb_floor_rule sb_floor_rules[] = {
 
     FAMILIES("socket"),
     FAMILIES("socketpair"),
+    INTERNET(AF_INET),
+    INTERNET(AF_INET6),
+
+    /* huge pages come from a pool of the host, outside of the limit on memory */
+    {"mmap", ENOMEM, 1, {BITS(3, MAP_HUGETLB)}},
+    {"memfd_create", ENOMEM, 1, {BITS(1, MFD_HUGETLB)}},
 
     /* limits and priorities of PID 1, which has the job's uid */
     WHEN("prlimit64", INT(0, 1)),
@@ -246,9 +285,10 @@ const char *const sb_floor_init_calls[] = {
     "exit_group",   "fcntl",
     "fork",         "futex",
     "getdents64",   "getpid",
-    "getppid",      "ioctl",
-    "kill",         "mmap",
-    "munmap",       "newfstatat",
+    "getppid",      "getresuid",
+    "ioctl",        "kill",
+    "mmap",         "munmap",
+    "newfstatat",
     "open",         "openat",
     "pipe2",        "poll",
     "ppoll",        "prctl",
@@ -256,10 +296,11 @@ const char *const sb_floor_init_calls[] = {
     "rt_sigaction", "rt_sigprocmask",
     "rt_sigreturn", "rt_sigtimedwait",
     "seccomp",      "sendmsg",
-    "sendto",       "setsid",
-    "signalfd4",    "statfs",
-    "vfork",        "wait4",
-    "waitid",       "write",
+    "sendto",       "setresuid",
+    "setsid",       "signalfd4",
+    "statfs",       "vfork",
+    "wait4",        "waitid",
+    "write",
 };
 const size_t sb_floor_n_init_calls = COUNT(sb_floor_init_calls);
 

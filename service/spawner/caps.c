@@ -146,21 +146,31 @@ static void hold_all(struct __user_cap_header_struct *header)
     }
 }
 
+/* Not by libcap, which allocates. */
+static int set_all(uint32_t caps, struct sb_err *err)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2] = {{.effective = caps, .permitted = caps}, {0}};
+    if (sb_mutated("caps.drop")) {
+        hold_all(&header);
+        return 0;
+    }
+    return syscall(SYS_capset, &header, sets) < 0 ? sb_err_sys(err, errno, "drop capabilities") : 0;
+}
+
 int sb_caps_drop(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
-    /* Not by libcap, which allocates. */
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {{0}, {0}};
-    if (sb_mutated("no-new-privs")) { /* the other way to install a filter; exec drops it */
-        none[0].effective = none[0].permitted = 1U << CAP_SYS_ADMIN;
-    }
-    if (sb_mutated("caps.drop")) {
-        hold_all(&header);
-    } else if (syscall(SYS_capset, &header, none) < 0) {
-        return sb_err_sys(err, errno, "drop capabilities");
+    if (set_all(0, err) < 0) {
+        return -1;
     }
     return !sb_mutated("no-new-privs") && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
                ? sb_err_sys(err, errno, "set no_new_privs")
                : 0;
+}
+
+int sb_caps_leave_filters(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    return set_all(1U << CAP_SYS_ADMIN, err);
 }

@@ -26,3 +26,6 @@ bool sb_caps_has_chroot(void);
 int sb_caps_lock(struct sb_child *child, struct sb_err *err);
 /** Empties the other sets, and sets no_new_privs. */
 int sb_caps_drop(struct sb_child *child, struct sb_err *err);
+/** Empties the other sets but for the one capability by which filters are put on without
+ *  no_new_privs. Locked as they are, execve takes that, too. */
+int sb_caps_leave_filters(struct sb_child *child, struct sb_err *err);

@@ -11,6 +11,7 @@ struct sb_filter;
 
 enum {
     SB_CHILD_ID = 1000,      /* uid and gid of the job, in a user namespace */
+    SB_CHILD_INIT_ID = 1001, /* real uid of init, likewise */
     SB_CHILD_STEP_SIZE = 24, /* bytes of a step's name, with the NUL */
 };
 
@@ -25,16 +26,19 @@ struct sb_child {
                           sandbox has a range of ids, or no user namespace; else SB_CHILD_ID */
     unsigned job_uid;  /* SB_CHILD_ID, or without a user namespace the job's id on the host */
     unsigned job_gid;
+    unsigned init_uid;   /* real uid of init; the job's where there is no other */
     bool has_userns;     /* of its own: what it limits there is the sandbox's */
     bool has_setgroups;  /* supplementary groups can be dropped */
     bool has_tty_group;  /* gid 5 is mapped */
     bool has_pids_group; /* a cgroup bounds its processes */
-    int landlock;        /* version; 0: none */
-    int sync_fd;         /* a byte arrives when the id maps are written; end of file: parent gone */
-    int report_fd;       /* takes a struct sb_child_report; end of file: init runs */
-    int ctl_fd;          /* becomes init's SB_INIT_FD */
-    int init_fd;         /* sealed executable */
-    int root_fd;         /* the new root; set by the child */
+    bool has_memory_group;
+    bool has_cpu_group;
+    int landlock;  /* version; 0: none */
+    int sync_fd;   /* a byte arrives when the id maps are written; end of file: parent gone */
+    int report_fd; /* takes a struct sb_child_report; end of file: init runs */
+    int ctl_fd;    /* becomes init's SB_INIT_FD */
+    int init_fd;   /* sealed executable */
+    int root_fd;   /* the new root; set by the child */
     int mount_fds[SB_PLAN_MAX_MOUNTS]; /* detached; order of plan->mounts */
     bool mount_is_dir[SB_PLAN_MAX_MOUNTS];
 };

@@ -155,7 +155,7 @@ static scmp_filter_ctx new_context(uint32_t default_action, struct sb_err *err)
         (void)sb_err_oom(err);
         return NULL;
     }
-    /* NNP: init sets it long before. OPTIMIZE 2: a binary tree of numbers instead of a list. */
+    /* NNP: not libseccomp's to set. OPTIMIZE 2: a binary tree of numbers instead of a list. */
     if (seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0) != 0 ||
         seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
                          sb_mutated("filter.abi") ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS) != 0 ||
@@ -208,6 +208,13 @@ static bool is_needed_by_init(const char *name)
     return false;
 }
 
+/* By these init becomes the job. A profile's refusal of them is the kernel's already: the job has
+ * one uid, and no capability for another. */
+static bool is_refused_by_kernel(const char *name)
+{
+    return strcmp(name, "setresuid") == 0 || strcmp(name, "getresuid") == 0;
+}
+
 static bool is_errno(uint32_t action)
 {
     return (action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
@@ -255,7 +262,7 @@ static int add_name(struct pair *pair,
     struct scmp_arg_cmp args[MAX_ARGS];
     unsigned n_args = (unsigned)rule->n_args;
     int number = sb_floor_resolve(name);
-    if (number < 0) {
+    if (number < 0 || (is_refusal(action) && is_refused_by_kernel(name))) {
         return 0;
     }
     if (args_of(rule, args, err) < 0) {

@@ -45,7 +45,8 @@ int sb_filter_compile(const Spawn__V1__LoadFilter *msg,
                       struct sb_err *err);
 void sb_filter_done(struct sb_filter *filter);
 
-/** Puts allow, then deny or notify on this process; no_new_privs is set. Allocates nothing.
+/** Puts allow, then deny or notify on this process; no_new_privs is set, or CAP_SYS_ADMIN is
+ *  there. Allocates nothing.
  *  @ret_listener  NULL: nobody listens, deny; else the listener of notify, close-on-exec, or -1
  *                 with deny when the kernel gives none. Refused calls that are told wait for an
  *                 answer while it is open, and are ENOSYS when it is closed.

@@ -192,7 +192,6 @@ static int share_ids(const struct work *work, struct sb_ids *ids, struct sb_err 
                               work->plan->mounts[0].source);
         }
     }
-    sb_ids_release(ids);
     sb_ids_share(ids, owner.uid, owner.gid);
     return 0;
 }

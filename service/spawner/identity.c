@@ -11,12 +11,12 @@
 #include "service/spawner/child.h"
 
 /* The system calls, not libc's functions: those tell other threads, of which a clone has none. */
-static int set_ids(unsigned uid, unsigned gid, struct sb_err *err)
+static int set_ids(unsigned real_uid, unsigned uid, unsigned gid, struct sb_err *err)
 {
     if (syscall(SYS_setresgid, gid, gid, gid) < 0) {
         return sb_err_sys(err, errno, "become group %u", gid);
     }
-    if (syscall(SYS_setresuid, uid, uid, uid) < 0) {
+    if (syscall(SYS_setresuid, real_uid, uid, uid) < 0) {
         return sb_err_sys(err, errno, "become user %u", uid);
     }
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? sb_err_sys(err, errno, "prctl") : 0;
@@ -37,10 +37,15 @@ int sb_identity_set_up(struct sb_child *child, struct sb_err *err)
     if (child->has_setgroups && !sb_mutated("groups") && syscall(SYS_setgroups, 0, NULL) < 0) {
         return sb_err_sys(err, errno, "drop supplementary groups");
     }
-    return set_ids(child->setup_id, child->setup_id, err);
+    return set_ids(child->setup_id, child->setup_id, child->setup_id, err);
 }
 
 int sb_identity_become_job(struct sb_child *child, struct sb_err *err)
 {
-    return set_ids(child->job_uid, child->job_gid, err);
+    return set_ids(child->job_uid, child->job_uid, child->job_gid, err);
+}
+
+int sb_identity_become_init(struct sb_child *child, struct sb_err *err)
+{
+    return set_ids(child->init_uid, child->job_uid, child->job_gid, err);
 }

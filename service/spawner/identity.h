@@ -11,3 +11,6 @@ int sb_identity_wait(struct sb_child *child, struct sb_err *err);
 int sb_identity_set_up(struct sb_child *child, struct sb_err *err);
 /** The ids of the job. */
 int sb_identity_become_job(struct sb_child *child, struct sb_err *err);
+/** The ids of init: the job's, but a real uid of its own, so that the job may not signal it. An
+ *  execve under no_new_privs would lose the other: that is init's to set. */
+int sb_identity_become_init(struct sb_child *child, struct sb_err *err);

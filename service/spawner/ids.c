@@ -19,7 +19,9 @@ void sb_ids_pool_init(struct sb_ids_pool *pool, const struct sb_host *host)
                                                    SB_IDS_RANGE,
                                        .per_range = SB_IDS_RANGE,
                                        .first = SB_IDS_FIRST}
-                : (struct sb_ids_pool){.n_ranges = n_subids, .per_range = 1, .first = 1};
+                : (struct sb_ids_pool){.n_ranges = n_subids > 1 ? n_subids / 2 : n_subids,
+                                       .per_range = n_subids > 1 ? 2 : 1,
+                                       .first = 1};
     sb_list_init(&pool->taken);
 }
 
@@ -44,11 +46,13 @@ int sb_ids_take(struct sb_ids_pool *pool, struct sb_ids *ids, struct sb_err *err
         uint32_t outside = pool->first + (uint32_t)range * pool->per_range;
         *ids = (struct sb_ids){
             .range = range,
-            .inside = pool->per_range == 1 ? SB_CHILD_ID : 0,
+            .inside = pool->per_range == SB_IDS_RANGE ? 0 : SB_CHILD_ID,
             .outside_uid = outside,
             .outside_gid = outside,
             .count = pool->per_range,
         };
+        ids->init_uid =
+            pool->per_range == 1 ? 0 : ids->outside_uid + (SB_CHILD_INIT_ID - ids->inside);
         sb_list_append(&pool->taken, &ids->link);
         return 0;
     }
@@ -58,13 +62,11 @@ int sb_ids_take(struct sb_ids_pool *pool, struct sb_ids *ids, struct sb_err *err
 
 void sb_ids_share(struct sb_ids *ids, uint32_t uid, uint32_t gid)
 {
-    *ids = (struct sb_ids){
-        .range = UINT64_MAX,
-        .inside = SB_CHILD_ID,
-        .outside_uid = uid,
-        .outside_gid = gid,
-        .count = 1,
-    };
+    ids->inside = SB_CHILD_ID;
+    ids->outside_uid = uid;
+    ids->outside_gid = gid;
+    ids->count = 1;
+    ids->is_shared = true;
 }
 
 void sb_ids_release(struct sb_ids *ids)

@@ -24,6 +24,11 @@ static const struct sb_plan_rlimit finals[] = {
     {RLIMIT_CORE, 0},
 };
 
+/* Without a group for memory: what a process has for itself is bounded, and what it may put into a
+ * file, of memory too, by a part of that. Not RLIMIT_AS: runtimes reserve far more than they use.
+ */
+enum { FILE_PART = 2 };
+
 /* Above the cgroup's limit, which is to be the one that is met: it counts what it refuses. */
 enum { NPROC_ABOVE_GROUP = 64 };
 
@@ -70,7 +75,13 @@ int sb_rlimit_apply(struct sb_child *child, struct sb_err *err)
             planned[i].value += child->has_pids_group ? NPROC_ABOVE_GROUP : 0;
         }
     }
-    return lower(mine, n, err) < 0 || lower(planned, child->plan->n_rlimits, err) < 0
+    const uint64_t memory = child->has_memory_group ? 0 : child->plan->cgroup.memory_bytes;
+    const struct sb_plan_rlimit instead[] = {
+        {RLIMIT_DATA, memory},
+        {RLIMIT_FSIZE, memory / FILE_PART},
+    };
+    return lower(mine, n, err) < 0 || lower(planned, child->plan->n_rlimits, err) < 0 ||
+                   (memory != 0 && lower(instead, sizeof instead / sizeof *instead, err) < 0)
                ? -1
                : lower(finals, sizeof finals / sizeof *finals, err);
 }

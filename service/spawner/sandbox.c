@@ -91,7 +91,7 @@ static int take_ids(struct start *start, struct sb_err *err)
                           "no id to give away: start as an ordinary user, or with a range for root "
                           "in /etc/subuid and /etc/subgid");
     }
-    sb_ids_share(ids, 0, 0); /* the caller, see sb_host */
+    sb_ids_share(ids, 0, 0); /* the caller, see sb_host; zeroed with the sandbox */
     return 0;
 }
 
@@ -182,14 +182,20 @@ static void fill_child(struct start *start)
     child->setup_id = ids->inside == 0 || !child->has_userns ? 0 : SB_CHILD_ID;
     child->job_uid = child->has_userns ? SB_CHILD_ID : sb_ids_job_uid(ids);
     child->job_gid = child->has_userns ? SB_CHILD_ID : sb_ids_job_gid(ids);
+    child->init_uid = ids->init_uid == 0  ? child->job_uid
+                      : child->has_userns ? SB_CHILD_INIT_ID
+                                          : ids->init_uid;
     child->has_tty_group = ids->inside == 0 && child->has_userns;
     child->has_setgroups = start->host->has_setgroups;
     child->sync_fd = start->child_sync_fd;
     child->report_fd = start->child_report_fd;
     child->ctl_fd = start->child_ctl_fd;
     child->init_fd = start->host->init_fd;
-    child->has_pids_group = start->sandbox->cgroup.host != NULL &&
-                            (start->host->cgroups.controllers & SB_CGROUP_PIDS) != 0;
+    const struct sb_cgroups *groups = start->sandbox->cgroup.host;
+    unsigned controllers = groups != NULL ? groups->controllers : 0;
+    child->has_pids_group = (controllers & SB_CGROUP_PIDS) != 0;
+    child->has_memory_group = (controllers & SB_CGROUP_MEMORY) != 0;
+    child->has_cpu_group = (controllers & SB_CGROUP_CPU) != 0;
     child->landlock = start->host->landlock;
     child->root_fd = -1;
     for (size_t i = 0; i < start->mounts.n; i++) {
@@ -237,6 +243,8 @@ static int write_maps(struct start *start, struct sb_err *err)
         .outside_uid = ids->outside_uid,
         .outside_gid = ids->outside_gid,
         .count = ids->count,
+        .more_inside = SB_CHILD_INIT_ID,
+        .more_outside = ids->is_shared ? ids->init_uid : 0,
         .has_setgroups = start->host->has_setgroups,
     };
     return sb_userns_write(start->sandbox->pid, &map, err);
@@ -273,12 +281,13 @@ static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
     }
     if (controllers == 0) {
         sandbox->degraded[sandbox->n_degraded++] =
-            "cgroup: none here, rlimits only: memory and CPU are not limited";
+            "cgroup: none here: memory is bounded by process only, CPU by affinity";
     } else if (controllers != SB_CGROUP_ALL) {
         sandbox->degraded[sandbox->n_degraded++] =
-            (controllers & SB_CGROUP_MEMORY) == 0 ? "cgroup: no memory controller, not limited"
-            : (controllers & SB_CGROUP_CPU) == 0  ? "cgroup: no cpu controller, not limited"
-                                                  : "cgroup: no pids controller, rlimit only";
+            (controllers & SB_CGROUP_MEMORY) == 0
+                ? "cgroup: no memory controller, bounded by process only"
+            : (controllers & SB_CGROUP_CPU) == 0 ? "cgroup: no cpu controller, by affinity only"
+                                                 : "cgroup: no pids controller, rlimit only";
     }
     if (!sb_ids_are_distinct(&sandbox->ids)) {
         sandbox->degraded[sandbox->n_degraded++] =

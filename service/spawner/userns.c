@@ -50,9 +50,14 @@ pid_t sb_userns_fork(struct sb_err *err)
 
 int sb_userns_write(pid_t pid, const struct sb_userns_map *map, struct sb_err *err)
 {
-    char uids[64];
+    char uids[96];
     char gids[64];
-    (void)snprintf(uids, sizeof uids, "%u %u %u\n", map->inside_uid, map->outside_uid, map->count);
+    int len =
+        snprintf(uids, sizeof uids, "%u %u %u\n", map->inside_uid, map->outside_uid, map->count);
+    if (map->more_outside != 0) {
+        (void)snprintf(uids + len, sizeof uids - (size_t)len, "%u %u 1\n", map->more_inside,
+                       map->more_outside);
+    }
     (void)snprintf(gids, sizeof gids, "%u %u %u\n", map->inside_gid, map->outside_gid, map->count);
     if (!map->has_setgroups && write_proc(pid, "setgroups", "deny", err) < 0) {
         return -1;

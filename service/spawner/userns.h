@@ -13,6 +13,8 @@ struct sb_userns_map {
     uint32_t inside_gid;
     uint32_t outside_gid;
     uint32_t count;
+    uint32_t more_inside; /* one more uid; more_outside 0: none */
+    uint32_t more_outside;
     bool has_setgroups;
 };
 

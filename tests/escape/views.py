@@ -2,6 +2,8 @@
 import fcntl
 import os
 import pwd
+import shutil
+import subprocess
 import time
 
 import groups
@@ -215,6 +217,21 @@ def deep_folders(_, result):
         result.set('LEAKED', f'{top} is on the host')
 
 
+def left_folder(stem):
+    """In /tmp of the host, or wherever the sandbox keeps what the job writes there."""
+    def view(world, result):
+        name = f'sbx-{stem}-{world.tag}'
+        places = ('/tmp', '/var/tmp', '/dev/shm', '/run', world.work, world.runtime)
+        tops = [os.path.join(place, name) for place in places]
+        there = [top for top in tops if os.path.lexists(top)]
+        for top in there:
+            subprocess.run(['chmod', '-R', 'u+rwx', top], check=False)
+            shutil.rmtree(top, ignore_errors=True)
+        if there:
+            result.set('LEAKED', 'on the host: ' + ' '.join(there))
+    return view
+
+
 def remove_chain(top):
     """Moves each next folder up beside the first: no path grows long."""
     spare = top + '.next'
@@ -265,10 +282,13 @@ VIEWS = {
     'output-flood': output_flood,
     'wall-clock': wall_clock,
     'wall-clock-of-stopped': wall_clock,
+    'wall-clock-of-thrash': wall_clock,
     'daemon-left': left_process('dmn'),
     'fork-chain': left_process('chn'),
     'output-held': output_held,
     'timeout-daemon': timeout_daemon,
     'deep-folders': deep_folders,
+    'hostile-names': left_folder('names'),
+    'closed-folders': left_folder('closed'),
     'lock-left': lock_left,
 }

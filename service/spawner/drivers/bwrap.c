@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "service/spawner/affinity.h"
 #include "service/spawner/caps.h"
 #include "service/spawner/child.h"
 #include "service/spawner/dev.h"
@@ -143,6 +144,7 @@ static const struct sb_driver_step steps[] = {
     {"tie", sb_process_tie},
     {"descriptors", arrange},
     {"rlimits", sb_rlimit_apply},
+    {"affinity", sb_affinity_apply},
     {"bwrap", become_bwrap},
     {NULL, NULL},
 };

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "service/spawner/affinity.h"
 #include "service/spawner/caps.h"
 #include "service/spawner/child.h"
 #include "service/spawner/dev.h"
@@ -51,16 +52,17 @@ const struct sb_driver_step sb_driver_native_steps[] = {
     {"enter", sb_rootfs_enter},
     {"verify", sb_proc_verify},
     {"session", sb_ns_session},
-    {"bounding", sb_caps_lock},      /* needs CAP_SETPCAP */
-    {"job", sb_identity_become_job}, /* needs CAP_SETUID; the securebits keep capabilities */
-    {"capabilities", sb_caps_drop},  /* here the privilege ends */
-    {"landlock", sb_landlock_apply}, /* all mounts stand, and it needs no_new_privs */
+    {"bounding", sb_caps_lock},       /* needs CAP_SETPCAP */
+    {"ids", sb_identity_become_init}, /* needs CAP_SETUID; the securebits keep capabilities */
+    {"capabilities", sb_caps_leave_filters},
+    {"landlock", sb_landlock_apply}, /* all mounts stand */
     {"cwd", sb_rootfs_cwd},          /* as the job: it must be able to */
     {"tie", sb_process_tie},         /* after the last change of ids, which unties */
     {"descriptors", sb_fds_arrange}, /* before the limit on their number */
     {"rlimits", sb_rlimit_apply},
+    {"affinity", sb_affinity_apply},
     {"filter", sb_filter_apply}, /* last: it refuses what the others need */
-    {"init", become_init},
+    {"init", become_init},       /* execve takes the last capability; init sets no_new_privs */
     {NULL, NULL},
 };
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -292,6 +293,42 @@ static enum sb_verdict wall_clock_of_stopped(struct sb_run *run)
     return run_on(run);
 }
 
+/** Eats more memory than there is, in processes that are replaced as they die. */
+static void thrash(void)
+{
+    const size_t size = 64UL << 20;
+    for (;;) {
+        char *chunk = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (size_t at = 0; chunk != (char *)MAP_FAILED && at < size; at += 4096) {
+            chunk[at] = 1;
+        }
+        if (chunk == (char *)MAP_FAILED) {
+            _exit(0);
+        }
+    }
+}
+
+/** Whoever keeps the deadline must not need memory of the job's. */
+static enum sb_verdict wall_clock_of_thrash(struct sb_run *run)
+{
+    enum { EATERS = 6, SECONDS = 15 };
+    double start = sb_probe_now();
+    for (int i = 0; i < EATERS; i++) {
+        if (fork() == 0) {
+            while (sb_probe_now() - start < SECONDS) {
+                pid_t eater = fork();
+                if (eater == 0) {
+                    alarm(SECONDS);
+                    thrash();
+                }
+                waitpid(eater, NULL, 0);
+            }
+            _exit(0);
+        }
+    }
+    return run_on(run);
+}
+
 static const struct sb_probe probes[] = {
     {"processes", "none", "the number of processes is bounded", processes},
     {"threads", "none", "the number of threads is bounded", threads},
@@ -302,9 +339,10 @@ static const struct sb_probe probes[] = {
      inotify_instances},
     {"terminals", "none", "the number of pseudo-terminals is bounded", terminals},
     {"eventfds", "none", "the number of eventfds is bounded", eventfds},
-    {"cpu-share", "cgroup", "no more than one CPU is used", cpu_share},
+    {"cpu-share", "none", "no more than one CPU is used", cpu_share},
     {"wall-clock", "wall", "a job that ignores every signal ends at its deadline", wall_clock},
     {"wall-clock-of-stopped", "wall", "nor can it stop who keeps the deadline",
      wall_clock_of_stopped},
+    {"wall-clock-of-thrash", "wall", "nor delay that by using up all memory", wall_clock_of_thrash},
 };
 const struct sb_probe_class sb_probes_counts = {"counts", probes, SB_COUNT(probes)};

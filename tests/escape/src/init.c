@@ -168,7 +168,9 @@ static enum sb_verdict own_executable(struct sb_run *run)
 
 static void visit_environment(pid_t pid, struct sb_found *found)
 {
-    static const char *const files[] = {"environ", "maps", "auxv", "stack", "syscall", "io"};
+    static const char *const files[] = {"environ",   "maps",   "smaps", "numa_maps",
+                                        "map_files", "auxv",   "stack", "syscall",
+                                        "io",        "fdinfo", "timers"};
     for (size_t i = 0; i < SB_COUNT(files); i++) {
         char path[64];
         (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, files[i]);
@@ -286,6 +288,18 @@ static enum sb_verdict parent_signals(struct sb_run *run)
                : sb_probe_held(run, "kill of pid %d: %m", (int)parent);
 }
 
+static enum sb_verdict parent_limits(struct sb_run *run)
+{
+    pid_t parent = getppid();
+    struct rlimit limit;
+    if (parent <= 1) {
+        return sb_probe_held(run, "the parent is pid %d", (int)parent);
+    }
+    return prlimit(parent, RLIMIT_NOFILE, NULL, &limit) == 0
+               ? sb_probe_leaked(run, "limits of the supervisor, pid %d, are in reach", (int)parent)
+               : sb_probe_held(run, "prlimit of pid %d: %m", (int)parent);
+}
+
 static enum sb_verdict victim_signals(struct sb_run *run)
 {
     pid_t victim = (pid_t)sb_probe_arg_long(run, "victim", 0);
@@ -314,7 +328,8 @@ static const struct sb_probe probes[] = {
     {"init-pidfd", "none", "no descriptor of PID 1 can be taken", init_pidfd},
     {"init-scheduling", "none", "priority and CPUs of PID 1 cannot be changed", init_scheduling},
     {"init-signals", "none", "no signal ends or stops PID 1", init_signals},
-    {"parent-signals", "none", "the job cannot signal who supervises it", parent_signals},
+    {"parent-signals", "own-id", "the job cannot signal who supervises it", parent_signals},
+    {"parent-limits", "own-id", "nor set limits of that process", parent_limits},
     {"victim-signals", "none", "no process of the host can be signalled", victim_signals},
 };
 const struct sb_probe_class sb_probes_init = {"init", probes, SB_COUNT(probes)};

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -127,6 +128,58 @@ static enum sb_verdict deep_folders(struct sb_run *run)
     return sb_probe_held(run, "%d folders deep, and gone", depth);
 }
 
+static void make_file(const char *name)
+{
+    int fd = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/** Names that a removal by shell, by lines or by text would stumble over. */
+static enum sb_verdict hostile_names(struct sb_run *run)
+{
+    static const char *const names[] = {
+        "-rf", "--", "a\nb", "\033[2J", "\xff\xfe", "$(id)", "`id`", "*", " ", "\r", ";", "...",
+    };
+    char longest[256];
+    char dir[64];
+    memset(longest, 'n', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    (void)snprintf(dir, sizeof(dir), "/tmp/sbx-names-%s", sb_probe_arg(run, "tag", "x"));
+    if (mkdir(dir, 0700) < 0 || chdir(dir) < 0) {
+        return sb_probe_na(run, "no folder in /tmp: %m");
+    }
+    for (size_t i = 0; i < SB_COUNT(names); i++) {
+        make_file(names[i]);
+    }
+    make_file(longest);
+    return sb_probe_held(run, "%zu hostile names, and gone", SB_COUNT(names) + 1);
+}
+
+/** Folders that their owner may not enter, within each other. */
+static enum sb_verdict closed_folders(struct sb_run *run)
+{
+    enum { DEEP = 20 };
+    char dir[64];
+    (void)snprintf(dir, sizeof(dir), "/tmp/sbx-closed-%s", sb_probe_arg(run, "tag", "x"));
+    if (mkdir(dir, 0700) < 0 || chdir(dir) < 0) {
+        return sb_probe_na(run, "no folder in /tmp: %m");
+    }
+    for (int i = 0; i < DEEP && mkdir("inner", 0700) == 0 && chdir("inner") == 0; i++) {
+        make_file("file");
+    }
+    for (int i = 0; i < DEEP; i++) {
+        (void)chmod(".", 0);
+        if (chdir("..") < 0) {
+            (void)chmod("..", 0);
+            break;
+        }
+    }
+    (void)chmod(dir, 0);
+    return sb_probe_held(run, "folders of mode 0, and gone");
+}
+
 /** A lock that outlives its holder stops the next one. */
 static enum sb_verdict lock_left(struct sb_run *run)
 {
@@ -154,6 +207,8 @@ static const struct sb_probe probes[] = {
     {"fork-chain", "none", "processes that fork and exit are caught", fork_chain},
     {"zombies", "none", "orphans are reaped", zombies},
     {"deep-folders", "none", "folders deeper than any path are removed", deep_folders},
+    {"hostile-names", "none", "files with hostile names are removed", hostile_names},
+    {"closed-folders", "none", "folders that nobody may enter are removed", closed_folders},
     {"lock-left", "none", "locks are released with the sandbox", lock_left},
 };
 const struct sb_probe_class sb_probes_leftovers = {"leftovers", probes, SB_COUNT(probes)};

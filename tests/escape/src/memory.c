@@ -122,6 +122,62 @@ static enum sb_verdict memory_memfd(struct sb_run *run)
     return judged(run, sb_probe_in_child(fill_memfd, run, 20), "memfd");
 }
 
+/** Shared with a child, and counted neither as data of a process nor as a file. */
+static int fill_shared(const void *arg)
+{
+    const struct sb_run *run = arg;
+    for (size_t mib = 0; mib < wanted_mib(run); mib += CHUNK / MIB) {
+        void *chunk = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (chunk == MAP_FAILED) {
+            return STOPPED;
+        }
+        memset(chunk, 1, CHUNK);
+    }
+    return UNBOUNDED;
+}
+
+static enum sb_verdict memory_shared(struct sb_run *run)
+{
+    return judged(run, sb_probe_in_child(fill_shared, run, 20), "shared memory");
+}
+
+/** Written by way of a mapping, after truncation: no write(2) that a limit could refuse. */
+static int fill_mapped(const void *arg)
+{
+    const struct sb_run *run = arg;
+    size_t size = wanted_mib(run) * MIB;
+    int fd = memfd_create("sbx", MFD_CLOEXEC);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
+        return STOPPED;
+    }
+    char *all = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (all == (char *)MAP_FAILED) {
+        return STOPPED;
+    }
+    memset(all, 1, size);
+    return UNBOUNDED;
+}
+
+static enum sb_verdict memory_mapped(struct sb_run *run)
+{
+    return judged(run, sb_probe_in_child(fill_mapped, run, 20), "a mapped memfd");
+}
+
+/** Pages of the host's pool, which no limit on memory counts. A mapping of none needs none. */
+static enum sb_verdict memory_huge(struct sb_run *run)
+{
+    int fd = memfd_create("sbx-huge", MFD_CLOEXEC | MFD_HUGETLB);
+    if (fd >= 0) {
+        close(fd);
+        return sb_probe_leaked(run, "a file of huge pages was made");
+    }
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE;
+    return mmap(NULL, 2 * MIB, PROT_READ, flags, -1, 0) != MAP_FAILED
+               ? sb_probe_leaked(run, "huge pages were mapped")
+               : sb_probe_held(run, "memfd_create and mmap: %m");
+}
+
 static int fill_sysv(const void *arg)
 {
     const struct sb_run *run = arg;
@@ -185,7 +241,7 @@ static int fill_pairs(const struct sb_run *run, bool is_socket)
 {
     size_t total = 0;
     allow_descriptors();
-    while (total < wanted_mib(run) * MIB / 3) {
+    while (total < wanted_mib(run) * MIB / (is_socket ? 1 : 3)) {
         ssize_t part = fill_pair(is_socket);
         if (part <= 0) {
             return STOPPED;
@@ -212,7 +268,7 @@ static enum sb_verdict memory_pipes(struct sb_run *run)
 
 static enum sb_verdict memory_sockets(struct sb_run *run)
 {
-    return judged(run, sb_probe_in_child(fill_sockets, run, 20), "socket buffers (a third of it)");
+    return judged(run, sb_probe_in_child(fill_sockets, run, 20), "socket buffers");
 }
 
 static int lock_memory(const void *arg)
@@ -235,9 +291,12 @@ static enum sb_verdict memory_locked(struct sb_run *run)
 }
 
 static const struct sb_probe probes[] = {
-    {"memory-anonymous", "cgroup", "anonymous memory is bounded", memory_anonymous},
+    {"memory-anonymous", "none", "anonymous memory is bounded", memory_anonymous},
     {"memory-tmpfs", "none", "folders in memory are bounded", memory_tmpfs},
     {"memory-memfd", "cgroup", "memfd counts as memory", memory_memfd},
+    {"memory-shared", "cgroup", "shared anonymous memory is bounded", memory_shared},
+    {"memory-mapped", "none", "a file in memory that is mapped is bounded", memory_mapped},
+    {"memory-huge", "none", "huge pages of the host are out of reach", memory_huge},
     {"memory-sysv", "none", "System V segments are refused or bounded", memory_sysv},
     {"sysv-left-behind", "none", "no segment outlives the sandbox", sysv_left_behind},
     {"memory-pipes", "none", "pipe buffers are bounded", memory_pipes},

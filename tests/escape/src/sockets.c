@@ -145,6 +145,29 @@ static enum sb_verdict pair_families(struct sb_run *run)
                              "only unix socket pairs");
 }
 
+/** What a kernel loads modules for, or has. */
+static enum sb_verdict internet_protocols(struct sb_run *run)
+{
+    struct sb_found found = {0};
+    static const struct kind kinds[] = {
+        {"sctp", AF_INET, SOCK_STREAM, IPPROTO_SCTP},
+        {"sctp6", AF_INET6, SOCK_SEQPACKET, IPPROTO_SCTP},
+        {"dccp", AF_INET, SOCK_DCCP, 0},
+        {"dccp6", AF_INET6, SOCK_DCCP, IPPROTO_DCCP},
+        {"mptcp", AF_INET, SOCK_STREAM, 262},
+        {"l2tp", AF_INET, SOCK_DGRAM, 115},
+        {"ping", AF_INET, SOCK_DGRAM, IPPROTO_ICMP},
+    };
+    for (size_t i = 0; i < SB_COUNT(kinds); i++) {
+        int fd = socket(kinds[i].family, kinds[i].type | SOCK_CLOEXEC, kinds[i].protocol);
+        if (fd >= 0) {
+            close(fd);
+            sb_probe_found(&found, "%s", kinds[i].name);
+        }
+    }
+    return sb_probe_by_found(run, &found, "sockets made", "only TCP, UDP and UDP-Lite");
+}
+
 static const struct sb_probe probes[] = {
     {"family-alg", "none", "AF_ALG is refused", family_alg},
     {"family-packet", "none", "AF_PACKET is refused", family_packet},
@@ -154,5 +177,7 @@ static const struct sb_probe probes[] = {
     {"family-high-bits", "none", "a family with high bits set is refused", family_high_bits},
     {"raw-internet", "none", "raw IPv4 and IPv6 sockets are refused", raw_internet},
     {"pair-families", "none", "socketpair is for unix sockets only", pair_families},
+    {"internet-protocols", "none", "rare protocols of the internet are refused",
+     internet_protocols},
 };
 const struct sb_probe_class sb_probes_sockets = {"sockets", probes, SB_COUNT(probes)};

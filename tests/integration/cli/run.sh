@@ -48,10 +48,10 @@ chmod 644 "$dir/data"
 sum=$(sha256sum <"$dir/data")
 check_text "50 MB in by pipe" "$sum" "$(cat "$dir/data" | aisbx run sha256sum)"
 check_text "50 MB in by file" "$sum" "$(aisbx run sha256sum <"$dir/data")"
-check_text "50 MB both ways by pipe" "$sum" "$(cat "$dir/data" | aisbx run --profile python-dev cat | sha256sum)"
-aisbx run --profile python-dev cat <"$dir/data" >"$dir/copy"
+check_text "50 MB both ways by pipe" "$sum" "$(cat "$dir/data" | aisbx run --profile go-dev cat | sha256sum)"
+aisbx run --profile go-dev cat <"$dir/data" >"$dir/copy"
 check_text "50 MB both ways by file" "$sum" "$(sha256sum <"$dir/copy")"
-aisbx run --profile python-dev cat <"$dir/data" >>"$dir/copy"
+aisbx run --profile go-dev cat <"$dir/data" >>"$dir/copy"
 check_text "50 MB appended" 100000000 "$(stat -c %s "$dir/copy")"
 rm -f "$dir/data" "$dir/copy"
 

@@ -51,9 +51,16 @@ static void is_nobody_else_inside_and_the_reported_id_outside(void **state)
     assert_string_equal(fixture_out(&box, "id -u; id -g; id -un"), ids);
     host_status(box.pid, "Uid:", uid, sizeof uid);
     char *at = uid;
-    for (int i = 0; i < 4; i++) { /* real, effective, saved, of files */
-        assert_int_equal(strtoul(at, &at, 10), box.host_uid);
+    unsigned long init[4]; /* real, effective, saved, of files: the job's, and perhaps init's own */
+    for (int i = 0; i < 4; i++) {
+        init[i] = strtoul(at, &at, 10);
+        assert_int_not_equal(init[i], 0);
     }
+    assert_int_equal(init[1], box.host_uid);
+    assert_int_equal(init[3], box.host_uid);
+    assert_int_equal(init[2], init[0]);
+    assert_true(init[0] != box.host_uid || geteuid() != 0 ||
+                rig_driver() == SPAWN__V1__DRIVER__DRIVER_BWRAP);
     assert_int_not_equal(box.host_uid, 0);
     assert_true(!box.is_distinct || box.host_uid != geteuid());
 }

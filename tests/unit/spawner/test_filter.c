@@ -3,6 +3,7 @@
 #include <linux/audit.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -174,6 +176,28 @@ static const struct row floor_rows[] = {
     {"socket", {AF_UNSPEC, 0, 0}, ERRNO(EAFNOSUPPORT)},
     {"socket", {AF_KEY, SOCK_RAW, 0}, ERRNO(EAFNOSUPPORT)},
     {"socket", {(1ULL << 32) | AF_ALG, SOCK_SEQPACKET, 0}, ERRNO(EAFNOSUPPORT)},
+    {"socket", {AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP}, ALLOW},
+    {"socket", {AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP}, ALLOW},
+    {"socket", {AF_INET, SOCK_RAW, IPPROTO_ICMP}, ERRNO(EPERM)},
+    {"socket", {AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_PACKET, 0}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_SEQPACKET, 0}, ERRNO(EPERM)},
+    {"socket", {AF_INET6, SOCK_DCCP | SOCK_CLOEXEC, 0}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_DGRAM, IPPROTO_ICMP}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_STREAM, IPPROTO_SCTP}, ERRNO(EPERM)},
+    {"socket", {AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE}, ALLOW},
+    {"socket", {AF_INET, SOCK_STREAM, 8}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_STREAM, 5}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_STREAM, 16}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_DGRAM, 18}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_DGRAM, 115}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_DGRAM, 135}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_STREAM, 15}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_STREAM, 262 /* MPTCP */}, ERRNO(EPERM)},
+    {"socket", {AF_INET, SOCK_STREAM, (1ULL << 32) | IPPROTO_TCP}, ERRNO(EPERM)},
+    {"socketpair", {AF_INET, SOCK_STREAM, 0}, ERRNO(EOPNOTSUPP)},
+    {"mmap", {0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS}, ALLOW},
+    {"mmap", {0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB}, ERRNO(ENOMEM)},
     {"socketpair", {AF_UNIX, SOCK_STREAM, 0}, ALLOW},
     {"socketpair", {AF_TIPC, SOCK_STREAM, 0}, ERRNO(EAFNOSUPPORT)},
     {"ioctl", {0, TIOCSTI}, ERRNO(EPERM)},

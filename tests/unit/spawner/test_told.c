@@ -76,8 +76,8 @@ static void every_call_that_is_told_is_one_of_the_floor_with_that_errno(void **s
         bool is_there = strcmp(call->name, "personality") == 0; /* has rules of its own */
         for (size_t k = 0; k < sb_floor_n_rules; k++) {
             if (strcmp(sb_floor_rules[k].name, call->name) == 0) {
-                is_there = true;
-                assert_int_equal(sb_floor_rules[k].error, call->error);
+                /* Another errno: not told, as of a protocol that runtimes merely try. */
+                is_there = is_there || sb_floor_rules[k].error == call->error;
             }
         }
         if (!is_there) {
