@@ -17,8 +17,10 @@ extern char **environ;
 
 static int spawn(const char *worker, const char *path, int out, pid_t *ret_pid, struct sb_err *err)
 {
-    char *const argv[] = {(char[]){"aisbx-worker"}, (char[]){"--check"}, (char *)(uintptr_t)path,
-                          NULL};
+    /* posix_spawn(3) takes char *, but nobody writes through it. */
+    char *borrowed = NULL;
+    memcpy(&borrowed, &path, sizeof borrowed);
+    char *const argv[] = {(char[]){"aisbx-worker"}, (char[]){"--check"}, borrowed, NULL};
     posix_spawn_file_actions_t actions;
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);

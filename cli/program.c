@@ -1,5 +1,6 @@
 #include "cli/program.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -225,6 +226,7 @@ static int dispatch(struct sb_cli *cli, char **words)
         say_failure(cli, &err);
         return SB_STATUS_USAGE;
     }
+    assert(verb != NULL);
     cli->args.operands = words + used;
     return run_verb(cli, verb);
 }

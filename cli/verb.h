@@ -67,7 +67,7 @@ struct sb_verb {
         .max_operands = 1,                                                                         \
         .wants = "a shell: bash, zsh or fish",                                                     \
         .offer = SB_VERB_OFFERS_SHELLS,                                                            \
-        .examples = completion_examples_,                                                          \
+        .examples = (completion_examples_),                                                        \
         .is_offline = true,                                                                        \
         .run = sb_verb_completion,                                                                 \
     },                                                                                             \
@@ -84,7 +84,7 @@ struct sb_verb {
             .usage = "[VERB]",                                                                     \
             .max_operands = 2,                                                                     \
             .offer = SB_VERB_OFFERS_VERBS,                                                         \
-            .examples = help_examples_,                                                            \
+            .examples = (help_examples_),                                                          \
             .is_offline = true,                                                                    \
             .run = sb_verb_help,                                                                   \
         },                                                                                         \

@@ -1,6 +1,5 @@
 /* What is unwise in a profile that is valid. Each rule is a function and a row of a table; it looks
  * at the profile with all it inherits, and tells what, where that is said, and what is better. */
-#include <ctype.h>
 #include <inttypes.h>
 #include <libpsl.h>
 #include <stdbool.h>
@@ -211,7 +210,8 @@ static bool is_public_suffix(const char *text)
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        name[i] = (char)tolower((unsigned char)text[i]);
+        char c = text[i];
+        name[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
     }
     name[len] = '\0';
     return psl_is_public_suffix(psl_builtin(), name) == 1;

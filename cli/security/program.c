@@ -26,9 +26,8 @@ static const char *const explain_examples[] = {
     NULL,
 };
 static const char *const learn_examples[] = {
-    "The calls of a script, from three runs; writes convert.json and convert.yaml",
-    "aisbx-security profile learn -p python-dev --runs 3 -o convert.json -- python3 convert.py "
-    "in.csv",
+    "The calls of a script, from three runs; writes out.json and out.yaml",
+    "aisbx-security profile learn -p python-dev --runs 3 -o out.json -- python3 convert.py",
     "Without a file the list is what is printed",
     "aisbx-security profile learn true | jq -r '.syscalls[].names[]'",
     "A program that needs more than the profile's own list allows",
@@ -38,9 +37,8 @@ static const char *const learn_examples[] = {
 static const char *const lint_examples[] = {
     "Before a file is put where workers read it",
     "aisbx-security profile lint ./config.yaml && sudo install -m 644 config.yaml /etc/aisbx/",
-    "In a script: what is wrong, one rule a line",
-    "aisbx-security profile lint --json | jq -r '.findings[] | select(.result == \"fail\") | "
-    ".rule'",
+    "In a script: one rule a line",
+    "aisbx-security profile lint --json | jq -r '.findings[] | .result + \" \" + .rule'",
     NULL,
 };
 static const char *const completion_examples[] = {

@@ -494,6 +494,14 @@ enum sb_code fixture_say(struct sb_rpc_channel *channel,
     return SB_OK;
 }
 
+void fixture_expect_answer(struct fixture *fixture)
+{
+    struct sb_rpc_channel *channel = fixture_channel(fixture_target(fixture), NULL);
+    Probe__V1__SayRequest req = PROBE__V1__SAY_REQUEST__INIT;
+    assert_int_equal(fixture_say(channel, &req, NULL, NULL), SB_OK);
+    sb_rpc_channel_free(channel);
+}
+
 void fixture_wait(struct sb_rpc_channel *channel, const bool *flag)
 {
     uint64_t deadline = sb_clock_mono_ms() + WAIT_MS;

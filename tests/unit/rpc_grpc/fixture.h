@@ -56,6 +56,8 @@ enum sb_code fixture_say(struct sb_rpc_channel *channel,
                          const Probe__V1__SayRequest *req,
                          Probe__V1__SayReply **ret_reply,
                          struct sb_err *ret_err);
+/** A channel of its own gets an answer, or the test fails. */
+void fixture_expect_answer(struct fixture *fixture);
 /** Runs the channel until *flag, or fails the test after ten seconds. */
 void fixture_wait(struct sb_rpc_channel *channel, const bool *flag);
 
