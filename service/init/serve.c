@@ -105,7 +105,7 @@ static void on_signal_request(const struct serve *serve, const struct sb_init_si
         return;
     }
     if (request->tree != 0) {
-        (void)sb_tree_signal(request->signal, NULL);
+        sb_tree_signal(request->signal);
     } else if (serve->main_pid != 0) {
         (void)sb_sys_kill(serve->main_pid, request->signal);
     }

@@ -4,7 +4,10 @@
  * that a job starts stays below its stub, a child subreaper, or below PID 1; so walking down from
  * here finds every process, daemons included. The list is exact only while its process does not
  * run: hence SIGSTOP in rounds until a round finds nothing new. A process with a pending signal
- * cannot finish a fork, so the rounds end. */
+ * cannot finish a fork, so the rounds end.
+ *
+ * Any other signal must not be sent while walking: a parent that dies of it hands its children up,
+ * to where the walk has been already. So all are found first, by walks until two agree. */
 
 #include <fcntl.h>
 
@@ -14,13 +17,15 @@
 enum {
     MAX_PIDS = 32768, /* seen in one walk; what is beyond is met in the next, as the rest is dead */
     MAX_ROUNDS = 64,
+    MAX_LOOKS = 8,
     MAX_READ = 2048, /* bytes */
 };
 
 struct walk {
     int pids[MAX_PIDS]; /* breadth first */
     int n;
-    int signal_number;
+    uint64_t sum;      /* of the pids: tells walks apart */
+    int signal_number; /* 0: none */
     const int *spare;
 };
 
@@ -42,6 +47,7 @@ static void meet(struct walk *walk, int pid)
     if (walk->signal_number != 0) {
         (void)sb_sys_kill(pid, walk->signal_number);
     }
+    walk->sum += (uint64_t)pid;
     if (walk->n < MAX_PIDS) {
         walk->pids[walk->n++] = pid;
     }
@@ -109,28 +115,43 @@ static void visit(struct walk *walk, int pid)
     sb_sys_close(fd);
 }
 
-int sb_tree_signal(int signal_number, const int *spare)
+/* Signals while it walks. */
+static const struct walk *walk_down(int signal_number, const int *spare)
 {
     static struct walk walk; /* too large for the stack */
     walk.n = 0;
+    walk.sum = 0;
     walk.signal_number = signal_number;
     walk.spare = spare;
     visit(&walk, sb_sys_getpid());
     for (int i = 0; i < walk.n; i++) {
         visit(&walk, walk.pids[i]);
     }
-    return walk.n;
+    return &walk;
+}
+
+void sb_tree_signal(int signal_number)
+{
+    const struct walk *walk = walk_down(0, NULL);
+    uint64_t before = 0;
+    for (int look = 1; look < MAX_LOOKS && walk->sum != before; look++) {
+        before = walk->sum;
+        walk = walk_down(0, NULL);
+    }
+    for (int i = 0; i < walk->n; i++) {
+        (void)sb_sys_kill(walk->pids[i], signal_number);
+    }
 }
 
 void sb_tree_kill(const int *spare)
 {
     int before = -1;
     for (int round = 0; round < MAX_ROUNDS; round++) {
-        int now = sb_tree_signal(SIGSTOP, spare);
+        int now = walk_down(SIGSTOP, spare)->n;
         if (now == before) {
             break;
         }
         before = now;
     }
-    (void)sb_tree_signal(SIGKILL, spare);
+    (void)walk_down(SIGKILL, spare);
 }

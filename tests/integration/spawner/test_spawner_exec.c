@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,16 @@ static long count_sleeps(void)
     return strtol(fixture_out(&box, "pgrep -c sleep || true"), NULL, 10);
 }
 
+/* A program is "sleep" from its execve on, not from when its parent forked it. */
+static void await_sleeps(long at_least, long at_most)
+{
+    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
+    for (long n = -1; n < at_least || n > at_most;) {
+        assert_true(sb_clock_mono_ms() < deadline);
+        n = count_sleeps();
+    }
+}
+
 static void sends_a_signal_to_the_main_process(void **state)
 {
     (void)state;
@@ -225,8 +236,24 @@ static void sends_a_signal_to_the_whole_tree(void **state)
     (void)state;
     struct sb_init_empty empty;
     int sock = fixture_start_sh(&box, 0, "setsid sleep 1000 & setsid sleep 1000 & wait");
-    while (count_sleeps() < 2) {
-    }
+    await_sleeps(2, 2);
+    struct sb_init_signal request = {SB_INIT_SIGNAL, SIGTERM, 1};
+    assert_true(send(sock, &request, sizeof request, 0) > 0);
+    fixture_await(sock, SB_INIT_EMPTY, &empty, sizeof empty);
+    assert_int_equal(empty.killed, 0);
+    (void)close(sock);
+}
+
+/* Of many daemons the last one is a parent, which ends while the others are looked at: its child
+ * must not get lost. */
+static void sends_a_signal_to_the_children_of_those_that_die_of_it(void **state)
+{
+    (void)state;
+    struct sb_init_empty empty;
+    int sock = fixture_start_sh(&box, 0,
+                                "i=0; while [ $i -lt 300 ]; do i=$((i + 1)); (sleep 1000 &); done; "
+                                "(sh -c 'sleep 1000 & wait' &); exec sleep 1000");
+    await_sleeps(302, 302);
     struct sb_init_signal request = {SB_INIT_SIGNAL, SIGTERM, 1};
     assert_true(send(sock, &request, sizeof request, 0) > 0);
     fixture_await(sock, SB_INIT_EMPTY, &empty, sizeof empty);
@@ -246,7 +273,7 @@ static void leaves_daemons_alive_after_the_main_process(void **state)
     int sock = fixture_start_sh(&box, 0, DAEMON);
     fixture_await(sock, SB_INIT_EXITED, &exited, sizeof exited);
     assert_int_equal(exited.wait_status, 0);
-    assert_string_equal(fixture_out(&box, "pgrep -c sleep"), "2");
+    await_sleeps(2, 2);
     (void)close(sock);
 }
 
@@ -268,13 +295,9 @@ static void kills_the_tree_when_its_socket_is_closed(void **state)
 {
     (void)state;
     int sock = fixture_start_sh(&box, 0, DAEMON "; sleep 1000");
-    while (count_sleeps() < 3) {
-    }
+    await_sleeps(3, 3);
     (void)close(sock);
-    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
-    while (count_sleeps() > 0) {
-        assert_true(sb_clock_mono_ms() < deadline);
-    }
+    await_sleeps(0, 0);
 }
 
 static struct rig_box box_with_processes(uint64_t n)
@@ -294,22 +317,41 @@ static struct rig_box box_with_processes(uint64_t n)
     "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"                                              \
     "while True:\n"                                                                                \
     "  try:\n"                                                                                     \
-    "    if os.fork() == 0: os.setsid()\n"                                                         \
+    "    if os.fork() == 0: os.setsid(), os.write(1, b\"x\")\n"                                    \
     "  except OSError: pass\n"                                                                     \
     "'"
+
+static void await_bytes(int fd, size_t n)
+{
+    char bytes[64];
+    for (size_t got = 0; got < n;) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, RIG_WAIT_MS), 1);
+        ssize_t len = read(fd, bytes, sizeof bytes);
+        assert_true(len > 0);
+        got += (size_t)len;
+    }
+}
 
 static void stops_a_fork_storm(uint32_t flags)
 {
     struct rig_box stormy = box_with_processes(64);
     struct sb_init_empty empty;
-    int sock = fixture_start_sh(&stormy, flags, STORM);
-    uint64_t until = sb_clock_mono_ms() + 500;
-    while (sb_clock_mono_ms() < until) {
-        (void)usleep(10000);
-    }
+    struct sb_err err;
+    const char *const argv[] = {"sh", "-c", STORM, NULL};
+    const struct rig_run what = {.argv = argv, .flags = flags};
+    int ends[2];
+    assert_int_equal(sb_fd_pipe(ends, &err), 0);
+    SB_CLEANUP(sb_closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int stdio[] = {null_fd, ends[1], null_fd};
+    int sock = rig_exec_send(&stormy, &what, stdio, &err);
+    assert_true(sock >= 0);
+    await_bytes(ends[0], 40);
     fixture_kill_exec(sock);
     fixture_await(sock, SB_INIT_EMPTY, &empty, sizeof empty);
     assert_true(empty.killed > 10);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
     (void)close(sock);
     fixture_end(&stormy);
 }
@@ -391,10 +433,7 @@ static void ends_with_its_stub(const char *script)
     while (rig_exec_recv(sock, &byte, sizeof byte) >
            0) { /* it may die before it has said STARTED */
     }
-    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
-    while (count_sleeps() > 0) {
-        assert_true(sb_clock_mono_ms() < deadline);
-    }
+    await_sleeps(0, 0);
     (void)close(sock);
 }
 
@@ -481,6 +520,7 @@ int main(void)
         IN_BOX(counts_what_the_whole_tree_used),
         IN_BOX(sends_a_signal_to_the_main_process),
         IN_BOX(sends_a_signal_to_the_whole_tree),
+        IN_BOX(sends_a_signal_to_the_children_of_those_that_die_of_it),
         IN_BOX(leaves_daemons_alive_after_the_main_process),
         IN_BOX(kills_daemons_that_were_detached),
         IN_BOX(kills_the_tree_when_its_socket_is_closed),
