@@ -34,6 +34,7 @@ const struct sb_shown_etc sb_shown_etc[] = {
     {"perl", false, false},
     {"php", false, false},
     {"R", false, false},
+    {"matplotlibrc", false, false},
     {"mime.types", false, false},
     {"magic", false, false},
     {"magic.mime", false, false},

@@ -1,0 +1,104 @@
+// What popular packages stand on: each test is one need.
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestServersOnLoopback(t *testing.T) {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
+		listener, err := net.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") }))
+		client := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial(network, listener.Addr().String())
+		}}}
+		answer, err := client.Get("http://server/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		if string(text) != "served" {
+			t.Fatal(string(text))
+		}
+		listener.Close()
+	}
+	if _, err := net.Interfaces(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestProcessesAndSignals(t *testing.T) {
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGUSR1)
+	syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+	<-heard
+	ctx, cancel := context.WithCancel(context.Background())
+	command := exec.CommandContext(ctx, "sleep", "1000")
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := command.Wait(); err == nil {
+		t.Fatal("not killed")
+	}
+}
+
+func TestSharedCounters(t *testing.T) {
+	var mutex sync.Mutex
+	var group sync.WaitGroup
+	total := 0
+	for i := 0; i < 100; i++ {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			mutex.Lock()
+			total++
+			mutex.Unlock()
+		}()
+	}
+	group.Wait()
+	if total != 100 {
+		t.Fatal(total)
+	}
+	debug.FreeOSMemory()
+}
+
+func TestMappedAndLockedFiles(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Truncate(1 << 20)
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	memory, err := syscall.Mmap(int(file.Fd()), 0, 1<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory[0] = 1
+	syscall.Munmap(memory)
+}
+
+func TestClocksAndZones(t *testing.T) {
+	if _, err := time.LoadLocation("Europe/Berlin"); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(time.Millisecond)
+}
