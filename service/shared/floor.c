@@ -138,6 +138,11 @@
 #define NO_DEVICE(call, mode)                                                                      \
     WHEN(call, FIELD(mode, S_IFMT, S_IFCHR)), WHEN(call, FIELD(mode, S_IFMT, S_IFBLK))
 
+/* Root and nobody do not exist inside, of which the kernel says EINVAL. What programs know how to
+ * handle is what an ordinary user gets. */
+#define NO_ROOT(call, id)   WHEN(call, INT(id, 0)), WHEN(call, INT(id, 65534))
+#define NO_OWNER(call, uid) NO_ROOT(call, uid), NO_ROOT(call, (uid) + 1)
+
 const struct sb_floor_rule sb_floor_rules[] = {
     /* namespaces, mounts, roots */
     CLONE_BIT(CLONE_NEWNS),
@@ -246,6 +251,18 @@ const struct sb_floor_rule sb_floor_rules[] = {
     WHEN("sched_setscheduler", INT(0, 1)),
     WHEN("sched_setattr", INT(0, 1)),
     WHEN("sched_setaffinity", INT(0, 1)),
+
+    /* somebody else */
+    NO_ROOT("setuid", 0),
+    NO_ROOT("setgid", 0),
+    NO_ROOT("setreuid", 0),
+    NO_ROOT("setregid", 0),
+    NO_ROOT("setresuid", 0),
+    NO_ROOT("setresgid", 0),
+    NO_OWNER("chown", 1),
+    NO_OWNER("fchown", 1),
+    NO_OWNER("lchown", 1),
+    NO_OWNER("fchownat", 2),
 
     /* typing into a terminal, taking one over, and signals sent by way of descriptors that
      * others share */
