@@ -77,8 +77,11 @@ func TestMappedAndLockedFiles(t *testing.T) {
 }
 
 func TestClocksAndZones(t *testing.T) {
+	<-time.After(time.Millisecond)
+	if _, err := os.Stat("/usr/share/zoneinfo"); err != nil {
+		t.Skip(err)
+	}
 	if _, err := time.LoadLocation("Europe/Berlin"); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(time.Millisecond)
 }
