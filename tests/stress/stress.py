@@ -87,6 +87,7 @@ class Worker:
         if not ready.startswith("READY"):
             sys.exit(f"the worker does not start: {ready}{read(f'{scratch}/worker.log')[-500:]}")
         self.namespaces, self.uids = set(), set()
+        self.runs = []  # namespaces of each, and when it had ended
         for _ in range(2):  # the first ones make what stays: groups, the proxy, buffers
             self.run(["true"])
         self.before = settled(self.process.pid, [scratch])
@@ -98,7 +99,8 @@ class Worker:
 
     def finish(self, process):
         out, err = process.communicate()
-        self.ended = ticks()
+        self.runs.append((self.namespaces, ticks()))
+        self.namespaces = set()
         try:
             return json.loads(out)
         except ValueError:
@@ -121,7 +123,12 @@ class Worker:
     def survivors(self):
         """Processes that are still in a namespace of a sandbox, wherever they went. The kernel gives the number of a
         namespace that is gone to a new one: who started later is another's."""
-        return [pid for pid in numeric("/proc") if 0 < started(pid) < self.ended - 1 and namespaces([pid]) & self.namespaces]
+        found = []
+        for pid in numeric("/proc"):
+            spaces, since = namespaces([pid]), started(pid)
+            if any(spaces & seen and 0 < since < ended - 1 for seen, ended in self.runs):
+                found.append(pid)
+        return found
 
     def objects(self):
         """Shared memory, queues and files on the host that belong to a sandbox's user or to stress-ng."""
@@ -152,6 +159,7 @@ class Worker:
             words = [f"{now[name] - was} {name}" for name, was in self.before.items() if now[name] > was]
             words += [f"process {pid}" for pid in self.survivors()] + self.objects()
             if not words or time.monotonic() > end:
+                self.runs.clear()
                 return words
 
     def close(self):
