@@ -173,10 +173,10 @@ void sb_cgroup_close(struct sb_cgroups *cgroups)
 static void list_controllers(const struct sb_cgroups *cgroups, char *out, size_t cap)
 {
     unsigned has = cgroups->controllers;
-    (void)snprintf(out, cap, "%s:%s%s%s", cgroups->driver->name,
-                   (has & SB_CGROUP_MEMORY) != 0 ? " memory" : "",
-                   (has & SB_CGROUP_CPU) != 0 ? " cpu" : "",
-                   (has & SB_CGROUP_PIDS) != 0 ? " pids" : "");
+    (void)snprintf(
+        out, cap, "%s:%s%s%s%s", cgroups->driver->name,
+        (has & SB_CGROUP_MEMORY) != 0 ? " memory" : "", (has & SB_CGROUP_CPU) != 0 ? " cpu" : "",
+        (has & SB_CGROUP_PIDS) != 0 ? " pids" : "", (has & SB_CGROUP_IO) != 0 ? " io" : "");
 }
 
 void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups)
@@ -212,25 +212,38 @@ void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups)
 
 /* ---- one sandbox ---- */
 
+bool sb_cgroup_wants_io(const struct sb_cgroup_io *io)
+{
+    return io->read_bytes != 0 || io->write_bytes != 0 || io->read_ops != 0 || io->write_ops != 0 ||
+           io->weight != 0;
+}
+
+/* The base that the group lies below in a row; -1: it is not there. */
+static int base_of(const struct sb_cgroup *cgroup, int i)
+{
+    return i == SB_CGROUP_IO_BASE && !cgroup->has_io ? -1 : cgroup->host->bases[i];
+}
+
 int sb_cgroup_make(const struct sb_cgroups *cgroups,
                    const char *name,
                    const struct sb_cgroup_limits *limits,
                    struct sb_cgroup *ret_cgroup,
                    struct sb_err *err)
 {
-    struct sb_cgroup cgroup = {.host = cgroups};
+    struct sb_cgroup cgroup = {.host = cgroups, .has_io = sb_cgroup_wants_io(&limits->io)};
     if (cgroups->driver == NULL) {
         return sb_err_set(err, SB_PRECONDITION, "%s", cgroups->detail);
     }
     (void)snprintf(cgroup.name, sizeof cgroup.name, "%s", name);
     for (int i = 0; i < SB_CGROUP_MAX_BASES; i++) {
-        if (cgroups->bases[i] < 0 || mkdirat(cgroups->bases[i], cgroup.name, 0755) == 0) {
+        int base = base_of(&cgroup, i);
+        if (base < 0 || mkdirat(base, cgroup.name, 0755) == 0) {
             continue;
         }
         int sys = errno;
         while (--i >= 0) { /* not the one that was there already: it is another's */
-            if (cgroups->bases[i] >= 0) {
-                (void)remove_group(cgroups->bases[i], cgroup.name);
+            if (base_of(&cgroup, i) >= 0) {
+                (void)remove_group(base_of(&cgroup, i), cgroup.name);
             }
         }
         return sb_err_sys(err, sys, "make cgroup %s", cgroup.name);
@@ -241,6 +254,22 @@ int sb_cgroup_make(const struct sb_cgroups *cgroups,
     }
     *ret_cgroup = cgroup;
     return 0;
+}
+
+int sb_cgroup_limit_io(const struct sb_cgroup *cgroup,
+                       const struct sb_cgroup_io *io,
+                       const struct sb_iodevs *devs,
+                       struct sb_err *err)
+{
+    if (cgroup->host == NULL || (cgroup->host->controllers & SB_CGROUP_IO) == 0) {
+        return sb_err_set(err, SB_PRECONDITION, "no controller for it here");
+    }
+    for (size_t i = 0; i < devs->n; i++) {
+        if (cgroup->host->driver->limit_io(cgroup, io, devs->disks[i], err) < 0) {
+            return -1;
+        }
+    }
+    return io->weight == 0 ? 0 : cgroup->host->driver->weigh_io(cgroup, io->weight, err);
 }
 
 int sb_cgroup_clone_fd(const struct sb_cgroup *cgroup)
@@ -256,7 +285,7 @@ int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *er
         return 0;
     }
     for (int i = 0; i < SB_CGROUP_MAX_BASES; i++) {
-        int base = cgroup->host->bases[i];
+        int base = base_of(cgroup, i);
         if (base >= 0 &&
             sb_cgroup_write_u64(base, cgroup->name, "cgroup.procs", (uint64_t)pid, err) < 0) {
             return -1;
@@ -303,7 +332,7 @@ void sb_cgroup_read(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *r
 void sb_cgroup_remove(struct sb_cgroup *cgroup)
 {
     for (int i = 0; cgroup->host != NULL && i < SB_CGROUP_MAX_BASES; i++) {
-        if (cgroup->host->bases[i] >= 0 && remove_group(cgroup->host->bases[i], cgroup->name) < 0) {
+        if (base_of(cgroup, i) >= 0 && remove_group(base_of(cgroup, i), cgroup->name) < 0) {
             SB_LOG_WARN("a cgroup stays", "name=%s errno=%d", cgroup->name, errno);
         }
     }

@@ -13,12 +13,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "service/spawner/iodev.h"
+
 struct sb_cgroup_driver;
 struct sb_err;
 
 enum {
     SB_CGROUP_NAME_SIZE = 96, /* of a group below the base, with the NUL */
-    SB_CGROUP_MAX_BASES = 3,  /* version 1: memory, cpu, pids; version 2: one */
+    SB_CGROUP_MAX_BASES = 4,  /* version 1: memory, cpu, pids, blkio; version 2: one */
     SB_CGROUP_PERIOD_US = 100000,
 };
 
@@ -27,7 +29,8 @@ enum sb_cgroup_controller {
     SB_CGROUP_MEMORY = 1,
     SB_CGROUP_CPU = 2,
     SB_CGROUP_PIDS = 4,
-    SB_CGROUP_ALL = 7,
+    SB_CGROUP_ALL = 7, /* what every sandbox needs */
+    SB_CGROUP_IO = 8,  /* for those with limits of input and output */
 };
 
 /** What the host gives; found once at start. */
@@ -40,7 +43,17 @@ struct sb_cgroups {
     char detail[160];                      /* for people: what there is, or why not */
 };
 
-#define SB_CGROUPS_NONE ((struct sb_cgroups){.parents = {-1, -1, -1}, .bases = {-1, -1, -1}})
+#define SB_CGROUPS_NONE                                                                            \
+    ((struct sb_cgroups){.parents = {-1, -1, -1, -1}, .bases = {-1, -1, -1, -1}})
+
+/** Of each disk; 0 means: no limit. */
+struct sb_cgroup_io {
+    uint64_t read_bytes; /* a second */
+    uint64_t write_bytes;
+    uint64_t read_ops;
+    uint64_t write_ops;
+    uint64_t weight; /* 1..10000, 100 is the usual share; 0: as usual */
+};
 
 /** 0 means: no limit. */
 struct sb_cgroup_limits {
@@ -49,11 +62,13 @@ struct sb_cgroup_limits {
     uint64_t cpu_quota_us; /* of each SB_CGROUP_PERIOD_US, summed over processors */
     uint64_t cpu_weight;   /* 1..10000, 100 is the usual share */
     uint64_t pids;         /* processes and threads, init included */
+    struct sb_cgroup_io io;
 };
 
 /** The group of one sandbox. Zero: none. */
 struct sb_cgroup {
     const struct sb_cgroups *host; /* NULL: none */
+    bool has_io;                   /* it is in the hierarchy of blkio of version 1, too */
     char name[SB_CGROUP_NAME_SIZE];
 };
 
@@ -84,6 +99,15 @@ int sb_cgroup_make(const struct sb_cgroups *cgroups,
                    const struct sb_cgroup_limits *limits,
                    struct sb_cgroup *ret_cgroup,
                    struct sb_err *err);
+/** True when limits of input and output are asked for. */
+bool sb_cgroup_wants_io(const struct sb_cgroup_io *io);
+/** Sets the limits of input and output, for each of the disks.
+ *  Errors: SB_PRECONDITION (no controller), or by errno; the text names the file. The group stays
+ *  as useful as it was. */
+int sb_cgroup_limit_io(const struct sb_cgroup *cgroup,
+                       const struct sb_cgroup_io *io,
+                       const struct sb_iodevs *devs,
+                       struct sb_err *err);
 /** A directory for clone3 (CLONE_INTO_CGROUP), to be closed; -1: sb_cgroup_enter does it all. */
 int sb_cgroup_clone_fd(const struct sb_cgroup *cgroup);
 /** Puts a process in that clone3 did not. Errors: by errno. */

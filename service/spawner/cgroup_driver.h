@@ -15,9 +15,19 @@ struct sb_cgroup_driver {
     int (*limit)(const struct sb_cgroup *cgroup,
                  const struct sb_cgroup_limits *limits,
                  struct sb_err *err);
+    /** The limits of one disk. */
+    int (*limit_io)(const struct sb_cgroup *cgroup,
+                    const struct sb_cgroup_io *io,
+                    dev_t disk,
+                    struct sb_err *err);
+    /** The share of all disks. */
+    int (*weigh_io)(const struct sb_cgroup *cgroup, uint64_t weight, struct sb_err *err);
     bool clones_into; /* clone3 can start a process inside */
     void (*read)(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *counters);
 };
+
+/** Row of the hierarchy of blkio; version 2 has no such row. */
+enum { SB_CGROUP_IO_BASE = 3 };
 
 extern const struct sb_cgroup_driver sb_cgroup_v1;
 extern const struct sb_cgroup_driver sb_cgroup_v2;

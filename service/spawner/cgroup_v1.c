@@ -2,12 +2,15 @@
  * groups at once, so nobody has to move. The freezer is not used: SIGKILL would wait for it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "base/err.h"
 #include "service/spawner/cgroup_driver.h"
 
-enum { MEMORY, CPU, PIDS };
+enum { MEMORY, CPU, PIDS, BLKIO = SB_CGROUP_IO_BASE };
 
 /* Version 1 counts buffers of TCP and UDP apart from memory, and only where they have a limit. */
 enum { SOCKETS_PART = 4 /* of the memory limit */ };
@@ -19,6 +22,7 @@ static const struct {
     [MEMORY] = {"memory", SB_CGROUP_MEMORY},
     [CPU] = {"cpu", SB_CGROUP_CPU},
     [PIDS] = {"pids", SB_CGROUP_PIDS},
+    [BLKIO] = {"blkio", SB_CGROUP_IO},
 };
 
 static int open_bases(const struct sb_cgroup_view *view,
@@ -41,7 +45,7 @@ static int open_bases(const struct sb_cgroup_view *view,
             cgroups->controllers |= controllers[i].bit;
         }
     }
-    return cgroups->controllers == 0 ? -1 : 0;
+    return (cgroups->controllers & SB_CGROUP_ALL) == 0 ? -1 : 0;
 }
 
 static int limit_memory(const struct sb_cgroup *cgroup,
@@ -102,6 +106,39 @@ limit(const struct sb_cgroup *cgroup, const struct sb_cgroup_limits *limits, str
                : sb_cgroup_write_u64(base, cgroup->name, "pids.max", limits->pids, err);
 }
 
+static int limit_io(const struct sb_cgroup *cgroup,
+                    const struct sb_cgroup_io *io,
+                    dev_t disk,
+                    struct sb_err *err)
+{
+    const struct {
+        const char *file;
+        uint64_t value;
+    } rows[] = {
+        {"blkio.throttle.read_bps_device", io->read_bytes},
+        {"blkio.throttle.write_bps_device", io->write_bytes},
+        {"blkio.throttle.read_iops_device", io->read_ops},
+        {"blkio.throttle.write_iops_device", io->write_ops},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "%u:%u %" PRIu64, major(disk), minor(disk),
+                       rows[i].value);
+        if (rows[i].value != 0 && sb_cgroup_write(cgroup->host->bases[BLKIO], cgroup->name,
+                                                  rows[i].file, text, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* The scheduler bfq alone knows weights, of 1 to 1000. */
+static int weigh_io(const struct sb_cgroup *cgroup, uint64_t weight, struct sb_err *err)
+{
+    return sb_cgroup_write_u64(cgroup->host->bases[BLKIO], cgroup->name, "blkio.bfq.weight",
+                               weight < 1000 ? weight : 1000, err);
+}
+
 static void read_counters(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *counters)
 {
     char text[SB_CGROUP_FILE_SIZE];
@@ -130,6 +167,8 @@ const struct sb_cgroup_driver sb_cgroup_v1 = {
     .version = 1,
     .open = open_bases,
     .limit = limit,
+    .limit_io = limit_io,
+    .weigh_io = weigh_io,
     .clones_into = false,
     .read = read_counters,
 };

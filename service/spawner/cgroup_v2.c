@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -28,6 +29,7 @@ static const struct {
     {"memory", "+memory", SB_CGROUP_MEMORY},
     {"cpu", "+cpu", SB_CGROUP_CPU},
     {"pids", "+pids", SB_CGROUP_PIDS},
+    {"io", "+io", SB_CGROUP_IO},
 };
 
 /* A group without this file is the root of all. */
@@ -100,7 +102,8 @@ static unsigned give(int dir)
 static int enable(int dir, bool may_move_all, struct sb_err *err)
 {
     unsigned bits = enabled(dir);
-    for (int i = 0; i < MOVE_TRIES && bits != SB_CGROUP_ALL; i++) { /* one may fork meanwhile */
+    for (int i = 0; i < MOVE_TRIES && (bits & SB_CGROUP_ALL) != SB_CGROUP_ALL;
+         i++) { /* one may fork meanwhile */
         if (!is_root_of_all(dir) && move_to_leaf(dir, may_move_all, err) < 0) {
             return -1;
         }
@@ -195,6 +198,38 @@ limit(const struct sb_cgroup *cgroup, const struct sb_cgroup_limits *limits, str
                : sb_cgroup_write_u64(base, name, "pids.max", limits->pids, err);
 }
 
+static int limit_io(const struct sb_cgroup *cgroup,
+                    const struct sb_cgroup_io *io,
+                    dev_t disk,
+                    struct sb_err *err)
+{
+    char text[160];
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"rbps", io->read_bytes},
+        {"wbps", io->write_bytes},
+        {"riops", io->read_ops},
+        {"wiops", io->write_ops},
+    };
+    int len = snprintf(text, sizeof text, "%u:%u", major(disk), minor(disk));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].value != 0) {
+            len += snprintf(text + len, sizeof text - (size_t)len, " %s=%" PRIu64, rows[i].name,
+                            rows[i].value);
+        }
+    }
+    bool has_limit = strchr(text, '=') != NULL;
+    return has_limit ? sb_cgroup_write(cgroup->host->bases[0], cgroup->name, "io.max", text, err)
+                     : 0;
+}
+
+static int weigh_io(const struct sb_cgroup *cgroup, uint64_t weight, struct sb_err *err)
+{
+    return sb_cgroup_write_u64(cgroup->host->bases[0], cgroup->name, "io.weight", weight, err);
+}
+
 static void read_counters(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *counters)
 {
     char text[SB_CGROUP_FILE_SIZE];
@@ -216,6 +251,8 @@ const struct sb_cgroup_driver sb_cgroup_v2 = {
     .version = 2,
     .open = open_base,
     .limit = limit,
+    .limit_io = limit_io,
+    .weigh_io = weigh_io,
     .clones_into = true,
     .read = read_counters,
 };

@@ -188,6 +188,11 @@ static int check_cgroup(const Spawn__V1__Plan *msg, struct sb_plan *plan, struct
         {"cpu_quota_us", msg->cpu_quota_us, 1000, 1024ULL * SB_CGROUP_PERIOD_US},
         {"cpu_weight", msg->cpu_weight, 1, 10000},
         {"pids", msg->pids, 1, 1ULL << 22},
+        {"io_read_bytes", msg->io_read_bytes, 1U << 10, 1ULL << 40},
+        {"io_write_bytes", msg->io_write_bytes, 1U << 10, 1ULL << 40},
+        {"io_read_ops", msg->io_read_ops, 1, 1000000000},
+        {"io_write_ops", msg->io_write_ops, 1, 1000000000},
+        {"io_weight", msg->io_weight, 1, 10000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].value != 0 && (rows[i].value < rows[i].min || rows[i].value > rows[i].max)) {
@@ -202,6 +207,14 @@ static int check_cgroup(const Spawn__V1__Plan *msg, struct sb_plan *plan, struct
         .cpu_quota_us = msg->cpu_quota_us,
         .cpu_weight = msg->cpu_weight,
         .pids = msg->pids,
+        .io =
+            {
+                .read_bytes = msg->io_read_bytes,
+                .write_bytes = msg->io_write_bytes,
+                .read_ops = msg->io_read_ops,
+                .write_ops = msg->io_write_ops,
+                .weight = msg->io_weight,
+            },
     };
     return 0;
 }

@@ -376,7 +376,10 @@ static _Noreturn void fork_twice(int sync_fd)
 /* A group that permits one process, and a child in it that wants to be two. */
 static int try_cgroup(const struct sb_host *host, struct sb_err *err)
 {
-    const struct sb_cgroup_limits limits = {16U << 20, 0, SB_CGROUP_PERIOD_US, 100, 1};
+    const struct sb_cgroup_limits limits = {.memory_bytes = 16U << 20,
+                                            .cpu_quota_us = SB_CGROUP_PERIOD_US,
+                                            .cpu_weight = 100,
+                                            .pids = 1};
     struct sb_cgroup_counters counters;
     struct sb_cgroup cgroup;
     int sync[2] = {-1, -1};
@@ -423,7 +426,7 @@ static void add_cgroup(const struct sb_host *host, struct sb_probe_controls *lis
         add(list, 10, SB_PROBE_ABSENT, host->cgroups.detail, fix);
     } else if (try_cgroup(host, &said) < 0) {
         add(list, 10, SB_PROBE_ABSENT, said.text, fix);
-    } else if (host->cgroups.controllers != SB_CGROUP_ALL) {
+    } else if ((host->cgroups.controllers & SB_CGROUP_ALL) != SB_CGROUP_ALL) {
         add(list, 10, SB_PROBE_DEGRADED, host->cgroups.detail,
             "enable the memory, cpu and pids controllers");
     } else {

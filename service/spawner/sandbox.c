@@ -1,6 +1,7 @@
 #include "service/spawner/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include "service/spawner/filter.h"
 #include "service/spawner/host.h"
 #include "service/spawner/hostmount.h"
+#include "service/spawner/iodev.h"
 #include "service/spawner/ns.h"
 #include "service/spawner/peer.h"
 #include "service/spawner/plan.h"
@@ -135,6 +137,43 @@ static int make_cgroup(struct start *start, struct sb_err *err)
     }
     (void)snprintf(name, sizeof name, "%s-%" PRIu64, start->plan->sandbox_id, start->plan->slot);
     return sb_cgroup_make(cgroups, name, &limits, &start->sandbox->cgroup, err);
+}
+
+/* The disks that the sandbox can read from and write to. Returns the first path that lies on none,
+ * or NULL. */
+static const char *find_disks(const struct start *start, struct sb_iodevs *devs)
+{
+    SB_CLEANUP(sb_closep) int usr = open("/usr", O_PATH | O_CLOEXEC);
+    const char *lacks = sb_iodev_add(devs, usr) ? NULL : "/usr";
+    for (size_t i = 0; i < start->mounts.n; i++) {
+        if (!sb_iodev_add(devs, start->mounts.fds[i])) {
+            lacks = start->plan->mounts[i].target;
+        }
+    }
+    return lacks;
+}
+
+/* Input and output are limited where they can be: a sandbox that has memory and a processor of its
+ * own is worth having without, when it says so. */
+static int limit_io(struct start *start, struct sb_err *err)
+{
+    (void)err;
+    struct sb_sandbox *sandbox = start->sandbox;
+    struct sb_iodevs devs = {.n = 0};
+    struct sb_err said;
+    if (!sb_cgroup_wants_io(&start->plan->cgroup.io)) {
+        return 0;
+    }
+    const char *lacks = find_disks(start, &devs);
+    if (sb_cgroup_limit_io(&sandbox->cgroup, &start->plan->cgroup.io, &devs, &said) < 0) {
+        (void)snprintf(sandbox->io_lacks, sizeof sandbox->io_lacks, "io: not limited: %.150s",
+                       said.text);
+    } else if (lacks != NULL) {
+        (void)snprintf(sandbox->io_lacks, sizeof sandbox->io_lacks,
+                       "io: not limited at %.80s, which lies on no disk that the kernel names",
+                       lacks);
+    }
+    return 0;
 }
 
 /* As a pipe, but the kernel says who wrote. */
@@ -265,6 +304,7 @@ static const struct step {
     {"mounts", open_mounts}, /* may change the ids */
     {"root", refuse_root},   /* whatever the steps above have done */
     {"cgroup", make_cgroup},
+    {"io", limit_io},
     {"channels", open_channels},
     {"prepare", prepare_child},
     {"clone", clone_child},
@@ -282,12 +322,15 @@ static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
     if (controllers == 0) {
         sandbox->degraded[sandbox->n_degraded++] =
             "cgroup: none here: memory is bounded by process only, CPU by affinity";
-    } else if (controllers != SB_CGROUP_ALL) {
+    } else if ((controllers & SB_CGROUP_ALL) != SB_CGROUP_ALL) {
         sandbox->degraded[sandbox->n_degraded++] =
             (controllers & SB_CGROUP_MEMORY) == 0
                 ? "cgroup: no memory controller, bounded by process only"
             : (controllers & SB_CGROUP_CPU) == 0 ? "cgroup: no cpu controller, by affinity only"
                                                  : "cgroup: no pids controller, rlimit only";
+    }
+    if (sandbox->io_lacks[0] != '\0') {
+        sandbox->degraded[sandbox->n_degraded++] = sandbox->io_lacks;
     }
     if (!sb_ids_are_distinct(&sandbox->ids)) {
         sandbox->degraded[sandbox->n_degraded++] =

@@ -30,7 +30,7 @@ enum sb_sandbox_state {
 enum {
     SB_SANDBOX_MAX = 16384,      /* alive at one time */
     SB_SANDBOX_START_MS = 20000, /* until a child that still works on its steps is killed */
-    SB_SANDBOX_MAX_DEGRADED = 5,
+    SB_SANDBOX_MAX_DEGRADED = 6,
 };
 
 /** One sandbox. */
@@ -52,7 +52,8 @@ struct sb_sandbox {
     int ctl_fd;  /* owned; STARTING: the worker's end of init's socket */
     struct sb_ids ids;
     struct sb_cgroup cgroup;
-    const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts */
+    char io_lacks[192];                            /* why input and output are not limited */
+    const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts, and io_lacks */
     size_t n_degraded;
 };
 

@@ -369,6 +369,7 @@ static int tell_spawned(struct server *server, struct sb_sandbox *sandbox, struc
     body.n_degraded = sandbox->n_degraded;
     body.degraded = degraded;
     body.has_group = sandbox->cgroup.host != NULL;
+    body.lacks_io = sandbox->io_lacks[0] != '\0';
     message.tag = sandbox->tag;
     message.body_case = SPAWN__V1__REPLY__BODY_SPAWNED;
     message.spawned = &body;

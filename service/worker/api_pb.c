@@ -168,6 +168,15 @@ static bool adjust_uid(const struct sb_sandbox *sandbox, Aisbx__V1__ControlStatu
                       "this sandbox shares the caller's id, for its host directories");
 }
 
+static bool adjust_cgroup(const struct sb_sandbox *sandbox, Aisbx__V1__ControlStatus *status)
+{
+    return !sandbox->lacks_io ||
+           status->state != AISBX__V1__CONTROL_STATE__CONTROL_STATE_ENFORCED ||
+           set_status(status, AISBX__V1__CONTROL_STATE__CONTROL_STATE_DEGRADED,
+                      "memory, processors and processes are limited; input and output are not, or "
+                      "not everywhere");
+}
+
 static bool adjust_disk(const struct sb_sandbox *sandbox, Aisbx__V1__ControlStatus *status)
 {
     return sb_policy_unbounded(sandbox->policy) == NULL ||
@@ -207,6 +216,8 @@ static bool adjust_controls(const struct sb_sandbox *sandbox, Aisbx__V1__Sandbox
         Aisbx__V1__ControlStatus *status = msg->controls[i];
         if (status->control == AISBX__V1__CONTROL__CONTROL_DISTINCT_UID) {
             is_done = adjust_uid(sandbox, status);
+        } else if (status->control == AISBX__V1__CONTROL__CONTROL_CGROUP) {
+            is_done = adjust_cgroup(sandbox, status);
         } else if (status->control == AISBX__V1__CONTROL__CONTROL_DISK_LIMIT) {
             is_done = adjust_disk(sandbox, status);
         } else if (status->control == AISBX__V1__CONTROL__CONTROL_EGRESS) {

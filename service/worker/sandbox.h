@@ -68,6 +68,7 @@ struct sb_sandbox {
     uint32_t host_uid;
     bool has_distinct_uid;
     bool has_group;   /* the kernel counts what happens in it */
+    bool lacks_io;    /* limits of input and output that it should have are not in force */
     bool is_counting; /* the spawner was asked what it counted */
     struct sb_strings degraded;
 

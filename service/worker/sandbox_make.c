@@ -19,7 +19,12 @@
 #include "service/worker/worker.h"
 
 /** aisbx.v1.Control numbers that a spawn itself decides. */
-enum { CONTROL_EGRESS = 12, CONTROL_DISTINCT_UID = 13, CONTROL_DISK_LIMIT = 15 };
+enum {
+    CONTROL_CGROUP = 10,
+    CONTROL_EGRESS = 12,
+    CONTROL_DISTINCT_UID = 13,
+    CONTROL_DISK_LIMIT = 15
+};
 
 #define NOT_COUNTED "refused system calls are refused all the same, but not counted"
 
@@ -103,6 +108,7 @@ static int take_spawned(struct sb_sandbox *sandbox,
     sandbox->host_uid = spawned->host_uid;
     sandbox->has_distinct_uid = spawned->distinct_uid;
     sandbox->has_group = spawned->has_group;
+    sandbox->lacks_io = spawned->lacks_io;
     sandbox->init_fd = sb_frame_take_fd(frame, 0);
     if (sandbox->init_fd < 0) {
         return sb_err_set(err, SB_INTERNAL, "the spawner sent no control socket");
@@ -146,6 +152,12 @@ static int take_spawned(struct sb_sandbox *sandbox,
             "required control disk is not enforced for this sandbox: %s is a writable "
             "directory of the host, without a quota; bind it read-only, or none",
             unbounded);
+    }
+    if (requires(sandbox, CONTROL_CGROUP) && spawned->lacks_io) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "required control cgroup is not enforced for this sandbox: its limits of "
+                          "input and output need the controller io, or blkio, and a file system on "
+                          "a disk; take limits.io_* out of the profile and the request");
     }
     if (requires(sandbox, CONTROL_DISTINCT_UID) && !spawned->distinct_uid) {
         return sb_err_set(

@@ -25,6 +25,11 @@ Aisbx__V1__Limits *sb_api_profile_limits(const struct sb_limits *limits)
     made->file_bytes = limits->file_bytes;
     made->open_files = limits->open_files;
     made->output_bytes = limits->output_bytes;
+    made->io_read_bytes = limits->io_read_bytes;
+    made->io_write_bytes = limits->io_write_bytes;
+    made->io_read_ops = limits->io_read_ops;
+    made->io_write_ops = limits->io_write_ops;
+    made->io_weight = limits->io_weight;
     return made;
 }
 

@@ -181,6 +181,11 @@ static const struct sb_config_key limit_keys[] = {
     {"file_size", SB_YAML_SCALAR, "file_size", read_limit},
     {"open_files", SB_YAML_SCALAR, "open_files", read_limit},
     {"output", SB_YAML_SCALAR, "output", read_limit},
+    {"io_read", SB_YAML_SCALAR, "io_read", read_limit},
+    {"io_write", SB_YAML_SCALAR, "io_write", read_limit},
+    {"io_read_ops", SB_YAML_SCALAR, "io_read_ops", read_limit},
+    {"io_write_ops", SB_YAML_SCALAR, "io_write_ops", read_limit},
+    {"io_weight", SB_YAML_SCALAR, "io_weight", read_limit},
 };
 
 static int read_limits(struct sb_config_reader *r, const struct sb_yaml_node *node)

@@ -76,6 +76,13 @@ static const char *meaning_of_limit(struct sb_str name)
         {"open_files", "Open files of one process; beyond it open fails with EMFILE."},
         {"output", "Kept of stdout and of stderr each, beginning and end; the rest is counted "
                    "only."},
+        {"io_read", "Bytes a second from each disk that /usr or a directory of the host lies on; "
+                    "more work takes longer."},
+        {"io_write", "Bytes a second to each of them; with cgroup v1 only what does not pass "
+                     "through the page cache."},
+        {"io_read_ops", "Reads a second from each of them."},
+        {"io_write_ops", "Writes a second to each of them."},
+        {"io_weight", "Share of a busy disk; 100 is the usual one."},
     };
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         if (sb_str_eq(sb_str_from(meanings[i].name), name)) {
@@ -91,6 +98,10 @@ static int tell_limits(const struct telling *telling)
         const struct sb_field *field = &sb_limits_table[i].field;
         char name[64];
         char value[SB_NUM_TEXT_SIZE];
+        if (sb_limits_table[i].is_optional &&
+            sb_limits_get(&telling->profile->limits, &sb_limits_table[i]) == 0) {
+            continue;
+        }
         (void)snprintf(name, sizeof name, "limits.%.*s", SB_STR_ARG(field->name));
         if (tell(telling, NULL, field->name.ptr, name,
                  sb_field_format(field, &telling->profile->limits, value, sizeof value),

@@ -1,11 +1,12 @@
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/field.h"
 
-/** Limits of one sandbox. 0 is "not said"; in a resolved profile or a policy every member is set.
- */
+/** Limits of one sandbox. 0 is "not said"; in a resolved profile or a policy every member is set,
+ *  but for those that are optional. */
 struct sb_limits {
     uint64_t cpu_millis;   /* thousandths of a core */
     uint64_t mem_bytes;    /* memory and tmpfs together */
@@ -16,12 +17,20 @@ struct sb_limits {
     uint64_t file_bytes;   /* one file */
     uint64_t open_files;   /* of one process */
     uint64_t output_bytes; /* kept of one exec, stdout and stderr each */
+
+    /* Of each disk that a host directory lies on; 0 in a resolved profile: no limit */
+    uint64_t io_read_bytes; /* a second */
+    uint64_t io_write_bytes;
+    uint64_t io_read_ops;
+    uint64_t io_write_ops;
+    uint64_t io_weight; /* 100 is the usual share */
 };
 
 /** A limit under its two names. */
 struct sb_limits_row {
     struct sb_field field;  /* name as in YAML: "memory"; offset in struct sb_limits; min, max */
     const char *proto_name; /* name as in the API: "memory_bytes" */
+    bool is_optional;       /* 0 in a resolved profile: no limit; a request may set one */
 };
 
 /** The one table of limits. */

@@ -104,6 +104,11 @@ static void add_cgroup(Spawn__V1__Plan *plan, const struct sb_limits *limits)
     plan->cpu_quota_us = limits->cpu_millis * 100; /* of each 100 ms */
     plan->cpu_weight = weight_of(limits->cpu_millis);
     plan->pids = limits->pids;
+    plan->io_read_bytes = limits->io_read_bytes;
+    plan->io_write_bytes = limits->io_write_bytes;
+    plan->io_read_ops = limits->io_read_ops;
+    plan->io_write_ops = limits->io_write_ops;
+    plan->io_weight = limits->io_weight;
 }
 
 static Spawn__V1__Workspace workspace_of(const struct sb_policy *policy)

@@ -34,7 +34,8 @@ narrow_limits(struct sb_policy *policy, const struct sb_request *request, struct
     for (size_t i = 0; i < sb_limits_table_n; i++) {
         const struct sb_limits_row *row = &sb_limits_table[i];
         uint64_t asked = sb_limits_get(&request->limits, row);
-        uint64_t most = sb_limits_get(&policy->limits, row);
+        uint64_t given = sb_limits_get(&policy->limits, row);
+        uint64_t most = given == 0 && row->is_optional ? UINT64_MAX : given;
         if (asked > most) {
             char asked_text[SB_NUM_TEXT_SIZE];
             char most_text[SB_NUM_TEXT_SIZE];

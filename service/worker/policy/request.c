@@ -46,9 +46,10 @@ static bool only_has(struct sb_str text, const char *punctuation, bool allow_upp
 static uint64_t limit_of(const Aisbx__V1__Limits *limits, size_t row)
 {
     const uint64_t values[] = {
-        limits->cpu_millis, limits->memory_bytes, limits->pids,
-        limits->wall_ms,    limits->disk_bytes,   limits->inodes,
-        limits->file_bytes, limits->open_files,   limits->output_bytes,
+        limits->cpu_millis,   limits->memory_bytes,  limits->pids,           limits->wall_ms,
+        limits->disk_bytes,   limits->inodes,        limits->file_bytes,     limits->open_files,
+        limits->output_bytes, limits->io_read_bytes, limits->io_write_bytes, limits->io_read_ops,
+        limits->io_write_ops, limits->io_weight,
     };
     return values[row];
 }

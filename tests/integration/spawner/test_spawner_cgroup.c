@@ -174,7 +174,7 @@ static void nothing_is_counted_where_nothing_happens(void **state)
     plan.pids = 16;
     Spawn__V1__Counters counters = counted(&plan, "exit 3", &status);
     assert_int_equal(status, 3);
-    assert_int_equal(counters.controllers, 7);
+    assert_int_equal(counters.controllers & 7, 7);
     assert_int_equal(counters.oom_kills, 0);
     assert_int_equal(counters.pids_refused, 0);
 }

@@ -236,18 +236,20 @@ static void reads_the_keys_beyond_that_shape(void **state)
 {
     (void)state;
     SB_CLEANUP(sb_config_done) struct sb_config config = {0};
-    parse("profiles:\n"
-          "  p:\n"
-          "    extends: strict\n"
-          "    description: For me\n"
-          "    abstract: true\n"
-          "    limits: {pids: 9, timeout: 90s, disk: 1m, inodes: 99, file_size: 2m,\n"
-          "             open_files: 64, output: 1k, cpu: 0.5, memory: 8m}\n"
-          "    network: {mode: limited, allow: [\"*.example.org:443\"], deny: [10.0.0.0/8],\n"
-          "              max_connections: 8, max_bytes: 1m}\n"
-          "    filesystem: minimal\n"
-          "    seccomp: base\n",
-          &config);
+    parse(
+        "profiles:\n"
+        "  p:\n"
+        "    extends: strict\n"
+        "    description: For me\n"
+        "    abstract: true\n"
+        "    limits: {pids: 9, timeout: 90s, disk: 1m, inodes: 99, file_size: 2m,\n"
+        "             open_files: 64, output: 1k, cpu: 0.5, memory: 8m,\n"
+        "             io_read: 1m, io_write: 2k, io_read_ops: 5, io_write_ops: 6, io_weight: 50}\n"
+        "    network: {mode: limited, allow: [\"*.example.org:443\"], deny: [10.0.0.0/8],\n"
+        "              max_connections: 8, max_bytes: 1m}\n"
+        "    filesystem: minimal\n"
+        "    seccomp: base\n",
+        &config);
     const struct sb_profile *p = config.profiles[0].profile;
     assert_string_equal(p->extends, "strict");
     assert_string_equal(p->description, "For me");
@@ -260,7 +262,12 @@ static void reads_the_keys_beyond_that_shape(void **state)
                                      .inodes = 99,
                                      .file_bytes = 2 << 20,
                                      .open_files = 64,
-                                     .output_bytes = 1024};
+                                     .output_bytes = 1024,
+                                     .io_read_bytes = 1 << 20,
+                                     .io_write_bytes = 2048,
+                                     .io_read_ops = 5,
+                                     .io_write_ops = 6,
+                                     .io_weight = 50};
     assert_memory_equal(&p->limits, &limits, sizeof limits);
     assert_int_equal(p->network.mode, SB_NETWORK_LIMITED);
     assert_string_equal(p->network.allow.items[0], "*.example.org:443");

@@ -128,6 +128,16 @@ static void a_limit_can_be_lowered_but_not_raised(void **state)
         "sandbox.limits.memory_bytes: 65MiB is more than the 64MiB that profile \"p\" gives");
 }
 
+static void a_limit_that_the_profile_does_not_have_can_be_set(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+    request->limits.io_write_bytes = 1 << 20;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    assert_int_equal(policy->limits.io_write_bytes, 1 << 20);
+    assert_int_equal(policy->limits.io_read_bytes, 0);
+}
+
 static void network_can_be_switched_off_but_not_on(void **state)
 {
     (void)state;
@@ -522,6 +532,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_says_nothing_gets_the_profile),
         cmocka_unit_test(a_limit_can_be_lowered_but_not_raised),
+        cmocka_unit_test(a_limit_that_the_profile_does_not_have_can_be_set),
         cmocka_unit_test(network_can_be_switched_off_but_not_on),
         cmocka_unit_test(network_rules_can_only_narrow),
         cmocka_unit_test(a_request_keeps_the_bounds_of_the_network),

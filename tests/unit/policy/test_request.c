@@ -77,6 +77,11 @@ static void takes_every_field(void **state)
     limits.file_bytes = 4096;
     limits.open_files = 16;
     limits.output_bytes = 1024;
+    limits.io_read_bytes = 2048;
+    limits.io_write_bytes = 4096;
+    limits.io_read_ops = 7;
+    limits.io_write_ops = 8;
+    limits.io_weight = 9;
     network.mode = AISBX__V1__NETWORK_MODE__NETWORK_MODE_LIMITED;
     network.n_allow = 1;
     network.allow = allow;
@@ -104,7 +109,8 @@ static void takes_every_field(void **state)
     spec.driver = driver;
 
     SB_CLEANUP(sb_request_freep) struct sb_request *request = make(&spec);
-    const struct sb_limits expected = {10, 4 << 20, 1, 1, 64 << 10, 16, 4096, 16, 1024};
+    const struct sb_limits expected = {10, 4 << 20, 1,    1,    64 << 10, 16, 4096,
+                                       16, 1024,    2048, 4096, 7,        8,  9};
     assert_memory_equal(&request->limits, &expected, sizeof expected);
     assert_string_equal(request->profile, "python-dev");
     assert_int_equal(request->network.mode, SB_NETWORK_LIMITED);
@@ -142,6 +148,7 @@ static void each_limit_has_bounds(void **state)
         {AT(inodes), 15, "sandbox.limits.inodes: 15 is outside 16..100000000"},
         {AT(file_bytes), 4095, "sandbox.limits.file_bytes: 4095 is outside 4096..1099511627776"},
         {AT(open_files), 15, "sandbox.limits.open_files: 15 is outside 16..1048576"},
+        {AT(io_weight), 10001, "sandbox.limits.io_weight: 10001 is outside 1..10000"},
         {AT(output_bytes), UINT64_MAX,
          "sandbox.limits.output_bytes: 18446744073709551615 is outside 1024..1073741824"},
     };

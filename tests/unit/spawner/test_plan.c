@@ -167,6 +167,14 @@ static void set_many_pids(struct fixture *f)
 {
     f->plan.pids = (1U << 22) + 1;
 }
+static void set_slow_disk(struct fixture *f)
+{
+    f->plan.io_write_bytes = 1023;
+}
+static void set_heavy_io(struct fixture *f)
+{
+    f->plan.io_weight = 10001;
+}
 static void set_privileged_port(struct fixture *f)
 {
     f->plan.egress_port = 1023;
@@ -255,6 +263,8 @@ static void refuses_each_bad_field_by_name(void **state)
         {set_large_quota, "cpu_quota_us"},
         {set_heavy_weight, "cpu_weight"},
         {set_many_pids, "pids"},
+        {set_slow_disk, "io_write_bytes"},
+        {set_heavy_io, "io_weight"},
         {set_privileged_port, "egress_port"},
         {set_large_port, "egress_port"},
         {set_no_filter, "filter_id"},
