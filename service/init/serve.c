@@ -175,7 +175,7 @@ _Noreturn void sb_serve_exec(struct sb_exec *exec, int ctl_fd, int signal_fd)
         };
         (void)sb_sys_poll(fds, 3, left);
         if (left == &to_look && to_look.tv_sec == 0 && to_look.tv_nsec == 0) {
-            sb_watch_look(&serve.seen);
+            sb_watch_look(&serve.seen, serve.main_pid);
             to_look.tv_nsec = LOOK_MS * 1000000L;
         }
         clear_signals(signal_fd);

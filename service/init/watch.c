@@ -48,12 +48,19 @@ static uint64_t read_number(const char **at)
 }
 
 /* The line "SigQ:\t3/4096": all that this user has queued, timers among it, and how much may be. */
-static void look_at_signals(struct sb_init_seen *seen)
+static void look_at_signals(struct sb_init_seen *seen, int job)
 {
     char data[MAX_READ];
-    int fd = (int)sb_sys_open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    char path[64];
+    char *end = path;
+    sb_text_add(&end, path + sizeof path, "/proc/");
+    sb_text_add_number(&end, path + sizeof path, (unsigned)job);
+    sb_text_add(&end, path + sizeof path, "/status");
+    int fd = (int)sb_sys_open(path, O_RDONLY | O_CLOEXEC);
     long len = fd < 0 ? 0 : sb_sys_read(fd, data, sizeof data - 1);
-    sb_sys_close(fd);
+    if (fd >= 0) {
+        sb_sys_close(fd);
+    }
     data[len < 0 ? 0 : len] = '\0';
     for (const char *at = data; *at != '\0'; at++) {
         if (at[0] != '\n' || at[1] != 'S' || at[2] != 'i' || at[3] != 'g' || at[4] != 'Q') {
@@ -103,11 +110,11 @@ static void look_at_files(struct sb_init_seen *seen)
     }
 }
 
-void sb_watch_look(struct sb_init_seen *seen)
+void sb_watch_look(struct sb_init_seen *seen, int job)
 {
     look_at_spaces(seen);
     if (++seen->looks % LOOKS_AT_SPACES == 0) {
-        look_at_signals(seen);
+        look_at_signals(seen, job);
         look_at_files(seen);
     }
 }

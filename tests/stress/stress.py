@@ -232,13 +232,14 @@ class Stress:
             kinds.add(verdict["kind"])
             usage = verdict["usage"]
             most_cpu = max(most_cpu, (usage["cpu_user_us"] + usage["cpu_system_us"]) / 1000 / max(usage["wall_ms"], 1))
-            is_short = verdict["kind"] == "exited" and usage["wall_ms"] < 900 * seconds / rounds
+            has_groups = not any(text.startswith("cgroup:") for text in verdict["degraded"])
+            # Without groups each process has less memory than a stressor needs, which gives up then.
+            is_short = has_groups and verdict["kind"] == "exited" and usage["wall_ms"] < 900 * seconds / rounds
             if "dispatching hogs" not in result["stderr"] or is_short:
                 wrong.append(f"stress-ng did not run: {verdict['message']}; {result['stderr'][-300:]}")
         left = self.worker.left()
         if left:
             wrong.append("left behind: " + ", ".join(left[:10]))
-        has_groups = not any(text.startswith("cgroup:") for text in result["verdict"]["degraded"])
         if not has_groups or (self.options.quick and limits & SEEN):
             limits = limits | {""}  # nobody counts, which the verdict says, or init may have looked in between
         if "cpu" in limits and most_cpu < 0.9 * CPUS:
