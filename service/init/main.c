@@ -62,7 +62,9 @@ static void start_stub(struct init *init, struct sb_exec *exec)
     int pid = init->n_stubs == MAX_STUBS ? -EAGAIN : (int)sb_sys_fork();
     if (pid == 0) {
         sb_sys_close(SB_INIT_FD);
-        (void)sb_sys_prctl(PR_SET_CHILD_SUBREAPER, 1);
+        if (!sb_mutated("init.subreaper")) {
+            (void)sb_sys_prctl(PR_SET_CHILD_SUBREAPER, 1);
+        }
         sb_serve_exec(exec, -1, init->signal_fd);
     }
     if (pid < 0) {
@@ -137,6 +139,9 @@ static void on_child(struct init *init)
     int is_orphaned = 0;
     long pid = 0;
     while ((pid = sb_sys_wait(-1, &status, WNOHANG | WUNTRACED, NULL)) > 0) {
+        if (WIFSTOPPED(status) && sb_mutated("init.stopped")) {
+            continue;
+        }
         if (WIFSTOPPED(status)) { /* by the job: no limit of the worker's would reach it */
             (void)sb_sys_kill((int)pid, SIGKILL);
             continue;

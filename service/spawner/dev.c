@@ -56,6 +56,9 @@ static int add_node(size_t i, struct sb_err *err)
 
 int sb_dev_make(struct sb_child *child, struct sb_err *err)
 {
+    if (sb_mutated("dev.own")) {
+        return sb_mount_bind("/dev", "dev", err);
+    }
     for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
         if (add_node(i, err) < 0) {
             return -1;

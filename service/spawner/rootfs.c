@@ -79,7 +79,7 @@ int sb_rootfs_symlink(const char *text, const char *path, struct sb_err *err)
 
 static int begin_at(struct sb_child *child, const char *target, struct sb_err *err)
 {
-    if (mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+    if (!sb_mutated("root.private") && mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
         return sb_err_sys(err, errno, "make mounts private");
     }
     child->root_fd = sb_mount_new_tmpfs(ROOT_OPTIONS, err);

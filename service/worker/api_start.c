@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mutate.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/api.h"
 #include "service/worker/exec.h"
@@ -60,7 +61,7 @@ static int check_passed(int fd, int i, struct sb_err *err)
         return sb_err_sys(err, errno, "passed %s", names[i]);
     }
     bool is_null = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
-    if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || is_null) {
+    if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || is_null || sb_mutated("stdio.kind")) {
         return 0;
     }
     return sb_err_set(err, SB_INVALID,

@@ -185,7 +185,9 @@ def output_flood(_, result):
 
 
 def wall_clock(_, result):
-    if result.verdict == 'NONE' and not result.hung:
+    if result.left:
+        result.set('LEAKED', f'still running: {" ".join(result.left)}')
+    elif result.verdict == 'NONE' and not result.hung:
         result.set('HELD', f'ended after {result.seconds:.1f} s')
 
 

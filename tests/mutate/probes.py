@@ -101,9 +101,9 @@ class Lab:
         failure = f'no verdict: {", ".join(silent)}' if len(silent) == len(rows) else ''
         return Result({row['name'] for row in rows if row['verdict'] == 'LEAKED'}, failure)
 
-    def _egress(self, off, words):
-        argv = [sys.executable, os.path.join(self.repository, 'tests/integration/egress/refuses.py'), *words]
-        status, text = self._start(off, argv + (['--enough', '2'] if off else []))
+    def _egress(self, off, script, words):
+        argv = [sys.executable, os.path.join(self.repository, 'tests/integration/egress', script), *words]
+        status, text = self._start(off, argv)
         red = set(re.findall(r'^(?:LEAKED|FAILED) +([^:\n]+)', text, re.M))
         return Result(red, '' if status == 0 or red else text.strip()[-160:])
 

@@ -29,9 +29,14 @@ def execs(*names, options=()):
     return ('execs', options, names)
 
 
-def egress(*words):
-    """@words: arguments of refuses.py."""
-    return ('egress', words)
+def egress():
+    """All of refuses.py, until two attempts have succeeded."""
+    return ('egress', 'refuses.py', ('--enough', '2'))
+
+
+def serves(*tests):
+    """Tests of serves.py."""
+    return ('egress', 'serves.py', tests)
 
 
 def program(name, *tests):
@@ -43,6 +48,7 @@ SETUID = ('chmod', 'fchmod', 'fchmodat', 'fchmodat2', 'creat', 'mknod', 'mknodat
 SCHEDULING = 'floor.setpriority,floor.ioprio_set,floor.sched_setparam,floor.sched_setscheduler,' \
              'floor.sched_setattr,floor.sched_setaffinity'
 KEYS = 'filter.allow,filter.deny'
+STREAMS = escape('stdio-reopened', 'stdio-truncated', 'terminal-modes')
 DUMP = escape('init-memory', 'init-descriptors', 'init-links', 'init-environment')
 
 ROWS = [
@@ -60,6 +66,9 @@ ROWS = [
     Row('Landlock: files', 'step.landlock', escape('secret-by-detour'), front='root.detach'),
     Row('Landlock: device nodes', 'step.landlock', escape('make-whiteout'), front='filter.allow,floor.mknod,floor.mknodat'),
     Row('Landlock: abstract sockets', 'step.landlock', escape('abstract-socket'), front='ns.net,step.loopback'),
+    Row('Landlock: devices', 'step.landlock', escape('device-nodes'), front='dev.own'),
+    Row('own /dev', 'dev.own', escape('device-nodes'), front='step.landlock'),
+    Row('mounts are private', 'root.private', escape('mount-propagation')),
     Row('system trees are frozen', 'step.freeze', escape('mount-nosuid', 'root-mount')),
     Row('read-only root', 'root.read-only', escape('root-mount')),
     Row('nosuid of writable space', 'space.nosuid', escape('mount-flags', 'mount-nosuid')),
@@ -115,8 +124,9 @@ ROWS = [
     *(Row(f'descriptors: {who}', f'fds.{who}', escape('descriptors'),
           front=','.join(f'fds.{other}' for other in ('worker', 'spawner', 'child', 'init') if other != who))
       for who in ('worker', 'spawner', 'child', 'init')),
-    Row('standard streams are copied', 'stdio.copy',
-        escape('stdio-reopened', 'stdio-truncated', 'pipe-reopened', 'pipe-flags', 'terminal-modes')),
+    Row('standard streams are copied', 'stdio.copy', escape('pipe-flags')),
+    Row('files and terminals are copied', 'stdio.copy', STREAMS, front='stdio.kind'),
+    Row('no file or terminal is passed', 'stdio.kind', STREAMS, front='stdio.copy'),
     Row('output limit of aisbx', 'output.client', escape('output-flood')),
     Row('output limit of the worker', 'output.worker',
         program('test_worker', 'output_over_the_limit_keeps_head_and_tail_and_says_so')),
@@ -141,6 +151,8 @@ ROWS = [
     Row('pseudo-terminals', 'dev.ptys', escape('terminals')),
     Row('wall time', 'wall', escape('wall-clock', options=('--timeout', '2s'))),
     Row('the whole tree is killed', 'init.tree', execs('timeout-daemon', options=('--timeout=2s',))),
+    Row('daemons stay below their exec', 'init.subreaper', execs('timeout-daemon', options=('--timeout=2s',))),
+    Row('a supervisor that is stopped ends', 'init.stopped', execs('wall-clock-of-stopped', options=('--timeout=2s',))),
     Row('tied to the spawner', 'step.tie', program('test_spawner_life', 'leaves_nothing_when_the_spawner_is_killed'), front='parent.cgroup'),
     # who serves
     Row('worker: ids', 'worker.ids', escape('server-identity')),
@@ -174,4 +186,6 @@ ROWS = [
     Row('egress: one request', 'egress.one-request', egress()),
     Row('egress: numbers as names', 'egress.number', egress()),
     Row('egress: commands of SOCKS', 'egress.socks-command', egress()),
+    Row('egress: connections of a sandbox', 'egress.connections', serves('connections_beyond_the_bound_wait_for_their_turn')),
+    Row('egress: bytes of a sandbox', 'egress.bytes', serves('a_bound_of_bytes_holds_for_the_whole_life')),
 ]

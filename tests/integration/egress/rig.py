@@ -283,9 +283,11 @@ def wait_until(what, condition):
 
 
 def run_all(tests):
-    """Runs functions, whose names read as sentences. Prints each; the status is that of all."""
+    """Runs functions, whose names read as sentences, or those that the command line names. Prints each; the status is
+    that of all."""
     failed = []
-    for test in tests:
+    chosen = [word for word in sys.argv[1:] if word.isidentifier()]
+    for test in [test for test in tests if not chosen or test.__name__ in chosen]:
         try:
             test()
             print(f"ok      {test.__name__}", flush=True)
