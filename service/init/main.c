@@ -174,7 +174,7 @@ static void guard_self(void)
     unsigned job = 0;
     unsigned saved = 0;
     if ((!sb_mutated("no-new-privs") && sb_sys_prctl(PR_SET_NO_NEW_PRIVS, 1) < 0) ||
-        sb_sys_prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+        (!sb_mutated("init.tie") && sb_sys_prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) ||
         sb_sys_getresuid(&real, &job, &saved) < 0 || sb_sys_setresuid(real, job, real) < 0) {
         sb_sys_exit(1);
     }

@@ -109,17 +109,23 @@ int sb_caps_lend(bool reads_all, struct sb_err *err)
     return apply(MODE_ROOT | MODE_MAY, reads_all, err);
 }
 
+static int empty_bounding_set(struct sb_err *err)
+{
+    int cap = 0;
+    while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) {
+        cap++;
+    }
+    if (errno != EINVAL || prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0) { /* not just past the last */
+        return sb_err_sys(err, errno, "drop capability %d from the bounding set", cap);
+    }
+    return 0;
+}
+
 int sb_caps_lock(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
-    int cap = 0;
-    while (!sb_mutated("caps.bounding") && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) {
-        cap++;
-    }
-    if (sb_mutated("caps.bounding") ? false
-                                    : errno != EINVAL || prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >=
-                                                             0) { /* not just past the last */
-        return sb_err_sys(err, errno, "drop capability %d from the bounding set", cap);
+    if (!sb_mutated("caps.bounding") && empty_bounding_set(err) < 0) {
+        return -1;
     }
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) {
         return sb_err_sys(err, errno, "clear ambient capabilities");

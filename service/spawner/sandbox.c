@@ -221,9 +221,9 @@ static void fill_child(struct start *start)
     child->setup_id = ids->inside == 0 || !child->has_userns ? 0 : SB_CHILD_ID;
     child->job_uid = child->has_userns ? SB_CHILD_ID : sb_ids_job_uid(ids);
     child->job_gid = child->has_userns ? SB_CHILD_ID : sb_ids_job_gid(ids);
-    child->init_uid = ids->init_uid == 0  ? child->job_uid
-                      : child->has_userns ? SB_CHILD_INIT_ID
-                                          : ids->init_uid;
+    child->init_uid = ids->init_uid == 0 || sb_mutated("init.id") ? child->job_uid
+                      : child->has_userns                         ? SB_CHILD_INIT_ID
+                                                                  : ids->init_uid;
     child->has_tty_group = ids->inside == 0 && child->has_userns;
     child->has_setgroups = start->host->has_setgroups;
     child->sync_fd = start->child_sync_fd;

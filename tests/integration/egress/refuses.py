@@ -308,10 +308,17 @@ def on_port_443():
     server.stop()
 
 
-def the_proxy_holds_no_privilege():
+def status_of_the_proxy():
     with open(f"/proc/{proxy.process.pid}/status", encoding="utf-8") as file:
-        status = dict(line.split(":", 1) for line in file.read().splitlines())
-    assert "0" not in status["Uid"].split(), status["Uid"]
+        return dict(line.split(":", 1) for line in file.read().splitlines())
+
+
+def the_proxy_is_not_root():
+    assert "0" not in status_of_the_proxy()["Uid"].split()
+
+
+def the_proxy_holds_no_privilege():
+    status = status_of_the_proxy()
     assert all(int(status[s], 16) == 0 for s in ("CapInh", "CapPrm", "CapEff", "CapAmb")), status
     assert int(status["NoNewPrivs"]) == 1 and int(status["Seccomp"]) == 2, status
 
@@ -329,4 +336,5 @@ print(f"{len(ATTEMPTS) - failed} of {len(ATTEMPTS)} attempts were refused")
 if failed:
     sys.exit(1)
 assert len({row[0] for row in ATTEMPTS}) == len(ATTEMPTS)
-rig.run_all([rebinding, no_name_before_the_rules, the_proxy_holds_no_privilege, the_permitted_way_is_open, on_port_443])
+rig.run_all([rebinding, no_name_before_the_rules, the_proxy_is_not_root, the_proxy_holds_no_privilege,
+             the_permitted_way_is_open, on_port_443])
