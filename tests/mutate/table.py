@@ -115,7 +115,7 @@ ROWS = [
     Row('no signals by descriptors, no leases', 'floor.fcntl', escape('descriptor-owner', 'file-lease')),
     Row('socket families', 'floor.socket', escape('family-alg', 'family-packet', 'family-vsock', 'family-netlink', profile='open')),
     Row('socketpair families', 'floor.socketpair', escape('pair-rare-families', profile='open')),
-    Row('limits of PID 1', 'floor.prlimit64', escape('init-limits')),
+    Row('limits of PID 1', 'floor.prlimit64', escape('init-limits'), front='init.id'),
     Row('priorities of PID 1', SCHEDULING, escape('init-scheduling')),
     Row('personality', 'floor.personality', escape('personality', profile='open')),
     *(Row(f'no setuid bit by {call}', f'floor.{call}', escape(f'setuid-by-{call}', profile='open')) for call in SETUID),
