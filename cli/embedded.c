@@ -149,19 +149,35 @@ static int make_place(const char *address, struct place *place, struct sb_err *e
     return geteuid() == 0 ? 0 : check_owner(place->dir, err);
 }
 
-static int lock_place(const struct place *place, struct sb_err *err)
+/* @ret_fd  -1: the file was removed, with the lock held, while we waited. */
+static int lock_once(const char *path, int *ret_fd, struct sb_err *err)
 {
-    SB_CLEANUP(sb_closep)
-    int fd = open(place->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat named;
+    struct stat ours;
+    SB_CLEANUP(sb_closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        return sb_err_sys(err, errno, "%s", place->lock);
+        return sb_err_sys(err, errno, "%s", path);
     }
     while (flock(fd, LOCK_EX) < 0) {
         if (errno != EINTR) {
-            return sb_err_sys(err, errno, "lock %s", place->lock);
+            return sb_err_sys(err, errno, "lock %s", path);
         }
     }
-    return SB_STEAL_FD(fd);
+    bool is_still = lstat(path, &named) == 0 && fstat(fd, &ours) == 0 &&
+                    named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
+    *ret_fd = is_still ? SB_STEAL_FD(fd) : -1;
+    return 0;
+}
+
+static int lock_place(const struct place *place, struct sb_err *err)
+{
+    int fd = -1;
+    while (fd < 0) {
+        if (lock_once(place->lock, &fd, err) < 0) {
+            return -1;
+        }
+    }
+    return fd;
 }
 
 /* A worker that ends serves nobody any more, but keeps its socket's lock until it is gone. */

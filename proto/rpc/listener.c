@@ -1,7 +1,7 @@
 /** Theory of operation. The path is owned by whoever holds flock on path.lock, so that a crash
  * leaves nothing to clean up by hand and a second server cannot steal the socket of a living one
- * (bind on a unix path knows neither). The lock file stays: removing it would let two processes
- * lock two different files of that name.
+ * (bind on a unix path knows neither). Whoever ends in good order may remove the lock file while it
+ * holds the lock; so a lock counts only on the file that still has the name.
  *
  *  An accepted connection waits until its first byte can be peeked at: 'P' opens an HTTP/2 preface,
  * while a ttrpc frame always starts with 0. */
@@ -16,6 +16,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -24,7 +25,7 @@
 #include "base/log.h"
 #include "proto/rpc/local/origin.h"
 
-enum { BACKOFF_MS = 100, ACCEPTS_PER_TURN = 32 };
+enum { BACKOFF_MS = 100, ACCEPTS_PER_TURN = 32, LOCK_TRIES = 20, LOCK_STEP_MS = 10 };
 
 struct sb_listener {
     struct sb_listener_options options;
@@ -49,24 +50,49 @@ struct waiting {
 
 /* ---- opening ---- */
 
+/** Whether fd is the file that has the name now. */
+static bool is_still(const char *name, int fd)
+{
+    struct stat named;
+    struct stat ours;
+    return lstat(name, &named) == 0 && fstat(fd, &ours) == 0 && named.st_dev == ours.st_dev &&
+           named.st_ino == ours.st_ino;
+}
+
+/** One try. @ret_fd  -1: it is somebody's, perhaps for the moment of tidying up only. */
+static int try_lock(const char *name, int *ret_fd, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return sb_err_sys(err, errno, "open %s", name);
+    }
+    bool is_locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (!is_locked && errno != EWOULDBLOCK && errno != EINTR) {
+        return sb_err_sys(err, errno, "lock %s", name);
+    }
+    bool is_ours = is_locked && is_still(name, fd);
+    *ret_fd = is_ours ? SB_STEAL_FD(fd) : -1;
+    return 0;
+}
+
 static int lock_path(struct sb_listener *listener, struct sb_err *err)
 {
+    const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
     char *name = NULL;
     if (asprintf(&name, "%s.lock", listener->path) < 0) {
         return sb_err_oom(err);
     }
     SB_CLEANUP(sb_freep) char *owned = name;
-    int fd = open(owned, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        return sb_err_sys(err, errno, "open %s", owned);
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (try_lock(owned, &listener->lock_fd, err) < 0) {
+            return -1;
+        }
+        if (listener->lock_fd >= 0) {
+            return 0;
+        }
+        (void)nanosleep(&step, NULL);
     }
-    listener->lock_fd = fd;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        return errno == EWOULDBLOCK
-                   ? sb_err_set(err, SB_EXISTS, "%s: another server serves it", listener->path)
-                   : sb_err_sys(err, errno, "lock %s", owned);
-    }
-    return 0;
+    return sb_err_set(err, SB_EXISTS, "%s: another server serves it", listener->path);
 }
 
 static int remove_stale(const char *path, struct sb_err *err)

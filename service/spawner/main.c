@@ -30,9 +30,10 @@
 #include "service/spawner/landlock.h"
 #include "service/spawner/process.h"
 #include "service/spawner/serve.h"
+#include "service/spawner/tidy.h"
 #include "service/spawner/userns.h"
 
-static const char usage[] = "usage: aisbx-spawner --fd <n>\n"
+static const char usage[] = "usage: aisbx-spawner --fd <n> [--socket <path>]... [--embedded]\n"
                             "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
 
 #ifdef SB_SANITIZED
@@ -45,14 +46,40 @@ const char *__asan_default_options(void)
 #endif
 
 struct options {
-    int fd; /* -1: none given */
+    int fd;                     /* -1: none given */
+    char *sockets[SB_TIDY_MAX]; /* where the worker listens; borrowed */
+    size_t n_sockets;
+    bool is_embedded;
 };
+
+/* False: no such option. */
+static bool parse_option(char **argv, int *at, struct options *options)
+{
+    struct sb_err err;
+    uint64_t fd = 0;
+    const char *name = argv[*at];
+    char *value = argv[*at + 1];
+    if (strcmp(name, "--embedded") == 0) {
+        options->is_embedded = true;
+        return true;
+    }
+    (*at)++;
+    if (value != NULL && strcmp(name, "--fd") == 0 &&
+        sb_num_u64(sb_str_from(value), 3, 1023, &fd, &err) == 0) {
+        options->fd = (int)fd;
+        return true;
+    }
+    if (value != NULL && strcmp(name, "--socket") == 0 && options->n_sockets < SB_TIDY_MAX) {
+        options->sockets[options->n_sockets++] = value;
+        return true;
+    }
+    return false;
+}
 
 /* False when the program shall end with *ret_status. */
 static bool parse_options(int argc, char **argv, struct options *options, int *ret_status)
 {
-    struct sb_err err;
-    uint64_t fd = 0;
+    bool is_known = true;
     *ret_status = EXIT_SUCCESS;
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         (void)puts("aisbx-spawner " SB_VERSION);
@@ -62,9 +89,10 @@ static bool parse_options(int argc, char **argv, struct options *options, int *r
         (void)fputs(usage, stdout);
         return false;
     }
-    if (argc == 3 && strcmp(argv[1], "--fd") == 0 &&
-        sb_num_u64(sb_str_from(argv[2]), 3, 1023, &fd, &err) == 0) {
-        options->fd = (int)fd;
+    for (int at = 1; is_known && at < argc; at++) {
+        is_known = parse_option(argv, &at, options);
+    }
+    if (is_known && options->fd >= 0) {
         return true;
     }
     (void)fputs(usage, stderr);
@@ -101,8 +129,10 @@ static int settle(struct sb_host *host, struct sb_err *err)
     return 0;
 }
 
-static int run(int fd, struct sb_err *err)
+static int run(const struct options *options, struct sb_err *err)
 {
+    struct sb_tidy tidy = {0};
+    bool is_orderly = false;
     struct sb_bwrap bwrap = {0};
     struct sb_host host = {
         .parent = getppid(),
@@ -112,15 +142,20 @@ static int run(int fd, struct sb_err *err)
         .bwrap = &bwrap,
     };
     int done = -1;
-    if (sb_process_clean(fd, err) == 0 && settle(&host, err) == 0) {
+    int cleaned = sb_process_clean(options->fd, err);
+    if (cleaned == 0) {
+        sb_tidy_open(&tidy, options->sockets, options->n_sockets, options->is_embedded);
+    }
+    if (cleaned == 0 && settle(&host, err) == 0) {
         int signal_fd = sb_process_signals(err);
-        done = signal_fd < 0 ? -1 : sb_serve_run(&host, fd, signal_fd, err);
+        done = signal_fd < 0 ? -1 : sb_serve_run(&host, options->fd, signal_fd, &is_orderly, err);
     }
     /* Below a root that only passing its permissions writes to. */
     struct sb_err ignored;
     if (host.is_root) {
         (void)sb_caps_lend(true, &ignored);
     }
+    sb_tidy_run(&tidy, is_orderly);
     sb_cgroup_close(&host.cgroups);
     sb_bwrap_done(&bwrap);
     return done;
@@ -128,14 +163,14 @@ static int run(int fd, struct sb_err *err)
 
 int main(int argc, char **argv)
 {
-    struct options options = {-1};
+    struct options options = {.fd = -1};
     struct sb_err err;
     int status = EXIT_SUCCESS;
     if (!parse_options(argc, argv, &options, &status)) {
         return status;
     }
     sb_log_init(SB_LOG_FORMAT_LOGFMT, SB_LOG_LEVEL_INFO, "aisbx-spawner");
-    if (run(options.fd, &err) < 0) {
+    if (run(&options, &err) < 0) {
         SB_LOG_ERROR("spawner ends", "reason=%s", err.text);
         return EXIT_FAILURE;
     }

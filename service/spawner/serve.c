@@ -51,6 +51,7 @@ struct server {
     int signal_fd;
     enum state state;
     bool is_stopping;
+    bool is_orderly; /* the worker said so */
     uint64_t last_slot;
     size_t n_sandboxes;
     size_t n_starting;
@@ -291,6 +292,16 @@ static int on_start_egress(struct server *server, struct call *call, struct sb_e
 }
 
 /* Which request is permitted when, and how many descriptors it may bring. */
+static int on_end(struct server *server, struct call *call, struct sb_err *failure)
+{
+    static Spawn__V1__Ended ended = SPAWN__V1__ENDED__INIT;
+    (void)failure;
+    server->is_stopping = server->is_orderly = true;
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_ENDED;
+    call->reply->ended = &ended;
+    return 0;
+}
+
 static const struct row {
     Spawn__V1__Request__BodyCase body;
     enum state state;
@@ -305,6 +316,7 @@ static const struct row {
     {SPAWN__V1__REQUEST__BODY_COUNT, STATE_READY, 0, "count", on_count},
     {SPAWN__V1__REQUEST__BODY_PROBE, STATE_READY, 0, "probe", on_probe},
     {SPAWN__V1__REQUEST__BODY_START_EGRESS, STATE_READY, 0, "start_egress", on_start_egress},
+    {SPAWN__V1__REQUEST__BODY_END, STATE_READY, 0, "end", on_end},
 };
 
 static int dispatch(struct server *server, struct sb_frame *frame, struct sb_err *err)
@@ -550,8 +562,10 @@ static void end_all(struct server *server)
     }
 }
 
-int sb_serve_run(const struct sb_host *host, int sock, int signal_fd, struct sb_err *err)
+int sb_serve_run(
+    const struct sb_host *host, int sock, int signal_fd, bool *ret_is_orderly, struct sb_err *err)
 {
+    *ret_is_orderly = false;
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL) {
         return sb_err_oom(err);
@@ -572,6 +586,7 @@ int sb_serve_run(const struct sb_host *host, int sock, int signal_fd, struct sb_
     }
     end_all(server);
     sb_filter_cache_done(&server->filters);
+    *ret_is_orderly = server->is_orderly;
     free(server);
     return done;
 }

@@ -74,7 +74,7 @@ static int step_listeners(struct sb_worker *worker, struct sb_err *err)
 
 static int step_spawner(struct sb_worker *worker, struct sb_err *err)
 {
-    return sb_spawner_start(&worker->spawner, err);
+    return sb_spawner_start(&worker->options, &worker->spawner, err);
 }
 
 static int step_loop(struct sb_worker *worker, struct sb_err *err)
@@ -284,11 +284,14 @@ static void tell(const struct sb_worker *worker, const struct sb_err *failure)
     close(fd);
 }
 
-static void finish(struct sb_worker *worker)
+static void finish(struct sb_worker *worker, bool is_orderly)
 {
     sb_rpc_server_free(worker->server);
     sb_registry_done(&worker->registry);
     sb_egress_free(worker->egress);
+    if (is_orderly) {
+        sb_spawner_end(worker->spawner);
+    }
     sb_spawner_free(worker->spawner);
     sb_idem_done(&worker->idem);
     if (worker->probe != NULL) {
@@ -375,6 +378,6 @@ int main(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_IGN);
     int status = run(&worker);
-    finish(&worker);
+    finish(&worker, status == EXIT_SUCCESS);
     return status;
 }

@@ -334,10 +334,12 @@ int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *e
     return 0;
 }
 
-int sb_spawner_start(struct sb_spawner **ret_spawner, struct sb_err *err)
+int sb_spawner_start(const struct sb_options *options,
+                     struct sb_spawner **ret_spawner,
+                     struct sb_err *err)
 {
     int sock = -1;
-    if (sb_spawner_start_process(&sock, err) < 0) {
+    if (sb_spawner_start_process(options, &sock, err) < 0) {
         return sb_err_wrap(err, "spawner");
     }
     if (sb_spawner_adopt(sock, ret_spawner, err) < 0) {
@@ -355,6 +357,20 @@ static void await_end(int sock)
     (void)shutdown(sock, SHUT_WR);
     while (poll(&readable, 1, END_WAIT_MS) > 0 && recv(sock, ignored, sizeof ignored, 0) > 0) {
     }
+}
+
+void sb_spawner_end(struct sb_spawner *spawner)
+{
+    Spawn__V1__End end = SPAWN__V1__END__INIT;
+    Spawn__V1__Request req = SPAWN__V1__REQUEST__INIT;
+    struct sb_err ignored; /* then the log stays */
+    if (spawner == NULL || spawner->is_lost) {
+        return;
+    }
+    req.tag = spawner->next_tag++;
+    req.body_case = SPAWN__V1__REQUEST__BODY_END;
+    req.end = &end;
+    (void)sb_frame_send(spawner->sock, &req.base, NULL, 0, &ignored);
 }
 
 void sb_spawner_free(struct sb_spawner *spawner)

@@ -16,6 +16,7 @@
 struct event_base;
 struct sb_counters;
 struct sb_err;
+struct sb_options;
 struct sb_filter;
 struct sb_frame;
 struct sb_spawner;
@@ -36,11 +37,16 @@ struct sb_spawner_events {
 };
 
 /** Starts aisbx-spawner (beside this program, or in ../libexec/aisbx) and shakes hands. Blocks.
+ *  @options  where this worker listens: what it leaves there the spawner removes.
  *  Call before any thread, with SIGPIPE ignored.
  *  Errors: SB_NOT_FOUND: no such program; SB_PRECONDITION: from another build; what it says. */
-int sb_spawner_start(struct sb_spawner **ret_spawner, struct sb_err *err);
+int sb_spawner_start(const struct sb_options *options,
+                     struct sb_spawner **ret_spawner,
+                     struct sb_err *err);
 /** For tests: takes the socket of something that talks like a spawner, and shakes hands. */
 int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *err);
+/** Says that nothing is to be kept of this worker, its log included. Before sb_spawner_free. */
+void sb_spawner_end(struct sb_spawner *spawner);
 /** Closes the socket, which ends the spawner with everything it made. NULL is fine. */
 void sb_spawner_free(struct sb_spawner *spawner);
 

@@ -13,8 +13,9 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/mutate.h"
+#include "service/worker/options.h"
 
-enum { SPAWNER_FD = 3 };
+enum { SPAWNER_FD = 3, ARGS_MAX = 5 + 2 * SB_OPTIONS_MAX_LISTEN };
 
 static int find_program(char out[PATH_MAX], struct sb_err *err)
 {
@@ -42,17 +43,43 @@ static const char *const inherited[] = {"AISBX_DEBUG", "ASAN_OPTIONS", "UBSAN_OP
                                         "TSAN_OPTIONS" SB_MUTATE_INHERITED};
 enum { N_INHERITED = sizeof inherited / sizeof *inherited };
 
-static int spawn(const char *program, int sock, char *const *environment, struct sb_err *err)
+/** @argv  room for ARGS_MAX; points to constants and into the options. */
+static void fill_arguments(const struct sb_options *options, char **argv)
 {
-    char fd_text[] = {'0' + SPAWNER_FD, '\0'};
-    char name[] = "aisbx-spawner";
-    char option[] = "--fd";
-    char *const argv[] = {name, option, fd_text, NULL};
+    static char name[] = "aisbx-spawner";
+    static char fd[] = "--fd";
+    static char fd_text[] = {'0' + SPAWNER_FD, '\0'};
+    static char socket_option[] = "--socket";
+    static char embedded[] = "--embedded";
+    size_t n = 0;
+    argv[n++] = name;
+    argv[n++] = fd;
+    argv[n++] = fd_text;
+    for (size_t i = 0; i < options->n_listen; i++) {
+        if (strncmp(options->listen[i], "unix:/", 6) == 0) {
+            argv[n++] = socket_option;
+            argv[n++] = options->listen[i] + strlen("unix:");
+        }
+    }
+    if (options->is_embedded) {
+        argv[n++] = embedded;
+    }
+    argv[n] = NULL;
+}
+
+static int spawn(const char *program,
+                 const struct sb_options *options,
+                 int sock,
+                 char *const *environment,
+                 struct sb_err *err)
+{
+    char *argv[ARGS_MAX];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t all;
     sigset_t none;
     pid_t pid = 0;
+    fill_arguments(options, argv);
     (void)sigfillset(&all);
     (void)sigemptyset(&none);
     if (posix_spawn_file_actions_init(&actions) != 0 || posix_spawnattr_init(&attributes) != 0) {
@@ -70,7 +97,7 @@ static int spawn(const char *program, int sock, char *const *environment, struct
     return failed == 0 ? 0 : sb_err_sys(err, failed, "start %s", program);
 }
 
-int sb_spawner_start_process(int *ret_sock, struct sb_err *err)
+int sb_spawner_start_process(const struct sb_options *options, int *ret_sock, struct sb_err *err)
 {
     char program[PATH_MAX];
     char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -94,7 +121,7 @@ int sb_spawner_start_process(int *ret_sock, struct sb_err *err)
     }
     SB_CLEANUP(sb_closep) int ours = pair[0];
     SB_CLEANUP(sb_closep) int theirs = pair[1];
-    if (spawn(program, theirs, environment, err) < 0) {
+    if (spawn(program, options, theirs, environment, err) < 0) {
         return -1;
     }
     *ret_sock = SB_STEAL_FD(ours);
