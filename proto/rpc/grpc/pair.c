@@ -7,20 +7,13 @@
 #include <openssl/x509.h>
 #include <string.h>
 
-/* Without it OpenSSL would ask on the terminal. */
-static int no_passphrase(char *out, int size, int is_for_writing, void *ctx)
-{
-    (void)out;
-    (void)size;
-    (void)is_for_writing;
-    (void)ctx;
-    return -1;
-}
+/* A passphrase for OpenSSL to try, which else asks on the terminal. */
+static char no_passphrase[] = "";
 
 static X509 *read_cert(const char *pem)
 {
     BIO *bio = BIO_new_mem_buf(pem, (int)strlen(pem));
-    X509 *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    X509 *cert = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, no_passphrase);
     BIO_free(bio);
     return cert;
 }
@@ -28,7 +21,7 @@ static X509 *read_cert(const char *pem)
 static EVP_PKEY *read_key(const char *pem)
 {
     BIO *bio = BIO_new_mem_buf(pem, (int)strlen(pem));
-    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, no_passphrase);
     BIO_free(bio);
     return key;
 }
