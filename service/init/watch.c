@@ -13,7 +13,7 @@ void sb_watch_spaces(struct sb_init_space spaces[SB_INIT_SPACES])
 {
     static const char *const paths[SB_INIT_SPACES] = {"/tmp", "/dev/shm", "/workspace"};
     for (int i = 0; i < SB_INIT_SPACES; i++) {
-        struct statfs st;
+        struct statfs st = {.f_type = 0};
         if (sb_sys_statfs(paths[i], &st) < 0 || st.f_type != TMPFS_MAGIC) {
             continue;
         }
@@ -80,7 +80,7 @@ static void look_at_process(struct sb_init_seen *seen, const char *pid)
 {
     char path[64];
     char *at = path;
-    struct stat st;
+    struct stat st = {.st_size = 0};
     sb_text_add(&at, path + sizeof path, "/proc/");
     sb_text_add(&at, path + sizeof path, pid);
     sb_text_add(&at, path + sizeof path, "/fd");
@@ -91,7 +91,7 @@ static void look_at_process(struct sb_init_seen *seen, const char *pid)
 
 static void look_at_files(struct sb_init_seen *seen)
 {
-    _Alignas(struct sb_sys_entry) char data[MAX_READ];
+    _Alignas(struct sb_sys_entry) char data[MAX_READ] = {0};
     int fd = (int)sb_sys_open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     long len = 0;
     int n = 0;

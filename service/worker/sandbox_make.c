@@ -99,6 +99,39 @@ static int connect_egress(struct sb_sandbox *sandbox, struct sb_err *err)
     return sb_strings_add(&sandbox->degraded, sb_str_from(text), err);
 }
 
+/* What the floor asks for, of this sandbox; once more, for when the first probe was still under
+ * way. Nothing runs inside yet. */
+static int
+check_floor(const struct sb_sandbox *sandbox, const Spawn__V1__Spawned *spawned, struct sb_err *err)
+{
+    if (sb_probe_require(sandbox->worker->probe, sandbox->policy->driver, sandbox->policy->require,
+                         err) < 0) {
+        return -1;
+    }
+    const char *unbounded = sb_policy_unbounded(sandbox->policy);
+    if (requires(sandbox, CONTROL_DISK_LIMIT) && unbounded != NULL) {
+        return sb_err_set(
+            err, SB_PRECONDITION,
+            "required control disk is not enforced for this sandbox: %s is a writable "
+            "directory of the host, without a quota; bind it read-only, or none",
+            unbounded);
+    }
+    if (requires(sandbox, CONTROL_CGROUP) && spawned->lacks_io) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "required control cgroup is not enforced for this sandbox: its limits of "
+                          "input and output need the controller io, or blkio, and a file system on "
+                          "a disk; take limits.io_* out of the profile and the request");
+    }
+    if (requires(sandbox, CONTROL_DISTINCT_UID) && !spawned->distinct_uid) {
+        return sb_err_set(
+            err, SB_PRECONDITION,
+            "required control distinct_uid is not enforced for this sandbox: it binds "
+            "host directories or the worker has no id range; start the worker as root "
+            "or give the user a range in /etc/subuid");
+    }
+    return 0;
+}
+
 static int take_spawned(struct sb_sandbox *sandbox,
                         const Spawn__V1__Spawned *spawned,
                         struct sb_frame *frame,
@@ -140,33 +173,7 @@ static int take_spawned(struct sb_sandbox *sandbox,
             return -1;
         }
     }
-    /* Again, for when the first probe was still under way. Nothing runs inside yet. */
-    if (sb_probe_require(sandbox->worker->probe, sandbox->policy->driver, sandbox->policy->require,
-                         err) < 0) {
-        return -1;
-    }
-    const char *unbounded = sb_policy_unbounded(sandbox->policy);
-    if (requires(sandbox, CONTROL_DISK_LIMIT) && unbounded != NULL) {
-        return sb_err_set(
-            err, SB_PRECONDITION,
-            "required control disk is not enforced for this sandbox: %s is a writable "
-            "directory of the host, without a quota; bind it read-only, or none",
-            unbounded);
-    }
-    if (requires(sandbox, CONTROL_CGROUP) && spawned->lacks_io) {
-        return sb_err_set(err, SB_PRECONDITION,
-                          "required control cgroup is not enforced for this sandbox: its limits of "
-                          "input and output need the controller io, or blkio, and a file system on "
-                          "a disk; take limits.io_* out of the profile and the request");
-    }
-    if (requires(sandbox, CONTROL_DISTINCT_UID) && !spawned->distinct_uid) {
-        return sb_err_set(
-            err, SB_PRECONDITION,
-            "required control distinct_uid is not enforced for this sandbox: it binds "
-            "host directories or the worker has no id range; start the worker as root "
-            "or give the user a range in /etc/subuid");
-    }
-    return 0;
+    return check_floor(sandbox, spawned, err);
 }
 
 static void on_spawned(void *ctx,
