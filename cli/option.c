@@ -58,6 +58,8 @@ static const struct sb_option sandbox_rows[] = {
     {0, "disk", SB_OPTION_BYTES, AT(disk_bytes), "SIZE",
      "Lower the limit of writable space that is the sandbox's own", 64 << 10, 1ULL << 40,
      SB_OFFER_NOTHING, NULL},
+    {0, "without-secret", SB_OPTION_COMMAS, AT(without_secrets), "NAME,...",
+     "Leave out these secrets of the profile; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
     {0, "require", SB_OPTION_COMMAS, AT(require), "CONTROL,...",
      "Refuse to run unless these controls are enforced: " SB_CONTROL_NAMES, 0, 0, SB_OFFER_NOTHING,
      NULL},

@@ -204,7 +204,9 @@ int sb_spec_sandbox(struct sb_spec *spec, const struct sb_args *args, struct sb_
     spec->sandbox.idle_ms = args->idle_ms;
     put_limits(spec, args);
     if (put_network(spec, args, err) < 0 || put_mounts(spec, args, err) < 0 ||
-        put_labels(spec, args, err) < 0 || put_require(spec, args, err) < 0) {
+        put_labels(spec, args, err) < 0 || put_require(spec, args, err) < 0 ||
+        borrow_texts(&args->without_secrets, &spec->arena, &spec->sandbox.n_without_secrets,
+                     &spec->sandbox.without_secrets, err) < 0) {
         return -1;
     }
     return 0;

@@ -341,6 +341,34 @@ static void check_list_file(const Aisbx__V1__ExplainProfileResponse *reply,
     }
 }
 
+/* What the worker would refuse to read, and who else could. */
+static void check_secrets(const Aisbx__V1__ExplainProfileResponse *reply,
+                          struct sb_findings *findings)
+{
+    static const char from[] = " from file ";
+    for (size_t i = 0; i < reply->n_settings; i++) {
+        const Aisbx__V1__ProfileSetting *setting = reply->settings[i];
+        const char *path = strstr(setting->value, from);
+        struct stat st;
+        if (strncmp(setting->name, "secrets.", strlen("secrets.")) != 0 || path == NULL) {
+            continue;
+        }
+        path += strlen(from);
+        if (stat(path, &st) < 0) {
+            sb_finding_add(
+                findings, "missing secret", SB_FINDING_WARN,
+                "make the file, mode 600, or correct the path: no sandbox starts without",
+                "%s: %s: %s is not there, or not to be looked at (%s)", reply->profile->name,
+                setting->name, path, setting->origin);
+        } else if ((st.st_mode & 077) != 0) {
+            sb_finding_add(findings, "readable secret", SB_FINDING_FAIL, "chmod 600 FILE",
+                           "%s: %s: %s can be used by others than its owner, so no sandbox starts "
+                           "(%s)",
+                           reply->profile->name, setting->name, path, setting->origin);
+        }
+    }
+}
+
 static void check_driver(const Aisbx__V1__ExplainProfileResponse *reply,
                          struct sb_findings *findings)
 {
@@ -376,8 +404,9 @@ static void check_limits(const Aisbx__V1__ExplainProfileResponse *reply,
 void sb_lint_profile(const Aisbx__V1__ExplainProfileResponse *reply, struct sb_findings *findings)
 {
     static check *const rules[] = {
-        check_system_mounts, check_secret_mounts, check_socket_mounts, check_sources, check_network,
-        check_environment,   check_calls,         check_list_file,     check_driver,  check_limits,
+        check_system_mounts, check_secret_mounts, check_socket_mounts, check_sources,
+        check_network,       check_environment,   check_calls,         check_list_file,
+        check_driver,        check_limits,        check_secrets,
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         rules[i](reply, findings);

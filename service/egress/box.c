@@ -128,11 +128,15 @@ int sb_box_open(struct sb_proxy *proxy,
                        box);
     (void)event_assign(&box->resume, proxy->base, -1, 0, on_resume, box);
     (void)event_assign(&box->may_look_up, proxy->base, -1, 0, on_may_look_up, box);
-    (void)event_add(&box->acceptable, NULL);
     sb_list_append(&proxy->boxes, &box->link);
     proxy->n_boxes++;
     *ret_box = box;
     return 0;
+}
+
+void sb_box_serve(struct sb_box *box)
+{
+    (void)event_add(&box->acceptable, NULL);
 }
 
 struct sb_box *sb_box_find(const struct sb_proxy *proxy, const char *id)
@@ -183,6 +187,7 @@ void sb_box_free(struct sb_box *box)
     sb_list_remove(&box->link);
     box->proxy->n_boxes--;
     sb_rules_done(&box->rules);
+    sb_secrets_done(&box->secrets);
     free(box);
 }
 

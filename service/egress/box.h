@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "service/egress/limits.h"
 #include "service/egress/rules.h"
+#include "service/egress/secret.h"
 #include "service/shared/egressproto.h"
 
 struct sb_proxy;
@@ -29,6 +30,8 @@ struct sb_box {
     struct event may_look_up; /* a look-up has ended */
     bool is_full;             /* not accepting: at its bound of connections, or the proxy is */
     struct sb_rules rules;
+    struct sb_secrets secrets;
+    uint32_t n_secrets; /* that it will have; until then it takes no connection */
     uint32_t max_conns;
     uint64_t max_bytes;     /* 0: no bound */
     uint64_t earlier_bytes; /* let through by an earlier proxy */
@@ -83,6 +86,8 @@ void sb_box_set_rules(struct sb_box *box,
                       struct sb_rules *rules,
                       uint32_t max_conns,
                       uint64_t max_bytes);
+/** It has all it needs: takes connections. */
+void sb_box_serve(struct sb_box *box);
 /** Ends its connections and closes its socket. It lives on until CLOSED has been told. */
 void sb_box_close(struct sb_box *box);
 void sb_box_free(struct sb_box *box);

@@ -112,12 +112,24 @@ void sb_conn_end(struct sb_conn *conn)
     sb_box_released(box);
 }
 
+void sb_conn_forget_request(struct sb_conn *conn)
+{
+    if (conn->request.mem != NULL) {
+        explicit_bzero(conn->request.mem, conn->request.cap);
+    }
+    sb_buf_done(&conn->request);
+}
+
 void sb_conn_bury(struct sb_list *graveyard)
 {
     for (struct sb_list *node = NULL; (node = sb_list_pop(graveyard)) != NULL;) {
         struct sb_conn *conn = SB_LIST_ENTRY(node, struct sb_conn, link);
         bufferevent_free(conn->client);
-        sb_buf_done(&conn->request);
+        sb_conn_forget_request(conn);
+        sb_secret_use_done(&conn->use);
+        if (conn->looked != NULL) {
+            evbuffer_free(conn->looked);
+        }
         free(conn);
     }
 }
@@ -160,9 +172,11 @@ static void describe(const struct sb_refusal *refusal, char *out, size_t size)
     }
     int n = snprintf(out, size, "aisbx: %s is refused: %s.\n", where, refusal->why);
     if (refusal->allow_with[0] != '\0' && n > 0 && (size_t)n < size) {
+        bool is_secret = refusal->reason == SB_EGRESS_SECRET_HOST;
         (void)snprintf(out + n, size - (size_t)n,
-                       "A profile that has \"%s\" in network.allow would permit it.\n",
-                       refusal->allow_with);
+                       "A profile that has \"%s\" in %s%s%s would permit it.\n",
+                       refusal->allow_with, is_secret ? "secrets." : "network.allow",
+                       is_secret ? refusal->rule : "", is_secret ? ".hosts" : "");
     }
 }
 

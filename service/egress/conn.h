@@ -17,8 +17,10 @@
 #include "service/egress/http_body.h"
 #include "service/egress/limits.h"
 #include "service/egress/rules.h"
+#include "service/egress/secret.h"
 
 struct bufferevent;
+struct evbuffer;
 struct sb_box;
 struct sb_err;
 struct sb_lookup;
@@ -68,6 +70,14 @@ struct sb_conn {
     struct sb_buf request; /* its head, for the server */
     struct sb_http_body_reader body;
     bool has_answer_head;
+    /* Of one to a host that secrets are bound to: its answer is looked through. */
+    struct sb_secret_use use;
+    bool is_to_head;         /* the method is HEAD */
+    bool is_to_end;          /* the body of the answer ends with the connection */
+    bool has_last_chunk;     /* of the answer, written */
+    struct evbuffer *looked; /* owned; of the body of the answer what has not been passed on; NULL:
+                                nothing has to be looked through */
+    struct sb_http_body_reader answer;
     bool has_told_second; /* a second request came, and was refused */
     /* What was read to the end, and what was shut. */
     bool client_ended;
@@ -112,5 +122,13 @@ struct sb_str sb_conn_peek(struct bufferevent *from, size_t max);
 void sb_conn_read_request(struct sb_conn *conn);
 /** The server is connected: says so, and starts to relay. (conn_relay.c) */
 void sb_conn_connected(struct sb_conn *conn);
+/** Its head was sent, or never will be: there may be secrets in it. */
+void sb_conn_forget_request(struct sb_conn *conn);
+/** Counts what is passed on. False: that was the last the sandbox may have, and it has ended. */
+bool sb_conn_count(struct sb_conn *conn, size_t out_bytes, size_t in_bytes);
+/** Bytes that may be put out to one side now. */
+size_t sb_conn_room(const struct sb_conn *conn, struct bufferevent *to);
+/** In RELAY, when there is a use: moves what the server has answered. (conn_scrub.c) */
+void sb_conn_scrub_in(struct sb_conn *conn);
 /** In HELLO and RELAY: moves what can be moved. */
 void sb_conn_relay(struct sb_conn *conn);

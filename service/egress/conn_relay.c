@@ -26,7 +26,7 @@ static void refuse_limit(struct sb_conn *conn)
     sb_conn_end(conn);
 }
 
-static bool count(struct sb_conn *conn, size_t out_bytes, size_t in_bytes)
+bool sb_conn_count(struct sb_conn *conn, size_t out_bytes, size_t in_bytes)
 {
     conn->out_bytes += out_bytes;
     conn->in_bytes += in_bytes;
@@ -83,7 +83,7 @@ static size_t room_in(struct bufferevent *to)
 }
 
 /* Also what the sandbox may still pass. */
-static size_t room_for(const struct sb_conn *conn, struct bufferevent *to)
+size_t sb_conn_room(const struct sb_conn *conn, struct bufferevent *to)
 {
     size_t room = room_in(to);
     uint64_t left = sb_box_left(conn->box);
@@ -101,7 +101,7 @@ static void move_body(struct sb_conn *conn)
     struct sb_err err;
     struct sb_refusal refusal;
     while (conn->body.state != SB_HTTP_BODY_DONE && room_in(conn->server) > 0) {
-        struct sb_str bytes = sb_conn_peek(conn->client, room_for(conn, conn->server));
+        struct sb_str bytes = sb_conn_peek(conn->client, sb_conn_room(conn, conn->server));
         ptrdiff_t n = bytes.len == 0 ? 0 : sb_http_body_take(&conn->body, bytes, &err);
         if (n < 0) {
             (void)sb_refusal_set(&refusal, SB_EGRESS_PROTOCOL, &conn->host, conn->port, err.text);
@@ -111,7 +111,7 @@ static void move_body(struct sb_conn *conn)
         if (n == 0) { /* more is needed */
             break;
         }
-        if (!count(conn, move(conn->client, conn->server, (size_t)n), 0)) {
+        if (!sb_conn_count(conn, move(conn->client, conn->server, (size_t)n), 0)) {
             return;
         }
     }
@@ -141,8 +141,8 @@ static void move_out(struct sb_conn *conn)
         move_body(conn);
         return;
     }
-    size_t room = room_for(conn, conn->server);
-    if (room > 0 && !count(conn, move(conn->client, conn->server, room), 0)) {
+    size_t room = sb_conn_room(conn, conn->server);
+    if (room > 0 && !sb_conn_count(conn, move(conn->client, conn->server, room), 0)) {
         return;
     }
     if (conn->client_ended && !conn->server_shut && waiting_in(conn->client) == 0 &&
@@ -173,7 +173,7 @@ static int move_answer_head(struct sb_conn *conn)
         conn->has_answer_head = head.status >= 200 || head.status == 101;
         (void)bufferevent_write(conn->client, sb_buf_cstr(&out), out.len);
         (void)evbuffer_drain(bufferevent_get_input(conn->server), (size_t)n);
-        if (!count(conn, 0, (size_t)n)) {
+        if (!sb_conn_count(conn, 0, (size_t)n)) {
             return -1;
         }
     }
@@ -182,11 +182,15 @@ static int move_answer_head(struct sb_conn *conn)
 
 static void move_in(struct sb_conn *conn)
 {
+    if (conn->looked != NULL) {
+        sb_conn_scrub_in(conn);
+        return;
+    }
     if (conn->kind == SB_CONN_FORWARD && move_answer_head(conn) <= 0) {
         return;
     }
-    size_t room = room_for(conn, conn->client);
-    if (room > 0 && !count(conn, 0, move(conn->server, conn->client, room))) {
+    size_t room = sb_conn_room(conn, conn->client);
+    if (room > 0 && !sb_conn_count(conn, 0, move(conn->server, conn->client, room))) {
         return;
     }
     if (!conn->server_ended || waiting_in(conn->server) > 0) {
@@ -262,10 +266,11 @@ void sb_conn_connected(struct sb_conn *conn)
     if (conn->kind == SB_CONN_FORWARD) {
         sb_conn_enter(conn, SB_CONN_RELAY, conn->box->proxy->idle_ms);
         (void)bufferevent_write(conn->server, sb_buf_cstr(&conn->request), conn->request.len);
-        if (!count(conn, conn->request.len, 0)) {
+        size_t len = conn->request.len;
+        sb_conn_forget_request(conn);
+        if (!sb_conn_count(conn, len, 0)) {
             return;
         }
-        sb_buf_done(&conn->request);
     } else {
         bool is_tls = conn->port == SB_HELLO_TLS_PORT;
         sb_conn_enter(conn, SB_CONN_HELLO, is_tls ? SB_EGRESS_HELLO_MS : conn->box->proxy->idle_ms);

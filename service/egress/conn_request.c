@@ -26,6 +26,29 @@ static void refuse_protocol(struct sb_conn *conn, const char *why)
 
 /* ---- HTTP ---- */
 
+/* False: it was refused. */
+static bool put_secrets_in(struct sb_conn *conn, struct sb_http_head *head)
+{
+    struct sb_refusal refusal;
+    void *room = NULL;
+    if (sb_secrets_put_in(&conn->box->secrets, false, head, &conn->use, &refusal) < 0) {
+        sb_conn_refuse(conn, &refusal);
+        return false;
+    }
+    if (conn->use.scrub.n == 0) {
+        return true;
+    }
+    conn->is_to_head = sb_str_eq(head->method, SB_STR("HEAD"));
+    conn->looked = evbuffer_new();
+    /* All at once, so that no copy is left behind when it grows. */
+    if (conn->looked == NULL ||
+        sb_buf_reserve(&conn->request, sb_buf_room(&conn->request), &room) < 0) {
+        refuse_protocol(conn, "memory is out");
+        return false;
+    }
+    return true;
+}
+
 static void read_http(struct sb_conn *conn)
 {
     struct sb_http_head head;
@@ -53,6 +76,9 @@ static void read_http(struct sb_conn *conn)
             return;
         }
         sb_http_body_start(&conn->body, &head);
+        if (conn->box->secrets.n > 0 && !put_secrets_in(conn, &head)) {
+            return;
+        }
         if (sb_http_head_write_request(&head, &conn->request, &err) < 0) {
             refuse_protocol(conn, err.text);
             return;

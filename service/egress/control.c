@@ -213,6 +213,7 @@ struct heard {
     union {
         struct sb_egress_rules rules;
         struct sb_egress_close close;
+        struct sb_egress_secret secret;
     } head;
     struct sb_str text; /* behind the head */
     int fd;             /* owned; -1: none came */
@@ -250,7 +251,34 @@ static int on_open(struct sb_proxy *proxy, struct heard *heard, struct sb_err *e
     if (set_rules(box, heard, err) < 0) {
         return -1;
     }
+    box->n_secrets = heard->head.rules.n_secrets;
+    if (box->n_secrets == 0 && box->listener >= 0) {
+        sb_box_serve(box);
+    }
     (void)flush_box(box);
+    return 0;
+}
+
+/* Without one of its secrets a sandbox is closed. */
+static int on_secret(struct sb_proxy *proxy, struct heard *heard, struct sb_err *err)
+{
+    struct sb_box *box = sb_box_find(proxy, heard->head.secret.id);
+    if (box == NULL) {
+        return 0;
+    }
+    if (box->secrets.n >= box->n_secrets) {
+        return sb_err_set(err, SB_INVALID, "SECRET that was not announced");
+    }
+    if (sb_secrets_add(&box->secrets, &heard->head.secret, heard->text, err) < 0) {
+        if (err->code != SB_EXHAUSTED) {
+            return -1;
+        }
+        SB_LOG_WARN("sandbox closed", "sandbox=%s why=%s", box->id, err->text);
+        sb_box_close(box);
+        (void)flush_box(box);
+    } else if (box->secrets.n == box->n_secrets) {
+        sb_box_serve(box);
+    }
     return 0;
 }
 
@@ -289,10 +317,13 @@ static const struct {
     {SB_EGRESS_OPEN, sizeof(struct sb_egress_rules), true, on_open},
     {SB_EGRESS_UPDATE, sizeof(struct sb_egress_rules), true, on_update},
     {SB_EGRESS_CLOSE, sizeof(struct sb_egress_close), false, on_close},
+    {SB_EGRESS_SECRET, sizeof(struct sb_egress_secret), true, on_secret},
 };
 
 /* The id lies at the same place in each. */
-_Static_assert(offsetof(struct sb_egress_rules, id) == offsetof(struct sb_egress_close, id), "id");
+_Static_assert(offsetof(struct sb_egress_rules, id) == offsetof(struct sb_egress_close, id) &&
+                   offsetof(struct sb_egress_rules, id) == offsetof(struct sb_egress_secret, id),
+               "id");
 
 static int dispatch(struct sb_proxy *proxy, struct heard *heard, struct sb_err *err)
 {
@@ -356,6 +387,9 @@ static int hear(struct sb_proxy *proxy, struct sb_err *err)
     struct heard heard = {.text = {packet, msg.len}, .fd = -1};
     heard.fd = msg.nfds > 0 ? SB_STEAL_FD(passed) : -1;
     int rc = dispatch(proxy, &heard, err);
+    if (heard.type == SB_EGRESS_SECRET) {
+        explicit_bzero(packet, msg.len);
+    }
     sb_closep(&heard.fd);
     return rc < 0 ? -1 : 1;
 }

@@ -282,6 +282,41 @@ int sb_http_head_read_response(struct sb_str head,
     return read_fields(rest, ret_head, err);
 }
 
+int sb_http_head_read_framing(struct sb_http_head *head, bool is_to_head, struct sb_err *err)
+{
+    if (read_framing(head, err) < 0) {
+        return -1;
+    }
+    if (is_to_head || head->status < 200 || head->status == 204 || head->status == 304) {
+        head->body = SB_HTTP_NO_BODY;
+    } else if (head->body == SB_HTTP_NO_BODY) {
+        head->body = SB_HTTP_TO_END;
+    }
+    return 0;
+}
+
+bool sb_http_head_is_encoded(const struct sb_http_head *head)
+{
+    for (size_t i = 0; i < head->n_fields; i++) {
+        if (is_named(head->fields[i].name, "Content-Encoding") &&
+            !is_named(head->fields[i].value, "identity") && head->fields[i].value.len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void sb_http_head_drop(struct sb_http_head *head, const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < head->n_fields; i++) {
+        if (!is_named(head->fields[i].name, name)) {
+            head->fields[n++] = head->fields[i];
+        }
+    }
+    head->n_fields = n;
+}
+
 /* ---- writing ---- */
 
 /* Fields between two neighbours, and those that are written from what was read. */
@@ -347,6 +382,8 @@ static int write_framing(const struct sb_http_head *head, struct sb_buf *out)
         return 0;
     case SB_HTTP_LENGTH:
         return sb_buf_printf(out, "Content-Length: %ju\r\n", (uintmax_t)head->body_bytes);
+    case SB_HTTP_TO_END:
+        return -1; /* no request ends so */
     case SB_HTTP_CHUNKED:
         return sb_buf_printf(out, "Transfer-Encoding: chunked\r\n");
     }

@@ -20,6 +20,7 @@ enum sb_http_body {
     SB_HTTP_NO_BODY,
     SB_HTTP_LENGTH, /* body_bytes of them */
     SB_HTTP_CHUNKED,
+    SB_HTTP_TO_END, /* of a response: until the connection ends */
 };
 
 struct sb_http_field {
@@ -57,6 +58,14 @@ int sb_http_head_read_request(struct sb_str head,
 int sb_http_head_read_response(struct sb_str head,
                                struct sb_http_head *ret_head,
                                struct sb_err *err);
+
+/** How the body of a response that was read ends: sets body and body_bytes.
+ *  @is_to_head  it answers HEAD. Errors: SB_INVALID: two readers could see it end elsewhere. */
+int sb_http_head_read_framing(struct sb_http_head *head, bool is_to_head, struct sb_err *err);
+/** Its body is compressed, or coded otherwise. */
+bool sb_http_head_is_encoded(const struct sb_http_head *head);
+/** Takes every field of that name out. */
+void sb_http_head_drop(struct sb_http_head *head, const char *name);
 
 /** The request as the origin gets it: origin form, Host and framing from what was read, without
  *  fields that concern this hop only, one request per connection. Errors: SB_EXHAUSTED. */

@@ -101,6 +101,8 @@ const char *sb_refusal_name(enum sb_egress_reason reason)
         return "protocol";
     case SB_EGRESS_LIMIT:
         return "limit";
+    case SB_EGRESS_SECRET_HOST:
+        return "secret";
     }
     return "unknown";
 }

@@ -35,7 +35,7 @@ struct sb_refusal {
     enum sb_egress_reason reason;
     char host[SB_HOST_MAX + 1];        /* "": not known; told as "the proxy" */
     uint16_t port;                     /* 0: not known */
-    char rule[SB_HOST_MAX + 1];        /* of deny, or which bound of LIMIT; "": none */
+    char rule[SB_HOST_MAX + 1];        /* of deny, which bound of LIMIT, or secret; "": none */
     char why[320];                     /* a sentence */
     char allow_with[SB_HOST_MAX + 16]; /* rule of allow that would let it through; "": none may */
 };
@@ -77,5 +77,5 @@ int sb_refusal_set_limit(struct sb_refusal *refusal,
                          const char *bound,
                          const char *why);
 
-/** "no-rule", "deny-rule", "address", "sni", "protocol", "limit". */
+/** "no-rule", "deny-rule", "address", "sni", "protocol", "limit", "secret". */
 const char *sb_refusal_name(enum sb_egress_reason reason);

@@ -10,7 +10,8 @@
  *    egress -> worker   SB_EGRESS_READY, first of all.
  *    worker -> egress   SB_EGRESS_OPEN + 1 fd: a listening socket inside a sandbox; from then on
  * what connects to it is served by these rules. The worker keeps a copy: when egress dies,
- * connections wait in the backlog for the next one, which gets every OPEN again. SB_EGRESS_UPDATE:
+ * connections wait in the backlog for the next one, which gets every OPEN again. SB_EGRESS_SECRET:
+ * as many as OPEN has announced, right behind it. SB_EGRESS_UPDATE:
  * other rules for an open sandbox; connections that they forbid are ended. SB_EGRESS_CLOSE: ends
  * every connection and closes the listener. egress -> worker   SB_EGRESS_UPDATED, for each UPDATE,
  * when no connection outlives it that the new rules forbid. SB_EGRESS_DENIED, before the program
@@ -28,10 +29,14 @@
 enum {
     SB_EGRESS_FD = 3,                 /* control socket of egress */
     SB_EGRESS_ID = 0x6ffffffe,        /* its uid and gid in root mode: nobody else's */
-    SB_EGRESS_VERSION = 2,            /* of this header */
+    SB_EGRESS_VERSION = 3,            /* of this header */
     SB_EGRESS_MAX_PACKET = 160 << 10, /* an OPEN with its rules; fits the default socket buffer */
     SB_EGRESS_MAX_RULES = 512,        /* allow + deny */
     SB_EGRESS_MAX_CONNECTIONS = 256,  /* of one sandbox at one time */
+    SB_EGRESS_MAX_SECRETS = 16,       /* of one sandbox */
+    SB_EGRESS_SECRET_HOSTS = 16,      /* of one secret */
+    SB_EGRESS_SECRET_MIN = 8,         /* bytes of a value: a shorter one stands in any text */
+    SB_EGRESS_SECRET_MAX = 4096,      /* bytes of a value, and of what stands for it */
     SB_EGRESS_ID_SIZE = 32,           /* "sb_...", NUL-terminated */
     SB_EGRESS_MAX_TEXT = 512,         /* bytes of one string in a packet of egress, with its NUL */
 };
@@ -45,6 +50,7 @@ enum sb_egress_type {
     SB_EGRESS_DENIED,
     SB_EGRESS_DECISION,
     SB_EGRESS_CLOSED,
+    SB_EGRESS_SECRET,
 };
 
 /** OPEN and UPDATE. Followed by allow (n_allow), deny (n_deny), each NUL-terminated: the rules of
@@ -57,8 +63,20 @@ struct sb_egress_rules {
     uint32_t n_deny;
     uint32_t serial;          /* of an UPDATE; echoed */
     uint32_t max_connections; /* at one time; 0: egress's own bound */
+    uint32_t n_secrets;       /* of OPEN: SECRET packets that follow; until then none is served */
     uint64_t max_bytes;       /* both ways together, over the sandbox's life; 0: no bound */
     uint64_t used_bytes;      /* of OPEN: of these, what an earlier egress let through */
+};
+
+/** A secret of a sandbox: inside is only what stands for it, and egress puts the value in its place
+ *  in header fields of requests to the hosts. Followed by name, placeholder, value, and n_plain +
+ *  n_tls hosts (rules with a port), each NUL-terminated. The placeholder is at least as long as
+ *  the value. */
+struct sb_egress_secret {
+    uint32_t type; /* SB_EGRESS_SECRET */
+    char id[SB_EGRESS_ID_SIZE];
+    uint32_t n_plain; /* hosts that get it by HTTP */
+    uint32_t n_tls;   /* hosts that get it within TLS */
 };
 
 struct sb_egress_close {
@@ -84,10 +102,12 @@ enum sb_egress_reason {
     SB_EGRESS_SNI,         /* TLS asks for another name than the request */
     SB_EGRESS_PROTOCOL,    /* not a request that the proxy takes: nothing can allow it */
     SB_EGRESS_LIMIT,       /* connections or bytes */
+    SB_EGRESS_SECRET_HOST, /* what stands for a secret goes where the secret may not */
 };
 
 /** One kind of refusal, counted while the worker did not read. Followed by host (as asked for, no
- *  port), rule (of deny, or of LIMIT which bound: "max_connections", "max_bytes"; may be empty),
+ *  port), rule (of deny, or of LIMIT which bound: "max_connections", "max_bytes", of
+ *  SECRET_HOST the name of the secret; may be empty),
  * why (a sentence for people) and allow_with (the rule that would let it through:
  * "example.org:443"; empty: none may), each NUL-terminated UTF-8 of one line. */
 struct sb_egress_denied {

@@ -34,6 +34,26 @@ static bool is_of_profile(const struct sb_policy *policy, const char *rule)
     return false;
 }
 
+/* Of a secret that was sent where it may not go. */
+static bool explain_secret(const struct sb_policy *policy,
+                           const struct sb_denial *denial,
+                           Aisbx__V1__Violation *msg)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
+    SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
+    const struct sb_profile_secret *secret =
+        sb_profile_secrets_find(&policy->secrets, sb_str_from(denial->rule));
+    if (denial->allow[0] == '\0') {
+        return sb_buf_printf(&rule, "secrets.%s: no profile can allow it", denial->rule) == 0 &&
+               set(&msg->decided_by, &rule);
+    }
+    return sb_buf_printf(&rule, "secrets.%s.hosts: none is this host (%s)", denial->rule,
+                         secret == NULL ? "the profile" : secret->said) == 0 &&
+           sb_buf_printf(&change, "secrets: {%s: {hosts: [\"%s\"]}} beside those that are there",
+                         denial->rule, denial->allow) == 0 &&
+           set(&msg->decided_by, &rule) && set(&msg->allow_with, &change);
+}
+
 /* Of a host: whether the profile would have to change, or what was asked for. */
 static bool explain_host(const struct sb_policy *policy,
                          const struct sb_denial *denial,
@@ -42,6 +62,9 @@ static bool explain_host(const struct sb_policy *policy,
     SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
     SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
     int rc = 0;
+    if (denial->is_secret) {
+        return explain_secret(policy, denial, msg);
+    }
     if (denial->rule == NULL && (denial->allow == NULL || denial->allow[0] == '\0')) {
         return sb_api_pb_text(&msg->decided_by, "egress proxy: no rule can allow it");
     }

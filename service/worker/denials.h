@@ -19,7 +19,8 @@ struct sb_denial {
     const char *name; /* of the call: static, or the policy's; of a host: "host:port"; of a
                        * bound: "network.max_bytes" */
     /* Of hosts and bounds, and NULL for calls. These and the name are copied into a table. */
-    const char *rule;  /* the line of network.deny that refused it; NULL: it was none of them */
+    const char *rule;  /* the line of network.deny that refused it, or the secret; NULL: neither */
+    bool is_secret;    /* what stands for a secret was sent there */
     const char *why;   /* for people */
     const char *allow; /* the rule that would let it through; "": none may */
     int error;         /* errno that was given */

@@ -96,7 +96,7 @@ static int say_rules(struct sb_egress *egress, struct sb_sandbox *sandbox)
     SB_CLEANUP(sb_buf_done) struct sb_buf packet = SB_BUF_INIT(SB_EGRESS_MAX_PACKET);
     enum sb_egress_type type = line->is_open ? SB_EGRESS_UPDATE : SB_EGRESS_OPEN;
     if (sb_egress_packet_rules(type, sandbox->id, &sandbox->policy->network, line->serial,
-                               line->used_bytes, &packet, &err) < 0) {
+                               line->used_bytes, sandbox->policy->secrets.n, &packet, &err) < 0) {
         SB_LOG_ERROR("cannot tell the egress proxy", "sandbox=%s why=%s", sandbox->id, err.text);
         return -1;
     }
@@ -110,6 +110,28 @@ static int say_rules(struct sb_egress *egress, struct sb_sandbox *sandbox)
         if (is_news) {
             sb_sandbox_tell(sandbox);
         }
+    }
+    return said;
+}
+
+/* Those that the proxy does not have. */
+static int say_secrets(struct sb_egress *egress, struct sb_sandbox *sandbox)
+{
+    const struct sb_profile_secrets *secrets = &sandbox->policy->secrets;
+    struct sb_egress_line *line = &sandbox->line;
+    int said = 1;
+    while (said > 0 && line->n_secrets < secrets->n) {
+        struct sb_err err;
+        SB_CLEANUP(sb_buf_done) struct sb_buf packet = SB_BUF_INIT(SB_EGRESS_MAX_PACKET);
+        const struct sb_profile_secret *secret = &secrets->items[line->n_secrets];
+        said = -1;
+        if (sb_egress_packet_secret(sandbox->id, secret, &packet, &err) == 0) {
+            said = say(egress, sb_buf_cstr(&packet), packet.len, -1);
+        }
+        if (packet.mem != NULL) {
+            explicit_bzero(packet.mem, packet.cap);
+        }
+        line->n_secrets += said > 0;
     }
     return said;
 }
@@ -133,12 +155,16 @@ static int say_all(struct sb_egress *egress)
     int said = say_farewells(egress);
     SB_FOREACH (node, &egress->lines) {
         struct sb_sandbox *sandbox = sandbox_of(node);
-        bool knows = sandbox->line.is_open && !sandbox->line.is_changed;
+        const struct sb_egress_line *line = &sandbox->line;
+        bool knows = line->is_open && !line->is_changed;
         if (said <= 0) {
             return said;
         }
         if (!knows) {
             said = say_rules(egress, sandbox);
+        }
+        if (said > 0) {
+            said = say_secrets(egress, sandbox);
         }
     }
     return said;
@@ -209,6 +235,7 @@ on_denied(struct sb_egress *egress, struct sb_sandbox *sandbox, const struct sb_
     }
     bool is_v6 = strchr(texts[0], ':') != NULL && texts[0][0] != '[';
     bool is_limit = head->reason == SB_EGRESS_LIMIT;
+    bool is_secret = head->reason == SB_EGRESS_SECRET_HOST;
     if (is_limit) { /* whoever was asked for */
         (void)snprintf(name, sizeof name, "network.%s", texts[1]);
     } else if (head->port == 0) {
@@ -220,7 +247,8 @@ on_denied(struct sb_egress *egress, struct sb_sandbox *sandbox, const struct sb_
     const struct sb_denial what = {
         .kind = is_limit ? SB_DENIAL_BOUND : SB_DENIAL_HOST,
         .name = name,
-        .rule = head->reason == SB_EGRESS_DENY_RULE ? texts[1] : NULL,
+        .rule = head->reason == SB_EGRESS_DENY_RULE || is_secret ? texts[1] : NULL,
+        .is_secret = is_secret,
         .why = texts[2],
         .allow = texts[3],
         .key_arg = -1,
@@ -349,6 +377,7 @@ static void hang_up(struct sb_egress *egress)
         struct sb_egress_line *line = &sandbox_of(node)->line;
         line->is_open = false;
         line->is_changed = true;
+        line->n_secrets = 0;
     }
 }
 
@@ -513,6 +542,9 @@ bool sb_egress_is_settled(const struct sb_sandbox *sandbox)
 
 void sb_egress_leave(struct sb_egress *egress, struct sb_sandbox *sandbox)
 {
+    if (sandbox->policy != NULL) {
+        sb_profile_secrets_forget(&sandbox->policy->secrets);
+    }
     if (sandbox->line.listener < 0 || !unplug(sandbox)) {
         return;
     }

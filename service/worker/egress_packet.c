@@ -21,6 +21,7 @@ int sb_egress_packet_rules(enum sb_egress_type type,
                            const struct sb_network *network,
                            uint32_t serial,
                            uint64_t used_bytes,
+                           size_t n_secrets,
                            struct sb_buf *out,
                            struct sb_err *err)
 {
@@ -34,6 +35,7 @@ int sb_egress_packet_rules(enum sb_egress_type type,
         .max_connections = (uint32_t)network->max_connections,
         .max_bytes = network->max_bytes,
         .used_bytes = used_bytes,
+        .n_secrets = (uint32_t)n_secrets,
     };
     (void)strncpy(head.id, sandbox_id, sizeof head.id - 1);
     if (allow->n + network->deny.n > SB_EGRESS_MAX_RULES ||
@@ -42,6 +44,29 @@ int sb_egress_packet_rules(enum sb_egress_type type,
         return sb_err_set(err, SB_EXHAUSTED, "too many network rules");
     }
     return 0;
+}
+
+int sb_egress_packet_secret(const char *sandbox_id,
+                            const struct sb_profile_secret *secret,
+                            struct sb_buf *out,
+                            struct sb_err *err)
+{
+    struct sb_egress_secret head = {
+        .type = SB_EGRESS_SECRET,
+        .n_plain = (uint32_t)secret->plain.n,
+        .n_tls = (uint32_t)secret->tls.n,
+    };
+    void *room = NULL;
+    (void)strncpy(head.id, sandbox_id, sizeof head.id - 1);
+    const char *texts[] = {secret->name, secret->placeholder, secret->value};
+    int rc = sb_buf_reserve(out, sb_buf_room(out), &room); /* it does not grow, and leave copies */
+    rc = rc == 0 ? sb_buf_append(out, &head, sizeof head) : rc;
+    for (size_t i = 0; rc == 0 && i < sizeof texts / sizeof *texts; i++) {
+        rc = sb_buf_append(out, texts[i], strlen(texts[i]) + 1);
+    }
+    return rc < 0 || put_texts(out, &secret->plain) < 0 || put_texts(out, &secret->tls) < 0
+               ? sb_err_set(err, SB_EXHAUSTED, "secret")
+               : 0;
 }
 
 #define NO_ID SIZE_MAX

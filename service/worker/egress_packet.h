@@ -8,6 +8,7 @@
 struct sb_buf;
 struct sb_err;
 struct sb_network;
+struct sb_profile_secret;
 
 /** An OPEN or UPDATE. @network  mode SB_NETWORK_NONE permits nothing.
  *  @out  empty, with room for SB_EGRESS_MAX_PACKET. Errors: SB_EXHAUSTED. */
@@ -16,8 +17,15 @@ int sb_egress_packet_rules(enum sb_egress_type type,
                            const struct sb_network *network,
                            uint32_t serial,
                            uint64_t used_bytes,
+                           size_t n_secrets,
                            struct sb_buf *out,
                            struct sb_err *err);
+
+/** A SECRET, whose value is then in @out: write over it. Errors: SB_EXHAUSTED. */
+int sb_egress_packet_secret(const char *sandbox_id,
+                            const struct sb_profile_secret *secret,
+                            struct sb_buf *out,
+                            struct sb_err *err);
 
 /** One packet of egress, checked. Which of the union is valid follows from type; strings point into
  *  the packet. */

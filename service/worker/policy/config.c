@@ -15,6 +15,7 @@
 #include "service/shared/network.h"
 #include "service/worker/policy/builtin.h"
 #include "service/worker/policy/config_read.h"
+#include "service/worker/policy/config_secrets.h"
 #include "service/worker/policy/limits.h"
 #include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/path.h"
@@ -410,6 +411,7 @@ static const struct sb_config_key profile_keys[] = {
     {"filesystem", SB_YAML_SCALAR, "filesystem", read_filesystem},
     {"mounts", SB_YAML_LIST, NULL, read_mounts},
     {"environment", SB_YAML_MAP, NULL, read_environment},
+    {"secrets", SB_YAML_MAP, NULL, sb_config_secrets_read},
     {"seccomp", SB_YAML_SCALAR, "seccomp", read_seccomp},
 };
 

@@ -9,13 +9,18 @@
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/yaml.h"
 
+struct sb_profile_secret;
+
 struct sb_config_reader {
     const struct sb_config_source *source;
     struct sb_problems *problems;
     struct sb_config *config;
     struct sb_config_profile *at; /* the profile being read */
     struct sb_profile *profile;
-    struct sb_mount *mount; /* the mount being read */
+    struct sb_mount *mount;           /* the mount being read */
+    struct sb_profile_secret *secret; /* the secret being read, and its host */
+    const struct sb_yaml_node *secret_host;
+    bool is_secret_tls;
     struct sb_err *err;
 };
 

@@ -3,7 +3,8 @@
 
 #include "service/worker/policy/policy.h"
 
-/* Walks two sorted lists at once; of equal names the second list's wins. */
+/* Walks two sorted lists at once; of equal names the second list's wins. Secrets come behind: the
+ * policy's list has none of their names. */
 struct merge {
     const struct sb_pairs *a;
     const struct sb_pairs *b;
@@ -31,6 +32,12 @@ static char *put(char *at, const char *name, const char *value)
     return stpcpy(at, value) + 1;
 }
 
+/* An exec may set the variable otherwise. */
+static bool is_wanted(const struct sb_profile_secret *secret, const struct sb_pairs *more)
+{
+    return more == NULL || sb_pairs_get(more, sb_str_from(secret->name)) == NULL;
+}
+
 char **sb_policy_environ(const struct sb_policy *policy,
                          const struct sb_pairs *more,
                          const char *term,
@@ -43,6 +50,13 @@ char **sb_policy_environ(const struct sb_policy *policy,
     for (const struct sb_pair *p = next(&m); p != NULL; p = next(&m)) {
         bytes += strlen(p->name) + strlen(p->value) + 2;
         n++;
+    }
+    for (size_t i = 0; i < policy->secrets.n; i++) {
+        const struct sb_profile_secret *secret = &policy->secrets.items[i];
+        if (is_wanted(secret, more)) {
+            bytes += strlen(secret->name) + strlen(secret->placeholder) + 2;
+            n++;
+        }
     }
     bool has_term = sb_pairs_get(&policy->env, term_name) != NULL ||
                     (more != NULL && sb_pairs_get(more, term_name) != NULL);
@@ -62,6 +76,13 @@ char **sb_policy_environ(const struct sb_policy *policy,
     for (const struct sb_pair *p = next(&m); p != NULL; p = next(&m)) {
         block[i++] = at;
         at = put(at, p->name, p->value);
+    }
+    for (size_t k = 0; k < policy->secrets.n; k++) {
+        const struct sb_profile_secret *secret = &policy->secrets.items[k];
+        if (is_wanted(secret, more)) {
+            block[i++] = at;
+            at = put(at, secret->name, secret->placeholder);
+        }
     }
     if (add_term) {
         block[i++] = at;

@@ -217,6 +217,36 @@ static int tell_environment(const struct telling *telling)
     return rc;
 }
 
+/* Never what they are. */
+static int tell_secrets(const struct telling *telling)
+{
+    const struct sb_profile_secrets *secrets = &telling->profile->secrets;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < secrets->n; i++) {
+        const struct sb_profile_secret *secret = &secrets->items[i];
+        SB_CLEANUP(sb_buf_done) struct sb_buf value = SB_BUF_INIT(LIST_MAX);
+        char name[320];
+        (void)snprintf(name, sizeof name, "secrets.%s", secret->name);
+        rc = sb_buf_printf(&value, "for ");
+        for (size_t k = 0; rc == 0 && k < secret->plain.n + secret->tls.n; k++) {
+            bool is_tls = k >= secret->plain.n;
+            rc = sb_buf_printf(&value, "%s%s%s", k == 0 ? "" : ", ",
+                               is_tls ? secret->tls.items[k - secret->plain.n]
+                                      : secret->plain.items[k],
+                               is_tls ? " (TLS)" : "");
+        }
+        if (rc < 0 ||
+            sb_buf_printf(&value, " from %s %s", secret->file != NULL ? "file" : "variable",
+                          secret->file != NULL ? secret->file : secret->env) < 0) {
+            return sb_err_oom(telling->err);
+        }
+        rc = tell(telling, "secret", secret->name, name, sb_buf_cstr(&value),
+                  "Programs get this variable with something that stands for the value; the egress "
+                  "proxy puts the value in its place, in header fields to these hosts only.");
+    }
+    return rc;
+}
+
 static int tell_seccomp(const struct telling *telling)
 {
     const struct sb_profile *profile = telling->profile;
@@ -255,7 +285,7 @@ int sb_explain_settings(const struct sb_profile *profile,
         tell(&telling, NULL, "filesystem", "filesystem", sb_filesystem_names[profile->filesystem],
              meaning_of_filesystem(profile->filesystem)) < 0 ||
         tell_mounts(&telling) < 0 || tell_network(&telling) < 0 || tell_limits(&telling) < 0 ||
-        tell_environment(&telling) < 0) {
+        tell_environment(&telling) < 0 || tell_secrets(&telling) < 0) {
         return -1;
     }
     return tell_seccomp(&telling);

@@ -108,6 +108,62 @@ inherit_from(struct sb_profile *profile, const struct sb_profile *base, struct s
     return inherit_collections(profile, base, err) < 0 ? -1 : inherit_names(profile, base, err);
 }
 
+/* One that the profile says without a source narrows what it inherits. */
+static int narrow_secret(const struct sb_inherit *r,
+                         struct sb_profile_secret *own,
+                         const struct sb_profile_secret *base)
+{
+    const char *wider = sb_profile_secret_wider(own, base);
+    if (wider != NULL) {
+        sb_problems_add(r->problems, own->line, own->column,
+                        "secret %s: \"%s\" is not within the hosts it is inherited with", own->name,
+                        wider);
+    }
+    return inherit_text(&own->file, base->file, r->err) < 0 ||
+                   inherit_text(&own->env, base->env, r->err) < 0 ||
+                   inherit_text(&own->ca_file, base->ca_file, r->err) < 0
+               ? -1
+               : 0;
+}
+
+/* What is inherited reaches no further than the network of who inherits it. */
+static int inherit_secret(const struct sb_inherit *r,
+                          struct sb_profile *profile,
+                          const struct sb_profile_secret *base)
+{
+    struct sb_profile_secret *own =
+        sb_profile_secrets_find(&profile->secrets, sb_str_from(base->name));
+    if (own != NULL) {
+        bool is_whole = own->is_left_out || own->file != NULL || own->env != NULL;
+        return is_whole ? 0 : narrow_secret(r, own, base);
+    }
+    if (sb_profile_secrets_copy(&profile->secrets, base, r->err) < 0) {
+        return -1;
+    }
+    size_t last = profile->secrets.n - 1;
+    if (sb_profile_secret_narrow(&profile->secrets.items[last], &profile->network) == 0) {
+        sb_profile_secrets_remove(&profile->secrets, last);
+    }
+    return 0;
+}
+
+static int inherit_secrets(const struct sb_inherit *r,
+                           struct sb_profile *profile,
+                           const struct sb_profile *base)
+{
+    for (size_t i = 0; base != NULL && i < base->secrets.n; i++) {
+        if (inherit_secret(r, profile, &base->secrets.items[i]) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = profile->secrets.n; i-- > 0;) {
+        if (profile->secrets.items[i].is_left_out) {
+            sb_profile_secrets_remove(&profile->secrets, i);
+        }
+    }
+    return 0;
+}
+
 /* The layer and profile that @name means inside @profile; NULL when there is none. */
 static struct sb_config_profile *find_base(const struct sb_inherit *r,
                                            const struct sb_inherit_layer *layer,
@@ -237,12 +293,14 @@ static int fill_in(const struct sb_inherit *r, struct place p)
     struct place parent = find_parent(r, p);
     *done_of(p) = true;
     if (parent.at != NULL) {
-        return inherit_from(p.at->profile, parent.at->profile, r->err);
+        return inherit_from(p.at->profile, parent.at->profile, r->err) < 0
+                   ? -1
+                   : inherit_secrets(r, p.at->profile, parent.at->profile);
     }
     if (p.at->profile->extends != NULL) {
         sb_inherit_no_such(r, &p.at->extends_at, "extends", p.at->profile->extends);
     }
-    return 0;
+    return inherit_secrets(r, p.at->profile, NULL);
 }
 
 int sb_inherit_resolve(const struct sb_inherit *r, struct sb_inherit_layer *layer)

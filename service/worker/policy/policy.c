@@ -205,6 +205,22 @@ static int put_network_limits(struct sb_buf *out, const struct sb_network *netwo
     return rc;
 }
 
+/* Not what they are, nor what stands for them, which is another each time. */
+static int put_secrets(struct sb_buf *out, const struct sb_profile_secrets *secrets)
+{
+    int rc = put_number(out, "secrets", secrets->n);
+    for (size_t i = 0; rc == 0 && i < secrets->n; i++) {
+        const struct sb_profile_secret *secret = &secrets->items[i];
+        if (put(out, "secret", secret->name) < 0 || put(out, "file", secret->file) < 0 ||
+            put(out, "env", secret->env) < 0 || put(out, "ca", secret->ca_file) < 0 ||
+            put_strings(out, "plain", &secret->plain) < 0 ||
+            put_strings(out, "tls", &secret->tls) < 0) {
+            return -1;
+        }
+    }
+    return rc;
+}
+
 static int make_hash(struct sb_policy *policy, struct sb_err *err)
 {
     SB_CLEANUP(sb_buf_done) struct sb_buf out = SB_BUF_INIT(HASH_INPUT_MAX);
@@ -216,7 +232,7 @@ static int make_hash(struct sb_policy *policy, struct sb_err *err)
         put_network_limits(&out, &policy->network) < 0 ||
         put(&out, "filesystem", sb_filesystem_names[policy->filesystem]) < 0 ||
         put_mounts(&out, &policy->mounts) < 0 || put_env(&out, &policy->env) < 0 ||
-        put(&out, "seccomp", policy->filter->hash) < 0 ||
+        put_secrets(&out, &policy->secrets) < 0 || put(&out, "seccomp", policy->filter->hash) < 0 ||
         put_number(&out, "require", policy->require) < 0) {
         return sb_err_sys(err, errno, "policy hash");
     }
@@ -307,6 +323,76 @@ narrow_network(struct sb_policy *policy, const struct sb_request *request, struc
     return sb_network_policy_narrow(policy, &request->network, field, &policy->network, err);
 }
 
+static bool is_left_out(const struct sb_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->without_secrets.n; i++) {
+        if (strcmp(request->without_secrets.items[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_left_out(const struct sb_policy *policy,
+                          const struct sb_profile *profile,
+                          const struct sb_request *request,
+                          struct sb_err *err)
+{
+    for (size_t i = 0; i < request->without_secrets.n; i++) {
+        const char *name = request->without_secrets.items[i];
+        if (sb_profile_secrets_find(&profile->secrets, sb_str_from(name)) == NULL) {
+            return sb_err_set(err, SB_INVALID,
+                              "%s.without_secrets[%zu]: profile \"%s\" has no "
+                              "secret \"%.63s\"",
+                              request->field, i, policy->profile, name);
+        }
+    }
+    return 0;
+}
+
+/* A request takes secrets out, and a variable that it sets itself stands instead of one. */
+static int add_secrets(struct sb_policy *policy,
+                       const struct sb_profile *profile,
+                       const struct sb_request *request,
+                       struct sb_err *err)
+{
+    char where[SB_EXPLAIN_TEXT];
+    if (check_left_out(policy, profile, request, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < profile->secrets.n; i++) {
+        struct sb_str name = sb_str_from(profile->secrets.items[i].name);
+        if (policy->network.mode != SB_NETWORK_LIMITED || is_left_out(request, name.ptr) ||
+            sb_pairs_get(&policy->env, name) != NULL) {
+            continue;
+        }
+        if (sb_profile_secrets_copy(&policy->secrets, &profile->secrets.items[i], err) < 0) {
+            return -1;
+        }
+        struct sb_profile_secret *made = &policy->secrets.items[policy->secrets.n - 1];
+        (void)sb_explain_where(profile, "secret", name, where, sizeof where);
+        if (sb_profile_secret_make_placeholder(made, err) < 0 ||
+            copy_text(&made->said, where, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int check_secrets(const struct sb_policy *policy, struct sb_err *err)
+{
+    for (size_t i = 0; i < policy->secrets.n; i++) {
+        const struct sb_profile_secret *secret = &policy->secrets.items[i];
+        if (secret->value == NULL || secret->failure != NULL) {
+            return sb_err_set(err, SB_PRECONDITION, "secret %s of profile \"%s\": %s (%s)",
+                              secret->name, policy->profile,
+                              secret->failure == NULL ? "it was not read" : secret->failure,
+                              secret->said);
+        }
+    }
+    return 0;
+}
+
 static int make(const struct sb_profiles *profiles,
                 const struct sb_profile *profile,
                 const struct sb_request *request,
@@ -325,6 +411,7 @@ static int make(const struct sb_profiles *profiles,
     policy->filter = sb_filter_ref(filter);
     if (fill(policy, profile, request, err) < 0 || narrow_limits(policy, request, err) < 0 ||
         narrow_network(policy, request, err) < 0 || fill_env(policy, profile, request, err) < 0 ||
+        add_secrets(policy, profile, request, err) < 0 ||
         add_mounts(policy, profile, request, err) < 0 || make_hash(policy, err) < 0) {
         return -1;
     }
@@ -347,7 +434,13 @@ int sb_policy_make(const struct sb_profiles *profiles,
                           "driver lima: a worker is inside of that virtual machine, not before it; "
                           "aisbx run --driver lima starts it");
     }
-    return make(profiles, profile, request, ret_policy, err);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = NULL;
+    if (make(profiles, profile, request, &policy, err) < 0 || policy == NULL ||
+        check_secrets(policy, err) < 0) {
+        return -1;
+    }
+    *ret_policy = SB_STEAL_PTR(policy);
+    return 0;
 }
 
 int sb_policy_set_network(struct sb_policy *policy,
@@ -394,6 +487,7 @@ void sb_policy_free(struct sb_policy *policy)
     sb_network_policy_done(&policy->ceiling);
     sb_mounts_done(&policy->mounts);
     sb_pairs_done(&policy->env);
+    sb_profile_secrets_done(&policy->secrets);
     sb_filter_unref(policy->filter);
     free(policy->hostname);
     sb_strings_done(&policy->notices);

@@ -30,9 +30,10 @@ struct sb_policy {
     char *allow_said;               /* where in the profile, as limits_said */
     char *deny_said;
     enum sb_filesystem filesystem;
-    struct sb_mounts mounts;  /* of the profile, then of the request */
-    struct sb_pairs env;      /* everything a command gets, but TERM */
-    struct sb_filter *filter; /* reference */
+    struct sb_mounts mounts;           /* of the profile, then of the request */
+    struct sb_pairs env;               /* everything a command gets, but TERM */
+    struct sb_profile_secrets secrets; /* with placeholders; none without a network */
+    struct sb_filter *filter;          /* reference */
     char *hostname;
     bool learns;                    /* notes the calls that are allowed */
     uint64_t ttl_ms;                /* 0: never */

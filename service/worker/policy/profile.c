@@ -40,6 +40,7 @@ void sb_profile_free(struct sb_profile *profile)
     sb_strings_done(&profile->network.deny);
     sb_mounts_done(&profile->mounts);
     sb_pairs_done(&profile->env);
+    sb_profile_secrets_done(&profile->secrets);
     free(profile->seccomp);
     free(profile->seccomp_path);
     free(profile->origin);
@@ -161,6 +162,47 @@ static int write_env(struct sb_buf *out, const struct sb_pairs *env, struct sb_e
     return 0;
 }
 
+static int write_secret_hosts(struct sb_buf *out,
+                              const struct sb_strings *hosts,
+                              bool is_tls,
+                              struct sb_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < hosts->n; i++) {
+        rc = is_tls ? sb_buf_printf(out, "          - {host: \"%s\", tls: true}\n", hosts->items[i])
+                    : sb_buf_printf(out, "          - \"%s\"\n", hosts->items[i]);
+    }
+    return rc < 0 ? sb_err_sys(err, errno, "profile") : 0;
+}
+
+/* Where they come from and whom they are for; what they are is nowhere here. */
+static int
+write_secrets(struct sb_buf *out, const struct sb_profile_secrets *secrets, struct sb_err *err)
+{
+    if (secrets->n > 0 && sb_buf_printf(out, "    secrets:\n") < 0) {
+        return sb_err_sys(err, errno, "profile");
+    }
+    for (size_t i = 0; i < secrets->n; i++) {
+        const struct sb_profile_secret *secret = &secrets->items[i];
+        if (sb_buf_printf(out, "      %s:\n", secret->name) < 0) {
+            return sb_err_sys(err, errno, "profile");
+        }
+        if (line(out, "        ", "file", secret->file, err) < 0 ||
+            line(out, "        ", "env", secret->env, err) < 0 ||
+            line(out, "        ", "ca_file", secret->ca_file, err) < 0) {
+            return -1;
+        }
+        if (sb_buf_printf(out, "        hosts:\n") < 0) {
+            return sb_err_sys(err, errno, "profile");
+        }
+        if (write_secret_hosts(out, &secret->plain, false, err) < 0 ||
+            write_secret_hosts(out, &secret->tls, true, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int sb_profile_yaml(const struct sb_profile *profile, struct sb_buf *out, struct sb_err *err)
 {
     const char *seccomp = profile->seccomp_path == NULL ? profile->seccomp : profile->seccomp_path;
@@ -173,6 +215,7 @@ int sb_profile_yaml(const struct sb_profile *profile, struct sb_buf *out, struct
         write_network(out, &profile->network, err) < 0 ||
         word(out, "filesystem", sb_filesystem_names[profile->filesystem], err) < 0 ||
         write_mounts(out, &profile->mounts, err) < 0 || write_env(out, &profile->env, err) < 0 ||
+        write_secrets(out, &profile->secrets, err) < 0 ||
         line(out, "    ", "seccomp", seccomp, err) < 0) {
         return -1;
     }

@@ -8,6 +8,7 @@
 #include "service/worker/policy/collections.h"
 #include "service/worker/policy/limits.h"
 #include "service/worker/policy/origin.h"
+#include "service/worker/policy/profile_secrets.h"
 
 struct sb_buf;
 struct sb_err;
@@ -67,6 +68,7 @@ struct sb_profile {
     enum sb_filesystem filesystem;
     struct sb_mounts mounts;
     struct sb_pairs env;
+    struct sb_profile_secrets secrets;
     char *seccomp;      /* name of a built-in list, or path of a file as written; or NULL */
     char *seccomp_path; /* absolute path of that file; NULL for a built-in list */
     char *origin;       /* "built-in", or "config.yaml:12" */

@@ -74,6 +74,20 @@ static int load_filters(const struct sb_inherit *r, const struct sb_inherit_laye
     return 0;
 }
 
+/* What cannot be read is told to those who want a sandbox with it. */
+static int load_secrets(const struct sb_inherit *r, const struct sb_inherit_layer *layer)
+{
+    for (size_t i = 0; i < layer->config.n_profiles; i++) {
+        struct sb_profile_secrets *secrets = &layer->config.profiles[i].profile->secrets;
+        for (size_t k = 0; k < secrets->n; k++) {
+            if (sb_profile_secret_read(&secrets->items[k], r->err) < 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 /* ---- checks of resolved profiles ---- */
 
 static void check_mount(const struct sb_inherit *r, const struct sb_config_profile *at, size_t i)
@@ -95,12 +109,38 @@ static void check_mount(const struct sb_inherit *r, const struct sb_config_profi
     }
 }
 
+static void check_secret(const struct sb_inherit *r,
+                         const struct sb_config_profile *at,
+                         const struct sb_profile_secret *secret)
+{
+    const struct sb_profile *profile = at->profile;
+    const char *closed = sb_profile_secret_closed(secret, &profile->network);
+    if (secret->file == NULL && secret->env == NULL) {
+        sb_problems_add(r->problems, secret->line, secret->column,
+                        "secret %s: neither \"file\" nor \"env\", and it is not inherited",
+                        secret->name);
+    } else if (closed != NULL) {
+        sb_problems_add(r->problems, secret->line, secret->column,
+                        "profile \"%s\", secret %s: the network does not allow \"%s\" "
+                        "(network.allow, network.deny)",
+                        profile->name, secret->name, closed);
+    }
+    if (sb_pairs_get(&profile->env, sb_str_from(secret->name)) != NULL) {
+        sb_problems_add(r->problems, secret->line, secret->column,
+                        "profile \"%s\": %s is both a secret and in \"environment\"", profile->name,
+                        secret->name);
+    }
+}
+
 static void check_resolved(const struct sb_inherit *r, const struct sb_inherit_layer *layer)
 {
     for (size_t i = 0; i < layer->config.n_profiles; i++) {
         const struct sb_config_profile *at = &layer->config.profiles[i];
         for (size_t k = 0; k < at->profile->mounts.n; k++) {
             check_mount(r, at, k);
+        }
+        for (size_t k = 0; k < at->profile->secrets.n; k++) {
+            check_secret(r, at, &at->profile->secrets.items[k]);
         }
     }
 }
@@ -229,7 +269,8 @@ static int make_set(struct sb_str yaml,
             return -1;
         }
         check_resolved(&r, &configured);
-        if (files == FILES_READ && load_filters(&r, &configured) < 0) {
+        if (files == FILES_READ && (load_filters(&r, &configured) < 0 ||
+                                    (problems->n == 0 && load_secrets(&r, &configured) < 0))) {
             return -1;
         }
     }

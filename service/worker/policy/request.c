@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include "service/shared/egressproto.h"
 #include "service/shared/network.h"
 
 #define MOUNTS_MAX      32
@@ -340,6 +341,22 @@ static int take_require(const Aisbx__V1__SandboxSpec *spec,
     return 0;
 }
 
+static int take_secrets(const Aisbx__V1__SandboxSpec *spec,
+                        const char *field,
+                        struct sb_request *to,
+                        struct sb_err *err)
+{
+    if (spec->n_without_secrets > SB_EGRESS_MAX_SECRETS) {
+        return bad(err, field, "without_secrets", "more than 16 names");
+    }
+    for (size_t i = 0; i < spec->n_without_secrets; i++) {
+        if (sb_strings_add(&to->without_secrets, sb_str_from(spec->without_secrets[i]), err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
                     const char *field,
                     struct sb_request **ret_request,
@@ -363,7 +380,8 @@ int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
         take_env(spec, field, &request->env, err) < 0 ||
         take_labels(spec, field, &request->labels, err) < 0 ||
         take_life(spec, field, request, err) < 0 || take_require(spec, field, request, err) < 0 ||
-        take_hostname(spec, field, request, err) < 0) {
+        take_hostname(spec, field, request, err) < 0 ||
+        take_secrets(spec, field, request, err) < 0) {
         return -1;
     }
     *ret_request = SB_STEAL_PTR(request);
@@ -381,6 +399,7 @@ void sb_request_free(struct sb_request *request)
     sb_mounts_done(&request->mounts);
     sb_pairs_done(&request->env);
     sb_pairs_done(&request->labels);
+    sb_strings_done(&request->without_secrets);
     free(request->hostname);
     free(request);
 }

@@ -26,7 +26,8 @@ struct sb_request {
     uint64_t idle_ms; /* 0: never */
     uint64_t require; /* bit n: aisbx.v1.Control number n must be enforced */
     char *hostname;   /* never NULL */
-    bool learns;      /* notes the calls that are allowed */
+    struct sb_strings without_secrets;
+    bool learns; /* notes the calls that are allowed */
 };
 
 /** Checks a SandboxSpec (NULL: an empty one).
