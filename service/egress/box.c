@@ -12,6 +12,7 @@
 #include "base/mutate.h"
 #include "service/egress/conn.h"
 #include "service/egress/control.h"
+#include "service/egress/tls.h"
 
 static void pause_for_a_while(struct sb_box *box)
 {
@@ -136,7 +137,18 @@ int sb_box_open(struct sb_proxy *proxy,
 
 void sb_box_serve(struct sb_box *box)
 {
-    (void)event_add(&box->acceptable, NULL);
+    if (box->listener >= 0 && box->secrets.n == box->n_secrets &&
+        (box->authority != NULL || !box->needs_authority)) {
+        (void)event_add(&box->acceptable, NULL);
+    }
+}
+
+const struct sb_tls_trust *sb_proxy_trust(struct sb_proxy *proxy, struct sb_err *err)
+{
+    if (proxy->trust == NULL && sb_tls_trust_new(SB_STR(""), &proxy->trust, err) < 0) {
+        return NULL;
+    }
+    return proxy->trust;
 }
 
 struct sb_box *sb_box_find(const struct sb_proxy *proxy, const char *id)
@@ -188,6 +200,7 @@ void sb_box_free(struct sb_box *box)
     box->proxy->n_boxes--;
     sb_rules_done(&box->rules);
     sb_secrets_done(&box->secrets);
+    sb_tls_authority_free(box->authority);
     free(box);
 }
 

@@ -13,6 +13,8 @@
 #include "service/shared/egressproto.h"
 
 struct sb_proxy;
+struct sb_tls_authority;
+struct sb_tls_trust;
 
 /** A kind of refusal that waits to be told. */
 struct sb_box_pending {
@@ -31,7 +33,9 @@ struct sb_box {
     bool is_full;             /* not accepting: at its bound of connections, or the proxy is */
     struct sb_rules rules;
     struct sb_secrets secrets;
-    uint32_t n_secrets; /* that it will have; until then it takes no connection */
+    bool needs_authority;
+    struct sb_tls_authority *authority; /* owned; NULL: no TLS is opened */
+    uint32_t n_secrets;                 /* that it will have; until then it takes no connection */
     uint32_t max_conns;
     uint64_t max_bytes;     /* 0: no bound */
     uint64_t earlier_bytes; /* let through by an earlier proxy */
@@ -55,6 +59,7 @@ struct sb_box {
 struct sb_proxy {
     struct event_base *base;
     struct sb_resolver *resolver;
+    struct sb_tls_trust *trust; /* the system's; owned; NULL: nobody has needed it */
     struct sb_list boxes;
     unsigned n_boxes;
     unsigned max_boxes;
@@ -86,8 +91,10 @@ void sb_box_set_rules(struct sb_box *box,
                       struct sb_rules *rules,
                       uint32_t max_conns,
                       uint64_t max_bytes);
-/** It has all it needs: takes connections. */
+/** Takes connections, once it has all that OPEN announced. */
 void sb_box_serve(struct sb_box *box);
+/** Who vouches for hosts, as the system says. NULL, with *err: it cannot be read. */
+const struct sb_tls_trust *sb_proxy_trust(struct sb_proxy *proxy, struct sb_err *err);
 /** Ends its connections and closes its socket. It lives on until CLOSED has been told. */
 void sb_box_close(struct sb_box *box);
 void sb_box_free(struct sb_box *box);

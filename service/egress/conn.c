@@ -2,10 +2,12 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +112,14 @@ void sb_conn_end(struct sb_conn *conn)
     box->n_conns--;
     box->proxy->n_conns--;
     sb_box_released(box);
+}
+
+void sb_conn_shut_client(struct sb_conn *conn)
+{
+    if (conn->is_opened) { /* a small record; the kernel has room, as it has all before */
+        (void)SSL_shutdown(bufferevent_openssl_get_ssl(conn->client));
+    }
+    (void)shutdown(bufferevent_getfd(conn->client), SHUT_WR);
 }
 
 void sb_conn_forget_request(struct sb_conn *conn)
@@ -236,7 +246,7 @@ void sb_conn_linger(struct sb_conn *conn)
     struct evbuffer *in = bufferevent_get_input(conn->client);
     (void)evbuffer_drain(in, evbuffer_get_length(in));
     if (evbuffer_get_length(bufferevent_get_output(conn->client)) == 0) {
-        (void)shutdown(bufferevent_getfd(conn->client), SHUT_WR);
+        sb_conn_shut_client(conn);
     }
     if (conn->client_ended && evbuffer_get_length(bufferevent_get_output(conn->client)) == 0) {
         sb_conn_end(conn);
@@ -257,6 +267,11 @@ static void on_read(struct bufferevent *bev, void *ctx)
     case SB_CONN_GREETING:
     case SB_CONN_SOCKS:
         sb_conn_read_request(conn);
+        break;
+    case SB_CONN_OPENING:
+        if (bev == conn->client) {
+            sb_conn_read_opened(conn);
+        }
         break;
     case SB_CONN_HELLO:
     case SB_CONN_RELAY:
@@ -279,7 +294,7 @@ static void on_written(struct bufferevent *bev, void *ctx)
         sb_conn_relay(conn);
     } else if (conn->stage == SB_CONN_LINGER &&
                evbuffer_get_length(bufferevent_get_output(bev)) == 0) {
-        (void)shutdown(bufferevent_getfd(bev), SHUT_WR);
+        sb_conn_shut_client(conn);
         if (conn->client_ended) {
             sb_conn_end(conn);
         }
@@ -292,6 +307,10 @@ static void on_client_event(struct bufferevent *bev, short what, void *ctx)
     bool is_end = (what & BEV_EVENT_EOF) != 0;
     bool is_relayed = conn->stage == SB_CONN_HELLO || conn->stage == SB_CONN_RELAY;
     bool is_flushed = evbuffer_get_length(bufferevent_get_output(bev)) == 0;
+    if (conn->stage == SB_CONN_OPENING) {
+        sb_conn_client_opened(conn, (what & BEV_EVENT_CONNECTED) != 0);
+        return;
+    }
     conn->client_ended = conn->client_ended || is_end;
     if (!is_end || conn->stage < SB_CONN_RESOLVING ||
         (conn->stage == SB_CONN_LINGER && is_flushed)) {
@@ -311,6 +330,8 @@ static void on_server_event(struct bufferevent *bev, short what, void *ctx)
         } else {
             dial(conn);
         }
+    } else if (conn->stage == SB_CONN_OPENING) {
+        sb_conn_server_opened(conn, (what & BEV_EVENT_CONNECTED) != 0);
     } else if ((what & BEV_EVENT_EOF) != 0) {
         conn->server_ended = true;
         sb_conn_relay(conn);
@@ -327,6 +348,14 @@ static void set_up(struct sb_conn *conn, struct bufferevent *bev, bufferevent_ev
     bufferevent_setcb(bev, on_read, on_written, on_event, conn);
     bufferevent_setwatermark(bev, EV_READ, 0, SB_EGRESS_BUFFER);
     bufferevent_setwatermark(bev, EV_WRITE, SB_EGRESS_BUFFER_LOW, 0);
+}
+
+void sb_conn_set_up_both(struct sb_conn *conn)
+{
+    set_up(conn, conn->client, on_client_event);
+    set_up(conn, conn->server, on_server_event);
+    (void)bufferevent_enable(conn->client, EV_READ | EV_WRITE);
+    (void)bufferevent_enable(conn->server, EV_READ | EV_WRITE);
 }
 
 static bool start_dial(struct sb_conn *conn, const unsigned char address[SB_ADDR_SIZE])
@@ -485,6 +514,17 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
             break;
         }
         sb_conn_end(conn);
+        break;
+    case SB_CONN_OPENING:
+        if (conn->is_greeted && !conn->has_request) {
+            (void)sb_refusal_set(&refusal, SB_EGRESS_PROTOCOL, &conn->host, conn->port,
+                                 "the request came too slowly");
+            sb_conn_refuse(conn, &refusal);
+        } else if (conn->is_greeted) {
+            sb_conn_fail(conn, "it does not speak TLS in time");
+        } else {
+            sb_conn_end(conn);
+        }
         break;
     case SB_CONN_FIRST:
     case SB_CONN_RELAY:

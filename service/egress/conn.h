@@ -3,9 +3,11 @@
  *
  *      FIRST ─▶ HTTP ───────────────┐
  *        └────▶ GREETING ─▶ SOCKS ─▶ RESOLVING ─▶ DIALING ─▶ HELLO ─▶ RELAY ─▶ LINGER ─▶ ENDED
+ *                                                    └────▶ OPENING ────┘
  *
  *  Every stage may also go to LINGER (a refusal was written) or ENDED. HELLO is passed through at
- *  once by requests that are not tunnels. What is in ENDED is freed when the loop has gone round.
+ *  once by requests that are not tunnels; in OPENING the TLS of both sides is, for a secret, and
+ * then a request within it is read. What is in ENDED is freed when the loop has gone round.
  */
 #include <event2/event_struct.h>
 #include <stdbool.h>
@@ -23,6 +25,7 @@ struct bufferevent;
 struct evbuffer;
 struct sb_box;
 struct sb_err;
+struct sb_http_head;
 struct sb_lookup;
 
 enum sb_conn_stage {
@@ -33,6 +36,7 @@ enum sb_conn_stage {
     SB_CONN_RESOLVING,
     SB_CONN_DIALING,
     SB_CONN_HELLO,
+    SB_CONN_OPENING,
     SB_CONN_RELAY,
     SB_CONN_LINGER,
     SB_CONN_ENDED,
@@ -72,9 +76,16 @@ struct sb_conn {
     bool has_answer_head;
     /* Of one to a host that secrets are bound to: its answer is looked through. */
     struct sb_secret_use use;
-    bool is_to_head;         /* the method is HEAD */
-    bool is_to_end;          /* the body of the answer ends with the connection */
-    bool has_last_chunk;     /* of the answer, written */
+    bool is_to_head;     /* the method is HEAD */
+    bool is_to_end;      /* the body of the answer ends with the connection */
+    bool has_last_chunk; /* of the answer, written */
+    /* Of one whose TLS is opened. */
+    bool is_opened;   /* both sides have TLS, or will */
+    bool is_greeted;  /* the client's handshake is done */
+    bool is_trusted;  /* the server's is, so its certificate is good */
+    bool has_request; /* it was read, and waits for that */
+    const char
+        *distrust; /* why the server is not trusted; static; NULL: it is not known yet, or is */
     struct evbuffer *looked; /* owned; of the body of the answer what has not been passed on; NULL:
                                 nothing has to be looked through */
     struct sb_http_body_reader answer;
@@ -124,6 +135,28 @@ void sb_conn_read_request(struct sb_conn *conn);
 void sb_conn_connected(struct sb_conn *conn);
 /** Its head was sent, or never will be: there may be secrets in it. */
 void sb_conn_forget_request(struct sb_conn *conn);
+/** Reads the head that came as a request to forward. False: it was refused.
+ *  @is_tls  it came within TLS. (conn_request.c) */
+bool sb_conn_take_request(struct sb_conn *conn, struct sb_http_head *head, bool is_tls);
+/** The server is there: sends the request and relays. (conn_relay.c) */
+void sb_conn_send_request(struct sb_conn *conn);
+/** Shuts our side towards the client; with TLS says so within it first. */
+void sb_conn_shut_client(struct sb_conn *conn);
+/** Both bufferevents are new. */
+void sb_conn_set_up_both(struct sb_conn *conn);
+
+/* TLS that is opened, in OPENING. (conn_tls.c) */
+
+/** The tunnel leads to a host that gets a secret within TLS. */
+bool sb_conn_opens_tls(const struct sb_conn *conn);
+/** The tunnel is there. @reply  tells the client so. */
+void sb_conn_open_tls(struct sb_conn *conn, const void *reply, size_t len);
+/** The handshake of one side is done, or has failed. */
+void sb_conn_client_opened(struct sb_conn *conn, bool is_done);
+void sb_conn_server_opened(struct sb_conn *conn, bool is_done);
+/** More bytes came from the client. */
+void sb_conn_read_opened(struct sb_conn *conn);
+
 /** Counts what is passed on. False: that was the last the sandbox may have, and it has ended. */
 bool sb_conn_count(struct sb_conn *conn, size_t out_bytes, size_t in_bytes);
 /** Bytes that may be put out to one side now. */

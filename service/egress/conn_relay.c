@@ -202,7 +202,7 @@ static void move_in(struct sb_conn *conn)
         sb_conn_linger(conn);
     } else if (!conn->client_shut) {
         conn->client_shut = true;
-        (void)shutdown(bufferevent_getfd(conn->client), SHUT_WR);
+        sb_conn_shut_client(conn);
     }
 }
 
@@ -255,6 +255,17 @@ void sb_conn_relay(struct sb_conn *conn)
     }
 }
 
+void sb_conn_send_request(struct sb_conn *conn)
+{
+    size_t len = conn->request.len;
+    sb_conn_enter(conn, SB_CONN_RELAY, conn->box->proxy->idle_ms);
+    (void)bufferevent_write(conn->server, sb_buf_cstr(&conn->request), len);
+    sb_conn_forget_request(conn);
+    if (sb_conn_count(conn, len, 0)) {
+        sb_conn_relay(conn);
+    }
+}
+
 void sb_conn_connected(struct sb_conn *conn)
 {
     static const char established[] = "HTTP/1.1 200 Connection established\r\n\r\n";
@@ -264,22 +275,22 @@ void sb_conn_connected(struct sb_conn *conn)
     (void)setsockopt(bufferevent_getfd(conn->server), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     (void)bufferevent_enable(conn->server, EV_READ | EV_WRITE);
     if (conn->kind == SB_CONN_FORWARD) {
-        sb_conn_enter(conn, SB_CONN_RELAY, conn->box->proxy->idle_ms);
-        (void)bufferevent_write(conn->server, sb_buf_cstr(&conn->request), conn->request.len);
-        size_t len = conn->request.len;
-        sb_conn_forget_request(conn);
-        if (!sb_conn_count(conn, len, 0)) {
-            return;
-        }
-    } else {
-        bool is_tls = conn->port == SB_HELLO_TLS_PORT;
-        sb_conn_enter(conn, SB_CONN_HELLO, is_tls ? SB_EGRESS_HELLO_MS : conn->box->proxy->idle_ms);
-        if (conn->kind == SB_CONN_TUNNEL) {
-            (void)bufferevent_write(conn->client, established, sizeof established - 1);
-        } else {
-            sb_socks_make_reply(SB_SOCKS_OK, reply);
-            (void)bufferevent_write(conn->client, reply, sizeof reply);
-        }
+        sb_conn_send_request(conn);
+        return;
     }
+    bool is_tls = conn->port == SB_HELLO_TLS_PORT;
+    sb_conn_enter(conn, SB_CONN_HELLO, is_tls ? SB_EGRESS_HELLO_MS : conn->box->proxy->idle_ms);
+    const void *text = established;
+    size_t len = sizeof established - 1;
+    if (conn->kind == SB_CONN_SOCKS5) {
+        sb_socks_make_reply(SB_SOCKS_OK, reply);
+        text = reply;
+        len = sizeof reply;
+    }
+    if (sb_conn_opens_tls(conn)) {
+        sb_conn_open_tls(conn, text, len);
+        return;
+    }
+    (void)bufferevent_write(conn->client, text, len);
     sb_conn_relay(conn);
 }

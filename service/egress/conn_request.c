@@ -27,11 +27,11 @@ static void refuse_protocol(struct sb_conn *conn, const char *why)
 /* ---- HTTP ---- */
 
 /* False: it was refused. */
-static bool put_secrets_in(struct sb_conn *conn, struct sb_http_head *head)
+static bool put_secrets_in(struct sb_conn *conn, struct sb_http_head *head, bool is_tls)
 {
     struct sb_refusal refusal;
     void *room = NULL;
-    if (sb_secrets_put_in(&conn->box->secrets, false, head, &conn->use, &refusal) < 0) {
+    if (sb_secrets_put_in(&conn->box->secrets, is_tls, head, &conn->use, &refusal) < 0) {
         sb_conn_refuse(conn, &refusal);
         return false;
     }
@@ -44,6 +44,20 @@ static bool put_secrets_in(struct sb_conn *conn, struct sb_http_head *head)
     if (conn->looked == NULL ||
         sb_buf_reserve(&conn->request, sb_buf_room(&conn->request), &room) < 0) {
         refuse_protocol(conn, "memory is out");
+        return false;
+    }
+    return true;
+}
+
+bool sb_conn_take_request(struct sb_conn *conn, struct sb_http_head *head, bool is_tls)
+{
+    struct sb_err err;
+    sb_http_body_start(&conn->body, head);
+    if (conn->box->secrets.n > 0 && !put_secrets_in(conn, head, is_tls)) {
+        return false;
+    }
+    if (sb_http_head_write_request(head, &conn->request, &err) < 0) {
+        refuse_protocol(conn, err.text);
         return false;
     }
     return true;
@@ -75,12 +89,7 @@ static void read_http(struct sb_conn *conn)
             refuse_protocol(conn, "port 443 takes TLS only");
             return;
         }
-        sb_http_body_start(&conn->body, &head);
-        if (conn->box->secrets.n > 0 && !put_secrets_in(conn, &head)) {
-            return;
-        }
-        if (sb_http_head_write_request(&head, &conn->request, &err) < 0) {
-            refuse_protocol(conn, err.text);
+        if (!sb_conn_take_request(conn, &head, false)) {
             return;
         }
     }
@@ -166,6 +175,7 @@ static void read_stage(struct sb_conn *conn)
     case SB_CONN_RESOLVING:
     case SB_CONN_DIALING:
     case SB_CONN_HELLO:
+    case SB_CONN_OPENING:
     case SB_CONN_RELAY:
     case SB_CONN_LINGER:
     case SB_CONN_ENDED:

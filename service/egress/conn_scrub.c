@@ -163,9 +163,14 @@ void sb_conn_scrub_in(struct sb_conn *conn)
     if (conn->stage == SB_CONN_ENDED) {
         return;
     }
-    if (has_all(conn) && evbuffer_get_length(conn->looked) == 0) {
+    if (!has_all(conn)) {
+        if (conn->server_ended) { /* half an answer */
+            sb_conn_end(conn);
+        }
+        return;
+    }
+    conn->server_ended = true; /* however it goes */
+    if (evbuffer_get_length(conn->looked) == 0) {
         finish(conn);
-    } else if (conn->server_ended) { /* half an answer */
-        sb_conn_end(conn);
     }
 }

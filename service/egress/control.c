@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "service/egress/box.h"
+#include "service/egress/tls.h"
 
 /* ---- telling ---- */
 
@@ -214,6 +215,7 @@ struct heard {
         struct sb_egress_rules rules;
         struct sb_egress_close close;
         struct sb_egress_secret secret;
+        struct sb_egress_authority authority;
     } head;
     struct sb_str text; /* behind the head */
     int fd;             /* owned; -1: none came */
@@ -252,9 +254,8 @@ static int on_open(struct sb_proxy *proxy, struct heard *heard, struct sb_err *e
         return -1;
     }
     box->n_secrets = heard->head.rules.n_secrets;
-    if (box->n_secrets == 0 && box->listener >= 0) {
-        sb_box_serve(box);
-    }
+    box->needs_authority = heard->head.rules.has_authority != 0;
+    sb_box_serve(box);
     (void)flush_box(box);
     return 0;
 }
@@ -276,9 +277,29 @@ static int on_secret(struct sb_proxy *proxy, struct heard *heard, struct sb_err 
         SB_LOG_WARN("sandbox closed", "sandbox=%s why=%s", box->id, err->text);
         sb_box_close(box);
         (void)flush_box(box);
-    } else if (box->secrets.n == box->n_secrets) {
+    } else {
         sb_box_serve(box);
     }
+    return 0;
+}
+
+static int on_authority(struct sb_proxy *proxy, struct heard *heard, struct sb_err *err)
+{
+    struct sb_box *box = sb_box_find(proxy, heard->head.authority.id);
+    struct sb_str cert = {0};
+    struct sb_str key = {0};
+    if (box == NULL) {
+        return 0;
+    }
+    if (!box->needs_authority || box->authority != NULL ||
+        !sb_str_split(heard->text, '\0', &cert, &key) || key.len == 0 ||
+        memchr(key.ptr, '\0', key.len) != key.ptr + key.len - 1) {
+        return sb_err_set(err, SB_INVALID, "AUTHORITY");
+    }
+    if (sb_tls_authority_new(cert, sb_str_head(key, key.len - 1), &box->authority, err) < 0) {
+        return -1;
+    }
+    sb_box_serve(box);
     return 0;
 }
 
@@ -318,11 +339,13 @@ static const struct {
     {SB_EGRESS_UPDATE, sizeof(struct sb_egress_rules), true, on_update},
     {SB_EGRESS_CLOSE, sizeof(struct sb_egress_close), false, on_close},
     {SB_EGRESS_SECRET, sizeof(struct sb_egress_secret), true, on_secret},
+    {SB_EGRESS_AUTHORITY, sizeof(struct sb_egress_authority), true, on_authority},
 };
 
 /* The id lies at the same place in each. */
 _Static_assert(offsetof(struct sb_egress_rules, id) == offsetof(struct sb_egress_close, id) &&
-                   offsetof(struct sb_egress_rules, id) == offsetof(struct sb_egress_secret, id),
+                   offsetof(struct sb_egress_rules, id) == offsetof(struct sb_egress_secret, id) &&
+                   offsetof(struct sb_egress_rules, id) == offsetof(struct sb_egress_authority, id),
                "id");
 
 static int dispatch(struct sb_proxy *proxy, struct heard *heard, struct sb_err *err)
@@ -387,7 +410,7 @@ static int hear(struct sb_proxy *proxy, struct sb_err *err)
     struct heard heard = {.text = {packet, msg.len}, .fd = -1};
     heard.fd = msg.nfds > 0 ? SB_STEAL_FD(passed) : -1;
     int rc = dispatch(proxy, &heard, err);
-    if (heard.type == SB_EGRESS_SECRET) {
+    if (heard.type == SB_EGRESS_SECRET || heard.type == SB_EGRESS_AUTHORITY) {
         explicit_bzero(packet, msg.len);
     }
     sb_closep(&heard.fd);

@@ -8,7 +8,7 @@
 #include "base/mutate.h"
 #include "base/num.h"
 
-enum { METHOD_MAX = 32, HTTP_PORT = 80 };
+enum { METHOD_MAX = 32, HTTP_PORT = 80, HTTPS_PORT = 443 };
 
 /* ---- characters ---- */
 
@@ -152,6 +152,13 @@ static int read_version(struct sb_str text, unsigned *ret_minor, struct sb_err *
 static int read_target(struct sb_str target, struct sb_http_head *head, struct sb_err *err)
 {
     static const char scheme[] = "http://";
+    if (head->usual_port == HTTPS_PORT) { /* whom it is for is known */
+        head->path = target;
+        if (head->is_connect || target.len == 0 || target.ptr[0] != '/' || !is_path(target)) {
+            return sb_err_set(err, SB_INVALID, "not a request for a path of this host");
+        }
+        return 0;
+    }
     if (head->is_connect) {
         return sb_host_parse_authority(target, 0, &head->host, &head->port, err);
     }
@@ -204,7 +211,7 @@ static int check_host(struct sb_http_head *head, struct sb_err *err)
         return head->minor == 0 ? 0 : sb_err_set(err, SB_INVALID, "the field Host is missing");
     }
     /* Some clients leave the port out with CONNECT. */
-    uint16_t usual = head->is_connect ? head->port : HTTP_PORT;
+    uint16_t usual = head->is_connect ? head->port : head->usual_port;
     if (sb_host_parse_authority(field->value, usual, &host, &port, err) < 0) {
         return sb_err_wrap(err, "Host");
     }
@@ -247,17 +254,29 @@ static int read_framing(struct sb_http_head *head, struct sb_err *err)
     return 0;
 }
 
+static int read_request(struct sb_str rest, struct sb_http_head *head, struct sb_err *err)
+{
+    struct sb_str line = {0};
+    return take_line(&rest, &line, err) < 0 || read_request_line(line, head, err) < 0 ||
+                   read_fields(rest, head, err) < 0 || check_host(head, err) < 0
+               ? -1
+               : read_framing(head, err);
+}
+
 int sb_http_head_read_request(struct sb_str head, struct sb_http_head *ret_head, struct sb_err *err)
 {
-    struct sb_str rest = head;
-    struct sb_str line = {0};
-    *ret_head = (struct sb_http_head){0};
-    if (take_line(&rest, &line, err) < 0 || read_request_line(line, ret_head, err) < 0 ||
-        read_fields(rest, ret_head, err) < 0 || check_host(ret_head, err) < 0 ||
-        read_framing(ret_head, err) < 0) {
-        return -1;
-    }
-    return 0;
+    *ret_head = (struct sb_http_head){.usual_port = HTTP_PORT};
+    return read_request(head, ret_head, err);
+}
+
+int sb_http_head_read_inner(struct sb_str head,
+                            const struct sb_host *host,
+                            uint16_t port,
+                            struct sb_http_head *ret_head,
+                            struct sb_err *err)
+{
+    *ret_head = (struct sb_http_head){.usual_port = HTTPS_PORT, .host = *host, .port = port};
+    return read_request(head, ret_head, err);
 }
 
 int sb_http_head_read_response(struct sb_str head,
@@ -395,7 +414,7 @@ static int write_host(const struct sb_http_head *head, struct sb_buf *out)
     bool is_v6 = strchr(head->host.name, ':') != NULL;
     int rc =
         sb_buf_printf(out, "Host: %s%s%s", is_v6 ? "[" : "", head->host.name, is_v6 ? "]" : "");
-    if (rc == 0 && head->port != HTTP_PORT) {
+    if (rc == 0 && head->port != head->usual_port) {
         rc = sb_buf_printf(out, ":%u", head->port);
     }
     return rc < 0 ? rc : sb_buf_append(out, "\r\n", 2);

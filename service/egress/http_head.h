@@ -34,8 +34,9 @@ struct sb_http_head {
     bool is_connect;
     struct sb_host host;
     uint16_t port;
-    struct sb_str path; /* "/..." or "?..."; may be empty */
-    unsigned minor;     /* HTTP/1.minor */
+    uint16_t usual_port; /* of the scheme: Host need not name it */
+    struct sb_str path;  /* "/..." or "?..."; may be empty */
+    unsigned minor;      /* HTTP/1.minor */
     enum sb_http_body body;
     uint64_t body_bytes;
     unsigned status; /* of a response */
@@ -53,6 +54,14 @@ int sb_http_head_length(struct sb_str bytes, struct sb_err *err);
 int sb_http_head_read_request(struct sb_str head,
                               struct sb_http_head *ret_head,
                               struct sb_err *err);
+
+/** A request to @host itself, as it comes within TLS: "METHOD /path", for that host and no other.
+ *  As above. */
+int sb_http_head_read_inner(struct sb_str head,
+                            const struct sb_host *host,
+                            uint16_t port,
+                            struct sb_http_head *ret_head,
+                            struct sb_err *err);
 
 /** What the origin answers; only status, minor and fields are set. */
 int sb_http_head_read_response(struct sb_str head,

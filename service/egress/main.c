@@ -26,6 +26,7 @@
 #include "service/egress/control.h"
 #include "service/egress/harden.h"
 #include "service/egress/resolve.h"
+#include "service/egress/tls.h"
 
 enum { EXIT_USAGE = 2, SPARE_FILES = 64, FILES_PER_CONN = 2 };
 
@@ -128,7 +129,7 @@ static int start(struct sb_proxy *proxy, const struct options *options, struct s
         return sb_err_set(err, SB_INVALID, "--fd %d is not open", options->fd);
     }
     if (sb_resolver_new(proxy->base, options->resolver, &proxy->resolver, err) < 0 ||
-        sb_harden_proxy(err) < 0) {
+        sb_tls_init(err) < 0 || sb_harden_proxy(err) < 0) {
         return -1;
     }
     return sb_control_start(proxy, options->fd, err);
@@ -147,6 +148,7 @@ static void finish(struct sb_proxy *proxy)
         (void)event_base_loop(proxy->base, EVLOOP_NONBLOCK);
     }
     sb_resolver_free(proxy->resolver);
+    sb_tls_trust_free(proxy->trust);
     if (proxy->base != NULL) {
         event_base_free(proxy->base);
     }

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "service/egress/http_head.h"
 #include "service/egress/rules.h"
+#include "service/egress/tls.h"
 #include "service/shared/network.h"
 
 struct sb_secret {
@@ -21,6 +22,7 @@ struct sb_secret {
     struct sb_network_rule hosts[SB_EGRESS_SECRET_HOSTS]; /* those by plain HTTP first */
     size_t n_plain;
     size_t n_hosts;
+    struct sb_tls_trust *trust; /* owned; NULL: the system's */
 };
 
 /* ---- from the worker ---- */
@@ -31,6 +33,7 @@ static void done(struct sb_secret *secret)
         explicit_bzero(secret->text, secret->text_len);
         free(secret->text);
     }
+    sb_tls_trust_free(secret->trust);
     *secret = (struct sb_secret){0};
 }
 
@@ -69,7 +72,12 @@ static int read_secret(struct sb_secret *secret, struct sb_err *err)
                   sb_network_parse_rule(host, &secret->hosts[i], err) == 0 &&
                   secret->hosts[i].port != 0;
     }
-    return is_good && rest.len == 0 ? 0 : sb_err_set(err, SB_INVALID, "SECRET");
+    if (!is_good || rest.len == 0 || rest.len > SB_EGRESS_SECRET_CA ||
+        memchr(rest.ptr, '\0', rest.len) != rest.ptr + rest.len - 1) {
+        return sb_err_set(err, SB_INVALID, "SECRET");
+    }
+    return rest.len == 1 ? 0
+                         : sb_tls_trust_new(sb_str_head(rest, rest.len - 1), &secret->trust, err);
 }
 
 int sb_secrets_add(struct sb_secrets *secrets,
@@ -100,6 +108,7 @@ int sb_secrets_add(struct sb_secrets *secrets,
     }
     secrets->items[secrets->n++] = secret;
     secret.text = NULL;
+    secret.trust = NULL;
     return 0;
 }
 
@@ -135,6 +144,17 @@ bool sb_secrets_are_bound(const struct sb_secrets *secrets,
         }
     }
     return false;
+}
+
+const struct sb_tls_trust *
+sb_secrets_trust(const struct sb_secrets *secrets, const struct sb_host *host, uint16_t port)
+{
+    for (size_t i = 0; i < secrets->n; i++) {
+        if (secrets->items[i].trust != NULL && is_bound(&secrets->items[i], host, port, true)) {
+            return secrets->items[i].trust;
+        }
+    }
+    return NULL;
 }
 
 /* ---- requests ---- */

@@ -14,6 +14,7 @@ struct sb_host;
 struct sb_http_head;
 struct sb_refusal;
 struct sb_secret;
+struct sb_tls_trust;
 
 /** Zeroed: none. */
 struct sb_secrets {
@@ -35,6 +36,11 @@ bool sb_secrets_are_bound(const struct sb_secrets *secrets,
                           const struct sb_host *host,
                           uint16_t port,
                           bool is_tls);
+
+/** Who vouches for a host that a secret is bound to within TLS; of several secrets the first that
+ *  says so decides. NULL: the system. */
+const struct sb_tls_trust *
+sb_secrets_trust(const struct sb_secrets *secrets, const struct sb_host *host, uint16_t port);
 
 enum { SB_SECRET_TEXTS = 16 };
 

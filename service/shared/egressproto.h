@@ -29,13 +29,14 @@
 enum {
     SB_EGRESS_FD = 3,                 /* control socket of egress */
     SB_EGRESS_ID = 0x6ffffffe,        /* its uid and gid in root mode: nobody else's */
-    SB_EGRESS_VERSION = 3,            /* of this header */
+    SB_EGRESS_VERSION = 4,            /* of this header */
     SB_EGRESS_MAX_PACKET = 160 << 10, /* an OPEN with its rules; fits the default socket buffer */
     SB_EGRESS_MAX_RULES = 512,        /* allow + deny */
     SB_EGRESS_MAX_CONNECTIONS = 256,  /* of one sandbox at one time */
     SB_EGRESS_MAX_SECRETS = 16,       /* of one sandbox */
     SB_EGRESS_SECRET_HOSTS = 16,      /* of one secret */
     SB_EGRESS_SECRET_MIN = 8,         /* bytes of a value: a shorter one stands in any text */
+    SB_EGRESS_SECRET_CA = 64 << 10,   /* bytes of the certificates of one secret */
     SB_EGRESS_SECRET_MAX = 4096,      /* bytes of a value, and of what stands for it */
     SB_EGRESS_ID_SIZE = 32,           /* "sb_...", NUL-terminated */
     SB_EGRESS_MAX_TEXT = 512,         /* bytes of one string in a packet of egress, with its NUL */
@@ -51,6 +52,7 @@ enum sb_egress_type {
     SB_EGRESS_DECISION,
     SB_EGRESS_CLOSED,
     SB_EGRESS_SECRET,
+    SB_EGRESS_AUTHORITY,
 };
 
 /** OPEN and UPDATE. Followed by allow (n_allow), deny (n_deny), each NUL-terminated: the rules of
@@ -63,20 +65,28 @@ struct sb_egress_rules {
     uint32_t n_deny;
     uint32_t serial;          /* of an UPDATE; echoed */
     uint32_t max_connections; /* at one time; 0: egress's own bound */
-    uint32_t n_secrets;       /* of OPEN: SECRET packets that follow; until then none is served */
+    uint16_t n_secrets;       /* of OPEN: SECRET packets that follow, */
+    uint16_t has_authority;   /* and an AUTHORITY; until all are there it is not served */
     uint64_t max_bytes;       /* both ways together, over the sandbox's life; 0: no bound */
     uint64_t used_bytes;      /* of OPEN: of these, what an earlier egress let through */
 };
 
 /** A secret of a sandbox: inside is only what stands for it, and egress puts the value in its place
  *  in header fields of requests to the hosts. Followed by name, placeholder, value, and n_plain +
- *  n_tls hosts (rules with a port), each NUL-terminated. The placeholder is at least as long as
- *  the value. */
+ *  n_tls hosts (rules with a port), and certificates (PEM) that vouch for those of TLS (may be
+ * empty: the system's), each NUL-terminated. The placeholder is at least as long as the value. */
 struct sb_egress_secret {
     uint32_t type; /* SB_EGRESS_SECRET */
     char id[SB_EGRESS_ID_SIZE];
     uint32_t n_plain; /* hosts that get it by HTTP */
     uint32_t n_tls;   /* hosts that get it within TLS */
+};
+
+/** Of a sandbox with secrets for hosts within TLS: an authority that its programs trust. Followed
+ * by certificate and private key (PEM), each NUL-terminated. Tunnels to these hosts are opened. */
+struct sb_egress_authority {
+    uint32_t type; /* SB_EGRESS_AUTHORITY */
+    char id[SB_EGRESS_ID_SIZE];
 };
 
 struct sb_egress_close {

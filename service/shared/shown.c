@@ -11,6 +11,7 @@ const struct sb_shown_etc sb_shown_etc[] = {
     {"hostname", true, true},
     {"hosts", true, true},
     {"mtab", true, true},
+    {"aisbx-certificates.pem", true, true}, /* with secrets within TLS only */
     {"ld.so.cache", false, true},
     {"alternatives", false, true},
     {"localtime", false, true},

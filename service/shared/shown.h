@@ -11,5 +11,8 @@ struct sb_shown_etc {
     bool in_minimal;
 };
 
+/** Certificates that programs trust, where a secret is put into TLS. */
+#define SB_SHOWN_TRUST "/etc/aisbx-certificates.pem"
+
 /** Ended by a row without name. */
 extern const struct sb_shown_etc sb_shown_etc[];

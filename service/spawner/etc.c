@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/mutate.h"
 #include "service/shared/shown.h"
@@ -86,6 +88,41 @@ static int write_names(const struct sb_child *child, struct sb_err *err)
     return sb_rootfs_write("etc/hosts", text, err);
 }
 
+/* The certificates that the host trusts. */
+static int open_trusted(void)
+{
+    static const char *const paths[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                        "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
+    int fd = -1;
+    for (size_t i = 0; fd < 0 && i < sizeof paths / sizeof *paths; i++) {
+        fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+    }
+    return fd;
+}
+
+/* Those and one more; the new root bounds how much that is. */
+static int write_trusted(const struct sb_child *child, struct sb_err *err)
+{
+    const char *certificate = child->plan->trusted_certificate;
+    char bytes[4096];
+    ssize_t n = 0;
+    if (certificate[0] == '\0') {
+        return 0;
+    }
+    if (sb_rootfs_write(&SB_SHOWN_TRUST[1], certificate, err) < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_closep) int from = open_trusted();
+    SB_CLEANUP(sb_closep) int to = open(&SB_SHOWN_TRUST[1], O_WRONLY | O_APPEND | O_CLOEXEC);
+    while (from >= 0 && to >= 0 && (n = read(from, bytes, sizeof bytes)) > 0) {
+        if (write(to, bytes, (size_t)n) != n) {
+            n = -1;
+            break;
+        }
+    }
+    return n < 0 || to < 0 ? sb_err_sys(err, errno, "write %s", SB_SHOWN_TRUST) : 0;
+}
+
 int sb_etc_make(struct sb_child *child, struct sb_err *err)
 {
     if (sb_mutated("etc")) {
@@ -96,7 +133,8 @@ int sb_etc_make(struct sb_child *child, struct sb_err *err)
             return -1;
         }
     }
-    if (write_users(child, err) < 0 || write_names(child, err) < 0) {
+    if (write_users(child, err) < 0 || write_names(child, err) < 0 ||
+        write_trusted(child, err) < 0) {
         return -1;
     }
     for (const struct sb_shown_etc *row = sb_shown_etc; row->name != NULL; row++) {

@@ -8,8 +8,9 @@
 #include "service/spawner/driver.h"
 
 enum {
-    MAX_ID = 64,      /* bytes */
-    MAX_HOSTNAME = 63 /* bytes, as in DNS */
+    MAX_ID = 64,       /* bytes */
+    MAX_HOSTNAME = 63, /* bytes, as in DNS */
+    MAX_CERTIFICATE = 16 << 10,
 };
 #define MIN_DISK   (64ULL << 10)
 #define MAX_DISK   (1ULL << 40)
@@ -245,6 +246,10 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         return sb_err_set(err, SB_INVALID, "egress_port: %u is not within 1024..65535",
                           msg->egress_port);
     }
+    if (strlen(msg->trusted_certificate) > MAX_CERTIFICATE) {
+        return sb_err_set(err, SB_INVALID, "trusted_certificate: longer than %d bytes",
+                          MAX_CERTIFICATE);
+    }
     struct sb_plan plan = {
         .driver = driver,
         .sandbox_id = msg->sandbox_id,
@@ -259,6 +264,7 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         .tells_denials = msg->tell_denials,
         .learns = msg->learn,
         .egress_port = (uint16_t)msg->egress_port,
+        .trusted_certificate = msg->trusted_certificate,
     };
     if (check_cgroup(msg, &plan, err) < 0 || check_mounts(msg, &plan, err) < 0 ||
         check_rlimits(msg, &plan, err) < 0) {

@@ -44,10 +44,11 @@ struct sb_plan {
     size_t n_rlimits;
     uint64_t filter_id;
     struct sb_cgroup_limits cgroup;
-    uint64_t slot;        /* 0: not given yet */
-    bool tells_denials;   /* the worker answers a listener */
-    bool learns;          /* the listener is asked about what nothing refuses */
-    uint16_t egress_port; /* 0: no listening socket */
+    uint64_t slot;                   /* 0: not given yet */
+    bool tells_denials;              /* the worker answers a listener */
+    bool learns;                     /* the listener is asked about what nothing refuses */
+    uint16_t egress_port;            /* 0: no listening socket */
+    const char *trusted_certificate; /* "": none */
 };
 
 /** Checks every field and fills *ret_plan.

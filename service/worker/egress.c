@@ -95,8 +95,8 @@ static int say_rules(struct sb_egress *egress, struct sb_sandbox *sandbox)
     struct sb_egress_line *line = &sandbox->line;
     SB_CLEANUP(sb_buf_done) struct sb_buf packet = SB_BUF_INIT(SB_EGRESS_MAX_PACKET);
     enum sb_egress_type type = line->is_open ? SB_EGRESS_UPDATE : SB_EGRESS_OPEN;
-    if (sb_egress_packet_rules(type, sandbox->id, &sandbox->policy->network, line->serial,
-                               line->used_bytes, sandbox->policy->secrets.n, &packet, &err) < 0) {
+    if (sb_egress_packet_rules(type, sandbox->id, sandbox->policy, line->serial, line->used_bytes,
+                               &packet, &err) < 0) {
         SB_LOG_ERROR("cannot tell the egress proxy", "sandbox=%s why=%s", sandbox->id, err.text);
         return -1;
     }
@@ -114,24 +114,37 @@ static int say_rules(struct sb_egress *egress, struct sb_sandbox *sandbox)
     return said;
 }
 
-/* Those that the proxy does not have. */
-static int say_secrets(struct sb_egress *egress, struct sb_sandbox *sandbox)
+/* One thing that only the proxy may know: secret number i, or behind them the authority. */
+static int say_hidden(struct sb_egress *egress, const struct sb_sandbox *sandbox, size_t i)
 {
-    const struct sb_profile_secrets *secrets = &sandbox->policy->secrets;
+    struct sb_err err;
+    int said = -1;
+    const struct sb_policy *policy = sandbox->policy;
+    SB_CLEANUP(sb_buf_done) struct sb_buf packet = SB_BUF_INIT(SB_EGRESS_MAX_PACKET);
+    int rc = i < policy->secrets.n
+                 ? sb_egress_packet_secret(sandbox->id, &policy->secrets.items[i], &packet, &err)
+                 : sb_egress_packet_authority(sandbox->id, &policy->authority, &packet, &err);
+    if (rc == 0) {
+        said = say(egress, sb_buf_cstr(&packet), packet.len, -1);
+    }
+    if (packet.mem != NULL) {
+        explicit_bzero(packet.mem, packet.cap);
+    }
+    return said;
+}
+
+static size_t count_hidden(const struct sb_policy *policy)
+{
+    return policy->secrets.n + (policy->authority.cert != NULL);
+}
+
+static int say_all_hidden(struct sb_egress *egress, struct sb_sandbox *sandbox)
+{
     struct sb_egress_line *line = &sandbox->line;
     int said = 1;
-    while (said > 0 && line->n_secrets < secrets->n) {
-        struct sb_err err;
-        SB_CLEANUP(sb_buf_done) struct sb_buf packet = SB_BUF_INIT(SB_EGRESS_MAX_PACKET);
-        const struct sb_profile_secret *secret = &secrets->items[line->n_secrets];
-        said = -1;
-        if (sb_egress_packet_secret(sandbox->id, secret, &packet, &err) == 0) {
-            said = say(egress, sb_buf_cstr(&packet), packet.len, -1);
-        }
-        if (packet.mem != NULL) {
-            explicit_bzero(packet.mem, packet.cap);
-        }
-        line->n_secrets += said > 0;
+    while (said > 0 && line->n_hidden < count_hidden(sandbox->policy)) {
+        said = say_hidden(egress, sandbox, line->n_hidden);
+        line->n_hidden += said > 0;
     }
     return said;
 }
@@ -164,7 +177,7 @@ static int say_all(struct sb_egress *egress)
             said = say_rules(egress, sandbox);
         }
         if (said > 0) {
-            said = say_secrets(egress, sandbox);
+            said = say_all_hidden(egress, sandbox);
         }
     }
     return said;
@@ -377,7 +390,7 @@ static void hang_up(struct sb_egress *egress)
         struct sb_egress_line *line = &sandbox_of(node)->line;
         line->is_open = false;
         line->is_changed = true;
-        line->n_secrets = 0;
+        line->n_hidden = 0;
     }
 }
 
@@ -544,6 +557,7 @@ void sb_egress_leave(struct sb_egress *egress, struct sb_sandbox *sandbox)
 {
     if (sandbox->policy != NULL) {
         sb_profile_secrets_forget(&sandbox->policy->secrets);
+        sb_authority_done(&sandbox->policy->authority);
     }
     if (sandbox->line.listener < 0 || !unplug(sandbox)) {
         return;

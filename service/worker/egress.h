@@ -29,7 +29,7 @@ struct sb_egress_line {
     bool is_changed;     /* the proxy does not know its rules */
     uint32_t serial;     /* of the last change of rules */
     uint32_t answered;   /* serial up to which no forbidden connection is left */
-    size_t n_secrets;    /* that the proxy was told of */
+    size_t n_hidden;     /* secrets, and authority, that the proxy was told of */
     uint64_t used_bytes; /* both ways, of connections that ended */
     struct sb_decisions decisions;
 };

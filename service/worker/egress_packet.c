@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "service/worker/policy/profile.h"
+#include "service/worker/policy/policy.h"
 
 static int put_texts(struct sb_buf *out, const struct sb_strings *texts)
 {
@@ -18,13 +18,13 @@ static int put_texts(struct sb_buf *out, const struct sb_strings *texts)
 
 int sb_egress_packet_rules(enum sb_egress_type type,
                            const char *sandbox_id,
-                           const struct sb_network *network,
+                           const struct sb_policy *policy,
                            uint32_t serial,
                            uint64_t used_bytes,
-                           size_t n_secrets,
                            struct sb_buf *out,
                            struct sb_err *err)
 {
+    const struct sb_network *network = &policy->network;
     static const struct sb_strings none = {NULL, 0};
     const struct sb_strings *allow = network->mode == SB_NETWORK_LIMITED ? &network->allow : &none;
     struct sb_egress_rules head = {
@@ -35,7 +35,8 @@ int sb_egress_packet_rules(enum sb_egress_type type,
         .max_connections = (uint32_t)network->max_connections,
         .max_bytes = network->max_bytes,
         .used_bytes = used_bytes,
-        .n_secrets = (uint32_t)n_secrets,
+        .n_secrets = (uint16_t)policy->secrets.n,
+        .has_authority = policy->authority.cert != NULL,
     };
     (void)strncpy(head.id, sandbox_id, sizeof head.id - 1);
     if (allow->n + network->deny.n > SB_EGRESS_MAX_RULES ||
@@ -64,8 +65,26 @@ int sb_egress_packet_secret(const char *sandbox_id,
     for (size_t i = 0; rc == 0 && i < sizeof texts / sizeof *texts; i++) {
         rc = sb_buf_append(out, texts[i], strlen(texts[i]) + 1);
     }
-    return rc < 0 || put_texts(out, &secret->plain) < 0 || put_texts(out, &secret->tls) < 0
+    const char *ca = secret->ca == NULL ? "" : secret->ca;
+    return rc < 0 || put_texts(out, &secret->plain) < 0 || put_texts(out, &secret->tls) < 0 ||
+                   sb_buf_append(out, ca, strlen(ca) + 1) < 0
                ? sb_err_set(err, SB_EXHAUSTED, "secret")
+               : 0;
+}
+
+int sb_egress_packet_authority(const char *sandbox_id,
+                               const struct sb_authority *authority,
+                               struct sb_buf *out,
+                               struct sb_err *err)
+{
+    struct sb_egress_authority head = {.type = SB_EGRESS_AUTHORITY};
+    void *room = NULL;
+    (void)strncpy(head.id, sandbox_id, sizeof head.id - 1);
+    return sb_buf_reserve(out, sb_buf_room(out), &room) < 0 ||
+                   sb_buf_append(out, &head, sizeof head) < 0 ||
+                   sb_buf_append(out, authority->cert, strlen(authority->cert) + 1) < 0 ||
+                   sb_buf_append(out, authority->key, strlen(authority->key) + 1) < 0
+               ? sb_err_set(err, SB_EXHAUSTED, "authority")
                : 0;
 }
 

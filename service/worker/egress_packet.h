@@ -5,19 +5,19 @@
 
 #include "service/shared/egressproto.h"
 
+struct sb_authority;
 struct sb_buf;
 struct sb_err;
-struct sb_network;
+struct sb_policy;
 struct sb_profile_secret;
 
-/** An OPEN or UPDATE. @network  mode SB_NETWORK_NONE permits nothing.
+/** An OPEN or UPDATE. @policy  whose network of mode SB_NETWORK_NONE permits nothing.
  *  @out  empty, with room for SB_EGRESS_MAX_PACKET. Errors: SB_EXHAUSTED. */
 int sb_egress_packet_rules(enum sb_egress_type type,
                            const char *sandbox_id,
-                           const struct sb_network *network,
+                           const struct sb_policy *policy,
                            uint32_t serial,
                            uint64_t used_bytes,
-                           size_t n_secrets,
                            struct sb_buf *out,
                            struct sb_err *err);
 
@@ -26,6 +26,12 @@ int sb_egress_packet_secret(const char *sandbox_id,
                             const struct sb_profile_secret *secret,
                             struct sb_buf *out,
                             struct sb_err *err);
+
+/** The same of an AUTHORITY, with its key. */
+int sb_egress_packet_authority(const char *sandbox_id,
+                               const struct sb_authority *authority,
+                               struct sb_buf *out,
+                               struct sb_err *err);
 
 /** One packet of egress, checked. Which of the union is valid follows from type; strings point into
  *  the packet. */

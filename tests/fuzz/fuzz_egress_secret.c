@@ -16,7 +16,7 @@ static struct sb_http_head parsed; /* large */
 static const char text[] = "TOKEN\0"
                            "placeholder-1\0"
                            "value-123\0"
-                           "a.test:80";
+                           "a.test:80\0";
 
 /* To the bound host nothing of the placeholder leaves in a field; to others nothing of the value.
  */

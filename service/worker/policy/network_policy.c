@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "service/shared/initproto.h"
 #include "service/shared/network.h"
+#include "service/shared/shown.h"
 #include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/policy.h"
 
@@ -121,6 +122,28 @@ static const struct {
     {SB_NETWORK_NONE, SB_STR("npm_config_offline"), SB_STR("true")},
 };
 
+/* Where programs look for who vouches for servers; Java keeps that in a form of its own. */
+static const struct sb_str trust_variables[] = {
+    SB_STR("SSL_CERT_FILE"),      SB_STR("CURL_CA_BUNDLE"),
+    SB_STR("REQUESTS_CA_BUNDLE"), SB_STR("NODE_EXTRA_CA_CERTS"),
+    SB_STR("GIT_SSL_CAINFO"),     SB_STR("CARGO_HTTP_CAINFO"),
+    SB_STR("PIP_CERT"),
+};
+
+static int trust_env(const struct sb_policy *policy, struct sb_pairs *to, struct sb_err *err)
+{
+    bool is_needed = false;
+    for (size_t i = 0; i < policy->secrets.n; i++) {
+        is_needed = is_needed || policy->secrets.items[i].tls.n > 0;
+    }
+    for (size_t i = 0; is_needed && i < sizeof trust_variables / sizeof *trust_variables; i++) {
+        if (sb_pairs_set(to, trust_variables[i], SB_STR(SB_SHOWN_TRUST), err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int sb_network_policy_env(const struct sb_policy *policy, struct sb_pairs *to, struct sb_err *err)
 {
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
@@ -130,5 +153,5 @@ int sb_network_policy_env(const struct sb_policy *policy, struct sb_pairs *to, s
             return -1;
         }
     }
-    return 0;
+    return trust_env(policy, to, err);
 }

@@ -152,6 +152,13 @@ int sb_plan_make(const struct sb_policy *policy,
     plan->tell_denials = true;
     plan->learn = policy->learns;
     plan->egress_port = policy->network.mode == SB_NETWORK_LIMITED ? SB_INIT_EGRESS_PORT : 0;
+    if (policy->authority.cert != NULL) {
+        char *cert = strdup(policy->authority.cert);
+        if (cert == NULL) {
+            return sb_err_oom(err);
+        }
+        plan->trusted_certificate = cert;
+    }
     if (add_mounts(plan, &policy->mounts, err) < 0 || add_rlimits(plan, &policy->limits, err) < 0) {
         return -1;
     }

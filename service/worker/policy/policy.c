@@ -363,7 +363,7 @@ static int add_secrets(struct sb_policy *policy,
     for (size_t i = 0; i < profile->secrets.n; i++) {
         struct sb_str name = sb_str_from(profile->secrets.items[i].name);
         if (policy->network.mode != SB_NETWORK_LIMITED || is_left_out(request, name.ptr) ||
-            sb_pairs_get(&policy->env, name) != NULL) {
+            sb_pairs_get(&request->env, name) != NULL) {
             continue;
         }
         if (sb_profile_secrets_copy(&policy->secrets, &profile->secrets.items[i], err) < 0) {
@@ -410,8 +410,9 @@ static int make(const struct sb_profiles *profiles,
     }
     policy->filter = sb_filter_ref(filter);
     if (fill(policy, profile, request, err) < 0 || narrow_limits(policy, request, err) < 0 ||
-        narrow_network(policy, request, err) < 0 || fill_env(policy, profile, request, err) < 0 ||
+        narrow_network(policy, request, err) < 0 ||
         add_secrets(policy, profile, request, err) < 0 ||
+        fill_env(policy, profile, request, err) < 0 ||
         add_mounts(policy, profile, request, err) < 0 || make_hash(policy, err) < 0) {
         return -1;
     }
@@ -436,7 +437,8 @@ int sb_policy_make(const struct sb_profiles *profiles,
     }
     SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = NULL;
     if (make(profiles, profile, request, &policy, err) < 0 || policy == NULL ||
-        check_secrets(policy, err) < 0) {
+        check_secrets(policy, err) < 0 ||
+        sb_authority_make(&policy->secrets, policy->ttl_ms, &policy->authority, err) < 0) {
         return -1;
     }
     *ret_policy = SB_STEAL_PTR(policy);
@@ -488,6 +490,7 @@ void sb_policy_free(struct sb_policy *policy)
     sb_mounts_done(&policy->mounts);
     sb_pairs_done(&policy->env);
     sb_profile_secrets_done(&policy->secrets);
+    sb_authority_done(&policy->authority);
     sb_filter_unref(policy->filter);
     free(policy->hostname);
     sb_strings_done(&policy->notices);

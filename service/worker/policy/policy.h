@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service/worker/policy/authority.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/policy/limits.h"
 #include "service/worker/policy/profile.h"
@@ -33,6 +34,7 @@ struct sb_policy {
     struct sb_mounts mounts;           /* of the profile, then of the request */
     struct sb_pairs env;               /* everything a command gets, but TERM */
     struct sb_profile_secrets secrets; /* with placeholders; none without a network */
+    struct sb_authority authority;     /* for those within TLS */
     struct sb_filter *filter;          /* reference */
     char *hostname;
     bool learns;                    /* notes the calls that are allowed */

@@ -16,9 +16,9 @@ BIN = os.environ["AISBX_BIN"]
 WAIT = 20.0
 
 # service/shared/egressproto.h
-OPEN, UPDATE, CLOSE, READY, UPDATED, DENIED, DECISION, CLOSED, SECRET = range(1, 10)
+OPEN, UPDATE, CLOSE, READY, UPDATED, DENIED, DECISION, CLOSED, SECRET, AUTHORITY = range(1, 11)
 REASONS = {1: "no-rule", 2: "deny-rule", 3: "address", 4: "sni", 5: "protocol", 6: "limit", 7: "secret"}
-RULES = struct.Struct("=I32sIIIIIQQ")
+RULES = struct.Struct("=I32sIIIIHHQQ")
 SECRETS = struct.Struct("=I32sII")
 CLOSING = struct.Struct("=I32s")
 SAID = {
@@ -42,7 +42,7 @@ class Proxy:
                                         pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
                                         preexec_fn=limit)
         theirs.close()
-        assert self.hear() == (READY, 3)
+        assert self.hear() == (READY, 4)
 
     def hear(self):
         data = self.control.recv(1 << 16)
@@ -68,17 +68,19 @@ class Proxy:
         return self.hear_until(UPDATED)[:-1]
 
     @staticmethod
-    def rules(kind, name, allow, deny, serial=0, conns=0, size=0, used=0, secrets=0):
+    def rules(kind, name, allow, deny, serial=0, conns=0, size=0, used=0, secrets=0, authority=0):
         text = b"".join(rule.encode() + b"\0" for rule in (*allow, *deny))
-        return RULES.pack(kind, name.encode(), len(allow), len(deny), serial, conns, secrets, size, used) + text
+        return RULES.pack(kind, name.encode(), len(allow), len(deny), serial, conns, secrets, authority, size, used) + text
 
-    def open(self, name, listener, allow=(), deny=(), secrets=(), **bounds):
-        """@secrets: (name, placeholder, value, hosts, hosts within TLS) each."""
-        rules = self.rules(OPEN, name, allow, deny, secrets=len(secrets), **bounds)
+    def open(self, name, listener, allow=(), deny=(), secrets=(), authority=(), **bounds):
+        """@secrets: (name, placeholder, value, hosts, hosts within TLS[, PEM]) each. @authority: PEM of certificate and key"""
+        rules = self.rules(OPEN, name, allow, deny, secrets=len(secrets), authority=bool(authority), **bounds)
         socket.send_fds(self.control, [rules], [listener.fileno()])
-        for secret, placeholder, value, plain, tls in secrets:
-            texts = b"".join(t.encode() + b"\0" for t in (secret, placeholder, value, *plain, *tls))
+        for secret, placeholder, value, plain, tls, *ca in secrets:
+            texts = b"".join(t.encode() + b"\0" for t in (secret, placeholder, value, *plain, *tls, *(ca or [""])))
             self.control.send(SECRETS.pack(SECRET, name.encode(), len(plain), len(tls)) + texts)
+        if authority:
+            self.control.send(CLOSING.pack(AUTHORITY, name.encode()) + b"".join(t.encode() + b"\0" for t in authority))
 
     def update(self, name, allow=(), deny=(), serial=1, **bounds):
         self.control.send(self.rules(UPDATE, name, allow, deny, serial=serial, **bounds))
@@ -95,7 +97,7 @@ class Proxy:
 class Box:
     """A sandbox: rules, and where its programs connect to."""
 
-    def __init__(self, proxy, name, allow=(), deny=(), family=socket.AF_INET, secrets=(), **bounds):
+    def __init__(self, proxy, name, allow=(), deny=(), family=socket.AF_INET, secrets=(), authority=(), **bounds):
         self.proxy, self.name = proxy, name
         listener = socket.socket(family, socket.SOCK_STREAM)
         if family == socket.AF_UNIX:
@@ -106,7 +108,7 @@ class Box:
             self.address = listener.getsockname()
         listener.listen(64)
         self.family = family
-        proxy.open(name, listener, allow, deny, secrets, **bounds)
+        proxy.open(name, listener, allow, deny, secrets, authority, **bounds)
         listener.close()
 
     def connect(self):

@@ -223,7 +223,7 @@ def nobody_is_served_before_all_secrets_are_there():
             raise AssertionError(client.recv(100))
         except TimeoutError:
             pass
-        texts = b"".join(t.encode() + b"\0" for t in ("TOKEN", PLACEHOLDER, VALUE, HOSTS[0]))
+        texts = b"".join(t.encode() + b"\0" for t in ("TOKEN", PLACEHOLDER, VALUE, HOSTS[0], ""))
         proxy.control.send(rig.SECRETS.pack(rig.SECRET, b"sb_late", 1, 0) + texts)
         client.settimeout(rig.WAIT)
         assert_clean(read_all(client))
@@ -232,9 +232,10 @@ def nobody_is_served_before_all_secrets_are_there():
 
 
 def what_the_worker_may_not_say_ends_the_proxy():
-    texts = b"TOKEN\0" + b"p" * 20 + b"\0" + VALUE.encode() + b"\0" + HOSTS[0].encode() + b"\0"
-    for bad in (texts, texts[:-1], b"TOKEN\0" + PLACEHOLDER.encode() + b"\0seven..\0good.test:1\0",
-                b"TOKEN\0" + PLACEHOLDER.encode() + b"\0" + VALUE.encode() + b"\0good.test\0"):
+    texts = b"TOKEN\0" + b"p" * 20 + b"\0" + VALUE.encode() + b"\0" + HOSTS[0].encode() + b"\0\0"
+    for bad in (texts, texts[:-1], b"TOKEN\0" + PLACEHOLDER.encode() + b"\0seven..\0good.test:1\0\0",
+                b"TOKEN\0" + PLACEHOLDER.encode() + b"\0" + VALUE.encode() + b"\0good.test\0\0",
+                b"TOKEN\0" + PLACEHOLDER.encode() + b"\0" + VALUE.encode() + b"\0good.test:1\0no certificate\0"):
         other = Proxy("--resolver", names.address)
         listener = socket.create_server(("127.0.0.1", 0))
         socket.send_fds(other.control, [other.rules(rig.OPEN, "sb_x", [], [], secrets=1)], [listener.fileno()])
