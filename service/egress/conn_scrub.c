@@ -30,28 +30,39 @@ static int start_body(struct sb_conn *conn, struct sb_http_head *head, struct sb
     return 0;
 }
 
+/* The head that came, looked through. Returns as sb_http_head_length. */
+static int
+read_head(struct sb_conn *conn, struct sb_http_head *head, struct sb_buf *out, struct sb_err *err)
+{
+    struct evbuffer *in = bufferevent_get_input(conn->server);
+    size_t len = evbuffer_get_length(in);
+    len = len < SB_HTTP_MAX_HEAD ? len : SB_HTTP_MAX_HEAD;
+    char *bytes = len == 0 ? NULL : (char *)evbuffer_pullup(in, (ev_ssize_t)len);
+    struct sb_str text = {bytes, bytes == NULL ? 0 : len};
+    int n = sb_http_head_length(text, err);
+    if (n <= 0) {
+        return n;
+    }
+    (void)sb_scrub_pass(&conn->use.scrub, bytes, (size_t)n, true);
+    return sb_http_head_read_response(sb_str_head(text, (size_t)n), head, err) < 0 ||
+                   (head->status >= 200 && start_body(conn, head, err) < 0) ||
+                   sb_http_head_write_response(head, out, err) < 0
+               ? -1
+               : n;
+}
+
 /* Returns 1: the head of the answer has passed, 0: more is needed, -1: it is over. */
 static int pass_head(struct sb_conn *conn)
 {
     struct sb_err err = {0};
     struct sb_http_head head;
     while (!conn->has_answer_head) {
-        struct evbuffer *in = bufferevent_get_input(conn->server);
-        size_t len = evbuffer_get_length(in);
-        len = len < SB_HTTP_MAX_HEAD ? len : SB_HTTP_MAX_HEAD;
-        char *bytes = len == 0 ? NULL : (char *)evbuffer_pullup(in, (ev_ssize_t)len);
-        struct sb_str text = {bytes, bytes == NULL ? 0 : len};
         SB_CLEANUP(sb_buf_done) struct sb_buf out = SB_BUF_INIT(SB_HTTP_MAX_HEAD + 1024);
-        int n = sb_http_head_length(text, &err);
+        int n = read_head(conn, &head, &out, &err);
         if (n == 0) {
             return conn->server_ended ? fail(conn, "its answer ends in the head") : 0;
         }
-        if (n > 0) {
-            (void)sb_scrub_pass(&conn->use.scrub, bytes, (size_t)n, true);
-        }
-        if (n < 0 || sb_http_head_read_response(sb_str_head(text, (size_t)n), &head, &err) < 0 ||
-            (head.status >= 200 && start_body(conn, &head, &err) < 0) ||
-            sb_http_head_write_response(&head, &out, &err) < 0) {
+        if (n < 0) {
             return fail(conn, err.text);
         }
         if (head.status == 101) {
@@ -59,7 +70,7 @@ static int pass_head(struct sb_conn *conn)
         }
         conn->has_answer_head = head.status >= 200;
         (void)bufferevent_write(conn->client, sb_buf_cstr(&out), out.len);
-        (void)evbuffer_drain(in, (size_t)n);
+        (void)evbuffer_drain(bufferevent_get_input(conn->server), (size_t)n);
         if (!sb_conn_count(conn, 0, (size_t)n)) {
             return -1;
         }

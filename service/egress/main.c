@@ -27,6 +27,7 @@
 #include "service/egress/harden.h"
 #include "service/egress/resolve.h"
 #include "service/egress/tls.h"
+#include "service/egress/wipe.h"
 
 enum { EXIT_USAGE = 2, SPARE_FILES = 64, FILES_PER_CONN = 2 };
 
@@ -176,6 +177,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    sb_wipe_start();
     if (start(&proxy, &options, &err) < 0) {
         SB_LOG_ERROR("cannot start", "why=%s", err.text);
         proxy.exit_code = EXIT_FAILURE;

@@ -97,11 +97,10 @@ int sb_secrets_add(struct sb_secrets *secrets,
     }
     secrets->items = items;
     secret.n_hosts = secret.n_plain + head->n_tls;
-    secret.text = malloc(text.len);
+    secret.text = sb_str_dup(text);
     if (secret.text == NULL) {
         return sb_err_oom(err);
     }
-    memcpy(secret.text, text.ptr, text.len);
     secret.text_len = text.len;
     if (read_secret(&secret, err) < 0) {
         return -1;
@@ -170,7 +169,7 @@ struct putting {
 
 static bool stands_in(const struct sb_secret *secret, struct sb_str text)
 {
-    return text.len >= secret->placeholder.len &&
+    return text.ptr != NULL && text.len >= secret->placeholder.len &&
            memmem(text.ptr, text.len, secret->placeholder.ptr, secret->placeholder.len) != NULL;
 }
 
@@ -197,16 +196,17 @@ static int refuse_place(const struct putting *p, const struct sb_secret *secret,
     return -1;
 }
 
-/* @text  owned by the use from now on, in every case. */
-static int keep(const struct putting *p, char *text)
+/* Room for a value of a field; the use's. NULL: it was refused. */
+static char *new_text(const struct putting *p, size_t size)
 {
-    if (text == NULL || p->use->n == SB_SECRET_TEXTS) {
-        free(text); /* only ever NULL, or without a secret in it yet: room is looked for first */
-        return sb_refusal_set(p->refusal, SB_EGRESS_PROTOCOL, &p->head->host, p->head->port,
-                              "more fields with secrets in them than can be written");
+    char *text = p->use->n < SB_SECRET_TEXTS ? calloc(1, size) : NULL;
+    if (text == NULL) {
+        (void)sb_refusal_set(p->refusal, SB_EGRESS_PROTOCOL, &p->head->host, p->head->port,
+                             "more fields with secrets in them than can be written");
+        return NULL;
     }
     p->use->texts[p->use->n++] = text;
-    return 0;
+    return text;
 }
 
 /* Replaces each placeholder in text, which is at least as long as what it becomes. In place. */
@@ -255,9 +255,13 @@ static int put_in_text(const struct putting *p, struct sb_http_field *field)
     if (!is_there) {
         return 0;
     }
-    char *text = p->use->n < SB_SECRET_TEXTS ? sb_str_dup(field->value) : NULL;
     size_t len = field->value.len;
-    if (keep(p, text) < 0 || replace_all(p, text, &len) < 0) {
+    char *text = new_text(p, len + 1);
+    if (text == NULL) {
+        return -1;
+    }
+    memcpy(text, field->value.ptr, len);
+    if (replace_all(p, text, &len) < 0) {
         return -1;
     }
     field->value = (struct sb_str){text, len};
@@ -299,9 +303,9 @@ static int put_in_basic(const struct putting *p, struct sb_http_field *field)
     int rc = replace_all(p, plain, &len);
     if (rc > 0) {
         size_t size = SCHEME + (len + 2) / 3 * 4 + 1; /* and behind it the token as it came */
-        char *text = p->use->n < SB_SECRET_TEXTS ? malloc(size + token.len) : NULL;
-        rc = keep(p, text);
-        if (rc == 0) {
+        char *text = new_text(p, size + token.len);
+        rc = text == NULL ? -1 : 0;
+        if (text != NULL) {
             memcpy(text, "Basic ", SCHEME);
             n = EVP_EncodeBlock((unsigned char *)text + SCHEME, (unsigned char *)plain, (int)len);
             memcpy(text + size, token.ptr, token.len);

@@ -22,6 +22,7 @@ GOOD = "127.77.0.6"
 VALUE = "s3cr3t-of-the-host-" + os.urandom(8).hex()
 PLACEHOLDER = "aisbx-secret-" + "p" * (len(VALUE) - 13)
 home = tempfile.mkdtemp(prefix="aisbx-egress.")
+os.chmod(home, 0o755)  # the proxy is not root
 
 
 def openssl(*arguments):
@@ -220,6 +221,22 @@ def a_host_without_a_good_certificate_gets_nothing():
     assert status == 0 and b"certificate is not good" in out and not web.got, out
 
 
+def who_the_system_trusts_is_trusted():
+    """By a file, and by a directory of hashed names, which is read through the proxy's filter."""
+    os.makedirs(f"{home}/hashed")
+    shutil.copy(f"{home}/registry.pem", f"{home}/hashed/registry.pem")
+    openssl("rehash", "hashed")
+    for variable, place in (("SSL_CERT_FILE", "registry.pem"), ("SSL_CERT_DIR", "hashed")):
+        forget()
+        os.environ[variable] = f"{home}/{place}"
+        other = Proxy("--resolver", names.address)
+        del os.environ[variable]
+        system = Box(other, "sb_system", ALLOW, secrets=[SECRET[:5]], authority=(read("inside.pem"), read("inside.key")))
+        status, out, err = curl("--proxy", system.url(), "-H", f"X: {PLACEHOLDER}", f"{URL}/")
+        assert status == 0 and VALUE.encode() in web.got[0], (variable, out, err)
+        assert other.end() == 0
+
+
 def a_host_that_speaks_no_tls_gets_nothing():
     forget()
     plain = Server(GOOD, serve=lambda c: (c.sendall(b"HTTP/1.1 200 OK\r\n\r\n"), c.recv(1 << 16)))
@@ -339,6 +356,7 @@ try:
         node_reaches_it,
         git_reaches_it,
         a_host_without_a_good_certificate_gets_nothing,
+        who_the_system_trusts_is_trusted,
         a_host_that_speaks_no_tls_gets_nothing,
         other_hosts_are_tunnels_as_ever,
         within_tls_only_this_host_can_be_asked_for,
