@@ -54,7 +54,13 @@ kernel() {
     rm -rf "$vm/kernel" "$vm/download"
     mkdir -p "$vm/download"
     (cd "$vm/download" && apt-get -qq -o APT::Sandbox::User=root download "$name") >&2 || return 1
-    dpkg-deb -x "$vm"/download/*.deb "$vm/kernel"
+    # Ubuntu has the modules in a package of their own.
+    name=linux-modules-${name#linux-image-}
+    ! apt-cache show "$name" >/dev/null 2>&1 ||
+        (cd "$vm/download" && apt-get -qq -o APT::Sandbox::User=root download "$name") >&2 || return 1
+    for name in "$vm"/download/*.deb; do
+        dpkg-deb -x "$name" "$vm/kernel"
+    done
     keep_modules
     rm -rf "$vm/download" "$vm/kernel/lib" "$vm/kernel/usr/lib"
     ls "$vm"/kernel/boot/vmlinuz-*
