@@ -24,6 +24,8 @@
 #include "service/egress/resolve.h"
 #include "service/egress/socks.h"
 
+enum { PLACE_SIZE = SB_HOST_MAX + 16 };
+
 /* ---- its life ---- */
 
 static void set_timer(struct sb_conn *conn, uint64_t now)
@@ -172,13 +174,19 @@ static void answer_socks(struct sb_conn *conn, enum sb_socks_reply reply)
     (void)bufferevent_write(conn->client, bytes, sizeof bytes);
 }
 
+/* "example.org:443", "[::1]:80" */
+static const char *put_place(char out[PLACE_SIZE], const char *host, uint16_t port)
+{
+    bool is_v6 = strchr(host, ':') != NULL;
+    (void)snprintf(out, PLACE_SIZE, "%s%s%s:%u", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
+    return out;
+}
+
 static void describe(const struct sb_refusal *refusal, char *out, size_t size)
 {
-    bool is_v6 = strchr(refusal->host, ':') != NULL;
-    char where[SB_HOST_MAX + 16] = "this request";
+    char where[PLACE_SIZE] = "this request";
     if (refusal->host[0] != '\0') {
-        (void)snprintf(where, sizeof where, "%s%s%s:%u", is_v6 ? "[" : "", refusal->host,
-                       is_v6 ? "]" : "", refusal->port);
+        (void)put_place(where, refusal->host, refusal->port);
     }
     int n = snprintf(out, size, "aisbx: %s is refused: %s.\n", where, refusal->why);
     if (refusal->allow_with[0] != '\0' && n > 0 && (size_t)n < size) {
@@ -225,8 +233,9 @@ void sb_conn_refuse(struct sb_conn *conn, const struct sb_refusal *refusal)
 void sb_conn_fail(struct sb_conn *conn, const char *why)
 {
     char text[512];
-    (void)snprintf(text, sizeof text, "aisbx: %s:%u cannot be reached: %s.\n", conn->host.name,
-                   conn->port, why);
+    char where[PLACE_SIZE];
+    (void)snprintf(text, sizeof text, "aisbx: %s cannot be reached: %s.\n",
+                   put_place(where, conn->host.name, conn->port), why);
     if (conn->kind == SB_CONN_SOCKS5) {
         answer_socks(conn, SB_SOCKS_UNREACHABLE);
     } else if (!conn->has_answer_head) {

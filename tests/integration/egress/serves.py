@@ -601,6 +601,13 @@ def an_address_that_takes_no_connection_is_no_refusal():
     assert not [w for w in told() if w[0] == DENIED]
 
 
+def an_address_of_ipv6_is_named_in_brackets():
+    here = Box(proxy, "sb_v6", allow=["[::1]:1"])
+    answer = ask(here, b"GET http://[::1]:1/ HTTP/1.1\r\nHost: [::1]:1\r\n\r\n")
+    assert b"aisbx: [::1]:1 cannot be reached" in answer, answer
+    here.remove()
+
+
 def a_name_without_address_says_why():
     for name, why in (("none.good.test", "it has no address"), ("nobody.good.test", "not known"),
                       ("long.cut.good.test", "does not fit into a packet")):
@@ -667,6 +674,7 @@ rig.run_all([
     what_is_no_request_is_told_as_one_to_the_proxy,
     a_listener_may_be_a_unix_socket,
     an_address_that_takes_no_connection_is_no_refusal,
+    an_address_of_ipv6_is_named_in_brackets,
     a_name_without_address_says_why,
     it_holds_no_right,
     what_the_worker_may_not_say_ends_it,
