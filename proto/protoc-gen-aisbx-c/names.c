@@ -7,6 +7,17 @@
 #include "base/buf.h"
 #include "proto/protoc-gen-aisbx-c/template.h"
 
+/* As functions: the macros of ctype.h are code of their own wherever they stand. */
+static char lower_of(char c)
+{
+    return (char)tolower((unsigned char)c);
+}
+
+static char upper_of(char c)
+{
+    return (char)toupper((unsigned char)c);
+}
+
 static const char *without_root(const char *full)
 {
     return *full == '.' ? full + 1 : full;
@@ -28,7 +39,7 @@ char *gen_name_lower(const char *full)
         if (is_upper && !was_upper && !at_start) {
             gen_put(&buf, "_");
         }
-        gen_put_char(&buf, (char)tolower((unsigned char)*at));
+        gen_put_char(&buf, lower_of(*at));
         at_start = false;
         was_upper = is_upper;
     }
@@ -45,7 +56,7 @@ char *gen_name_camel(const char *full)
             is_next_upper = true;
             continue;
         }
-        gen_put_char(&buf, is_next_upper ? (char)toupper((unsigned char)*at) : *at);
+        gen_put_char(&buf, is_next_upper ? upper_of(*at) : *at);
         is_next_upper = false;
     }
     return gen_steal(&buf);
@@ -55,7 +66,7 @@ char *gen_name_upper(const char *lower)
 {
     char *upper = gen_strdup(lower);
     for (char *at = upper; *at != '\0'; at++) {
-        *at = (char)toupper((unsigned char)*at);
+        *at = upper_of(*at);
     }
     return upper;
 }

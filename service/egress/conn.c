@@ -192,7 +192,7 @@ static void describe(const struct sb_refusal *refusal, char *out, size_t size)
     if (refusal->allow_with[0] != '\0' && n > 0 && (size_t)n < size) {
         bool is_secret = refusal->reason == SB_EGRESS_SECRET_HOST;
         (void)snprintf(out + n, size - (size_t)n,
-                       "A profile that has \"%s\" in %s%s%s would permit it.\n",
+                       "\"%s\" in %s%s%s would permit it.\n",
                        refusal->allow_with, is_secret ? "secrets." : "network.allow",
                        is_secret ? refusal->rule : "", is_secret ? ".hosts" : "");
     }

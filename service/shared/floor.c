@@ -294,30 +294,14 @@ const struct sb_floor_rule sb_floor_rules[] = {
 const size_t sb_floor_n_rules = COUNT(sb_floor_rules);
 
 const char *const sb_floor_init_calls[] = {
-    "brk",          "chdir",
-    "clone",        "close",
-    "close_range",  "dup2",
-    "dup3",         "execve",
-    "execveat",     "exit",
-    "exit_group",   "fcntl",
-    "fork",         "futex",
-    "getdents64",   "getpid",
-    "getppid",      "getresuid",
-    "ioctl",        "kill",
-    "mmap",         "munmap",
-    "newfstatat",
-    "open",         "openat",
-    "pipe2",        "poll",
-    "ppoll",        "prctl",
-    "read",         "recvmsg",
-    "rt_sigaction", "rt_sigprocmask",
-    "rt_sigreturn", "rt_sigtimedwait",
-    "seccomp",      "sendmsg",
-    "sendto",       "setresuid",
-    "setsid",       "signalfd4",
-    "statfs",       "vfork",
-    "wait4",        "waitid",
-    "write",
+    "brk",     "chdir",        "clone",          "close",        "close_range",     "dup2",
+    "dup3",    "execve",       "execveat",       "exit",         "exit_group",      "fcntl",
+    "fork",    "futex",        "getdents64",     "getpid",       "getppid",         "getresuid",
+    "ioctl",   "kill",         "mmap",           "munmap",       "newfstatat",      "open",
+    "openat",  "pipe2",        "poll",           "ppoll",        "prctl",           "read",
+    "recvmsg", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "seccomp",
+    "sendmsg", "sendto",       "setresuid",      "setsid",       "signalfd4",       "statfs",
+    "vfork",   "wait4",        "waitid",         "write",
 };
 const size_t sb_floor_n_init_calls = COUNT(sb_floor_init_calls);
 

@@ -60,6 +60,18 @@ static void retire(struct sb_exec *exec)
     sb_registry_exec_ended(&exec->worker->registry, exec);
 }
 
+/* A disk that is full is the operator's to know. */
+static void note_store(struct sb_exec *exec)
+{
+    const struct sb_spool *out = &exec->out[0].spool;
+    const struct sb_spool *err = &exec->out[1].spool;
+    exec->facts.store_errno = out->broken_errno != 0 ? out->broken_errno : err->broken_errno;
+    if (exec->facts.store_errno != 0) {
+        SB_LOG_WARN("output cannot be stored", "exec=%s sandbox=%s why=%s", exec->id,
+                    exec->sandbox->id, strerrordesc_np(exec->facts.store_errno));
+    }
+}
+
 static void end(struct sb_exec *exec)
 {
     assert(exec->state != SB_EXEC_ENDED);
@@ -83,6 +95,7 @@ static void end(struct sb_exec *exec)
     facts->stderr_bytes = exec->out[1].spool.total;
     facts->stdout_dropped = sb_spool_dropped(&exec->out[0].spool);
     facts->stderr_dropped = sb_spool_dropped(&exec->out[1].spool);
+    note_store(exec);
     if (exec->start_err.code == SB_OK) {
         sb_verdict_decide(facts, &exec->verdict);
     }

@@ -138,9 +138,10 @@ void sb_spool_append(struct sb_spool *spool, const void *data, size_t len)
     if (len == 0) {
         return;
     }
-    if (!spool->is_broken &&
+    errno = 0; /* a write that takes nothing sets none */
+    if (spool->broken_errno == 0 &&
         (make_room(spool, len) < 0 || store(spool, data, len, spool->total) < 0)) {
-        spool->is_broken = true;
+        spool->broken_errno = errno == 0 ? EIO : errno;
         /* A ring that was partly overwritten is worth nothing; the head is. */
         spool->good = spool->total < spool->head ? spool->total : spool->head;
     }
@@ -154,10 +155,10 @@ int64_t sb_spool_read(const struct sb_spool *spool,
                       uint64_t *ret_offset,
                       struct sb_err *err)
 {
-    uint64_t end = spool->is_broken ? spool->good : spool->total;
-    uint64_t from = spool->is_broken ? offset : first_kept(spool, offset);
+    uint64_t end = spool->broken_errno != 0 ? spool->good : spool->total;
+    uint64_t from = spool->broken_errno != 0 ? offset : first_kept(spool, offset);
     if (from >= end) {
-        *ret_offset = spool->is_broken && spool->total > offset ? spool->total : offset;
+        *ret_offset = spool->broken_errno != 0 && spool->total > offset ? spool->total : offset;
         return 0;
     }
     uint64_t run = 0;
@@ -182,7 +183,7 @@ int64_t sb_spool_read(const struct sb_spool *spool,
 
 uint64_t sb_spool_kept(const struct sb_spool *spool)
 {
-    if (spool->is_broken) {
+    if (spool->broken_errno != 0) {
         return spool->good;
     }
     return spool->total < spool->max ? spool->total : spool->max;

@@ -21,9 +21,9 @@ struct sb_spool {
     uint64_t head;  /* places of the head: max / 2 */
     char *heap;     /* owned; NULL once there is a file */
     size_t heap_cap;
-    int fd;         /* owned; -1: none */
-    int dir;        /* borrowed O_DIRECTORY fd for the file; -1: memfd */
-    bool is_broken; /* the store failed; readable are the first `good` bytes only */
+    int fd;           /* owned; -1: none */
+    int dir;          /* borrowed O_DIRECTORY fd for the file; -1: memfd */
+    int broken_errno; /* the store failed; readable are the first `good` bytes only. 0: it works */
     uint64_t good;
 };
 

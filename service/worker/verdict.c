@@ -308,6 +308,25 @@ static void decide_status(const struct sb_facts *facts, struct sb_verdict *verdi
     }
 }
 
+/** The worker's own disk, no limit of the sandbox. */
+static void
+note_unstored(const struct sb_facts *facts, uint64_t dropped, struct sb_verdict *verdict)
+{
+    char left_out[SB_NUM_TEXT_SIZE];
+    add_evidence(verdict, "output.store_errno", (uint64_t)facts->store_errno);
+    if (verdict->kind == SB_VERDICT_EXITED) {
+        verdict->kind = SB_VERDICT_OUTPUT_TRUNCATED;
+        put_text(verdict->message, sizeof verdict->message,
+                 "exited with %d; %s of output were not kept: the worker could not store them: %s",
+                 verdict->exit_code, sb_num_format_bytes_short(left_out, dropped),
+                 strerrordesc_np(facts->store_errno));
+    }
+    if (verdict->next_step[0] == '\0') {
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "make room where the worker keeps output (--state-dir)");
+    }
+}
+
 /** Output that was not kept is part of any end, and the verdict when the program ended by itself:
  * it is never stopped for it. */
 static void note_dropped(const struct sb_facts *facts, struct sb_verdict *verdict)
@@ -323,6 +342,10 @@ static void note_dropped(const struct sb_facts *facts, struct sb_verdict *verdic
     }
     if (facts->stderr_dropped > 0) {
         add_evidence(verdict, "output.stderr_dropped_bytes", facts->stderr_dropped);
+    }
+    if (facts->store_errno != 0) {
+        note_unstored(facts, dropped, verdict);
+        return;
     }
     add_evidence(verdict, "limits.output_bytes", facts->output_limit);
     if (verdict->kind == SB_VERDICT_EXITED) {
@@ -409,7 +432,8 @@ static void note_met(const struct sb_facts *facts, struct sb_verdict *verdict)
     }
     add_met(verdict, "file_size", is_by_signal && WTERMSIG(facts->wait_status) == SIGXFSZ,
             "ended by SIGXFSZ");
-    add_met(verdict, "output", facts->stdout_dropped > 0 || facts->stderr_dropped > 0,
+    add_met(verdict, "output",
+            facts->store_errno == 0 && (facts->stdout_dropped > 0 || facts->stderr_dropped > 0),
             "%" PRIu64 " bytes of stdout and %" PRIu64 " of stderr not kept", facts->stdout_dropped,
             facts->stderr_dropped);
 }

@@ -100,8 +100,9 @@ struct sb_facts {
     uint64_t max_rss_bytes; /* largest process */
     uint64_t stdout_bytes;
     uint64_t stderr_bytes;
-    uint64_t stdout_dropped; /* bytes over the output limit */
+    uint64_t stdout_dropped; /* bytes over the output limit, or that could not be stored */
     uint64_t stderr_dropped;
+    int store_errno;       /* why not; 0: all within the limit was stored */
     uint64_t output_limit; /* bytes per stream */
 };
 

@@ -24,9 +24,8 @@ struct sb_run {
 
 struct sb_probe {
     const char *name;
-    const char
-        *needs; // "none", or what the sandbox must be able to: "cgroup", "own-id", "tty", "userns",
-                // "wall"
+    const char *needs; // "none", or what the sandbox must be able to: "cgroup", "own-id", "tty",
+                       // "userns", "wall"
     const char *holds; // what must hold, in a sentence
     enum sb_verdict (*run)(struct sb_run *run);
 };

@@ -1,3 +1,4 @@
+#include <errno.h>
 /** Kept output: offsets, head and tail, file and memory. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -184,6 +185,7 @@ static void a_full_disk_counts_as_dropped_and_keeps_the_head(void **state)
     assert_int_equal(sb_spool_kept(&spool), 1000);
     assert_int_equal(read_all(&spool, 0, &skipped), 1000);
     assert_int_equal(skipped, 100000);
+    assert_int_equal(spool.broken_errno, EMFILE);
     sb_spool_done(&spool);
 }
 

@@ -286,6 +286,25 @@ static void an_exit_with_output_left_out_is_output_truncated(void **state)
     assert_non_null(strstr(verdict.next_step, "limits.output_bytes"));
 }
 
+static void output_that_the_worker_could_not_store_is_not_laid_to_the_limit(void **state)
+{
+    (void)state;
+    const struct sb_facts facts = {.has_exited = true,
+                                   .wait_status = EXITED(0),
+                                   .stdout_dropped = 70,
+                                   .store_errno = ENOSPC,
+                                   .output_limit = 1024};
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_OUTPUT_TRUNCATED);
+    assert_string_equal(verdict.message, "exited with 0; 70B of output were not kept: the "
+                                         "worker could not store them: No space left on device");
+    assert_non_null(strstr(verdict.next_step, "--state-dir"));
+    assert_string_equal(verdict.evidence[2].source, "output.store_errno");
+    assert_int_equal(verdict.evidence[2].value, ENOSPC);
+    assert_int_equal(verdict.n_met, 0);
+}
+
 static const struct sb_facts full = {
     .has_exited = true,
     .wait_status = EXITED(1),
@@ -418,6 +437,7 @@ int main(void)
         cmocka_unit_test(every_failure_to_start_says_what_to_do),
         cmocka_unit_test(the_limit_stands_in_the_evidence_of_a_timeout),
         cmocka_unit_test(an_exit_with_output_left_out_is_output_truncated),
+        cmocka_unit_test(output_that_the_worker_could_not_store_is_not_laid_to_the_limit),
         cmocka_unit_test(a_failure_with_a_full_file_system_is_disk_full),
         cmocka_unit_test(a_full_file_system_alone_is_no_verdict),
         cmocka_unit_test(what_init_saw_is_named_whatever_the_end),
