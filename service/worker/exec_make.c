@@ -161,6 +161,15 @@ static int fill(struct sb_exec *exec, const struct sb_exec_options *options, str
     return 0;
 }
 
+/* It and those of which a process may live. */
+static void meet(struct sb_exec *exec)
+{
+    SB_FOREACH (node, &exec->sandbox->execs) {
+        SB_LIST_ENTRY(node, struct sb_exec, sandbox_link)->facts.has_company = true;
+        exec->facts.has_company = true;
+    }
+}
+
 int sb_exec_new(struct sb_sandbox *sandbox,
                 const struct sb_exec_options *options,
                 bool is_only,
@@ -189,6 +198,7 @@ int sb_exec_new(struct sb_sandbox *sandbox,
         free_parts(exec);
         return -1;
     }
+    meet(exec);
     sb_list_append(&sandbox->execs, &exec->sandbox_link);
     sandbox->worker->registry.n_active_execs++;
     sb_sandbox_exec_joined(sandbox);

@@ -194,6 +194,15 @@ static void decide_full(const struct sb_facts *facts, size_t i, struct sb_verdic
     add_evidence(verdict, places[i].inodes, space->inodes);
 }
 
+/** Of a sandbox with several programs the kernel does not say whose process it killed, but the main
+ *  process of the one that ended by SIGKILL was. */
+static bool is_company_to_blame(const struct sb_facts *facts, bool is_killed)
+{
+    bool is_by_kill = facts->has_exited && WIFSIGNALED(facts->wait_status) &&
+                      WTERMSIG(facts->wait_status) == SIGKILL;
+    return facts->has_company && !is_killed && !is_by_kill;
+}
+
 /** The kernel's own account of an end that was not a success: which limit was met. False: none.
  *  An exec whose cause the worker knows (its time, a cancel) is not explained by limits. */
 static bool decide_limit(const struct sb_facts *facts, struct sb_verdict *verdict)
@@ -202,8 +211,9 @@ static bool decide_limit(const struct sb_facts *facts, struct sb_verdict *verdic
     bool is_killed = facts->cause == SB_CAUSE_INIT_DIED || facts->cause == SB_CAUSE_STUB_DIED;
     bool is_failure = is_killed || (facts->has_exited && facts->wait_status != 0);
     bool is_ours = facts->cause == SB_CAUSE_NONE || is_killed;
-    uint64_t oom_kills = count_of(facts, OOM_KILLS);
-    uint64_t refused = count_of(facts, PIDS_REFUSED);
+    bool is_shared = is_company_to_blame(facts, is_killed);
+    uint64_t oom_kills = is_shared ? 0 : count_of(facts, OOM_KILLS);
+    uint64_t refused = facts->has_company ? 0 : count_of(facts, PIDS_REFUSED);
     size_t full = find_full(facts);
     if (!is_failure || !is_ours || (oom_kills == 0 && refused == 0 && full == SB_SPACES)) {
         return false;

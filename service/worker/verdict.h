@@ -73,7 +73,9 @@ struct sb_facts {
     int wait_status;
     bool has_empty; /* the whole tree is gone */
     uint32_t killed;
-    bool has_gone; /* the sandbox is gone */
+    bool has_company; /* processes of other execs may have lived at the same time: the counters are
+                       * of the whole sandbox */
+    bool has_gone;    /* the sandbox is gone */
     int init_status;
 
     struct sb_counters counters; /* while it ran; the peak is that of the sandbox */

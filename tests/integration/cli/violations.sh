@@ -81,6 +81,19 @@ check_has "a directory without a quota" '/workspace is a writable directory of t
 check_status 0 run --profile python-dev --verbose -- true
 check_has "is told" '^degraded disk: .*no quota' "$(<"$dir/err")"
 check_status 0 run --profile python-dev --no-workspace --require disk -- true
+# in a sandbox that stays, a limit that one program meets is not laid to another that fails meanwhile
+if aisbx run --require cgroup -- true 2>"$dir/err"; then
+    id=$(aisbx create --profile python-dev --no-workspace --memory 64m)
+    aisbx exec --json "$id" -- sh -c 'touch /tmp/up; until [ -e /tmp/go ]; do sleep 0.1; done; exit 3' >"$dir/other" &
+    other=$!
+    check_status 137 exec "$id" -- sh -c 'until [ -e /tmp/up ]; do sleep 0.1; done; exec python3 -c "bytearray(1 << 30)"'
+    check_has "who met it" "out of memory" "$(<"$dir/err")"
+    check_status 0 exec "$id" -- touch /tmp/go
+    wait "$other" || true
+    check_has "who did not" '"kind":"exited","exit_code":3' "$(<"$dir/other")"
+    check_has "is told of it" '"subject":"memory"' "$(<"$dir/other")"
+    aisbx destroy "$id" >/dev/null
+fi
 check_status 124 run --timeout 200ms --verbose -- sleep 60
 check_has "wall" '^met limit wall, 1x .*limits.wall: 200ms (the request); to allow more: limits: {wall: 400ms} in the request; its profile gives 5m' "$(<"$dir/err")"
 check_status 124 run --profile strict --timeout 200ms --json -- sleep 60

@@ -286,6 +286,31 @@ static void an_exit_with_output_left_out_is_output_truncated(void **state)
     assert_non_null(strstr(verdict.next_step, "limits.output_bytes"));
 }
 
+static void limits_met_in_company_are_blamed_on_whom_they_killed_only(void **state)
+{
+    (void)state;
+    static const struct {
+        int wait_status;
+        struct sb_counters counters;
+        enum sb_verdict_kind kind;
+    } ends[] = {
+        {EXITED(1), {.version = 1, .oom_kills = 1}, SB_VERDICT_EXITED},
+        {SIGNALED(SIGSEGV), {.version = 1, .oom_kills = 1}, SB_VERDICT_SIGNALED},
+        {SIGNALED(SIGKILL), {.version = 1, .oom_kills = 1}, SB_VERDICT_OOM_KILLED},
+        {EXITED(1), {.version = 1, .pids_refused = 9}, SB_VERDICT_EXITED},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        struct sb_facts facts = {.has_exited = true,
+                                 .wait_status = ends[i].wait_status,
+                                 .counters = ends[i].counters,
+                                 .has_company = true};
+        struct sb_verdict verdict;
+        sb_verdict_decide(&facts, &verdict);
+        assert_int_equal(verdict.kind, ends[i].kind);
+        assert_int_equal(verdict.n_met, 1); /* told all the same */
+    }
+}
+
 static void output_that_the_worker_could_not_store_is_not_laid_to_the_limit(void **state)
 {
     (void)state;
@@ -437,6 +462,7 @@ int main(void)
         cmocka_unit_test(every_failure_to_start_says_what_to_do),
         cmocka_unit_test(the_limit_stands_in_the_evidence_of_a_timeout),
         cmocka_unit_test(an_exit_with_output_left_out_is_output_truncated),
+        cmocka_unit_test(limits_met_in_company_are_blamed_on_whom_they_killed_only),
         cmocka_unit_test(output_that_the_worker_could_not_store_is_not_laid_to_the_limit),
         cmocka_unit_test(a_failure_with_a_full_file_system_is_disk_full),
         cmocka_unit_test(a_full_file_system_alone_is_no_verdict),
