@@ -28,10 +28,12 @@ void sb_mutate_stamp(int fd);
 /* At the end of a list of variables that a program may inherit. */
 #define SB_MUTATE_INHERITED , "AISBX_MUTATE"
 #else
+// NOLINTBEGIN(readability-identifier-naming): they stand for functions
 #define sb_mutated(name)                 false
 #define sb_mutated_part(group, part)     false
 #define sb_mutated_number(group, number) false
 #define sb_mutate_keep()                 ((void)0)
 #define sb_mutate_stamp(fd)              ((void)0)
+// NOLINTEND(readability-identifier-naming)
 #define SB_MUTATE_INHERITED
 #endif
