@@ -52,11 +52,12 @@ class Lab:
 
     @staticmethod
     def reason_to_skip(row):
-        if os.getuid() != 0 and row.probes[0] in ('escape', 'execs', 'program'):
-            return 'only root can run these probes'
+        if row.needs == 'root' or row.probes[0] in ('escape', 'execs', 'program'):
+            if os.getuid() != 0:
+                return 'only root can run these probes'
         if row.needs == 'swap':
             return '' if any(map(glob.glob, SWAP_FILES)) else 'this kernel counts no swap'
-        if row.needs and not may_raise(getattr(resource, 'RLIMIT_' + row.needs)):
+        if row.needs not in ('', 'root') and not may_raise(getattr(resource, 'RLIMIT_' + row.needs)):
             return f'nothing here may raise RLIMIT_{row.needs}, so its own limit hides it'
         return ''
 

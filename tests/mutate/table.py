@@ -16,7 +16,7 @@ class Row:
     off: str  # names, parted by commas
     probes: tuple  # kind, then what that kind needs to know
     front: str = ''  # names that are off in both runs
-    needs: str = ''  # of the host, or it cannot be seen there: a limit that may be raised, "swap" that is counted
+    needs: str = ''  # of the host, or it cannot be seen there: a limit that may be raised, "swap" that is counted, "root"
 
 
 def escape(*names, profile='strict', options=()):
@@ -87,7 +87,7 @@ ROWS = [
     # who the job is
     Row('ids of its own', 'ids.own', escape('host-user')),
     Row('never root of the host', 'parent.root', escape('host-user', options=('--driver', 'chroot')),
-        front='ids.root,bind.owner'),
+        front='ids.root,bind.owner,floor.setresuid'),
     Row('supplementary groups', 'groups', escape('supplementary-groups')),
     Row('bounding set', 'caps.bounding', escape('capabilities')),
     Row('capability sets', 'caps.drop', escape('capabilities-held'), front='caps.bounding,caps.securebits,filter.allow'),
@@ -165,8 +165,8 @@ ROWS = [
     Row('worker: capabilities', 'worker.caps', escape('server-privilege'), front='worker.ids'),
     Row('worker: filter', 'worker.filter', escape('server-privilege')),
     # limited network
-    Row('proxy: ids', 'egress.ids', egress()),
-    Row('proxy: capabilities', 'egress.caps', egress(), front='egress.ids'),
+    Row('proxy: ids', 'egress.ids', egress(), needs='root'),
+    Row('proxy: capabilities', 'egress.caps', egress(), front='egress.ids', needs='root'),
     Row('proxy: filter', 'egress.filter', egress()),
     Row('egress: deny rules', 'egress.deny', egress()),
     Row('egress: allow rules', 'egress.allow', egress()),

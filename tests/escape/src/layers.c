@@ -15,13 +15,13 @@
 static enum sb_verdict user_namespace(struct sb_run *run)
 {
     char map[256] = "";
-    unsigned long inside = 0;
-    unsigned long outside = 0;
-    unsigned long count = 0;
-    if (sb_probe_read_file("/proc/self/uid_map", map, sizeof(map)) <= 0 ||
-        sscanf(map, "%lu %lu %lu", &inside, &outside, &count) != 3) {
+    if (sb_probe_read_file("/proc/self/uid_map", map, sizeof(map)) <= 0) {
         return sb_probe_na(run, "no /proc/self/uid_map");
     }
+    char *at = map; // "inside outside count"
+    (void)strtoul(at, &at, 10);
+    (void)strtoul(at, &at, 10);
+    unsigned long count = strtoul(at, NULL, 10);
     return count == 0xffffffffUL
                ? sb_probe_leaked(run, "all ids are mapped: the host's own user namespace")
                : sb_probe_held(run, "%lu ids are mapped", count);
