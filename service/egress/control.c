@@ -330,16 +330,16 @@ static int on_close(struct sb_proxy *proxy, struct heard *heard, struct sb_err *
 }
 
 static const struct {
-    uint32_t type;
     size_t size;
-    bool has_text;
     int (*fn)(struct sb_proxy *proxy, struct heard *heard, struct sb_err *err);
+    uint32_t type;
+    bool has_text;
 } rows[] = {
-    {SB_EGRESS_OPEN, sizeof(struct sb_egress_rules), true, on_open},
-    {SB_EGRESS_UPDATE, sizeof(struct sb_egress_rules), true, on_update},
-    {SB_EGRESS_CLOSE, sizeof(struct sb_egress_close), false, on_close},
-    {SB_EGRESS_SECRET, sizeof(struct sb_egress_secret), true, on_secret},
-    {SB_EGRESS_AUTHORITY, sizeof(struct sb_egress_authority), true, on_authority},
+    {sizeof(struct sb_egress_rules), on_open, SB_EGRESS_OPEN, true},
+    {sizeof(struct sb_egress_rules), on_update, SB_EGRESS_UPDATE, true},
+    {sizeof(struct sb_egress_close), on_close, SB_EGRESS_CLOSE, false},
+    {sizeof(struct sb_egress_secret), on_secret, SB_EGRESS_SECRET, true},
+    {sizeof(struct sb_egress_authority), on_authority, SB_EGRESS_AUTHORITY, true},
 };
 
 /* The id lies at the same place in each. */

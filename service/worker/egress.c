@@ -95,8 +95,7 @@ static int say_rules(struct sb_egress *egress, struct sb_sandbox *sandbox)
     struct sb_egress_line *line = &sandbox->line;
     SB_CLEANUP(sb_buf_done) struct sb_buf packet = SB_BUF_INIT(SB_EGRESS_MAX_PACKET);
     enum sb_egress_type type = line->is_open ? SB_EGRESS_UPDATE : SB_EGRESS_OPEN;
-    if (sb_egress_packet_rules(type, sandbox->id, sandbox->policy, line->serial, line->used_bytes,
-                               &packet, &err) < 0) {
+    if (sb_egress_packet_rules(type, sandbox->id, sandbox->policy, line, &packet, &err) < 0) {
         SB_LOG_ERROR("cannot tell the egress proxy", "sandbox=%s why=%s", sandbox->id, err.text);
         return -1;
     }

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "service/worker/egress.h"
 #include "service/worker/policy/policy.h"
 
 static int put_texts(struct sb_buf *out, const struct sb_strings *texts)
@@ -19,8 +20,7 @@ static int put_texts(struct sb_buf *out, const struct sb_strings *texts)
 int sb_egress_packet_rules(enum sb_egress_type type,
                            const char *sandbox_id,
                            const struct sb_policy *policy,
-                           uint32_t serial,
-                           uint64_t used_bytes,
+                           const struct sb_egress_line *line,
                            struct sb_buf *out,
                            struct sb_err *err)
 {
@@ -31,10 +31,10 @@ int sb_egress_packet_rules(enum sb_egress_type type,
         .type = type,
         .n_allow = (uint32_t)allow->n,
         .n_deny = (uint32_t)network->deny.n,
-        .serial = serial,
+        .serial = line->serial,
         .max_connections = (uint32_t)network->max_connections,
         .max_bytes = network->max_bytes,
-        .used_bytes = used_bytes,
+        .used_bytes = line->used_bytes,
         .n_secrets = (uint16_t)policy->secrets.n,
         .has_authority = policy->authority.cert != NULL,
     };

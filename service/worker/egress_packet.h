@@ -7,6 +7,7 @@
 
 struct sb_authority;
 struct sb_buf;
+struct sb_egress_line;
 struct sb_err;
 struct sb_policy;
 struct sb_profile_secret;
@@ -16,8 +17,7 @@ struct sb_profile_secret;
 int sb_egress_packet_rules(enum sb_egress_type type,
                            const char *sandbox_id,
                            const struct sb_policy *policy,
-                           uint32_t serial,
-                           uint64_t used_bytes,
+                           const struct sb_egress_line *line,
                            struct sb_buf *out,
                            struct sb_err *err);
 

@@ -141,7 +141,7 @@ static int tell_network_limits(const struct telling *telling)
         "begins.",
     };
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sb_network_limits_n; i++) {
+    for (size_t i = 0; rc == 0 && i < sizeof meanings / sizeof *meanings; i++) {
         const struct sb_field *field = &sb_network_limits[i];
         const struct sb_network *network = &telling->profile->network;
         char name[64];

