@@ -210,6 +210,18 @@ void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups)
     free(mounts);
 }
 
+void sb_cgroup_weigh(const struct sb_cgroups *cgroups, uint64_t weight)
+{
+    struct sb_err err;
+    if (weight == SB_CGROUP_WEIGHT || cgroups->driver == NULL ||
+        (cgroups->controllers & SB_CGROUP_CPU) == 0) {
+        return;
+    }
+    if (cgroups->driver->weigh_cpu(cgroups, "", weight, &err) < 0) {
+        SB_LOG_WARN("sandboxes have the usual share of the processors", "reason=%s", err.text);
+    }
+}
+
 /* ---- one sandbox ---- */
 
 bool sb_cgroup_wants_io(const struct sb_cgroup_io *io)

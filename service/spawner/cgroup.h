@@ -22,6 +22,7 @@ enum {
     SB_CGROUP_NAME_SIZE = 96, /* of a group below the base, with the NUL */
     SB_CGROUP_MAX_BASES = 4,  /* version 1: memory, cpu, pids, blkio; version 2: one */
     SB_CGROUP_PERIOD_US = 100000,
+    SB_CGROUP_WEIGHT = 100, /* of the processor: the usual share */
 };
 
 /** Bits: which limits are enforced. */
@@ -88,6 +89,9 @@ struct sb_cgroup_counters {
  *  capabilities and ids of the start. Never fails: without groups driver is NULL and detail says
  *  why.   @is_root  may use the root of a hierarchy. */
 void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups);
+/** Sets the share of the processors that all sandboxes together get when these are scarce; the
+ *  weights of sandboxes part it.   @weight  1..10000, 100 is that of any program. */
+void sb_cgroup_weigh(const struct sb_cgroups *cgroups, uint64_t weight);
 /** Removes the base, which must be empty. */
 void sb_cgroup_close(struct sb_cgroups *cgroups);
 

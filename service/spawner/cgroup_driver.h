@@ -22,6 +22,11 @@ struct sb_cgroup_driver {
                     struct sb_err *err);
     /** The share of all disks. */
     int (*weigh_io)(const struct sb_cgroup *cgroup, uint64_t weight, struct sb_err *err);
+    /** The share of a group of the processors; @base with group "": of all sandboxes. */
+    int (*weigh_cpu)(const struct sb_cgroups *cgroups,
+                     const char *group,
+                     uint64_t weight,
+                     struct sb_err *err);
     bool clones_into; /* clone3 can start a process inside */
     void (*read)(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *counters);
 };

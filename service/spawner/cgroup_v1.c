@@ -78,6 +78,13 @@ static int limit_memory(const struct sb_cgroup *cgroup,
 }
 
 static int
+weigh_cpu(const struct sb_cgroups *cgroups, const char *group, uint64_t weight, struct sb_err *err)
+{
+    return sb_cgroup_write_u64(cgroups->bases[CPU], group, "cpu.shares", weight * 1024 / 100 + 2,
+                               err);
+}
+
+static int
 limit_cpu(const struct sb_cgroup *cgroup, const struct sb_cgroup_limits *limits, struct sb_err *err)
 {
     int base = cgroup->host->bases[CPU];
@@ -85,8 +92,7 @@ limit_cpu(const struct sb_cgroup *cgroup, const struct sb_cgroup_limits *limits,
         return 0;
     }
     if (limits->cpu_weight != 0 &&
-        sb_cgroup_write_u64(base, cgroup->name, "cpu.shares", limits->cpu_weight * 1024 / 100 + 2,
-                            err) < 0) {
+        weigh_cpu(cgroup->host, cgroup->name, limits->cpu_weight, err) < 0) {
         return -1;
     }
     return limits->cpu_quota_us == 0 ? 0 /* the period is the kernel's default */
@@ -167,6 +173,7 @@ const struct sb_cgroup_driver sb_cgroup_v1 = {
     .version = 1,
     .open = open_bases,
     .limit = limit,
+    .weigh_cpu = weigh_cpu,
     .limit_io = limit_io,
     .weigh_io = weigh_io,
     .clones_into = false,

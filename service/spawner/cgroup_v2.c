@@ -165,6 +165,12 @@ static int open_base(const struct sb_cgroup_view *view,
 }
 
 static int
+weigh_cpu(const struct sb_cgroups *cgroups, const char *group, uint64_t weight, struct sb_err *err)
+{
+    return sb_cgroup_write_u64(cgroups->bases[0], group, "cpu.weight", weight, err);
+}
+
+static int
 limit(const struct sb_cgroup *cgroup, const struct sb_cgroup_limits *limits, struct sb_err *err)
 {
     int base = cgroup->host->bases[0];
@@ -190,7 +196,7 @@ limit(const struct sb_cgroup *cgroup, const struct sb_cgroup_limits *limits, str
         }
     }
     if ((has & SB_CGROUP_CPU) != 0 && limits->cpu_weight != 0 &&
-        sb_cgroup_write_u64(base, name, "cpu.weight", limits->cpu_weight, err) < 0) {
+        weigh_cpu(cgroup->host, name, limits->cpu_weight, err) < 0) {
         return -1;
     }
     return (has & SB_CGROUP_PIDS) == 0 || limits->pids == 0
@@ -251,6 +257,7 @@ const struct sb_cgroup_driver sb_cgroup_v2 = {
     .version = 2,
     .open = open_base,
     .limit = limit,
+    .weigh_cpu = weigh_cpu,
     .limit_io = limit_io,
     .weigh_io = weigh_io,
     .clones_into = true,

@@ -33,8 +33,10 @@
 #include "service/spawner/tidy.h"
 #include "service/spawner/userns.h"
 
-static const char usage[] = "usage: aisbx-spawner --fd <n> [--socket <path>]... [--embedded]\n"
-                            "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
+static const char usage[] =
+    "usage: aisbx-spawner --fd <n> [--cpu-weight <1..10000>] [--socket <path>]... "
+    "[--embedded]\n"
+    "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
 
 #ifdef SB_SANITIZED
 /* The leak check attaches to the process, which is not dumpable. */
@@ -50,6 +52,7 @@ struct options {
     char *sockets[SB_TIDY_MAX]; /* where the worker listens; borrowed */
     size_t n_sockets;
     bool is_embedded;
+    uint64_t cpu_weight; /* of all sandboxes together */
 };
 
 /* False: no such option. */
@@ -68,6 +71,9 @@ static bool parse_option(char **argv, int *at, struct options *options)
         sb_num_u64(sb_str_from(value), 3, 1023, &fd, &err) == 0) {
         options->fd = (int)fd;
         return true;
+    }
+    if (value != NULL && strcmp(name, "--cpu-weight") == 0) {
+        return sb_num_u64(sb_str_from(value), 1, 10000, &options->cpu_weight, &err) == 0;
     }
     if (value != NULL && strcmp(name, "--socket") == 0 && options->n_sockets < SB_TIDY_MAX) {
         options->sockets[options->n_sockets++] = value;
@@ -101,7 +107,7 @@ static bool parse_options(int argc, char **argv, struct options *options, int *r
 }
 
 /* Finds out what we are, and becomes no more than that. */
-static int settle(struct sb_host *host, struct sb_err *err)
+static int settle(struct sb_host *host, uint64_t cpu_weight, struct sb_err *err)
 {
     host->caller_uid = geteuid();
     host->caller_gid = getegid();
@@ -113,6 +119,7 @@ static int settle(struct sb_host *host, struct sb_err *err)
     host->egress_fd = sb_egress_open();
     /* While the rights of the start are there: the caller's groups may be writable by them only. */
     sb_cgroup_open(host->caller_uid == 0, &host->cgroups);
+    sb_cgroup_weigh(&host->cgroups, cpu_weight);
     if (host->is_root) {
         host->has_setgroups = true;
         if (!sb_mutated("groups") && setgroups(0, NULL) < 0) {
@@ -146,7 +153,7 @@ static int run(const struct options *options, struct sb_err *err)
     if (cleaned == 0) {
         sb_tidy_open(&tidy, options->sockets, options->n_sockets, options->is_embedded);
     }
-    if (cleaned == 0 && settle(&host, err) == 0) {
+    if (cleaned == 0 && settle(&host, options->cpu_weight, err) == 0) {
         int signal_fd = sb_process_signals(err);
         done = signal_fd < 0 ? -1 : sb_serve_run(&host, options->fd, signal_fd, &is_orderly, err);
     }
@@ -163,7 +170,7 @@ static int run(const struct options *options, struct sb_err *err)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.fd = -1};
+    struct options options = {.fd = -1, .cpu_weight = SB_CGROUP_WEIGHT};
     struct sb_err err;
     int status = EXIT_SUCCESS;
     if (!parse_options(argc, argv, &options, &status)) {

@@ -37,6 +37,10 @@ static const struct sb_field fields[] = {
      "Write READY or ERROR and a reason, one line, to this descriptor", NULL},
     {SB_STR("grpc-threads"), SB_FIELD_U64, AT(grpc_threads), 1, 8, "N",
      "Threads that receive gRPC messages", NULL},
+    {SB_STR("cpu-weight"), SB_FIELD_U64, AT(cpu_weight), 1, 10000, "N",
+     "Share of busy processors that all sandboxes together get, next to 100 of any program: 10 "
+     "leaves the machine responsive, and sandboxes slow while it is busy",
+     NULL},
     {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
      "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "
      "each "
@@ -164,6 +168,7 @@ int sb_options_parse(int argc,
         .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS,
         .ready_fd = UINT64_MAX,
         .grpc_threads = 1,
+        .cpu_weight = 100,
     };
     for (int i = 1; i < argc; i++) {
         if (parse_one(argc, argv, &i, ret_options, err) < 0) {
@@ -192,8 +197,10 @@ static void help_bounds(FILE *out)
 
 void sb_options_help(FILE *out)
 {
-    const struct sb_options defaults = {
-        .idle_exit_ms = 300000, .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS, .grpc_threads = 1};
+    const struct sb_options defaults = {.idle_exit_ms = 300000,
+                                        .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS,
+                                        .grpc_threads = 1,
+                                        .cpu_weight = 100};
     (void)fputs(
         "aisbx-worker: serves sandboxes (aisbx.v1) over gRPC and over the local transport.\n\n"
         "Usage: aisbx-worker [--embedded] [--listen ADDRESS]... [OPTION]...\n\n"
@@ -206,7 +213,8 @@ void sb_options_help(FILE *out)
     for (size_t i = 0; i < N_FIELDS; i++) {
         const struct sb_field *field = &fields[i];
         char text[64] = "";
-        if (field->kind == SB_FIELD_MILLIS || field->offset == AT(grpc_threads)) {
+        if (field->kind == SB_FIELD_MILLIS || field->offset == AT(grpc_threads) ||
+            field->offset == AT(cpu_weight)) {
             (void)sb_field_format(field, &defaults, text, sizeof text);
         }
         (void)fprintf(out, "  --%s%s%s\n      %s%s%s%s\n", field->name.ptr,

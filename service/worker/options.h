@@ -23,7 +23,8 @@ struct sb_options {
     uint64_t drain_grace_ms;
     uint64_t ready_fd; /* UINT64_MAX: none */
     uint64_t grpc_threads;
-    char *check; /* NULL: serve */
+    uint64_t cpu_weight; /* of all sandboxes together; 100: as any program */
+    char *check;         /* NULL: serve */
     bool wants_help;
     bool wants_version;
 };

@@ -1,6 +1,7 @@
 #include "service/worker/spawner_start.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,7 +16,7 @@
 #include "base/mutate.h"
 #include "service/worker/options.h"
 
-enum { SPAWNER_FD = 3, ARGS_MAX = 5 + 2 * SB_OPTIONS_MAX_LISTEN };
+enum { SPAWNER_FD = 3, ARGS_MAX = 7 + 2 * SB_OPTIONS_MAX_LISTEN };
 
 static int find_program(char out[PATH_MAX], struct sb_err *err)
 {
@@ -43,9 +44,10 @@ static const char *const inherited[] = {"AISBX_DEBUG", "ASAN_OPTIONS", "UBSAN_OP
                                         "TSAN_OPTIONS" SB_MUTATE_INHERITED};
 enum { N_INHERITED = sizeof inherited / sizeof *inherited };
 
-/** @argv  room for ARGS_MAX; points to constants and into the options. */
-static void fill_arguments(const struct sb_options *options, char **argv)
+/** @argv  room for ARGS_MAX; points to constants, into the options, and to @weight. */
+static void fill_arguments(const struct sb_options *options, char *weight, char **argv)
 {
+    static char weight_option[] = "--cpu-weight";
     static char name[] = "aisbx-spawner";
     static char fd[] = "--fd";
     static char fd_text[] = {'0' + SPAWNER_FD, '\0'};
@@ -55,6 +57,8 @@ static void fill_arguments(const struct sb_options *options, char **argv)
     argv[n++] = name;
     argv[n++] = fd;
     argv[n++] = fd_text;
+    argv[n++] = weight_option;
+    argv[n++] = weight;
     for (size_t i = 0; i < options->n_listen; i++) {
         if (strncmp(options->listen[i], "unix:/", 6) == 0) {
             argv[n++] = socket_option;
@@ -74,12 +78,14 @@ static int spawn(const char *program,
                  struct sb_err *err)
 {
     char *argv[ARGS_MAX];
+    char weight[24];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t all;
     sigset_t none;
     pid_t pid = 0;
-    fill_arguments(options, argv);
+    (void)snprintf(weight, sizeof weight, "%" PRIu64, options->cpu_weight);
+    fill_arguments(options, weight, argv);
     (void)sigfillset(&all);
     (void)sigemptyset(&none);
     if (posix_spawn_file_actions_init(&actions) != 0 || posix_spawnattr_init(&attributes) != 0) {

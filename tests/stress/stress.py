@@ -5,6 +5,7 @@ gone afterwards, and the verdict names the limit that was met. What the host fee
 and under stress by turns, since the machine may have other work that comes and goes."""
 
 import argparse
+import glob
 import json
 import os
 import select
@@ -73,13 +74,13 @@ class Sampler:
 class Worker:
     """A worker of our own, its sandboxes, and what they left."""
 
-    def __init__(self, bin_dir, scratch):
+    def __init__(self, bin_dir, scratch, weight):
         self.bin, self.scratch = bin_dir, scratch
         self.address = f"unix:{scratch}/worker.sock"
         reader, writer = os.pipe()
         self.log = open(f"{scratch}/worker.log", "w", encoding="utf-8")
         command = [f"{bin_dir}/aisbx-worker", "--listen", self.address, "--config", f"{HERE}/profile.yaml"]
-        command += ["--state-dir", f"{scratch}/state", "--ready-fd", str(writer)]
+        command += ["--state-dir", f"{scratch}/state", "--ready-fd", str(writer), "--cpu-weight", str(weight)]
         self.process = subprocess.Popen(command, pass_fds=[writer], stderr=self.log)
         os.close(writer)
         with os.fdopen(reader) as file:
@@ -161,6 +162,14 @@ class Worker:
             if not words or time.monotonic() > end:
                 self.runs.clear()
                 return words
+
+    def weights(self):
+        """What the groups of all its sandboxes together weigh, as the kernel says it."""
+        found = []
+        for pid in family(self.process.pid):
+            for file in ("cpu.weight", "cpu.shares"):
+                found += [int(read(path)) for path in glob.glob(f"/sys/fs/cgroup/**/aisbx-{pid}/{file}", recursive=True)]
+        return found
 
     def close(self):
         self.process.terminate()
@@ -273,6 +282,9 @@ class Stress:
             if limit and limit not in met and (limit != "open_files" or tells_files):
                 wrong.append(f"{name}: the verdict does not name {limit}")
         text["pipes"] = f"{found['pipes']['bytes'] >> 20} MiB in {found['pipes']['count']}, then {found['pipes']['error'] or 'no end'}"
+        weight = self.options.cpu_weight
+        if any(value not in (weight, weight * 1024 // 100 + 2) for value in self.worker.weights() if weight != 100):
+            wrong.append(f"--cpu-weight {weight} is {self.worker.weights()} in the groups")
         left = self.worker.left()
         if left:
             wrong.append("left behind: " + ", ".join(left[:10]))
@@ -299,6 +311,7 @@ def main():
     parser.add_argument("--bin", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=60, help="of stress for each class (60)")
+    parser.add_argument("--cpu-weight", type=int, default=10, help="of the worker: 10 is for a machine that has to answer (10)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_S} s a class, and the host is not measured")
     parser.add_argument("--json", action="store_true", help="one JSON object a class")
     parser.add_argument("classes", nargs="*", metavar="CLASS", help="of " + ", ".join(CLASSES))
@@ -308,7 +321,7 @@ def main():
         parser.error(f"no such class: {', '.join(unknown)}; there are {', '.join(CLASSES)}")
     if options.quick:
         options.seconds = QUICK_S
-    worker = Worker(options.bin, options.scratch)
+    worker = Worker(options.bin, options.scratch, options.cpu_weight)
     sampler = None if options.quick else Sampler(os.path.join(options.scratch, "sample"))
     stress = Stress(options, worker, sampler)
     failed = []
