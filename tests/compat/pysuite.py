@@ -2,7 +2,8 @@
 
 The bubblewrap here is careful in what it shows: every namespace, no capability, a read-only system, a session of its
 own. It has no seccomp filter, as bubblewrap brings none, and no limits: it allows whatever Linux allows, so that what
-python-dev refuses shows as a test lost. Both are without a network; with python-dev's own (--network limited) the tests
+python-dev refuses shows as a test lost. What it would inherit from whoever runs this by accident, the number of
+descriptors, is that of python-dev. Both are without a network; with python-dev's own (--network limited) the tests
 that fail in any environment that names a proxy fail here, too.
 """
 
@@ -10,6 +11,7 @@ import argparse
 import concurrent.futures
 import json
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
@@ -37,6 +39,7 @@ ENV = {
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+DESCRIPTORS = 4096
 REPORT = "report.xml"
 SIDES = ("aisbx", "bwrap")
 
@@ -59,7 +62,9 @@ def in_aisbx(options, module, _work):
 
 def in_bwrap(options, module, work):
     links = [("usr/bin", "/bin"), ("usr/sbin", "/sbin"), ("usr/lib", "/lib"), ("usr/lib64", "/lib64")]
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--uid", "1000",
+    descriptors = min(DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    command = ["prlimit", f"--nofile={descriptors}:{descriptors}",
+               "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--uid", "1000",
                "--gid", "1000", "--hostname", "sandbox", "--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc",
                "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind", str(work), "/workspace",
                "--chdir", "/workspace", "--clearenv"]
