@@ -39,7 +39,7 @@ ENV = {
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-DESCRIPTORS = 4096
+DESCRIPTORS = 1024
 REPORT = "report.xml"
 SIDES = ("aisbx", "bwrap")
 
