@@ -191,8 +191,7 @@ static void describe(const struct sb_refusal *refusal, char *out, size_t size)
     int n = snprintf(out, size, "aisbx: %s is refused: %s.\n", where, refusal->why);
     if (refusal->allow_with[0] != '\0' && n > 0 && (size_t)n < size) {
         bool is_secret = refusal->reason == SB_EGRESS_SECRET_HOST;
-        (void)snprintf(out + n, size - (size_t)n,
-                       "\"%s\" in %s%s%s would permit it.\n",
+        (void)snprintf(out + n, size - (size_t)n, "\"%s\" in %s%s%s would permit it.\n",
                        refusal->allow_with, is_secret ? "secrets." : "network.allow",
                        is_secret ? refusal->rule : "", is_secret ? ".hosts" : "");
     }

@@ -135,14 +135,11 @@ static int parse_bracketed(struct sb_str text, struct sb_network_rule *rule, str
     return parse_port(sb_str_skip(tail, 1), rule, err);
 }
 
-/* What people paste. */
-static int refuse_url(struct sb_str text, struct sb_err *err)
+/* What people paste. @scheme  where "://" is in it */
+static int refuse_url(struct sb_str text, const char *scheme, struct sb_err *err)
 {
-    struct sb_str head;
-    struct sb_str host;
+    struct sb_str host = sb_str_skip(text, (size_t)(scheme - text.ptr) + 3);
     struct sb_str path;
-    (void)sb_str_split(text, ':', &head, &host);
-    host = sb_str_skip(host, 2);
     (void)sb_str_split(host, '/', &host, &path);
     bool has_port = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
     return sb_err_set(err, SB_INVALID, "a URL; write its host and port: %.*s%s", SB_STR_ARG(host),
@@ -158,8 +155,9 @@ int sb_network_parse_rule(struct sb_str text, struct sb_network_rule *ret_rule, 
     if (text.len == 0 || text.len > SB_NETWORK_RULE_MAX) {
         return sb_err_set(err, SB_INVALID, "empty, or longer than %d", SB_NETWORK_RULE_MAX);
     }
-    if (memmem(text.ptr, text.len, "://", 3) != NULL) {
-        return refuse_url(text, err);
+    const char *scheme = memmem(text.ptr, text.len, "://", 3);
+    if (scheme != NULL) {
+        return refuse_url(text, scheme, err);
     }
     if (sb_str_split(text, '/', &head, &tail)) {
         rc = parse_cidr(head, tail, &rule, err);

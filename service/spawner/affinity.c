@@ -25,12 +25,11 @@ static void choose(cpu_set_t *cpus, uint64_t first, uint64_t wanted)
     const uint64_t n = (uint64_t)CPU_COUNT(cpus);
     uint64_t at = 0;
     for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET(cpu, cpus)) {
-            if ((at + n - first % n) % n >= wanted) {
-                CPU_CLR(cpu, cpus);
-            }
-            at++;
+        bool is_there = CPU_ISSET(cpu, cpus);
+        if (is_there && (at + n - first % n) % n >= wanted) {
+            CPU_CLR(cpu, cpus);
         }
+        at += is_there;
     }
 }
 
