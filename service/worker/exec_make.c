@@ -161,12 +161,15 @@ static int fill(struct sb_exec *exec, const struct sb_exec_options *options, str
     return 0;
 }
 
-/* It and those of which a process may live. */
+/* It and those that run. What an ended one left behind is taken for nobody's. */
 static void meet(struct sb_exec *exec)
 {
     SB_FOREACH (node, &exec->sandbox->execs) {
-        SB_LIST_ENTRY(node, struct sb_exec, sandbox_link)->facts.has_company = true;
-        exec->facts.has_company = true;
+        struct sb_exec *other = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
+        if (other->state != SB_EXEC_ENDED) {
+            other->facts.has_company = true;
+            exec->facts.has_company = true;
+        }
     }
 }
 
