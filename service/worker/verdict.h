@@ -73,8 +73,7 @@ struct sb_facts {
     int wait_status;
     bool has_empty; /* the whole tree is gone */
     uint32_t killed;
-    bool has_company; /* processes of other execs may have lived at the same time: the counters are
-                       * of the whole sandbox */
+    bool has_company; /* other execs of the sandbox ran meanwhile: its counters are of all */
     bool has_gone;    /* the sandbox is gone */
     int init_status;
 
