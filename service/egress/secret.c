@@ -72,7 +72,7 @@ static int read_secret(struct sb_secret *secret, struct sb_err *err)
                   sb_network_parse_rule(host, &secret->hosts[i], err) == 0 &&
                   secret->hosts[i].port != 0;
     }
-    if (!is_good || rest.len == 0 || rest.len > SB_EGRESS_SECRET_CA ||
+    if (!is_good || rest.len == 0 || rest.len > SB_EGRESS_SECRET_CA + 1 ||
         memchr(rest.ptr, '\0', rest.len) != rest.ptr + rest.len - 1) {
         return sb_err_set(err, SB_INVALID, "SECRET");
     }

@@ -220,8 +220,11 @@ static int add_certificates(X509_STORE *store, struct sb_str pem, struct sb_err 
             return failed(err, SB_INVALID, "certificates");
         }
     }
+    bool is_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
     ERR_clear_error(); /* of the end of the text */
-    return n > 0 ? 0 : sb_err_set(err, SB_INVALID, "TLS: no certificate");
+    return n > 0 && is_end
+               ? 0
+               : sb_err_set(err, SB_INVALID, "TLS: no certificate, or one that cannot be read");
 }
 
 int sb_tls_trust_new(struct sb_str pem, struct sb_tls_trust **ret_trust, struct sb_err *err)

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "service/shared/egressproto.h"
+#include "service/worker/policy/certificates.h"
 #include "service/worker/policy/profile_secrets.h"
 
 /* Without a line end; refused are what could end a header field, and what a program of an HTTP
@@ -111,9 +112,11 @@ static int read_ca(struct sb_profile_secret *secret, struct sb_err *err)
     if (sb_fd_read_file(AT_FDCWD, secret->ca_file, SB_SECRET_CA_MAX, &text, err) < 0) {
         return -1;
     }
-    if (strlen(sb_buf_cstr(&text)) != text.len ||
-        strstr(sb_buf_cstr(&text), "-----BEGIN CERTIFICATE-----") == NULL) {
-        return sb_err_set(err, SB_INVALID, "%s holds no certificate (PEM)", secret->ca_file);
+    if (strlen(sb_buf_cstr(&text)) != text.len) {
+        return sb_err_set(err, SB_INVALID, "%s: it is no text", secret->ca_file);
+    }
+    if (sb_certificates_check(sb_str_of(sb_buf_cstr(&text), text.len), err) < 0) {
+        return sb_err_wrap(err, "%s", secret->ca_file);
     }
     secret->ca = sb_buf_steal(&text);
     return secret->ca == NULL ? sb_err_oom(err) : 0;

@@ -221,6 +221,16 @@ def a_host_without_a_good_certificate_gets_nothing():
     assert status == 0 and b"certificate is not good" in out and not web.got, out
 
 
+def as_many_certificates_as_may_be():
+    """Of the longest file that a profile may name."""
+    forget()
+    longest = read("registry.pem")
+    longest += "#" * ((64 << 10) - len(longest))
+    other = Box(proxy, "sb_long", ALLOW, secrets=[(*SECRET[:5], longest)], authority=(read("inside.pem"), read("inside.key")))
+    status, out, err = curl("--proxy", other.url(), "-H", f"X: {PLACEHOLDER}", f"{URL}/")
+    assert status == 0 and VALUE.encode() in web.got[0], (out, err)
+
+
 def who_the_system_trusts_is_trusted():
     """By a file, and by a directory of hashed names, which is read through the proxy's filter."""
     os.makedirs(f"{home}/hashed")
@@ -356,6 +366,7 @@ try:
         node_reaches_it,
         git_reaches_it,
         a_host_without_a_good_certificate_gets_nothing,
+        as_many_certificates_as_may_be,
         who_the_system_trusts_is_trusted,
         a_host_that_speaks_no_tls_gets_nothing,
         other_hosts_are_tunnels_as_ever,

@@ -51,7 +51,7 @@ static int make_dir(void **state)
 static int remove_dir(void **state)
 {
     (void)state;
-    static const char *const names[] = {"config.yaml", "token"};
+    static const char *const names[] = {"config.yaml", "token", "ca.pem"};
     char path[128];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         path_of(path, names[i]);
@@ -198,6 +198,52 @@ static void a_source_that_is_not_fit_keeps_sandboxes_from_starting(void **state)
     }
 }
 
+#define BAD_CERTIFICATE "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+/* The proxy would end, and with it the network of all sandboxes. */
+static void certificates_that_cannot_be_read_keep_sandboxes_from_starting(void **state)
+{
+    (void)state;
+    static const char text[] =
+        IN("X: {file: token, ca_file: ca.pem, hosts: [{host: \"a.org:443\", tls: true}]}");
+    struct sb_err err = {0};
+    struct sb_policy *policy = NULL;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = request_for("p");
+    SB_CLEANUP(sb_buf_done) struct sb_buf good = SB_BUF_INIT(1 << 16);
+    SB_CLEANUP(sb_buf_done) struct sb_buf half = SB_BUF_INIT(1 << 16);
+    SB_CLEANUP(sb_profiles_freep)
+    struct sb_profiles *first =
+        load(IN("X: {file: token, hosts: [{host: \"a.org:443\", tls: true}]}"));
+    assert_int_equal(sb_policy_make(first, request, &policy, &err), 0);
+    assert_int_equal(sb_buf_printf(&good, "# ours\n%s\n", policy->authority.cert), 0);
+    assert_int_equal(sb_buf_printf(&half, "%s" BAD_CERTIFICATE, policy->authority.cert), 0);
+    sb_policy_free(policy);
+    const struct {
+        const char *text;
+        const char *message; /* NULL: it is good */
+    } rows[] = {
+        {sb_buf_cstr(&good), NULL},
+        {sb_buf_cstr(&half), "certificate 2 in it cannot be read"},
+        {BAD_CERTIFICATE, "certificate 1 in it cannot be read"},
+        {"-----BEGIN CERTIFICATE-----\n", "certificate 1 in it cannot be read"},
+        {"none", "holds no certificate"},
+        {"", "holds no certificate"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        write_file("ca.pem", rows[i].text, 0644);
+        SB_CLEANUP(sb_profiles_freep) struct sb_profiles *profiles = load(text);
+        int rc = sb_policy_make(profiles, request, &policy, &err);
+        assert_int_equal(rc, rows[i].message == NULL ? 0 : -1);
+        if (rc == 0) {
+            sb_policy_free(policy);
+            continue;
+        }
+        assert_int_equal(err.code, SB_PRECONDITION);
+        assert_non_null(strstr(err.text, "/ca.pem: "));
+        assert_non_null(strstr(err.text, rows[i].message));
+    }
+}
+
 static void inheritance_narrows(void **state)
 {
     (void)state;
@@ -331,6 +377,7 @@ int main(void)
         TEST(what_a_file_may_not_say_is_named),
         TEST(a_value_comes_from_a_file_or_a_variable_of_the_worker),
         TEST(a_source_that_is_not_fit_keeps_sandboxes_from_starting),
+        TEST(certificates_that_cannot_be_read_keep_sandboxes_from_starting),
         TEST(inheritance_narrows),
         TEST(programs_get_something_else_each_time),
         TEST(a_request_takes_away_and_adds_nothing),
