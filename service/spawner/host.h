@@ -12,14 +12,15 @@ struct sb_host {
                          the caller is id 0 and sub-ids, if there are any, are 1..n_subids */
     uid_t caller_uid; /* as whom the spawner was started; ids of the namespace it was started in */
     gid_t caller_gid;
-    uid_t first_subuid; /* user mode: host id of id 1 */
-    unsigned n_subids;  /* user mode; 0: there are none */
-    bool has_setgroups; /* sandboxes can drop supplementary groups */
-    bool has_idmap;     /* idmapped mounts work */
-    int landlock;       /* version of Landlock that sandboxes use; 0: none */
-    pid_t parent;       /* the worker */
-    int init_fd;        /* sealed copy of aisbx-init; owned */
-    int egress_fd;      /* aisbx-egress; owned; -1: it is not installed */
+    uid_t first_subuid;    /* user mode: host id of id 1 */
+    unsigned n_subids;     /* user mode; 0: there are none */
+    bool has_no_new_privs; /* from whoever started us: execve may make the real uid the effective */
+    bool has_setgroups;    /* sandboxes can drop supplementary groups */
+    bool has_idmap;        /* idmapped mounts work */
+    int landlock;          /* version of Landlock that sandboxes use; 0: none */
+    pid_t parent;          /* the worker */
+    int init_fd;           /* sealed copy of aisbx-init; owned */
+    int egress_fd;         /* aisbx-egress; owned; -1: it is not installed */
     struct sb_cgroups cgroups;
     struct sb_bwrap *bwrap; /* what is known of bubblewrap; filled when it is first needed */
 };

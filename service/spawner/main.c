@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -112,6 +113,7 @@ static int settle(struct sb_host *host, uint64_t cpu_weight, struct sb_err *err)
     host->caller_uid = geteuid();
     host->caller_gid = getegid();
     host->is_root = sb_caps_has_root() && sb_ids_are_ours();
+    host->has_no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0;
     host->init_fd = sb_initfile_load(err);
     if (host->init_fd < 0) {
         return -1;

@@ -221,9 +221,10 @@ static void fill_child(struct start *start)
     child->setup_id = ids->inside == 0 || !child->has_userns ? 0 : SB_CHILD_ID;
     child->job_uid = child->has_userns ? SB_CHILD_ID : sb_ids_job_uid(ids);
     child->job_gid = child->has_userns ? SB_CHILD_ID : sb_ids_job_gid(ids);
-    child->init_uid = ids->init_uid == 0 || sb_mutated("init.id") ? child->job_uid
-                      : child->has_userns                         ? SB_CHILD_INIT_ID
-                                                                  : ids->init_uid;
+    bool has_init_id = ids->init_uid != 0 && !start->host->has_no_new_privs;
+    child->init_uid = !has_init_id || sb_mutated("init.id") ? child->job_uid
+                      : child->has_userns                   ? SB_CHILD_INIT_ID
+                                                            : ids->init_uid;
     child->has_tty_group = ids->inside == 0 && child->has_userns;
     child->has_setgroups = start->host->has_setgroups;
     child->sync_fd = start->child_sync_fd;
@@ -338,6 +339,10 @@ static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
             : start->plan->n_mounts > 0 && !start->host->is_root
                 ? "distinct uid: mounts of an ordinary user need the user's own id"
                 : "distinct uid: no sub-ids of the user, or no newuidmap";
+    }
+    if (start->host->has_no_new_privs) {
+        sandbox->degraded[sandbox->n_degraded++] =
+            "init: has the id of the job, as the worker was started with no_new_privs";
     }
     if (!start->host->has_setgroups) {
         sandbox->degraded[sandbox->n_degraded++] =

@@ -30,7 +30,7 @@ enum sb_sandbox_state {
 enum {
     SB_SANDBOX_MAX = 16384,      /* alive at one time */
     SB_SANDBOX_START_MS = 20000, /* until a child that still works on its steps is killed */
-    SB_SANDBOX_MAX_DEGRADED = 6,
+    SB_SANDBOX_MAX_DEGRADED = 7,
 };
 
 /** One sandbox. */
