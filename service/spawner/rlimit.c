@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/mutate.h"
+#include "service/shared/filepart.h"
 #include "service/spawner/child.h"
 #include "service/spawner/driver.h"
 
@@ -23,11 +24,6 @@ static const struct sb_plan_rlimit defaults[] = {
 static const struct sb_plan_rlimit finals[] = {
     {RLIMIT_CORE, 0},
 };
-
-/* Without a group for memory: what a process has for itself is bounded, and what it may put into a
- * file, of memory too, by a part of that. Not RLIMIT_AS: runtimes reserve far more than they use.
- */
-enum { FILE_PART = 2 };
 
 /* Above the cgroup's limit, which is to be the one that is met: it counts what it refuses. */
 enum { NPROC_ABOVE_GROUP = 64 };
@@ -75,10 +71,13 @@ int sb_rlimit_apply(struct sb_child *child, struct sb_err *err)
             planned[i].value += child->has_pids_group ? NPROC_ABOVE_GROUP : 0;
         }
     }
+    /* Without a group for memory: what a process has for itself is bounded, and what it may put
+     * into a file, of memory too, by a part of that. Not RLIMIT_AS: runtimes reserve far more than
+     * they use. */
     const uint64_t memory = child->has_memory_group ? 0 : child->plan->cgroup.memory_bytes;
     const struct sb_plan_rlimit instead[] = {
         {RLIMIT_DATA, memory},
-        {RLIMIT_FSIZE, memory / FILE_PART},
+        {RLIMIT_FSIZE, memory / SB_FILE_PART},
     };
     return lower(mine, n, err) < 0 || lower(planned, child->plan->n_rlimits, err) < 0 ||
                    (memory != 0 && lower(instead, sizeof instead / sizeof *instead, err) < 0)

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "service/shared/filepart.h"
 #include "service/shared/initproto.h"
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
@@ -60,6 +61,15 @@ static void retire(struct sb_exec *exec)
     sb_registry_exec_ended(&exec->worker->registry, exec);
 }
 
+/* The spawner sets the lesser limit. */
+static void note_files(struct sb_exec *exec)
+{
+    const struct sb_limits *limits = &exec->sandbox->policy->limits;
+    exec->facts.files_by_memory =
+        !exec->sandbox->has_group && limits->mem_bytes != 0 &&
+        (limits->file_bytes == 0 || limits->mem_bytes / SB_FILE_PART < limits->file_bytes);
+}
+
 /* A disk that is full is the operator's to know. */
 static void note_store(struct sb_exec *exec)
 {
@@ -96,6 +106,7 @@ static void end(struct sb_exec *exec)
     facts->stdout_dropped = sb_spool_dropped(&exec->out[0].spool);
     facts->stderr_dropped = sb_spool_dropped(&exec->out[1].spool);
     note_store(exec);
+    note_files(exec);
     if (exec->start_err.code == SB_OK) {
         sb_verdict_decide(facts, &exec->verdict);
     }

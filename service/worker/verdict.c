@@ -10,6 +10,7 @@
 
 #include "base/num.h"
 #include "base/utf8.h"
+#include "service/shared/filepart.h"
 #include "service/shared/initproto.h"
 
 /** What each cause means. */
@@ -311,7 +312,11 @@ static void decide_status(const struct sb_facts *facts, struct sb_verdict *verdi
     put_text(verdict->message, sizeof verdict->message, "ended by signal %d (SIG%s)",
              verdict->signal, name == NULL ? "RT" : name);
     for (size_t i = 0; i < sizeof signal_hints / sizeof *signal_hints; i++) {
-        if (signal_hints[i].signal == verdict->signal) {
+        if (verdict->signal == SIGXFSZ && facts->files_by_memory) {
+            put_text(verdict->next_step, sizeof verdict->next_step,
+                     "it wrote more to a file than limits.memory_bytes permits where no control "
+                     "group bounds memory: raise it, or give the worker control groups");
+        } else if (signal_hints[i].signal == verdict->signal) {
             put_text(verdict->next_step, sizeof verdict->next_step, "%s",
                      signal_hints[i].next_step);
         }
@@ -440,8 +445,11 @@ static void note_met(const struct sb_facts *facts, struct sb_verdict *verdict)
     if (facts->cause == SB_CAUSE_TIMEOUT && verdict->n_met > 0) {
         verdict->met[verdict->n_met - 1].value = facts->wall_limit_ms;
     }
-    add_met(verdict, "file_size", is_by_signal && WTERMSIG(facts->wait_status) == SIGXFSZ,
-            "ended by SIGXFSZ");
+    bool is_by_size = is_by_signal && WTERMSIG(facts->wait_status) == SIGXFSZ;
+    add_met(verdict, "file_size", is_by_size && !facts->files_by_memory, "ended by SIGXFSZ");
+    add_met(verdict, "memory", is_by_size && facts->files_by_memory,
+            "ended by SIGXFSZ: a file had %" PRIu64 " bytes, as many as without control groups",
+            facts->memory_limit / SB_FILE_PART);
     add_met(verdict, "output",
             facts->store_errno == 0 && (facts->stdout_dropped > 0 || facts->stderr_dropped > 0),
             "%" PRIu64 " bytes of stdout and %" PRIu64 " of stderr not kept", facts->stdout_dropped,

@@ -72,7 +72,9 @@ static const char *meaning_of_limit(struct sb_str name)
         {"disk", "Bytes in /tmp, in /dev/shm and in a workspace of the sandbox's own, each; beyond "
                  "it writes fail with ENOSPC."},
         {"inodes", "Files, directories and links in each of them; beyond it ENOSPC."},
-        {"file_size", "No single file grows beyond it (SIGXFSZ, EFBIG)."},
+        {"file_size",
+         "No single file grows beyond it (SIGXFSZ, EFBIG), nor, without a control group, "
+         "beyond half of the memory limit."},
         {"open_files", "Open files of one process; beyond it open fails with EMFILE."},
         {"output", "Kept of stdout and of stderr each, beginning and end; the rest is counted "
                    "only."},

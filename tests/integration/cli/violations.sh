@@ -37,6 +37,14 @@ want = {name: ("syscall", n, "python-dev", "") for name, n in
 assert got == want, got
 '
 
+# ---- what bounds a file where nothing else bounds memory ----
+if ! aisbx worker info | grep '^cgroup  *enforced' >/dev/null; then
+    check_status 153 run --profile python-dev --memory 32MiB --verbose sh -c 'exec head -c 20M /dev/zero >big'
+    check_has "a file that is too large" '^met limit memory, 1x (ended by SIGXFSZ: .*16777216 bytes' "$(<"$dir/err")"
+    check_has "what to do" 'limits.memory_bytes' "$(<"$dir/err")"
+    rm big
+fi
+
 # ---- lists of one's own ----
 cat >list.json <<'JSON'
 {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [

@@ -431,6 +431,20 @@ static void every_limit_that_was_met_is_named(void **state)
     assert_int_equal(verdict.met[1].count, 3);
 }
 
+static void a_file_bounded_by_memory_is_not_laid_to_its_size(void **state)
+{
+    (void)state;
+    const struct sb_facts facts = {
+        .has_exited = true, .wait_status = SIGNALED(SIGXFSZ), .files_by_memory = true};
+    struct sb_verdict verdict;
+    sb_verdict_decide(&facts, &verdict);
+    assert_int_equal(verdict.kind, SB_VERDICT_SIGNALED);
+    assert_non_null(strstr(verdict.next_step, "limits.memory_bytes"));
+    assert_null(strstr(verdict.next_step, "limits.file_bytes"));
+    assert_int_equal(verdict.n_met, 1);
+    assert_string_equal(verdict.met[0].name, "memory");
+}
+
 static void output_left_out_does_not_hide_another_end(void **state)
 {
     (void)state;
@@ -468,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_full_file_system_alone_is_no_verdict),
         cmocka_unit_test(what_init_saw_is_named_whatever_the_end),
         cmocka_unit_test(every_limit_that_was_met_is_named),
+        cmocka_unit_test(a_file_bounded_by_memory_is_not_laid_to_its_size),
         cmocka_unit_test(output_left_out_does_not_hide_another_end),
         cmocka_unit_test(hostile_program_names_cannot_break_the_line),
     };
