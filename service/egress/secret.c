@@ -289,6 +289,12 @@ static int decode(struct sb_str text, unsigned char *out)
     return n < (int)padding ? -1 : n - (int)padding;
 }
 
+/* Of so many bytes in base64. */
+static size_t padding_of(size_t len)
+{
+    return (3 - len % 3) % 3;
+}
+
 /* user:placeholder, as curl -u, git and pip write it. */
 static int put_in_basic(const struct putting *p, struct sb_http_field *field)
 {
@@ -309,8 +315,9 @@ static int put_in_basic(const struct putting *p, struct sb_http_field *field)
             memcpy(text, "Basic ", SCHEME);
             n = EVP_EncodeBlock((unsigned char *)text + SCHEME, (unsigned char *)plain, (int)len);
             memcpy(text + size, token.ptr, token.len);
-            /* There is room: as many tokens as texts. */
-            (void)sb_scrub_add(&p->use->scrub, (struct sb_str){text + SCHEME, (size_t)n},
+            /* There is room: as many tokens as texts. Its padding may come back otherwise. */
+            (void)sb_scrub_add(&p->use->scrub,
+                               (struct sb_str){text + SCHEME, (size_t)n - padding_of(len)},
                                (struct sb_str){text + size, token.len});
             field->value = (struct sb_str){text, SCHEME + (size_t)n};
         }

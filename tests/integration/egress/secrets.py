@@ -100,6 +100,19 @@ def basic_credentials_are_looked_into():
         assert get(f"Authorization: {odd}\r\n")[0].startswith(b"HTTP/1.1 200 "), odd
 
 
+def the_end_of_basic_credentials_may_be_written_otherwise():
+    """JSON and URLs have forms of their own for "=", and some leave it out."""
+    for user in ("a", "ab", "abc"):
+        sent = base64.b64encode(f"{user}:{PLACEHOLDER}".encode())
+        token = base64.b64encode(f"{user}:{VALUE}".encode())
+        bare = token.rstrip(b"=")
+        body = b" ".join(bare + b * (len(token) - len(bare)) for b in (b"", b"=", b"%3D", b"\\u003d"))
+        head = b"HTTP/1.1 302 Found\r\nLocation: /?a=" + body.split()[2] + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
+        reply, request = get(f"Authorization: Basic {sent.decode()}\r\n", answer=[head + body])
+        assert token in request and bare not in reply, (user, reply)
+        assert body_of(reply).split()[1] == sent and len(body_of(reply)) == len(body), (user, reply)
+
+
 def curl_sends_it_as_a_password():
     web.got.clear()
     web.answer = None
@@ -247,6 +260,7 @@ def what_the_worker_may_not_say_ends_the_proxy():
 rig.run_all([
     the_bound_host_gets_the_value,
     basic_credentials_are_looked_into,
+    the_end_of_basic_credentials_may_be_written_otherwise,
     curl_sends_it_as_a_password,
     another_host_does_not_even_get_what_stands_for_it,
     nothing_is_put_into_a_url_or_a_body,
