@@ -26,7 +26,8 @@ set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
 set(CMAKE_C_FLAGS_RELEASE "-O2")
 
 if(SB_MUTATIONS)
-  if(CMAKE_BUILD_TYPE MATCHES "^(Release|MinSizeRel)$")
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" sb_build_type) # as CMake compares it
+  if(sb_build_type MATCHES "^(RELEASE|MINSIZEREL)$")
     message(FATAL_ERROR "SB_MUTATIONS makes sandboxes that can be opened: not in a ${CMAKE_BUILD_TYPE} build")
   endif()
   install(CODE "message(FATAL_ERROR \"a build with SB_MUTATIONS is not to be installed\")")
