@@ -243,7 +243,7 @@ const struct sb_floor_rule sb_floor_rules[] = {
     {"mmap", ENOMEM, 1, {BITS(3, MAP_HUGETLB)}},
     {"memfd_create", ENOMEM, 1, {BITS(1, MFD_HUGETLB)}},
 
-    /* limits and priorities of PID 1, which has the job's uid */
+    /* limits and priorities of PID 1, whose effective uid is the job's */
     WHEN("prlimit64", INT(0, 1)),
     WHEN("setpriority", INT(1, 1)),
     WHEN("ioprio_set", INT(1, 1)),
