@@ -350,7 +350,13 @@ static int check_path(const struct putting *p)
 
 static void ask_for_all(struct sb_http_head *head)
 {
-    static const char *const names[] = {"Accept-Encoding", "Range", "If-Range"};
+    static const char *const names[] = {
+        "Accept-Encoding",
+        "Range",
+        "If-Range",
+        "Request-Range", /* Apache takes it for Range */
+        "A-IM",          /* differences: RFC 3229 */
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         sb_http_head_drop(head, names[i]);
     }

@@ -200,6 +200,8 @@ def what_cannot_be_looked_through_does_not_pass():
     assert reply.startswith(b"HTTP/1.1 502 "), reply
     _, request = get("Range: bytes=0-3\r\nIf-Range: x\r\nAccept-Encoding: gzip, br\r\n")
     assert b"ange" not in request and b"gzip" not in request, request
+    _, request = get("Request-Range: bytes=0-3\r\nA-IM: gzip, range\r\n")
+    assert b"ange" not in request and b"A-IM" not in request, request
 
 
 def a_second_request_behind_the_first_gets_nothing():
