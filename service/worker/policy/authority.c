@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "service/shared/network.h"
 #include "service/worker/policy/profile_secrets.h"
 
@@ -131,7 +132,7 @@ static char *text_of(BIO *bio)
 {
     char *bytes = NULL;
     long len = BIO_get_mem_data(bio, &bytes);
-    return len <= 0 || len > PEM_MAX ? NULL : strndup(bytes, (size_t)len);
+    return len <= 0 || len > PEM_MAX ? NULL : sb_str_dup((struct sb_str){bytes, (size_t)len});
 }
 
 static int write_texts(X509 *cert, EVP_PKEY *key, struct sb_authority *made, struct sb_err *err)
