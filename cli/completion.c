@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "base/out.h"
 #include "cli/option.h"
-#include "cli/out.h"
 #include "cli/program.h"
 #include "cli/verb.h"
 

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "cli/sibling.h"
+#include "proto/client/sibling.h"
 
 extern char **environ;
 

@@ -1,155 +1,15 @@
 #include "cli/connect.h"
 
-#include <string.h>
-
-#include "base/err.h"
-#include "base/str.h"
-#include "cli/embedded.h"
-#include "cli/refresh.h"
-#include "cli/setting.h"
 #include "cli/verb.h"
 
 const char *sb_connect_address(const struct sb_cli *cli)
 {
-    return cli->args.address != NULL ? cli->args.address : sb_setting_get(SB_SETTING_ADDRESS);
+    return sb_connect_named(cli->args.address);
 }
 
 bool sb_connect_is_remote(const struct sb_cli *cli)
 {
-    const char *address = sb_connect_address(cli);
-    return address != NULL && !sb_str_starts_with(sb_str_from(address), SB_STR("unix:"));
-}
-
-/* What an address may begin with. Anything else before ":" is a host's name or a mistake, and gRPC
- * would ask the name service about the mistake. */
-static const struct {
-    struct sb_str scheme;
-    bool needs_port;
-} schemes[] = {
-    {SB_STR("unix:"), false}, {SB_STR("grpc+unix:"), false},
-    {SB_STR("dns:"), false}, /* a port is guessed from TLS */
-    {SB_STR("ipv4:"), true},  {SB_STR("ipv6:"), true},
-};
-
-static bool has_port(struct sb_str text)
-{
-    size_t at = text.len;
-    while (at > 0 && text.ptr[at - 1] >= '0' && text.ptr[at - 1] <= '9') {
-        at--;
-    }
-    return at < text.len && at > 1 && text.ptr[at - 1] == ':';
-}
-
-static int check_address(const char *address, struct sb_err *err)
-{
-    struct sb_str text = sb_str_from(address);
-    struct sb_str host;
-    struct sb_str rest;
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        struct sb_str scheme = schemes[i].scheme;
-        if (!sb_str_starts_with(text, scheme)) {
-            continue;
-        }
-        struct sb_str target = {text.ptr + scheme.len, text.len - scheme.len};
-        return !schemes[i].needs_port || has_port(target)
-                   ? 0
-                   : sb_err_set(err, SB_INVALID, "address \"%s\": wants ADDRESS:PORT after %.*s",
-                                address, SB_STR_ARG(scheme));
-    }
-    bool is_host_port = has_port(text) && sb_str_split(text, ':', &host, &rest) && host.len > 0 &&
-                        memchr(rest.ptr, ':', rest.len) == NULL;
-    return is_host_port || (text.len > 0 && text.ptr[0] == '[' && has_port(text))
-               ? 0
-               : sb_err_set(err, SB_INVALID,
-                            "address \"%s\" is none of unix:/path, dns:///host:port, "
-                            "ipv4:a.b.c.d:port, ipv6:[a]:port, host:port",
-                            address);
-}
-
-/* It travels as a header. */
-static int check_key(const char *key, struct sb_err *err)
-{
-    for (const char *c = key; *c != '\0'; c++) {
-        if (*c < ' ' || *c > '~') {
-            return sb_err_set(err, SB_INVALID,
-                              "%s: character %zu is not printable ASCII; is there a line end?",
-                              sb_setting_table[SB_SETTING_API_KEY].name, (size_t)(c - key) + 1);
-        }
-    }
-    return 0;
-}
-
-/* @tls  filled; *ret_use tells whether it is wanted */
-static int find_tls(struct sb_rpc_tls *tls, bool *ret_use, struct sb_err *err)
-{
-    *tls = (struct sb_rpc_tls){
-        .cert_file = sb_setting_get(SB_SETTING_TLS_CERT),
-        .key_file = sb_setting_get(SB_SETTING_TLS_KEY),
-        .ca_file = sb_setting_get(SB_SETTING_TLS_CA),
-    };
-    if ((tls->cert_file == NULL) != (tls->key_file == NULL)) {
-        return sb_err_set(err, SB_INVALID, "%s and %s are wanted together",
-                          sb_setting_table[SB_SETTING_TLS_CERT].name,
-                          sb_setting_table[SB_SETTING_TLS_KEY].name);
-    }
-    *ret_use = tls->cert_file != NULL || tls->ca_file != NULL;
-    return 0;
-}
-
-static int
-open_named(struct sb_cli *cli, const char *address, struct sb_connect *connect, struct sb_err *err)
-{
-    struct sb_rpc_tls tls;
-    bool uses_tls = false;
-    connect->is_local = !sb_connect_is_remote(cli);
-    if (find_tls(&tls, &uses_tls, err) < 0) {
-        return -1;
-    }
-    const struct sb_rpc_channel_options options = {
-        .tls = uses_tls && !connect->is_local ? &tls : NULL,
-    };
-    if (sb_rpc_channel_open(address, &options, &connect->channel, err) < 0) {
-        sb_verb_hint(cli, "is a worker listening there? Without --address and AISBX_ADDRESS aisbx "
-                          "starts one of your own");
-        return sb_err_wrap(err, "cannot connect to %s", address);
-    }
-    return 0;
-}
-
-static int open_embedded(struct sb_cli *cli,
-                         enum sb_connect_mode mode,
-                         struct sb_connect *connect,
-                         struct sb_err *err)
-{
-    char address[SB_EMBEDDED_ADDRESS_SIZE];
-    connect->is_local = true;
-    connect->is_embedded = true;
-    if (sb_embedded_address(address, err) < 0) {
-        return -1;
-    }
-    if (sb_rpc_channel_open(address, NULL, &connect->channel, err) == 0) {
-        if (mode != SB_CONNECT_FRESH || !sb_refresh_is_due(address)) {
-            return 0;
-        }
-        if (sb_refresh_ask(connect, err) < 0) {
-            return sb_err_wrap(err, "config.yaml has changed, but the worker cannot be renewed");
-        }
-        if (sb_rpc_channel_open(address, NULL, &connect->channel, err) == 0) {
-            return 0;
-        }
-    }
-    if (mode == SB_CONNECT_PRESENT) {
-        connect->is_absent = true;
-        sb_verb_hint(cli, "aisbx run and aisbx create start one");
-        return sb_err_set(err, SB_NOT_FOUND, "no worker runs");
-    }
-    if (sb_embedded_start(address, cli->hint, sizeof cli->hint, err) < 0) {
-        return -1;
-    }
-    if (sb_rpc_channel_open(address, NULL, &connect->channel, err) < 0) {
-        return sb_err_wrap(err, "cannot connect to the worker just started");
-    }
-    return 0;
+    return sb_connect_leads_away(cli->args.address);
 }
 
 int sb_connect_open(struct sb_cli *cli,
@@ -157,26 +17,11 @@ int sb_connect_open(struct sb_cli *cli,
                     struct sb_connect *ret_connect,
                     struct sb_err *err)
 {
-    const char *address = sb_connect_address(cli);
-    const char *key = sb_setting_get(SB_SETTING_API_KEY);
-    *ret_connect = (struct sb_connect){0};
-    if (address != NULL && check_address(address, err) < 0) {
-        return -1;
-    }
-    if (key != NULL) {
-        if (check_key(key, err) < 0) {
-            return -1;
-        }
-        ret_connect->key = (struct sb_rpc_metadata){"x-api-key", key, strlen(key)};
-        ret_connect->options.metadata = &ret_connect->key;
-        ret_connect->options.n_metadata = 1;
-    }
-    return address != NULL ? open_named(cli, address, ret_connect, err)
-                           : open_embedded(cli, mode, ret_connect, err);
-}
-
-void sb_connect_done(struct sb_connect *connect)
-{
-    sb_rpc_channel_free(connect->channel);
-    connect->channel = NULL;
+    const struct sb_connect_options options = {
+        .address = cli->args.address,
+        .mode = mode,
+        .hint = cli->hint,
+        .hint_size = sizeof cli->hint,
+    };
+    return sb_connect_worker(&options, ret_connect, err);
 }

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/out.h"
 #include "cli/option.h"
-#include "cli/out.h"
 #include "cli/program.h"
-#include "cli/setting.h"
 #include "cli/verb.h"
+#include "proto/client/setting.h"
 
 enum { WIDTH = 88, LABEL_MAX = 64 };
 

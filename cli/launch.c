@@ -5,18 +5,18 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/num.h"
+#include "base/out.h"
+#include "base/say.h"
 #include "base/utf8.h"
 #include "cli/connect.h"
-#include "cli/json.h"
-#include "cli/message.h"
-#include "cli/out.h"
-#include "cli/pbjson.h"
 #include "cli/report.h"
-#include "cli/say.h"
 #include "cli/session.h"
 #include "cli/status.h"
 #include "cli/verb.h"
+#include "proto/client/message.h"
+#include "proto/json/pbjson.h"
 
 static void on_started(const Aisbx__V1__ExecStarted *started, void *user)
 {

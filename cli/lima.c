@@ -23,11 +23,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/say.h"
 #include "base/str.h"
 #include "cli/connect.h"
-#include "cli/say.h"
-#include "cli/sibling.h"
 #include "cli/verb.h"
+#include "proto/client/sibling.h"
 
 enum {
     SOCKET_WAIT_MS = 20000, /* lima forwards a moment after it says that the machine runs */

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
+#include "base/out.h"
 #include "cli/option.h"
-#include "cli/out.h"
 #include "cli/program.h"
-#include "cli/setting.h"
 #include "cli/verb.h"
+#include "proto/client/setting.h"
 
 /* Text for roff: no hyphenated minus signs, no control lines. */
 static void put_text(struct sb_out *out, const char *text)

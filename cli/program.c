@@ -11,19 +11,19 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/near.h"
+#include "base/out.h"
+#include "base/say.h"
 #include "cli/args.h"
 #include "cli/connect.h"
 #include "cli/help.h"
-#include "cli/json.h"
 #include "cli/lima.h"
 #include "cli/option.h"
-#include "cli/out.h"
 #include "cli/remote.h"
-#include "cli/say.h"
-#include "cli/setting.h"
 #include "cli/verb.h"
+#include "proto/client/setting.h"
 
 /* Words that @name takes when words begin with it; 0: they do not. */
 static size_t words_taken(const char *name, char *const *words)

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "cli/remote.h"
-#include "cli/sibling.h"
+#include "proto/client/sibling.h"
 
 int sb_remote_become_able(char **argv, struct sb_err *err)
 {

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/out.h"
+#include "base/say.h"
 #include "cli/control.h"
-#include "cli/out.h"
-#include "cli/say.h"
 #include "cli/status.h"
 
 /* "seccomp, userns" of all controls in that state. */

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "cli/connect.h"
-#include "cli/message.h"
+#include "proto/client/message.h"
 
 enum { PAGE = 1000 };
 

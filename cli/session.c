@@ -11,9 +11,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/connect.h"
-#include "cli/message.h"
 #include "cli/signals.h"
 #include "cli/streams.h"
+#include "proto/client/message.h"
 
 enum { STDIN_CHUNK_BYTES = 32 << 10, CANCEL_WAIT_MS = 10000 };
 

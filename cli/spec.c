@@ -11,7 +11,7 @@
 #include "cli/control.h"
 #include "cli/mount.h"
 #include "cli/pairs.h"
-#include "cli/setting.h"
+#include "proto/client/setting.h"
 
 enum { MAX_ENV_FILE_BYTES = 1 << 20 };
 

@@ -4,10 +4,10 @@
 #include <signal.h>
 
 #include "base/num.h"
-#include "cli/out.h"
-#include "cli/pbjson.h"
-#include "cli/say.h"
+#include "base/out.h"
+#include "base/say.h"
 #include "cli/verb.h"
+#include "proto/json/pbjson.h"
 
 /* How a verdict becomes a status. */
 enum rule {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/out.h"
 #include "base/utf8.h"
-#include "cli/out.h"
 
 enum { MAX_CELL_BYTES = 1024, MAX_BYTES = 32 << 20, GAP = 2 };
 

@@ -3,8 +3,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/near.h"
+#include "base/out.h"
 #include "cli/completion.h"
-#include "cli/out.h"
 #include "cli/verb.h"
 
 int sb_verb_completion(struct sb_cli *cli, int *ret_status, struct sb_err *err)

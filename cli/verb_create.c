@@ -3,15 +3,15 @@
 #include "aisbx/v1/sandbox_service.rpc.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json.h"
+#include "base/out.h"
+#include "base/say.h"
 #include "cli/connect.h"
-#include "cli/json.h"
-#include "cli/message.h"
-#include "cli/out.h"
-#include "cli/pbjson.h"
 #include "cli/report.h"
-#include "cli/say.h"
 #include "cli/spec.h"
 #include "cli/verb.h"
+#include "proto/client/message.h"
+#include "proto/json/pbjson.h"
 
 static int print(const struct sb_cli *cli, const Aisbx__V1__Sandbox *sandbox, struct sb_err *err)
 {

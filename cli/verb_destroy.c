@@ -3,14 +3,14 @@
 #include "aisbx/v1/sandbox_service.rpc.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json.h"
+#include "base/out.h"
+#include "base/say.h"
 #include "cli/connect.h"
-#include "cli/json.h"
-#include "cli/message.h"
-#include "cli/out.h"
-#include "cli/pbjson.h"
 #include "cli/resolve.h"
-#include "cli/say.h"
 #include "cli/verb.h"
+#include "proto/client/message.h"
+#include "proto/json/pbjson.h"
 
 struct destroying {
     struct sb_connect *connect;

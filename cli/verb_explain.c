@@ -3,15 +3,15 @@
 #include "aisbx/v1/worker_service.rpc.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json.h"
+#include "base/out.h"
 #include "cli/arena.h"
 #include "cli/connect.h"
-#include "cli/json.h"
-#include "cli/message.h"
-#include "cli/out.h"
-#include "cli/pbjson.h"
-#include "cli/setting.h"
 #include "cli/table.h"
 #include "cli/verb.h"
+#include "proto/client/message.h"
+#include "proto/client/setting.h"
+#include "proto/json/pbjson.h"
 
 static void put_settings(struct sb_out *out, const Aisbx__V1__ExplainProfileResponse *reply)
 {

@@ -2,10 +2,10 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json.h"
+#include "base/out.h"
 #include "cli/help.h"
-#include "cli/json.h"
 #include "cli/manpage.h"
-#include "cli/out.h"
 #include "cli/program.h"
 #include "cli/verb.h"
 

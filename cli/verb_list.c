@@ -6,16 +6,16 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/json.h"
+#include "base/out.h"
 #include "cli/arena.h"
 #include "cli/connect.h"
-#include "cli/json.h"
-#include "cli/message.h"
-#include "cli/out.h"
 #include "cli/pairs.h"
-#include "cli/pbjson.h"
 #include "cli/table.h"
 #include "cli/verb.h"
-#include "cli/when.h"
+#include "proto/client/message.h"
+#include "proto/json/pbjson.h"
+#include "proto/json/when.h"
 
 static const char *const titles[] = {"SANDBOX", "PROFILE", "STATE", "AGE", "RUNNING", "LABELS"};
 

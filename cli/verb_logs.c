@@ -6,10 +6,10 @@
 #include "base/err.h"
 #include "cli/connect.h"
 #include "cli/launch.h"
-#include "cli/message.h"
 #include "cli/resolve.h"
 #include "cli/session.h"
 #include "cli/verb.h"
+#include "proto/client/message.h"
 
 static int
 newest_of(struct sb_connect *connect, char *sandbox_id, char ret_id[SB_ID_SIZE], struct sb_err *err)

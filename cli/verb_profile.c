@@ -7,16 +7,16 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/json.h"
 #include "base/num.h"
+#include "base/out.h"
 #include "cli/configfiles.h"
 #include "cli/connect.h"
-#include "cli/json.h"
-#include "cli/message.h"
-#include "cli/out.h"
-#include "cli/pbjson.h"
-#include "cli/setting.h"
 #include "cli/table.h"
 #include "cli/verb.h"
+#include "proto/client/message.h"
+#include "proto/client/setting.h"
+#include "proto/json/pbjson.h"
 
 enum { MAX_CONFIG_BYTES = 1 << 20 };
 

@@ -1,12 +1,12 @@
 #include "aisbx/v1/sandbox_service.rpc.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/say.h"
 #include "cli/connect.h"
 #include "cli/launch.h"
-#include "cli/message.h"
-#include "cli/say.h"
 #include "cli/spec.h"
 #include "cli/verb.h"
+#include "proto/client/message.h"
 
 /* A detached program's output can be read this long after its end, unless --idle says else. */
 enum { DETACHED_IDLE_MS = 10 * 60 * 1000 };

@@ -10,15 +10,15 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/json.h"
+#include "base/out.h"
 #include "cli/connect.h"
 #include "cli/control.h"
-#include "cli/json.h"
-#include "cli/message.h"
-#include "cli/out.h"
-#include "cli/pbjson.h"
 #include "cli/table.h"
 #include "cli/verb.h"
-#include "cli/when.h"
+#include "proto/client/message.h"
+#include "proto/json/pbjson.h"
+#include "proto/json/when.h"
 
 /* Longer than the worker gives to what runs (10 s), to its last words and to its sandboxes. */
 enum { STOP_WAIT_MS = 30000 };

@@ -17,14 +17,14 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/json.h"
+#include "base/out.h"
 #include "cli/connect.h"
-#include "cli/json.h"
-#include "cli/message.h"
-#include "cli/out.h"
 #include "cli/security/finding.h"
 #include "cli/security/private.h"
-#include "cli/setting.h"
 #include "cli/verb.h"
+#include "proto/client/message.h"
+#include "proto/client/setting.h"
 
 enum { MAX_CONFIG_BYTES = 1 << 20 };
 

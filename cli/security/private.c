@@ -16,9 +16,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/connect.h"
-#include "cli/embedded.h"
-#include "cli/message.h"
-#include "cli/setting.h"
+#include "proto/client/embedded.h"
+#include "proto/client/message.h"
+#include "proto/client/setting.h"
 
 enum { END_WAIT_MS = 30000 }; /* more than a worker needs to end */
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "cli/json.h"
-#include "cli/out.h"
+#include "base/json.h"
+#include "base/out.h"
 
 enum { WIDTH = 100, MAX_NAME = 40 };
 

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 
-#define LOCK_OF_STARTS "start.lock" /* cli/embedded.c */
+#define LOCK_OF_STARTS "start.lock" /* proto/client/embedded.c */
 
 static bool open_place(struct sb_tidy_place *place, const char *path)
 {

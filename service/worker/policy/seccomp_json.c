@@ -15,8 +15,8 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "service/worker/policy/json_node.h"
-#include "service/worker/policy/json_scan.h"
+#include "base/json_scan.h"
+#include "proto/json/json_node.h"
 #include "service/worker/policy/seccomp_rule.h"
 #include "service/worker/policy/sha256.h"
 

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/str.h"
-#include "service/worker/policy/json_node.h"
+#include "proto/json/json_node.h"
 
 #if defined(__x86_64__)
 #define NATIVE_GO "amd64"

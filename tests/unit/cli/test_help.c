@@ -1,12 +1,12 @@
 #include <string.h>
 
+#include "base/out.h"
 #include "cli/help.h"
 #include "cli/manpage.h"
 #include "cli/option.h"
-#include "cli/out.h"
 #include "cli/program.h"
-#include "cli/setting.h"
 #include "cli/verb.h"
+#include "proto/client/setting.h"
 #include "testing.h"
 
 static void overview_names_every_verb_and_variable(void **state)

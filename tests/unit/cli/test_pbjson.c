@@ -1,8 +1,8 @@
 #include "aisbx/v1/sandbox_service.pb-c.h"
-#include "cli/json.h"
-#include "cli/out.h"
-#include "cli/pbjson.h"
+#include "base/json.h"
+#include "base/out.h"
 #include "google/protobuf/timestamp.pb-c.h"
+#include "proto/json/pbjson.h"
 #include "testing.h"
 
 static void enum_values_lose_the_name_of_their_type(void **state)

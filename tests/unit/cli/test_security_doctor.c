@@ -1,8 +1,8 @@
 #include <string.h>
 
+#include "base/out.h"
 #include "cli/completion.h"
 #include "cli/help.h"
-#include "cli/out.h"
 #include "cli/program.h"
 #include "cli/security/doctor.h"
 #include "cli/security/finding.h"

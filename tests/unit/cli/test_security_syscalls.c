@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "cli/out.h"
+#include "base/out.h"
 #include "cli/security/syscalls.h"
 #include "testing.h"
 

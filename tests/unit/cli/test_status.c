@@ -1,7 +1,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "cli/out.h"
+#include "base/out.h"
 #include "cli/status.h"
 #include "testing.h"
 

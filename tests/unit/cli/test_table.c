@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/out.h"
+#include "base/out.h"
 #include "cli/table.h"
 #include "testing.h"
 

@@ -1,4 +1,4 @@
-#include "cli/setting.h"
+#include "proto/client/setting.h"
 
 #include <stdlib.h>
 

@@ -13,7 +13,7 @@
  *
  *  The worker gets a chosen few environment variables, not the caller's secrets, and no descriptor
  *  but the pipe: it outlives the shell that started it. */
-#include "cli/embedded.h"
+#include "proto/client/embedded.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,11 +36,11 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mutate.h"
+#include "base/say.h"
 #include "base/str.h"
-#include "cli/refresh.h"
-#include "cli/say.h"
-#include "cli/setting.h"
-#include "cli/sibling.h"
+#include "proto/client/refresh.h"
+#include "proto/client/setting.h"
+#include "proto/client/sibling.h"
 #include "proto/rpc/rpc.h"
 
 enum {

@@ -1,4 +1,4 @@
-#include "cli/say.h"
+#include "base/say.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "cli/when.h"
+#include "proto/json/when.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,13 @@
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "cli/json.h"
-#include "cli/out.h"
-#include "testing.h"
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "base/out.h"
 
 static struct sb_out out;
 

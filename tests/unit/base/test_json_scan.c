@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "service/worker/policy/json_scan.h"
+#include "base/json_scan.h"
 
 static const struct sb_json_scan_limits limits = {.bytes = 4096, .depth = 4, .values = 100};
 

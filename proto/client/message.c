@@ -1,4 +1,4 @@
-#include "cli/message.h"
+#include "proto/client/message.h"
 
 #include <stdlib.h>
 #include <string.h>

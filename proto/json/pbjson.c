@@ -1,12 +1,12 @@
-#include "cli/pbjson.h"
+#include "proto/json/pbjson.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/json.h"
-#include "cli/when.h"
+#include "base/json.h"
 #include "google/protobuf/timestamp.pb-c.h"
+#include "proto/json/when.h"
 
 static bool is_upper(char c)
 {

@@ -1,4 +1,4 @@
-#include "service/worker/policy/json_node.h"
+#include "proto/json/json_node.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /** Theory of operation. A worker reads config.yaml once, before it gives its privilege away, and
  *  could not read it again. So a changed file means a new worker: SIGHUP tells an embedded worker
  *  to end when nothing lives in it, which only the worker itself can know without a race. */
-#include "cli/refresh.h"
+#include "proto/client/refresh.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -20,10 +20,10 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "cli/connect.h"
-#include "cli/message.h"
-#include "cli/say.h"
-#include "cli/setting.h"
+#include "base/say.h"
+#include "proto/client/connect.h"
+#include "proto/client/message.h"
+#include "proto/client/setting.h"
 
 enum { TRIES_MAX = 50, TRY_MS = 20 };
 

@@ -1,4 +1,4 @@
-#include "cli/sibling.h"
+#include "proto/client/sibling.h"
 
 #include <stdio.h>
 #include <stdlib.h>

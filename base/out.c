@@ -1,4 +1,4 @@
-#include "cli/out.h"
+#include "base/out.h"
 
 #include <errno.h>
 #include <stdarg.h>

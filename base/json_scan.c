@@ -1,7 +1,7 @@
 /* Theory of operation. One pass over the text with a stack of open arrays and objects instead of
  * recursion; each step reads one token and checks it against what the innermost level expects. Keys
  * are compared as written after their escapes are undone, so "a" and "\u0061" are the same key. */
-#include "service/worker/policy/json_scan.h"
+#include "base/json_scan.h"
 
 #include <stdint.h>
 #include <stdlib.h>

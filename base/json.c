@@ -1,11 +1,11 @@
-#include "cli/json.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "base/out.h"
 #include "base/utf8.h"
-#include "cli/out.h"
 
 static void put_char(struct sb_out *out, unsigned char c)
 {
