@@ -62,6 +62,11 @@ struct sb_args {
     const char *output;
     uint64_t runs;
     bool open;
+    /* mcp */
+    bool dry_run;
+    bool project;
+    const char *name;
+    const char *file;
     /* rest */
     struct sb_texts copies; /* texts owned: values that were split */
     char **operands;        /* borrowed from argv; NULL-terminated */

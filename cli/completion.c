@@ -156,6 +156,7 @@ static const char *bash_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_FILES] = "$(compgen -f -- \"$cur\")",
         [SB_VERB_OFFERS_PROFILES] = PROFILES,
         [SB_VERB_OFFERS_SHELLS] = "bash zsh fish",
+        [SB_VERB_OFFERS_MCP_HOSTS] = "claude claude-code cursor vscode",
         [SB_VERB_OFFERS_VERBS] = "$first",
     };
     return words[offer];
@@ -290,6 +291,7 @@ static const char *zsh_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_FILES] = "'*:file:_files'",
         [SB_VERB_OFFERS_PROFILES] = "'*:profile:(" PROFILES ")'",
         [SB_VERB_OFFERS_SHELLS] = "'*:shell:(bash zsh fish)'",
+        [SB_VERB_OFFERS_MCP_HOSTS] = "'*:program:(claude claude-code cursor vscode)'",
         [SB_VERB_OFFERS_VERBS] = "'*:verb:($first)'",
     };
     return actions[offer];
@@ -410,6 +412,7 @@ static const char *fish_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_FILES] = "(__fish_complete_path)",
         [SB_VERB_OFFERS_PROFILES] = PROFILES,
         [SB_VERB_OFFERS_SHELLS] = "bash zsh fish",
+        [SB_VERB_OFFERS_MCP_HOSTS] = "claude claude-code cursor vscode",
         [SB_VERB_OFFERS_VERBS] = "",
     };
     return words[offer];

@@ -160,6 +160,26 @@ static const struct sb_option learn_rows[] = {
      0, 0, SB_OFFER_NOTHING, NULL},
 };
 
+static const struct sb_option mcp_rows[] = {
+    {0, "project", SB_OPTION_FLAG, AT(project), NULL,
+     "Only for the project in the current directory, not for you everywhere", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {0, "file", SB_OPTION_TEXT, AT(file), "FILE", "Change this file instead of the usual one", 0, 0,
+     SB_OFFER_FILE, NULL},
+    {0, "name", SB_OPTION_TEXT, AT(name), "NAME", "Name of the entry; default: aisbx", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {'n', "dry-run", SB_OPTION_FLAG, AT(dry_run), NULL, "Say what would change, and change nothing",
+     0, 0, SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option mcp_install_rows[] = {
+    {'p', "profile", SB_OPTION_TEXT, AT(profile), "NAME",
+     "Policy for what the model runs; default: the worker's", 0, 0, SB_OFFER_PROFILE, NULL},
+    {'e', "env", SB_OPTION_TEXTS, AT(env), "KEY=VALUE",
+     "Set a variable for aisbx-mcp, as AISBX_API_KEY; may be repeated", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+};
+
 const struct sb_option_group sb_option_everywhere = GROUP("Options everywhere", everywhere_rows);
 const struct sb_option_group sb_option_sandbox = GROUP("Options of the sandbox", sandbox_rows);
 const struct sb_option_group sb_option_lifetime = GROUP("Options of its lifetime", lifetime_rows);
@@ -170,3 +190,6 @@ const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);
 const struct sb_option_group sb_option_network = GROUP("Options of its network", network_rows);
 const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);
 const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);
+const struct sb_option_group sb_option_mcp = GROUP("Options", mcp_rows);
+const struct sb_option_group sb_option_mcp_install =
+    GROUP("Options of the entry", mcp_install_rows);

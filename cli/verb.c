@@ -92,6 +92,20 @@ static const char *const worker_stop_examples[] = {
     "aisbx worker stop",
     NULL,
 };
+static const char *const mcp_install_examples[] = {
+    "See what would change for Claude Desktop",
+    "aisbx mcp install --dry-run claude",
+    "Do it, under a profile",
+    "aisbx mcp install --profile python-dev claude",
+    "For everybody who opens this project in VS Code",
+    "aisbx mcp install --project vscode",
+    NULL,
+};
+static const char *const mcp_uninstall_examples[] = {
+    "Undo it",
+    "aisbx mcp uninstall claude",
+    NULL,
+};
 static const char *const completion_examples[] = {
     "For this shell",
     "source <(aisbx completion bash)",
@@ -253,6 +267,39 @@ static const struct sb_verb table[] = {
                  "sandboxes ends. Returns when the worker is gone.",
         .examples = worker_stop_examples,
         .run = sb_verb_worker_stop,
+    },
+    {
+        .name = "mcp install",
+        .summary = "Give a desktop program's model the sandbox as tools",
+        .usage = "[OPTIONS] claude|claude-code|cursor|vscode",
+        .about = "Enters aisbx-mcp into the configuration of a program that speaks MCP. The rest "
+                 "of that "
+                 "file stays as it is, comments included; beside it, with .aisbx-backup at its "
+                 "end, lies "
+                 "what it was before. The program reads it when it starts the next time.",
+        .groups = {&sb_option_mcp, &sb_option_mcp_install},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "a program: claude, claude-code, cursor or vscode",
+        .offer = SB_VERB_OFFERS_MCP_HOSTS,
+        .examples = mcp_install_examples,
+        .is_offline = true,
+        .run = sb_verb_mcp_install,
+    },
+    {
+        .name = "mcp uninstall",
+        .summary = "Undo mcp install",
+        .usage = "[OPTIONS] claude|claude-code|cursor|vscode",
+        .about = "Takes the entry out again. A file that nobody changed since becomes what it was, "
+                 "byte for byte; one that was made for the entry goes.",
+        .groups = {&sb_option_mcp},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "a program: claude, claude-code, cursor or vscode",
+        .offer = SB_VERB_OFFERS_MCP_HOSTS,
+        .examples = mcp_uninstall_examples,
+        .is_offline = true,
+        .run = sb_verb_mcp_uninstall,
     },
     SB_VERBS_COMMON(completion_examples, help_examples),
     {.name = NULL},

@@ -26,6 +26,7 @@ enum sb_verb_offer {
     SB_VERB_OFFERS_PROFILES,
     SB_VERB_OFFERS_SHELLS,
     SB_VERB_OFFERS_VERBS,
+    SB_VERB_OFFERS_MCP_HOSTS,
 };
 
 enum {
@@ -124,6 +125,8 @@ int sb_verb_profile_explain(struct sb_cli *cli, int *ret_status, struct sb_err *
 int sb_verb_profile_validate(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_worker_info(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_mcp_install(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_mcp_uninstall(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_completion(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_help(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_man(struct sb_cli *cli, int *ret_status, struct sb_err *err);
