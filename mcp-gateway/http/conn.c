@@ -1,0 +1,567 @@
+#include "mcp-gateway/http/conn.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "mcp-gateway/http/problem.h"
+
+enum {
+    READ_HIGH_BYTES = 64 << 10, /* a client that sends more while its request waits is cut off */
+    LINGER_MS = 2000,
+};
+
+static void free_conn(struct sb_conn *conn)
+{
+    struct sb_http_server *server = conn->server;
+    sb_list_remove(&conn->node);
+    server->n_conns--;
+    if (conn->closed != NULL) {
+        event_free(conn->closed);
+    }
+    if (conn->bev != NULL) {
+        bufferevent_free(conn->bev);
+    }
+    free(conn->identity);
+    free(conn);
+}
+
+void sb_conn_enter(struct sb_conn *conn)
+{
+    conn->busy++;
+}
+
+void sb_conn_leave(struct sb_conn *conn)
+{
+    if (--conn->busy == 0 && conn->is_dead) {
+        free_conn(conn);
+    }
+}
+
+static void die(struct sb_conn *conn)
+{
+    conn->is_dead = true;
+    if (conn->bev != NULL) {
+        (void)bufferevent_disable(conn->bev, EV_READ | EV_WRITE);
+        bufferevent_setcb(conn->bev, NULL, NULL, NULL, NULL);
+    }
+    if (conn->closed != NULL) {
+        (void)event_del(conn->closed);
+    }
+}
+
+void sb_request_end(struct sb_http_request *request, int status)
+{
+    struct sb_conn *conn = request->conn;
+    struct sb_http_server *server = conn->server;
+    conn->request = NULL;
+    if (server->options.ended != NULL) {
+        uint64_t us = (sb_clock_mono_ns() - request->start_ns) / 1000;
+        server->options.ended(request, status, us, server->options.user);
+    }
+    server->held_bytes -= request->counted_bytes;
+    sb_buf_done(&request->body);
+    sb_buf_done(&request->headers);
+    free(request->text);
+    free(request);
+}
+
+void sb_conn_lost(struct sb_conn *conn)
+{
+    if (conn->is_dead) {
+        return;
+    }
+    sb_conn_enter(conn);
+    die(conn);
+    struct sb_http_request *request = conn->request;
+    if (request != NULL) {
+        bool is_known = conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM;
+        request->is_gone = true;
+        if (is_known && request->watcher != NULL && request->watcher->gone != NULL) {
+            request->watcher->gone(request, request->watcher_user);
+        }
+        sb_request_end(request, SB_HTTP_GONE);
+    }
+    sb_conn_leave(conn);
+}
+
+bool sb_conn_is_idle(const struct sb_conn *conn)
+{
+    return conn->state == SB_CONN_HEAD && conn->request == NULL &&
+           evbuffer_get_length(bufferevent_get_input(conn->bev)) == 0;
+}
+
+/* ---- writing ---- */
+
+void sb_conn_send(struct sb_conn *conn, const struct sb_str *pieces, size_t n)
+{
+    struct evbuffer *output = bufferevent_get_output(conn->bev);
+    size_t sent = 0;
+    if (conn->is_dead) {
+        return;
+    }
+    /* Almost every answer fits into the socket: spare the loop a turn. */
+    if (conn->server->tls == NULL && evbuffer_get_length(output) == 0) {
+        struct iovec iov[SB_CONN_MAX_PIECES];
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
+        for (size_t i = 0; i < n; i++) {
+            iov[i] = (struct iovec){(void *)(uintptr_t)pieces[i].ptr, pieces[i].len};
+        }
+        ssize_t got = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = got < 0 ? 0 : (size_t)got;
+        conn->moved_ms = conn->server->now_ms;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct sb_str rest = sb_str_skip(pieces[i], sent);
+        sent -= pieces[i].len - rest.len;
+        if (rest.len > 0 && evbuffer_add(output, rest.ptr, rest.len) < 0) {
+            /* Memory is out: an answer with a hole must not look whole. */
+            die(conn);
+            return;
+        }
+    }
+}
+
+static void note_moved(struct evbuffer *output, const struct evbuffer_cb_info *info, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    (void)output;
+    if (info->n_deleted > 0 || info->orig_size == 0) {
+        conn->moved_ms = conn->server->now_ms;
+    }
+}
+
+static void start_linger(struct sb_conn *conn)
+{
+    conn->state = SB_CONN_LINGER;
+    conn->deadline_ms = conn->server->now_ms + LINGER_MS;
+    if (conn->server->tls == NULL) {
+        (void)shutdown(conn->fd, SHUT_WR);
+    }
+    if (conn->is_eof || conn->server->tls != NULL) {
+        sb_conn_lost(conn);
+    }
+}
+
+static void flushed(struct sb_conn *conn)
+{
+    if (conn->closes || conn->is_eof) {
+        start_linger(conn);
+        return;
+    }
+    conn->state = SB_CONN_HEAD;
+    conn->find_from = 0;
+    conn->is_line_skipped = false;
+    bool has_more = evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0;
+    conn->deadline_ms = conn->server->now_ms + (has_more ? conn->server->options.timeout_ms
+                                                         : conn->server->options.idle_ms);
+    if (has_more && !conn->is_advancing) {
+        bufferevent_trigger(conn->bev, EV_READ,
+                            BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+    }
+}
+
+void sb_conn_answered(struct sb_conn *conn)
+{
+    conn->state = SB_CONN_FLUSH;
+    if (conn->is_dead) {
+        return;
+    }
+    bufferevent_setwatermark(conn->bev, EV_WRITE, 0, 0);
+    if (evbuffer_get_length(bufferevent_get_output(conn->bev)) == 0) {
+        flushed(conn);
+    }
+}
+
+/* ---- reading ---- */
+
+static struct sb_http_request *new_request(struct sb_conn *conn)
+{
+    struct sb_http_server *server = conn->server;
+    struct sb_http_request *made = malloc(sizeof *made);
+    if (made == NULL) {
+        return NULL;
+    }
+    memset(made, 0, offsetof(struct sb_http_request, id));
+    made->conn = conn;
+    made->start_ns = sb_clock_mono_ns();
+    sb_buf_init(&made->body, server->options.max_body_bytes);
+    sb_buf_init(&made->headers, SB_HTTP_MAX_HEAD_BYTES);
+    (void)snprintf(made->id, sizeof made->id, "%s%llx", server->id_prefix,
+                   (unsigned long long)server->n_requests++);
+    conn->request = made;
+    return made;
+}
+
+/* Before the handler: answers, and ends the connection. */
+static void refuse(struct sb_conn *conn, int status, const struct sb_err *err)
+{
+    conn->closes = true;
+    if (conn->request == NULL && new_request(conn) == NULL) {
+        sb_conn_lost(conn);
+        return;
+    }
+    conn->state = SB_CONN_PENDING;
+    if (status == 503) {
+        sb_http_add_header(conn->request, "Retry-After", "1");
+    }
+    sb_http_problem(conn->request, &(struct sb_http_problem){
+                                       .status = status, .code = err->code, .detail = err->text});
+}
+
+/* The client's own id, when it can stand in a log line. */
+static void take_id(struct sb_http_request *request)
+{
+    const char *id = sb_head_get(&request->head, "x-request-id");
+    size_t len = id == NULL ? 0 : strlen(id);
+    if (len == 0 || len >= SB_HTTP_ID_SIZE) {
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)id[i];
+        bool is_alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!is_alnum && strchr("-._", c) == NULL) {
+            return;
+        }
+    }
+    memcpy(request->id, id, len + 1);
+}
+
+static int check_head(struct sb_http_request *request, int *ret_status, struct sb_err *err)
+{
+    const struct sb_http_server *server = request->conn->server;
+    const struct sb_head *head = &request->head;
+    *ret_status = 400;
+    if (sb_guard_check_host(&server->guard, head->host, err) < 0 ||
+        sb_guard_check_origin(&server->guard, sb_head_get(head, "origin"), err) < 0) {
+        *ret_status = err->code == SB_DENIED ? 403 : 400;
+        return -1;
+    }
+    char *room = request->text + request->text_len;
+    if (sb_target_parse(head->target, head->host, room, &request->target, err) < 0) {
+        return -1;
+    }
+    if (head->body_bytes > server->options.max_body_bytes) {
+        *ret_status = 413;
+        return sb_err_set(err, SB_INVALID, "the body may have at most %zu bytes",
+                          server->options.max_body_bytes);
+    }
+    return 0;
+}
+
+static int read_head(
+    struct sb_conn *conn, struct evbuffer *input, size_t len, int *ret_status, struct sb_err *err)
+{
+    struct sb_http_request *request = new_request(conn);
+    /* The head where it is read, and behind it room for the target, decoded. */
+    char *text = request == NULL ? NULL : malloc(2 * len);
+    *ret_status = 503;
+    if (text == NULL) {
+        return sb_err_oom(err);
+    }
+    request->text = text;
+    request->text_len = len;
+    (void)evbuffer_remove(input, text, len);
+    if (sb_head_parse(text, len, &request->head, ret_status, err) < 0) {
+        return -1;
+    }
+    take_id(request);
+    conn->closes = request->head.wants_close || conn->server->is_draining;
+    return check_head(request, ret_status, err);
+}
+
+static void dispatch(struct sb_conn *conn)
+{
+    struct sb_http_server *server = conn->server;
+    conn->state = SB_CONN_PENDING;
+    server->options.handle(conn->request, server->options.user);
+    if (conn->is_half_closed && !conn->is_dead && conn->request != NULL) {
+        sb_conn_lost(conn);
+    }
+}
+
+/* The steps return whether to go on. */
+static bool step_head(struct sb_conn *conn, struct evbuffer *input)
+{
+    struct sb_err err = {0};
+    size_t held = evbuffer_get_length(input);
+    if (held == 0) {
+        return false;
+    }
+    if (conn->find_from == 0 && !conn->is_line_skipped) {
+        conn->deadline_ms = conn->server->now_ms + conn->server->options.timeout_ms;
+    }
+    size_t n = held < SB_HTTP_MAX_HEAD_BYTES ? held : SB_HTTP_MAX_HEAD_BYTES;
+    const char *bytes = (const char *)evbuffer_pullup(input, (ev_ssize_t)n);
+    if (bytes == NULL) {
+        sb_conn_lost(conn);
+        return false;
+    }
+    if (!conn->is_line_skipped && conn->find_from == 0 && n >= 2 && memcmp(bytes, "\r\n", 2) == 0) {
+        conn->is_line_skipped = true; /* one may stand before a request */
+        (void)evbuffer_drain(input, 2);
+        return true;
+    }
+    int len = sb_head_find_end(sb_str_of(bytes, n), &conn->find_from);
+    if (len == 0 && n < SB_HTTP_MAX_HEAD_BYTES) {
+        return false;
+    }
+    if (len <= 0) {
+        (void)sb_err_set(&err, SB_INVALID, "%s",
+                         len < 0 ? "a line of the head does not end with CR LF"
+                                 : "the head is longer than 16 KiB");
+        refuse(conn, len < 0 ? 400 : 431, &err);
+        return true;
+    }
+    int status = 0;
+    if (read_head(conn, input, (size_t)len, &status, &err) < 0) {
+        refuse(conn, status, &err);
+        return true;
+    }
+    if (conn->request->head.body_bytes == 0 && !conn->request->head.is_chunked) {
+        dispatch(conn);
+        return true;
+    }
+    conn->state = SB_CONN_BODY;
+    if (conn->request->head.wants_continue) {
+        sb_conn_send(conn, &SB_STR("HTTP/1.1 100 Continue\r\n\r\n"), 1);
+    }
+    return true;
+}
+
+static int take_sized(struct sb_http_request *request, struct evbuffer *input, struct sb_err *err)
+{
+    size_t left = (size_t)request->head.body_bytes - request->body.len;
+    size_t held = evbuffer_get_length(input);
+    size_t n = held < left ? held : left;
+    void *room = NULL;
+    if (n == 0) {
+        return 0;
+    }
+    if (sb_buf_reserve(&request->body, n, &room) < 0) {
+        return sb_err_sys(err, errno, "the body");
+    }
+    (void)evbuffer_remove(input, room, n);
+    sb_buf_commit(&request->body, n);
+    return 0;
+}
+
+static int take_chunks(struct sb_http_request *request, struct evbuffer *input, struct sb_err *err)
+{
+    const char *bytes = (const char *)evbuffer_pullup(input, -1);
+    size_t len = evbuffer_get_length(input);
+    if (bytes == NULL) {
+        return len == 0 ? 0 : sb_err_oom(err);
+    }
+    int taken = sb_chunked_take(&request->chunked, bytes, len, &request->body, err);
+    if (taken < 0) {
+        return -1;
+    }
+    (void)evbuffer_drain(input, (size_t)taken);
+    return 0;
+}
+
+static int body_status(const struct sb_err *err)
+{
+    return err->sys == ENOBUFS ? 413 : err->code == SB_EXHAUSTED ? 503 : 400;
+}
+
+static bool step_body(struct sb_conn *conn, struct evbuffer *input)
+{
+    struct sb_http_request *request = conn->request;
+    struct sb_http_server *server = conn->server;
+    struct sb_err err = {0};
+    bool is_chunked = request->head.is_chunked;
+    int failed = is_chunked ? take_chunks(request, input, &err) : take_sized(request, input, &err);
+    size_t grown = request->body.len - request->counted_bytes;
+    request->counted_bytes += grown;
+    server->held_bytes += grown;
+    if (failed == 0 && server->held_bytes > server->options.max_bodies_bytes) {
+        failed = sb_err_set(&err, SB_EXHAUSTED, "too many large requests at once");
+    }
+    if (failed < 0) {
+        if (err.sys == ENOBUFS) {
+            (void)sb_err_set(&err, SB_INVALID, "the body may have at most %zu bytes",
+                             server->options.max_body_bytes);
+            refuse(conn, 413, &err);
+        } else {
+            refuse(conn, body_status(&err), &err);
+        }
+        return true;
+    }
+    if (is_chunked ? request->chunked.state != SB_CHUNKED_DONE
+                   : request->body.len < request->head.body_bytes) {
+        return false;
+    }
+    dispatch(conn);
+    return true;
+}
+
+static void advance(struct sb_conn *conn)
+{
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    bool goes_on = true;
+    conn->is_advancing = true;
+    while (goes_on && !conn->is_dead) {
+        switch (conn->state) {
+        case SB_CONN_HEAD:
+            goes_on = step_head(conn, input);
+            break;
+        case SB_CONN_BODY:
+            goes_on = step_body(conn, input);
+            break;
+        case SB_CONN_LINGER:
+            (void)evbuffer_drain(input, evbuffer_get_length(input));
+            goes_on = false;
+            break;
+        case SB_CONN_PENDING:
+        case SB_CONN_STREAM:
+        case SB_CONN_FLUSH:
+            goes_on = false;
+        }
+    }
+    conn->is_advancing = false;
+}
+
+/* ---- events ---- */
+
+static void on_read(struct bufferevent *bev, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    conn->server->now_ms = sb_clock_mono_ms();
+    sb_conn_enter(conn);
+    if (!conn->is_advancing) {
+        advance(conn);
+    }
+    /* Behind so much that nobody reads, its leaving could not be seen. */
+    if ((conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM) &&
+        evbuffer_get_length(bufferevent_get_input(bev)) >= READ_HIGH_BYTES) {
+        sb_conn_lost(conn);
+    }
+    sb_conn_leave(conn);
+}
+
+static void on_write(struct bufferevent *bev, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    (void)bev;
+    sb_conn_enter(conn);
+    if (conn->state == SB_CONN_FLUSH) {
+        flushed(conn);
+    } else if (conn->state == SB_CONN_STREAM && conn->request->is_over_high) {
+        struct sb_http_request *request = conn->request;
+        request->is_over_high = false;
+        if (request->watcher != NULL && request->watcher->drained != NULL) {
+            request->watcher->drained(request, request->watcher_user);
+        }
+    }
+    sb_conn_leave(conn);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    if (what & BEV_EVENT_CONNECTED) {
+        SSL *ssl = bufferevent_openssl_get_ssl(bev);
+        conn->identity = ssl == NULL ? NULL : sb_http_tls_identity(ssl);
+        return;
+    }
+    if ((what & BEV_EVENT_EOF) != 0 && conn->state == SB_CONN_FLUSH) {
+        conn->is_eof = true; /* it may still be reading */
+        return;
+    }
+    sb_conn_lost(conn);
+}
+
+static void on_closed(evutil_socket_t fd, short what, void *ctx)
+{
+    struct sb_conn *conn = ctx;
+    (void)fd;
+    (void)what;
+    conn->is_half_closed = true;
+    (void)event_del(conn->closed);
+    if (conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM) {
+        sb_conn_lost(conn);
+    }
+}
+
+void sb_conn_tick(struct sb_conn *conn)
+{
+    struct sb_http_server *server = conn->server;
+    bool has_output = evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0;
+    if (has_output && server->now_ms - conn->moved_ms > server->options.timeout_ms) {
+        sb_conn_lost(conn);
+        return;
+    }
+    bool is_late = server->now_ms > conn->deadline_ms;
+    if (conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM ||
+        conn->state == SB_CONN_FLUSH || !is_late) {
+        return;
+    }
+    bool is_within =
+        conn->state == SB_CONN_BODY || (conn->state == SB_CONN_HEAD && !sb_conn_is_idle(conn));
+    if (!is_within) {
+        sb_conn_lost(conn);
+        return;
+    }
+    struct sb_err err = {0};
+    (void)sb_err_set(&err, SB_DEADLINE, "the request did not arrive within %u ms",
+                     server->options.timeout_ms);
+    sb_conn_enter(conn);
+    refuse(conn, 408, &err);
+    sb_conn_leave(conn);
+}
+
+static struct bufferevent *new_bev(struct sb_http_server *server, evutil_socket_t fd)
+{
+    if (server->tls == NULL) {
+        return bufferevent_socket_new(server->options.base, fd, BEV_OPT_CLOSE_ON_FREE);
+    }
+    SSL *ssl = SSL_new(server->tls);
+    struct bufferevent *bev =
+        ssl == NULL
+            ? NULL
+            : bufferevent_openssl_socket_new(server->options.base, fd, ssl,
+                                             BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    if (bev == NULL) {
+        SSL_free(ssl);
+        return NULL;
+    }
+    bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    return bev;
+}
+
+int sb_conn_new(struct sb_http_server *server, evutil_socket_t fd, const char *peer)
+{
+    struct sb_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL) {
+        return -1;
+    }
+    conn->server = server;
+    conn->fd = fd;
+    conn->bev = new_bev(server, fd);
+    if (conn->bev == NULL) {
+        free(conn);
+        return -1;
+    }
+    sb_list_append(&server->conns, &conn->node);
+    server->n_conns++;
+    (void)snprintf(conn->peer, sizeof conn->peer, "%s", peer);
+    conn->moved_ms = server->now_ms;
+    conn->deadline_ms = server->now_ms + server->options.timeout_ms;
+    bufferevent_setcb(conn->bev, on_read, on_write, on_event, conn);
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, READ_HIGH_BYTES);
+    conn->closed = event_new(server->options.base, fd, EV_CLOSED | EV_PERSIST, on_closed, conn);
+    if (conn->closed == NULL || event_add(conn->closed, NULL) < 0 ||
+        evbuffer_add_cb(bufferevent_get_output(conn->bev), note_moved, conn) == NULL ||
+        bufferevent_enable(conn->bev, EV_READ | EV_WRITE) < 0) {
+        sb_conn_lost(conn);
+    }
+    return 0;
+}
