@@ -116,9 +116,9 @@ void sb_conn_bury(struct sb_list *graveyard);
 void sb_conn_enter(struct sb_conn *conn, enum sb_conn_stage stage, uint64_t ms);
 /** The client asked for conn->host: judges, resolves and dials. */
 void sb_conn_go(struct sb_conn *conn);
-/** Tells the worker, then the client in its own protocol, and lingers. */
+/** Tells the worker, then the client in its own protocol, and lingers. (conn_answer.c) */
 void sb_conn_refuse(struct sb_conn *conn, const struct sb_refusal *refusal);
-/** Not refused, but it cannot be done. */
+/** Not refused, but it cannot be done. (conn_answer.c) */
 void sb_conn_fail(struct sb_conn *conn, const char *why);
 /** How long nothing may come when one direction has ended. */
 uint64_t sb_conn_half_idle_ms(const struct sb_conn *conn);

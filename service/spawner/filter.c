@@ -28,8 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <seccomp.h>
@@ -42,12 +40,6 @@
 #include "service/shared/denial.h"
 #include "service/shared/floor.h"
 #include "service/shared/frame.h"
-#include "service/spawner/child.h"
-#include "service/spawner/handover.h"
-
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
-#endif
 
 enum { MAX_RULES = 4096, MAX_NAMES = 1024, MAX_ARGS = 6, MAX_ERRNO = 4095 };
 
@@ -514,95 +506,4 @@ void sb_filter_cache_done(struct sb_filter_cache *cache)
         sb_filter_done(&cache->entries[i].filter);
     }
     cache->n = 0;
-}
-
-/* Puts on the filter that asks a listener. -1: no listener can be had, for which it counts as a
- * reason that there is one already. */
-static int listen_with(const struct sock_fprog *program)
-{
-    /* So that a signal does not make the caller ask again and again. From Linux 5.19 on. */
-    const unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-                      flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, program);
-    if (fd < 0 && errno == EINVAL) {
-        fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
-    }
-    return (int)fd;
-}
-
-int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct sb_err *err)
-{
-    if (!sb_mutated("filter.allow") &&
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->allow) < 0) {
-        return sb_err_sys(err, errno, "install seccomp filter");
-    }
-    if (sb_mutated("filter.deny")) {
-        return 0;
-    }
-    if (ret_listener != NULL) {
-        *ret_listener = listen_with(&filter->notify);
-        if (*ret_listener >= 0) {
-            return 0;
-        }
-    }
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->deny) < 0) {
-        return sb_err_sys(err, errno, "install seccomp filter");
-    }
-    return 0;
-}
-
-/* What is between this filter and being init, saying why not included: nobody reads the listener
- * yet. */
-#define UNASKED(number)                                                                            \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
-/* Numbers of other architectures do not get here: the other filters kill. */
-static struct sock_filter learn_code[] = {
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    UNASKED(SYS_close),
-    UNASKED(SYS_execve),
-    UNASKED(SYS_execveat),
-    UNASKED(SYS_exit),
-    UNASKED(SYS_exit_group),
-    UNASKED(SYS_seccomp),
-    UNASKED(SYS_sendmsg),
-    UNASKED(SYS_write),
-    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-};
-
-int sb_filter_learn(const struct sb_filter *filter, int *ret_listener, struct sb_err *err)
-{
-    static const struct sock_fprog learn = {.len = sizeof learn_code / sizeof *learn_code,
-                                            .filter = learn_code};
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->allow) < 0) {
-        return sb_err_sys(err, errno, "install seccomp filter");
-    }
-    SB_CLEANUP(sb_closep) int listener = listen_with(&learn);
-    if (listener < 0) {
-        return sb_err_set(err, SB_PRECONDITION,
-                          "system calls cannot be learnt: the kernel gives no seccomp listener (it "
-                          "does not inside another one's sandbox)");
-    }
-    /* Last, as it may refuse seccomp(2) itself. */
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->deny) < 0) {
-        return sb_err_sys(err, errno, "install seccomp filter");
-    }
-    *ret_listener = SB_STEAL_FD(listener);
-    return 0;
-}
-
-int sb_filter_apply(struct sb_child *child, struct sb_err *err)
-{
-    int listener = -1;
-    int *ret_listener = child->plan->tells_denials ? &listener : NULL;
-    if ((child->plan->learns ? sb_filter_learn(child->filter, &listener, err)
-                             : sb_filter_install(child->filter, ret_listener, err)) < 0) {
-        return -1;
-    }
-    if (listener < 0) {
-        return 0;
-    }
-    int done = sb_handover_send(child, SB_HANDOVER_NOTIFY, listener, err);
-    (void)close(listener);
-    return done;
 }
