@@ -28,6 +28,13 @@ static inline void sb_freep(void *owner)
     free(ptr);
 }
 
+/** Defines @name for SB_CLEANUP of owners of that type, as @end frees them. */
+#define SB_CLEANUP_BY(name, type, end)                                                             \
+    static inline void name(__typeof__(type) *owner)                                               \
+    {                                                                                              \
+        (void)end(*owner);                                                                         \
+    }
+
 /** Value of the lvalue @owner, which becomes @empty. */
 #define SB_STEAL(owner, empty)                                                                     \
     __extension__({                                                                                \

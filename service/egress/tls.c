@@ -30,26 +30,11 @@ struct sb_tls_trust {
 
 static const unsigned char http11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
-static void free_cert(X509 **cert)
-{
-    X509_free(*cert);
-}
-static void free_ssl(SSL **ssl)
-{
-    SSL_free(*ssl);
-}
-static void free_bio(BIO **bio)
-{
-    (void)BIO_free(*bio);
-}
-static void free_authority(struct sb_tls_authority **authority)
-{
-    sb_tls_authority_free(*authority);
-}
-static void free_trust(struct sb_tls_trust **trust)
-{
-    sb_tls_trust_free(*trust);
-}
+SB_CLEANUP_BY(free_cert, X509 *, X509_free)
+SB_CLEANUP_BY(free_ssl, SSL *, SSL_free)
+SB_CLEANUP_BY(free_bio, BIO *, BIO_free)
+SB_CLEANUP_BY(free_authority, struct sb_tls_authority *, sb_tls_authority_free)
+SB_CLEANUP_BY(free_trust, struct sb_tls_trust *, sb_tls_trust_free)
 
 static int failed(struct sb_err *err, enum sb_code code, const char *what)
 {

@@ -23,18 +23,9 @@ enum { CONSTRAINTS_MAX = 16 << 10, PEM_MAX = 32 << 10, LEAD_SECONDS = 3600 };
 #define DAY_SECONDS     86400L
 #define DEFAULT_LIFE_MS UINT64_C(31622400000) /* the longest a sandbox may ask for */
 
-static void free_key(EVP_PKEY **key)
-{
-    EVP_PKEY_free(*key);
-}
-static void free_cert(X509 **cert)
-{
-    X509_free(*cert);
-}
-static void free_bio(BIO **bio)
-{
-    (void)BIO_free(*bio);
-}
+SB_CLEANUP_BY(free_key, EVP_PKEY *, EVP_PKEY_free)
+SB_CLEANUP_BY(free_cert, X509 *, X509_free)
+SB_CLEANUP_BY(free_bio, BIO *, BIO_free)
 
 static int failed(struct sb_err *err, const char *what)
 {
