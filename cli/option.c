@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 #include "cli/args.h"
-#include "cli/control.h"
+#include "proto/json/control.h"
 
 #define AT(member) offsetof(struct sb_args, member)
 #define GROUP(text, table)                                                                         \

@@ -5,8 +5,8 @@
 
 #include "base/out.h"
 #include "base/say.h"
-#include "cli/control.h"
 #include "cli/status.h"
+#include "proto/json/control.h"
 
 /* "seccomp, userns" of all controls in that state. */
 static void

@@ -8,10 +8,10 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/args.h"
-#include "cli/control.h"
 #include "cli/mount.h"
 #include "cli/pairs.h"
 #include "proto/client/setting.h"
+#include "proto/json/control.h"
 
 enum { MAX_ENV_FILE_BYTES = 1 << 20 };
 

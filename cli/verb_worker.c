@@ -13,10 +13,10 @@
 #include "base/json.h"
 #include "base/out.h"
 #include "cli/connect.h"
-#include "cli/control.h"
 #include "cli/table.h"
 #include "cli/verb.h"
 #include "proto/client/message.h"
+#include "proto/json/control.h"
 #include "proto/json/pbjson.h"
 #include "proto/json/when.h"
 

@@ -18,7 +18,6 @@
 #include "base/out.h"
 #include "base/str.h"
 #include "cli/connect.h"
-#include "cli/control.h"
 #include "cli/security/finding.h"
 #include "cli/security/host.h"
 #include "cli/security/host_try.h"
@@ -26,6 +25,7 @@
 #include "cli/verb.h"
 #include "proto/client/message.h"
 #include "proto/client/sibling.h"
+#include "proto/json/control.h"
 #include "proto/json/pbjson.h"
 
 /* Without one of the others there is no sandbox at all. */

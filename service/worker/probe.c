@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "proto/json/control.h"
 #include "service/shared/frame.h"
 #include "service/worker/egress.h"
 #include "service/worker/limits.h"
@@ -127,14 +128,6 @@ void sb_probe_leave(struct sb_probe_waiter *waiter)
     sb_list_remove(&waiter->link);
 }
 
-const char *sb_probe_control_name(unsigned control)
-{
-    static const char prefix[] = "CONTROL_";
-    const ProtobufCEnumValue *value =
-        protobuf_c_enum_descriptor_get_value(&aisbx__v1__control__descriptor, (int)control);
-    return value == NULL ? "unknown" : value->name + sizeof prefix - 1;
-}
-
 /* How the proxy really does; NULL: as probed. */
 static const struct sb_control *failed_egress(const struct sb_probe *probe)
 {
@@ -173,7 +166,8 @@ static int refuse(const struct sb_probe *probe,
     bool has_detail = control->detail != NULL && control->detail[0] != '\0';
     bool has_fix = control->fix != NULL && control->fix[0] != '\0';
     return sb_err_set(err, SB_PRECONDITION, "required control %s is not enforced %s%s%s%s%s%s",
-                      sb_probe_control_name(number), is_driver ? "by driver " : "on this host",
+                      sb_control_name((Aisbx__V1__Control)number),
+                      is_driver ? "by driver " : "on this host",
                       is_driver ? sb_driver_names[driver] : "", has_detail ? ": " : "",
                       has_detail ? control->detail : "", has_fix ? "; to have it: " : "",
                       has_fix ? control->fix : "");

@@ -59,16 +59,13 @@ bool sb_probe_is_fresh(const struct sb_probe *probe);
 int sb_probe_refresh(struct sb_probe *probe, struct sb_probe_waiter *waiter, struct sb_err *err);
 void sb_probe_leave(struct sb_probe_waiter *waiter);
 
-/** "seccomp". */
-const char *sb_probe_control_name(unsigned control);
-
 /** That control under a driver; UNSET: of the host. For egress, how the proxy really does.
  *  Borrowed. */
 const struct sb_control *
 sb_probe_control(const struct sb_probe *probe, enum sb_driver driver, unsigned number);
 
-/** SB_PRECONDITION naming the first control of the floor that is not enforced here under that
- *  driver, and the fix.
+/** SB_PRECONDITION naming, as --require does, the first control of the floor that is not enforced
+ * here under that driver, and the fix.
  *  @require  bit n: aisbx.v1.Control number n. */
 int sb_probe_require(const struct sb_probe *probe,
                      enum sb_driver driver,

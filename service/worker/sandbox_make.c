@@ -125,7 +125,7 @@ check_floor(const struct sb_sandbox *sandbox, const Spawn__V1__Spawned *spawned,
     if (requires(sandbox, CONTROL_DISTINCT_UID) && !spawned->distinct_uid) {
         return sb_err_set(
             err, SB_PRECONDITION,
-            "required control distinct_uid is not enforced for this sandbox: it binds "
+            "required control uid is not enforced for this sandbox: it binds "
             "host directories or the worker has no id range; start the worker as root "
             "or give the user a range in /etc/subuid");
     }

@@ -180,7 +180,7 @@ check_status 0 "${run[@]}" --verbose -- sh -c '! curl -s http://127.0.0.1:3128/'
 check_has "without the proxy" 'weaker than the profile asks: egress: no network at all.*aisbx-egress is not beside' "$(<"$dir/err")"
 check_has "without the proxy" 'absent egress: ' "$(<"$dir/err")"
 check_status 125 "${run[@]}" --require egress -- true
-check_has "without the proxy" 'required control EGRESS is not enforced.*aisbx-egress' "$(<"$dir/err")"
+check_has "without the proxy" 'required control egress is not enforced.*aisbx-egress' "$(<"$dir/err")"
 id=$(aisbx create --profile net --no-workspace)
 check_has "without the proxy" '^network none$' "$(aisbx network "$id")"
 check_status 1 network --network limited "$id"

@@ -258,7 +258,7 @@ static void a_sandbox_without_limits_of_a_group_is_degraded_and_a_floor_refuses_
                                                                       &reply, &err),
                      -1);
     assert_int_equal(err.code, SB_PRECONDITION);
-    assert_non_null(strstr(err.text, "CGROUP"));
+    assert_non_null(strstr(err.text, "control cgroup"));
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)

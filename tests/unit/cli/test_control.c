@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "cli/control.h"
+#include "proto/json/control.h"
 #include "testing.h"
 
 #define NAME(text, id) text ", "

@@ -1,4 +1,4 @@
-#include "cli/control.h"
+#include "proto/json/control.h"
 
 #include "base/err.h"
 #include "base/near.h"
