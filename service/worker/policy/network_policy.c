@@ -53,9 +53,12 @@ static int check_allow(const struct sb_policy *policy,
     for (size_t i = 0; i < asked->n; i++) {
         if (!is_opened(&policy->ceiling.allow, asked->items[i])) {
             return sb_err_set(
-                err, SB_INVALID, "%s.allow[%zu]: profile \"%s\" does not allow \"%s\"%s", field, i,
-                policy->profile, asked->items[i],
-                is_without_port(asked->items[i]) ? ", which without a port means all ports" : "");
+                err, SB_INVALID,
+                "%s.allow[%zu]: profile \"%s\" does not allow \"%.100s\"%s (%.80s); to have it: "
+                "network: {allow: [\"%.100s\"]} beside the rules that are there",
+                field, i, policy->profile, asked->items[i],
+                is_without_port(asked->items[i]) ? ", which without a port means all ports" : "",
+                policy->allow_said, asked->items[i]);
         }
     }
     return 0;
@@ -71,8 +74,13 @@ int sb_network_policy_narrow(const struct sb_policy *policy,
     SB_CLEANUP(sb_network_policy_done) struct sb_network made = {.mode = SB_NETWORK_NONE};
     if (most->mode == SB_NETWORK_NONE &&
         (asked->mode == SB_NETWORK_LIMITED || asked->allow.n > 0)) {
-        return sb_err_set(err, SB_INVALID, "%s: profile \"%s\" has no network", field,
-                          policy->profile);
+        return sb_err_set(
+            err, SB_INVALID,
+            "%s: profile \"%s\" has no network (%.120s); to have it: network: "
+            "{enabled: true, allow: [\"%.120s\"]}, in it or in a profile that extends "
+            "it",
+            field, policy->profile, policy->mode_said,
+            asked->allow.n > 0 ? asked->allow.items[0] : "HOST");
     }
     if (most->mode == SB_NETWORK_LIMITED && asked->mode != SB_NETWORK_NONE) {
         made.mode = SB_NETWORK_LIMITED;

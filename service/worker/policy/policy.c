@@ -39,12 +39,15 @@ narrow_limits(struct sb_policy *policy, const struct sb_request *request, struct
         if (asked > most) {
             char asked_text[SB_NUM_TEXT_SIZE];
             char most_text[SB_NUM_TEXT_SIZE];
-            return sb_err_set(
-                err, SB_INVALID, "%s.limits.%s: %s is more than the %s that profile \"%s\" gives",
-                request->field, row->proto_name,
-                sb_field_format(&row->field, &request->limits, asked_text, sizeof asked_text),
-                sb_field_format(&row->field, &policy->limits, most_text, sizeof most_text),
-                policy->profile);
+            (void)sb_field_format(&row->field, &request->limits, asked_text, sizeof asked_text);
+            (void)sb_field_format(&row->field, &policy->limits, most_text, sizeof most_text);
+            return sb_err_set(err, SB_INVALID,
+                              "%s.limits.%s: %s is more than the %s that profile \"%s\" gives "
+                              "(%.120s); to have it: limits: {%.*s: %s}, in it or in a profile "
+                              "that extends it",
+                              request->field, row->proto_name, asked_text, most_text,
+                              policy->profile, policy->limits_said.items[i],
+                              SB_STR_ARG(row->field.name), asked_text);
         }
         if (asked != 0) {
             policy->lowered |= asked < most ? 1U << i : 0;
@@ -78,8 +81,10 @@ static int add_mount(struct sb_policy *policy,
 {
     if (mount->is_writable && policy->filesystem != SB_FILESYSTEM_RESTRICTED) {
         return sb_err_set(err, SB_INVALID,
-                          "%s.mode: profile \"%s\" is %s; a mount can only be \"ro\"", field,
-                          policy->profile, sb_filesystem_names[policy->filesystem]);
+                          "%s.mode: profile \"%s\" is %s (%.120s); a mount can only be \"ro\"; "
+                          "to have it: filesystem: %s, in it or in a profile that extends it",
+                          field, policy->profile, sb_filesystem_names[policy->filesystem],
+                          policy->filesystem_said, sb_filesystem_names[SB_FILESYSTEM_RESTRICTED]);
     }
     for (size_t i = 0; i < policy->mounts.n; i++) {
         const char *other = policy->mounts.items[i].target;
@@ -253,13 +258,20 @@ static int
 note_lines(struct sb_policy *policy, const struct sb_profile *profile, struct sb_err *err)
 {
     char where[SB_EXPLAIN_TEXT];
-    (void)sb_explain_where(profile, NULL, SB_STR("allow"), where, sizeof where);
-    if (copy_text(&policy->allow_said, where, err) < 0) {
-        return -1;
-    }
-    (void)sb_explain_where(profile, NULL, SB_STR("deny"), where, sizeof where);
-    if (copy_text(&policy->deny_said, where, err) < 0) {
-        return -1;
+    const struct {
+        struct sb_str key;
+        char **said;
+    } plain[] = {
+        {SB_STR("allow"), &policy->allow_said},
+        {SB_STR("deny"), &policy->deny_said},
+        {SB_STR("mode"), &policy->mode_said},
+        {SB_STR("filesystem"), &policy->filesystem_said},
+    };
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        (void)sb_explain_where(profile, NULL, plain[i].key, where, sizeof where);
+        if (copy_text(plain[i].said, where, err) < 0) {
+            return -1;
+        }
     }
     for (size_t i = 0; i < sb_limits_table_n; i++) {
         (void)sb_explain_where(profile, NULL, sb_limits_table[i].field.name, where, sizeof where);
@@ -499,6 +511,8 @@ void sb_policy_free(struct sb_policy *policy)
     sb_strings_done(&policy->network_said);
     free(policy->allow_said);
     free(policy->deny_said);
+    free(policy->mode_said);
+    free(policy->filesystem_said);
     free(policy);
 }
 

@@ -30,6 +30,8 @@ struct sb_policy {
     struct sb_strings network_said; /* by row of sb_network_limits: where, as sb_explain_where */
     char *allow_said;               /* where in the profile, as limits_said */
     char *deny_said;
+    char *mode_said; /* of the network */
+    char *filesystem_said;
     enum sb_filesystem filesystem;
     struct sb_mounts mounts;           /* of the profile, then of the request */
     struct sb_pairs env;               /* everything a command gets, but TERM */

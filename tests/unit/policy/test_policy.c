@@ -28,7 +28,9 @@ static const char config[] =
     "    environment: {A: profile, B: profile}\n"
     "  w: {mounts: [{source: /own, target: /workspace, mode: rw}]}\n"
     "  b: {driver: lima}\n"
-    "  c: {driver: chroot}\n";
+    "  c: {driver: chroot}\n"
+    "  n: {network: {enabled: false}, filesystem: read-only}\n"
+    "  m: {filesystem: minimal}\n";
 
 static struct sb_profiles *profiles;
 
@@ -120,12 +122,15 @@ static void a_limit_can_be_lowered_but_not_raised(void **state)
     assert_int_equal(policy->limits.pids, 50);
     request->limits.pids = 51;
     assert_refused(request, SB_INVALID,
-                   "sandbox.limits.pids: 51 is more than the 50 that profile \"p\" gives");
+                   "sandbox.limits.pids: 51 is more than the 50 that profile \"p\" gives "
+                   "(c.yaml:4); to have it: limits: {pids: 51}, in it or in a profile that extends "
+                   "it");
     request->limits.pids = 0;
     request->limits.mem_bytes = 65 << 20;
     assert_refused(
         request, SB_INVALID,
-        "sandbox.limits.memory_bytes: 65MiB is more than the 64MiB that profile \"p\" gives");
+        "sandbox.limits.memory_bytes: 65MiB is more than the 64MiB that profile \"p\" gives "
+        "(c.yaml:3); to have it: limits: {memory: 65MiB}, in it or in a profile that extends it");
 }
 
 static void a_limit_that_the_profile_does_not_have_can_be_set(void **state)
@@ -147,9 +152,12 @@ static void network_can_be_switched_off_but_not_on(void **state)
     assert_int_equal(policy->network.mode, SB_NETWORK_NONE);
     assert_int_equal(policy->network.allow.n, 0);
     assert_int_equal(policy->notices.n, 0);
-    SB_CLEANUP(sb_request_freep) struct sb_request *on = new_request("strict");
+    SB_CLEANUP(sb_request_freep) struct sb_request *on = new_request("n");
     on->network.mode = SB_NETWORK_LIMITED;
-    assert_refused(on, SB_INVALID, "sandbox.network: profile \"strict\" has no network");
+    assert_refused(
+        on, SB_INVALID,
+        "sandbox.network: profile \"n\" has no network (c.yaml:12); to have it: "
+        "network: {enabled: true, allow: [\"HOST\"]}, in it or in a profile that extends it");
 }
 
 static void network_rules_can_only_narrow(void **state)
@@ -166,7 +174,8 @@ static void network_rules_can_only_narrow(void **state)
     assert_int_equal(sb_strings_add(&request->network.allow, SB_STR("x.example.org"), &err), 0);
     assert_refused(request, SB_INVALID,
                    "sandbox.network.allow[1]: profile \"p\" does not allow \"x.example.org\", "
-                   "which without a port means all ports");
+                   "which without a port means all ports (c.yaml:5); to have it: network: {allow: "
+                   "[\"x.example.org\"]} beside the rules that are there");
 }
 
 static void a_request_keeps_the_bounds_of_the_network(void **state)
@@ -261,8 +270,10 @@ static void a_network_stays_when_more_is_asked_for_than_the_profile_gives(void *
     struct sb_network more = asked_for("elsewhere.org");
     assert_int_equal(sb_policy_set_network(policy, &more, &err), -1);
     assert_int_equal(err.code, SB_INVALID);
-    assert_string_equal(err.text, "network.allow[0]: profile \"p\" does not allow "
-                                  "\"elsewhere.org\", which without a port means all ports");
+    assert_string_equal(
+        err.text, "network.allow[0]: profile \"p\" does not allow "
+                  "\"elsewhere.org\", which without a port means all ports (c.yaml:5); to have it: "
+                  "network: {allow: [\"elsewhere.org\"]} beside the rules that are there");
     assert_int_equal(policy->network.allow.n, most);
     sb_strings_done(&more.allow);
 }
@@ -285,16 +296,20 @@ static void a_read_only_profile_takes_read_only_mounts(void **state)
     add_mount(ro, "/workspace", false);
     SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(ro);
     assert_true(sb_policy_workspace_read_only(policy));
-    SB_CLEANUP(sb_request_freep) struct sb_request *rw = new_request("strict");
+    SB_CLEANUP(sb_request_freep) struct sb_request *rw = new_request("n");
     add_mount(rw, "/workspace", true);
-    assert_refused(rw, SB_INVALID,
-                   "sandbox.mounts[0].mode: profile \"strict\" is read-only; a mount can only be "
-                   "\"ro\"");
-    SB_CLEANUP(sb_request_freep) struct sb_request *least = new_request("minimal");
+    assert_refused(
+        rw, SB_INVALID,
+        "sandbox.mounts[0].mode: profile \"n\" is read-only (c.yaml:12); a mount "
+        "can only be "
+        "\"ro\"; to have it: filesystem: restricted, in it or in a profile that extends it");
+    SB_CLEANUP(sb_request_freep) struct sb_request *least = new_request("m");
     add_mount(least, "/opt/x", true);
-    assert_refused(least, SB_INVALID,
-                   "sandbox.mounts[0].mode: profile \"minimal\" is minimal; a mount can only be "
-                   "\"ro\"");
+    assert_refused(
+        least, SB_INVALID,
+        "sandbox.mounts[0].mode: profile \"m\" is minimal (c.yaml:13); a mount "
+        "can only be "
+        "\"ro\"; to have it: filesystem: restricted, in it or in a profile that extends it");
 }
 
 static void a_workspace_without_a_mode_is_as_the_profile_has_it(void **state)
