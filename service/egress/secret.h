@@ -38,7 +38,7 @@ bool sb_secrets_are_bound(const struct sb_secrets *secrets,
                           bool is_tls);
 
 /** Who vouches for a host that a secret is bound to within TLS; of several secrets the first that
- *  says so decides. NULL: the system. */
+ *  says so decides, and the worker refuses profiles in which they differ. NULL: the system. */
 const struct sb_tls_trust *
 sb_secrets_trust(const struct sb_secrets *secrets, const struct sb_host *host, uint16_t port);
 

@@ -195,6 +195,25 @@ const char *sb_profile_secret_wider(const struct sb_profile_secret *narrow,
     return NULL;
 }
 
+static bool overlap(const struct sb_network_rule *a, const struct sb_network_rule *b)
+{
+    return sb_network_covers(a, b) || sb_network_covers(b, a);
+}
+
+const char *sb_profile_secret_disputed(const struct sb_profile_secret *a,
+                                       const struct sb_profile_secret *b)
+{
+    if (a->ca_file == NULL || b->ca_file == NULL || strcmp(a->ca_file, b->ca_file) == 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < b->tls.n; i++) {
+        if (any(&a->tls, b->tls.items[i], overlap)) {
+            return b->tls.items[i];
+        }
+    }
+    return NULL;
+}
+
 /* ---- placeholders ---- */
 
 int sb_profile_secret_make_placeholder(struct sb_profile_secret *secret, struct sb_err *err)

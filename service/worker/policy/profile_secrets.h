@@ -62,6 +62,11 @@ const char *sb_profile_secret_closed(const struct sb_profile_secret *secret,
 const char *sb_profile_secret_wider(const struct sb_profile_secret *narrow,
                                     const struct sb_profile_secret *wide);
 
+/** A host of b within TLS that a has too, while each names another ca_file: a host's certificate is
+ *  checked once, so one of the two would be passed over. NULL: there is none. */
+const char *sb_profile_secret_disputed(const struct sb_profile_secret *a,
+                                       const struct sb_profile_secret *b);
+
 /** Reads value and ca from where they are, or notes why not. May block on the disk.
  *  A file has to be a regular one of the worker's own user or of root, that nobody else may read; a
  *  line end at its end is not part of the value, which is 8 to 4096 printable ASCII characters.

@@ -132,6 +132,21 @@ static void check_secret(const struct sb_inherit *r,
     }
 }
 
+static void
+check_ca_files(const struct sb_inherit *r, const struct sb_config_profile *at, size_t index)
+{
+    const struct sb_profile_secret *items = at->profile->secrets.items;
+    for (size_t i = 0; i < index; i++) {
+        const char *host = sb_profile_secret_disputed(&items[i], &items[index]);
+        if (host != NULL) {
+            sb_problems_add(r->problems, items[index].line, items[index].column,
+                            "profile \"%s\": secrets %s and %s name two \"ca_file\" for \"%s\"; "
+                            "one file may hold the certificates of both",
+                            at->profile->name, items[i].name, items[index].name, host);
+        }
+    }
+}
+
 static void check_resolved(const struct sb_inherit *r, const struct sb_inherit_layer *layer)
 {
     for (size_t i = 0; i < layer->config.n_profiles; i++) {
@@ -141,6 +156,7 @@ static void check_resolved(const struct sb_inherit *r, const struct sb_inherit_l
         }
         for (size_t k = 0; k < at->profile->secrets.n; k++) {
             check_secret(r, at, &at->profile->secrets.items[k]);
+            check_ca_files(r, at, k);
         }
     }
 }

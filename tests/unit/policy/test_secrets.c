@@ -133,6 +133,12 @@ static void what_a_file_may_not_say_is_named(void **state)
         {IN("X: {env: A, hosts: [\"a.org:443\"]}"), "port 443 takes TLS only"},
         {IN("X: {env: A, hosts: [{tls: true}]}"), "no \"host\""},
         {IN("X: {env: A, ca_file: x, hosts: [\"a.org:80\"]}"), "\"ca_file\" is for hosts with"},
+        {IN("X: {env: A, ca_file: x, hosts: [{host: \"a.org:443\", tls: true}]}, "
+            "Y: {env: B, ca_file: y, hosts: [{host: \"a.org:443\", tls: true}]}"),
+         "secrets X and Y name two \"ca_file\" for \"a.org:443\""},
+        {IN("X: {env: A, ca_file: x, hosts: [{host: \"*.b.org:8080\", tls: true}]}, "
+            "Y: {env: B, ca_file: y, hosts: [{host: \"c.b.org:8080\", tls: true}]}"),
+         "name two \"ca_file\" for \"c.b.org:8080\""},
         {IN("X: {env: A, hosts: [\"c.org:80\"]}"),
          "secret X: the network does not allow \"c.org:80\""},
         {IN("X: {env: A, hosts: [\"x.b.org:80\"]}"), "does not allow \"x.b.org:80\""},
@@ -144,6 +150,18 @@ static void what_a_file_may_not_say_is_named(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         refuses(rows[i].text, rows[i].message);
     }
+}
+
+static void one_ca_file_is_enough_for_a_host(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_profiles_freep)
+    struct sb_profiles *profiles =
+        load(IN("X: {env: A, ca_file: x, hosts: [{host: \"a.org:443\", tls: true}]}, "
+                "Y: {env: B, ca_file: x, hosts: [{host: \"a.org:443\", tls: true}]}, "
+                "Z: {env: C, hosts: [{host: \"a.org:443\", tls: true}]}, "
+                "O: {env: D, ca_file: y, hosts: [{host: \"*.b.org:8080\", tls: true}]}"));
+    assert_int_equal(get(profiles, "p")->secrets.n, 4);
 }
 
 static void a_value_comes_from_a_file_or_a_variable_of_the_worker(void **state)
@@ -375,6 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_a_file_may_not_say_is_named),
+        TEST(one_ca_file_is_enough_for_a_host),
         TEST(a_value_comes_from_a_file_or_a_variable_of_the_worker),
         TEST(a_source_that_is_not_fit_keeps_sandboxes_from_starting),
         TEST(certificates_that_cannot_be_read_keep_sandboxes_from_starting),
