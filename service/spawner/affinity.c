@@ -19,15 +19,18 @@ static struct sock_filter keep_code[] = {
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
-/* Leaves @wanted of the processors, counted on from the @first. */
-static void choose(cpu_set_t *cpus, uint64_t first, uint64_t wanted)
+/* A child allocates nothing, so there is room for more than any kernel can be built for (8192): it
+ * refuses a mask that is smaller than its own, and says how large that is. */
+enum { MAX_CPUS = 1 << 16 };
+
+void sb_affinity_choose(cpu_set_t *cpus, size_t size, uint64_t first, uint64_t wanted)
 {
-    const uint64_t n = (uint64_t)CPU_COUNT(cpus);
+    const uint64_t n = (uint64_t)CPU_COUNT_S(size, cpus);
     uint64_t at = 0;
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        bool is_there = CPU_ISSET(cpu, cpus);
+    for (size_t cpu = 0; cpu < size * 8; cpu++) {
+        bool is_there = CPU_ISSET_S(cpu, size, cpus);
         if (is_there && (at + n - first % n) % n >= wanted) {
-            CPU_CLR(cpu, cpus);
+            CPU_CLR_S(cpu, size, cpus);
         }
         at += is_there;
     }
@@ -38,18 +41,20 @@ int sb_affinity_apply(struct sb_child *child, struct sb_err *err)
     const struct sb_plan *plan = child->plan;
     const uint64_t quota = plan->cgroup.cpu_quota_us;
     const uint64_t wanted = (quota + SB_CGROUP_PERIOD_US - 1) / SB_CGROUP_PERIOD_US;
-    cpu_set_t cpus;
+    cpu_set_t cpus[MAX_CPUS / CPU_SETSIZE];
     if (child->has_cpu_group || quota == 0) {
         return 0;
     }
-    if (sched_getaffinity(0, sizeof cpus, &cpus) < 0) {
+    /* libc's function does not tell the size. */
+    long size = syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus);
+    if (size < 0) {
         return sb_err_sys(err, errno, "read affinity");
     }
-    if ((uint64_t)CPU_COUNT(&cpus) <= wanted) {
+    if ((uint64_t)CPU_COUNT_S((size_t)size, cpus) <= wanted) {
         return 0;
     }
-    choose(&cpus, plan->slot * wanted, wanted);
-    if (sched_setaffinity(0, sizeof cpus, &cpus) < 0) {
+    sb_affinity_choose(cpus, (size_t)size, plan->slot * wanted, wanted);
+    if (syscall(SYS_sched_setaffinity, 0, size, cpus) < 0) {
         return sb_err_sys(err, errno, "set affinity");
     }
     const struct sock_fprog keep = {.len = sizeof keep_code / sizeof *keep_code,
