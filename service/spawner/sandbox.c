@@ -343,6 +343,9 @@ static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
     if (start->host->has_no_new_privs) {
         sandbox->degraded[sandbox->n_degraded++] =
             "init: has the id of the job, as the worker was started with no_new_privs";
+    } else if (sandbox->ids.init_uid == 0) { /* the proxy has one, and each sandbox two */
+        sandbox->degraded[sandbox->n_degraded++] =
+            "init: has the id of the job, as the user has less than three sub-ids";
     }
     if (!start->host->has_setgroups) {
         sandbox->degraded[sandbox->n_degraded++] =
