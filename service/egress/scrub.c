@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mutate.h"
+
 bool sb_scrub_add(struct sb_scrub *scrub, struct sb_str from, struct sb_str to)
 {
     if (scrub->n == SB_SCRUB_PAIRS) {
@@ -47,6 +49,9 @@ size_t sb_scrub_pass(const struct sb_scrub *scrub, char *bytes, size_t len, bool
     bool can_start[256] = {false};
     for (size_t i = 0; i < scrub->n; i++) {
         can_start[(unsigned char)scrub->pairs[i].from.ptr[0]] = true;
+    }
+    if (sb_mutated("egress.secret-answer")) {
+        return len;
     }
     size_t at = 0;
     while (at < len) {

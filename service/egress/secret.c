@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mutate.h"
 #include "service/egress/http_head.h"
 #include "service/egress/rules.h"
 #include "service/egress/tls.h"
@@ -237,7 +238,8 @@ static int replace_all(const struct putting *p, char *text, size_t *len)
         if (!stands_in(secret, (struct sb_str){text, *len})) {
             continue;
         }
-        if (!is_bound(secret, &p->head->host, p->head->port, p->is_tls)) {
+        if (!is_bound(secret, &p->head->host, p->head->port, p->is_tls) &&
+            !sb_mutated("egress.secret-host")) {
             return refuse_host(p, secret);
         }
         *len = replace(secret, text, *len);
@@ -340,7 +342,7 @@ static int put_in_fields(const struct putting *p)
 static int check_path(const struct putting *p)
 {
     for (size_t i = 0; i < p->secrets->n; i++) {
-        if (stands_in(&p->secrets->items[i], p->head->path)) {
+        if (stands_in(&p->secrets->items[i], p->head->path) && !sb_mutated("egress.secret-url")) {
             return refuse_place(p, &p->secrets->items[i],
                                 "a secret is put into header fields, never into a URL");
         }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SWAP_FILES = ('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes', '/sys/fs/cgroup/*/memory.swap.max')
+IO_FILES = ('/sys/fs/cgroup/blkio/*/blkio.throttle.write_bps_device', '/sys/fs/cgroup/*/io.max')
 LIMIT = 300  # seconds of one run
 
 
@@ -24,6 +25,15 @@ def may_raise(what):
     except ValueError:
         return False
     return True
+
+
+def why_no_io():
+    """Why limits of disks cannot be seen here, or ''."""
+    if not any(map(glob.glob, IO_FILES)):
+        return 'this kernel gives no controller of input and output'
+    kind = subprocess.run(['stat', '-f', '-c', '%T', tempfile.gettempdir()], stdout=subprocess.PIPE, check=True, text=True)
+    is_disk = kind.stdout.startswith(('ext', 'xfs'))
+    return '' if is_disk else f'{tempfile.gettempdir()} lies on no disk'
 
 
 @dataclass
@@ -52,11 +62,13 @@ class Lab:
 
     @staticmethod
     def reason_to_skip(row):
-        if row.needs == 'root' or row.probes[0] in ('escape', 'execs', 'program'):
+        if row.needs == 'root' or row.probes[0] in ('escape', 'execs', 'program', 'script'):
             if os.getuid() != 0:
                 return 'only root can run these probes'
         if row.needs == 'swap':
             return '' if any(map(glob.glob, SWAP_FILES)) else 'this kernel counts no swap'
+        if row.needs == 'io':
+            return why_no_io()
         if row.needs not in ('', 'root') and not may_raise(getattr(resource, 'RLIMIT_' + row.needs)):
             return f'nothing here may raise RLIMIT_{row.needs}, so its own limit hides it'
         return ''
@@ -64,7 +76,8 @@ class Lab:
     def run(self, probes, off):
         key = (probes, off)
         if key not in self.runs:
-            kind = {'escape': self._escape, 'execs': self._execs, 'egress': self._egress, 'program': self._program}[probes[0]]
+            kind = {'escape': self._escape, 'execs': self._execs, 'egress': self._egress, 'program': self._program,
+                    'script': self._script}[probes[0]]
             self.runs[key] = kind(off, *probes[1:])
         return self.runs[key]
 
@@ -113,3 +126,8 @@ class Lab:
         passed, red = (set(re.findall(rf'^\[ {word} \] (?:\w+: )?([a-z]\w+)$', text, re.M)) & set(tests)
                        for word in ('      OK', ' FAILED '))
         return Result(red, '' if passed | red == set(tests) else text.strip()[-160:])
+
+    def _script(self, off, path, complaints):
+        status, text = self._start(off, [os.path.join(self.repository, 'tests', path), 'root'])
+        red = {complaint for complaint in complaints if status != 0 and complaint in text}
+        return Result(red, '' if status == 0 or red else text.strip()[-160:])

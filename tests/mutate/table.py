@@ -6,7 +6,7 @@ two runs, the row's own layer in the second only, and that one has to have a red
 both when there is a row for either direction.
 
 Probes are those of the escape battery, by name; or the attempts of tests/integration/egress; or the tests of a program
-that looks from closer by."""
+or a script that looks from closer by."""
 from dataclasses import dataclass
 
 
@@ -16,7 +16,7 @@ class Row:
     off: str  # names, parted by commas
     probes: tuple  # kind, then what that kind needs to know
     front: str = ''  # names that are off in both runs
-    needs: str = ''  # of the host, or it cannot be seen there: a limit that may be raised, "swap" that is counted, "root"
+    needs: str = ''  # of the host, or it cannot be seen there: a limit that may be raised, "swap" that is counted, "io" that is limited, "root"
 
 
 def escape(*names, profile='strict', options=()):
@@ -37,6 +37,16 @@ def egress():
 def serves(*tests):
     """Tests of serves.py."""
     return ('egress', 'serves.py', tests)
+
+
+def secrets(*tests):
+    """Tests of secrets.py."""
+    return ('egress', 'secrets.py', tests)
+
+
+def script(path, *complaints):
+    """A script of tests/ that runs as a whole; what it says of those of its checks that are probes."""
+    return ('script', path, complaints)
 
 
 def program(name, *tests):
@@ -149,6 +159,7 @@ ROWS = [
     Row('memory of the group', 'cgroup.memory', escape('memory-anonymous', 'memory-memfd')),
     Row('swap of the group', 'cgroup.swap', escape('control-group'), needs='swap'),
     Row('CPU of the group', 'cgroup.cpu', escape('control-group')),
+    Row('input and output of the group', 'cgroup.io', script('integration/cli/io.sh', 'the limit in a group'), needs='io'),
     Row('leftovers of the group', 'cgroup.sweep', escape('daemon-left'), front='ns.pid,proc.own'),
     Row('bytes in memory', 'space.bytes', escape('memory-tmpfs'), front='cgroup.memory'),
     Row('files in memory', 'space.inodes', escape('inodes')),
@@ -194,4 +205,8 @@ ROWS = [
     Row('egress: commands of SOCKS', 'egress.socks-command', egress()),
     Row('egress: connections of a sandbox', 'egress.connections', serves('connections_beyond_the_bound_wait_for_their_turn')),
     Row('egress: bytes of a sandbox', 'egress.bytes', serves('a_bound_of_bytes_holds_for_the_whole_life')),
+    Row('secrets: the bound host only', 'egress.secret-host', secrets('another_host_does_not_even_get_what_stands_for_it')),
+    Row('secrets: not in a URL', 'egress.secret-url', secrets('nothing_is_put_into_a_url_or_a_body')),
+    Row('secrets: not in an answer', 'egress.secret-answer',
+        secrets('the_bound_host_gets_the_value', 'pieces_of_an_answer_are_put_together_before_they_are_looked_at')),
 ]
