@@ -4,7 +4,7 @@ import re
 
 HOOK = re.compile(r'sb_mutated(_part|_number)?\(\s*"([^"]+)"')
 STEP = re.compile(r'^    \{"([a-z]+)", \w+\},', re.M)
-FOLDERS = ('base', 'cli', 'service')
+FOLDERS = ('base', 'cli', 'proto', 'service')
 # Groups of which the table has those that a probe can see; the others only help to set up.
 OPEN_GROUPS = ('step.', 'parent.', 'floor.', 'rlimit.')
 
