@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/out.h"
 #include "base/utf8.h"
 
@@ -117,6 +118,20 @@ void sb_json_null(struct sb_json *json, const char *key)
 {
     begin(json, key);
     sb_out_put(json->out, "null");
+}
+
+void sb_json_raw(struct sb_json *json, const char *key, struct sb_str value)
+{
+    begin(json, key);
+    sb_out_write(json->out, value.ptr, value.len);
+}
+
+void sb_json_base64(struct sb_json *json, const char *key, struct sb_str data)
+{
+    begin(json, key);
+    sb_out_put(json->out, "\"");
+    sb_base64_put(json->out, data);
+    sb_out_put(json->out, "\"");
 }
 
 void sb_json_key(struct sb_json *json, struct sb_str key)

@@ -31,5 +31,9 @@ void sb_json_i64(struct sb_json *json, const char *key, int64_t value);
 void sb_json_double(struct sb_json *json, const char *key, double value);
 void sb_json_bool(struct sb_json *json, const char *key, bool value);
 void sb_json_null(struct sb_json *json, const char *key);
+/** @value  text that is one JSON value, checked by nobody. */
+void sb_json_raw(struct sb_json *json, const char *key, struct sb_str value);
+/** Bytes as a string of base64. */
+void sb_json_base64(struct sb_json *json, const char *key, struct sb_str data);
 /** A member name that is not a constant; the next value is called with key NULL. */
 void sb_json_key(struct sb_json *json, struct sb_str key);
