@@ -1,0 +1,65 @@
+/* aisbx-mcp: sandboxes for programs that let a language model use tools.
+ *
+ * Theory of operation. One thread, one event loop: MCP over the pipes of the program that started
+ * us, or MCP and REST over HTTP; behind it calls of a worker, which decides who may do what.
+ * Nothing is looked up, started or connected before the first call of a tool: programs start a
+ * second copy of us only to see what we offer. */
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "mcp-gateway/mcp/tool.h"
+#include "mcp-gateway/options.h"
+#include "mcp-gateway/serve.h"
+
+enum { EXIT_USAGE = 2 };
+
+static int run(const struct sb_gateway_options *options)
+{
+    struct sb_err err;
+    struct event_base *base = sb_serve_base(options);
+    if (base == NULL) {
+        SB_LOG_ERROR("cannot start", "why=%s", "no event loop");
+        return EXIT_FAILURE;
+    }
+    const struct sb_mcp_definition definition = {
+        .name = "aisbx",
+        .title = "aisbx sandboxes",
+        .version = SB_VERSION,
+    };
+    const struct sb_serve serve = {.options = options, .base = base, .definition = &definition};
+    int rc = sb_serve_run(&serve, &err);
+    if (rc < 0) {
+        SB_LOG_ERROR("cannot start", "why=%s", err.text);
+    }
+    event_base_free(base);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct sb_err err;
+    struct sb_gateway_options options;
+    const char *debug = getenv("AISBX_DEBUG");
+    bool is_debug = debug != NULL && debug[0] != '\0' && strcmp(debug, "0") != 0;
+    sb_log_init(SB_LOG_FORMAT_LOGFMT, is_debug ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_INFO,
+                "aisbx-mcp");
+    if (sb_gateway_options_parse(argc, argv, &options, &err) < 0) {
+        (void)fprintf(stderr, "aisbx-mcp: %s\n", err.text);
+        sb_gateway_options_done(&options);
+        return EXIT_USAGE;
+    }
+    int status = EXIT_SUCCESS;
+    if (options.wants_help) {
+        sb_gateway_options_help(stdout);
+    } else if (options.wants_version) {
+        (void)puts("aisbx-mcp " SB_VERSION);
+    } else {
+        status = run(&options);
+    }
+    sb_gateway_options_done(&options);
+    return status;
+}

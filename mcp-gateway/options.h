@@ -1,0 +1,45 @@
+#pragma once
+/** Command line of aisbx-mcp. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct sb_err;
+
+enum { SB_GATEWAY_MAX_NAMES = 16 };
+
+enum sb_gateway_transport {
+    SB_GATEWAY_STDIO,
+    SB_GATEWAY_HTTP,
+};
+
+struct sb_gateway_options {
+    enum sb_gateway_transport transport;
+    char *address; /* owned, as all strings here */
+    uint64_t port; /* 0: one that is free, printed on stderr */
+    char *worker;  /* NULL: the default, see proto/client/setting.h */
+    bool loopback_without_key;
+    char *tls_cert;
+    char *tls_key;
+    char *tls_ca;
+    char *origins[SB_GATEWAY_MAX_NAMES];
+    size_t n_origins;
+    char *hosts[SB_GATEWAY_MAX_NAMES];
+    size_t n_hosts;
+    uint64_t drain_grace_ms;
+    uint64_t ready_fd; /* UINT64_MAX: none */
+    bool wants_help;
+    bool wants_version;
+};
+
+/** Fills *ret_options with defaults and what argv says, and checks what goes together. End it with
+ *  sb_gateway_options_done in any case. Errors: SB_INVALID; the text suggests what was meant. */
+int sb_gateway_options_parse(int argc,
+                             char *const *argv,
+                             struct sb_gateway_options *ret_options,
+                             struct sb_err *err);
+void sb_gateway_options_done(struct sb_gateway_options *options);
+
+/** --help: usage, options, environment, examples. */
+void sb_gateway_options_help(FILE *out);
