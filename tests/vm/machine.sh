@@ -7,8 +7,11 @@
 # pivot_root (which every sandbox does) is refused on the initramfs itself. Then /payload is process 1.
 #
 #   AISBX_VM_KERNEL=<vmlinuz>
+#   AISBX_VM_SUITE=<a suite of Debian whose kernel is taken instead of the host's, say trixie-backports>
 vm_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 vm=${build:?}/vm
+kept=${AISBX_VM_SUITE:+-$AISBX_VM_SUITE} # of each suite a kernel
+apt=()                                   # options by which apt knows that suite, and no other
 
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -24,16 +27,30 @@ modules=(virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_p
 
 keep_modules() {
     local i file
-    mkdir -p "$vm/modules"
+    rm -rf "$vm/modules$kept"
+    mkdir -p "$vm/modules$kept"
     for i in "${!modules[@]}"; do
-        file=$(find "$vm/kernel" -name "${modules[i]}.ko*" | head -n 1)
+        file=$(find "$vm/kernel$kept" -name "${modules[i]}.ko*" | head -n 1)
         case $file in
         '') ;;
-        *.ko) cp "$file" "$vm/modules/$i-${modules[i]}.ko" ;;
-        *.ko.xz) xz -dc "$file" >"$vm/modules/$i-${modules[i]}.ko" ;;
-        *.ko.zst) zstd -qdc "$file" >"$vm/modules/$i-${modules[i]}.ko" ;;
+        *.ko) cp "$file" "$vm/modules$kept/$i-${modules[i]}.ko" ;;
+        *.ko.xz) xz -dc "$file" >"$vm/modules$kept/$i-${modules[i]}.ko" ;;
+        *.ko.zst) zstd -qdc "$file" >"$vm/modules$kept/$i-${modules[i]}.ko" ;;
         esac
     done
+}
+
+# Lists of packages of $AISBX_VM_SUITE, from where those of the host's Debian come, in a folder of our own.
+know_suite() {
+    local uri folder=$vm/apt$kept
+    uri=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
+        awk '$1 == "Debian" && $2 !~ /security/ {print $2; exit}')
+    [[ -n $uri ]] || return 1
+    mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $AISBX_VM_SUITE main" >"$folder/sources.list"
+    apt=(-o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$folder/lists"
+        -o "Dir::Cache=$folder/cache" -o APT::Sandbox::User=root)
+    apt-get -qq "${apt[@]}" update >&2
 }
 
 # Prints the path of a kernel image, downloading a distribution's package when there is none yet.
@@ -43,27 +60,30 @@ kernel() {
         echo "$AISBX_VM_KERNEL"
         return
     fi
-    for image in "$vm"/kernel/boot/vmlinuz-*; do
-        [[ ! -e $image || ! -d $vm/modules ]] || { echo "$image" && return; }
+    for image in "$vm/kernel$kept"/boot/vmlinuz-*; do
+        [[ ! -e $image || ! -d $vm/modules$kept ]] || { echo "$image" && return; }
     done
+    [[ -z $kept ]] || know_suite || return 1
     for meta in linux-image-cloud-amd64 linux-image-virtual; do
-        name=$(apt-cache depends "$meta" 2>/dev/null | awk '/Depends: linux-image-[0-9]/ {print $2; exit}')
+        name=$(apt-cache "${apt[@]}" depends "$meta" 2>/dev/null | awk '/Depends: linux-image-[0-9]/ {print $2; exit}')
         [[ -z $name ]] || break
     done
     [[ -n $name ]] || return 1
-    rm -rf "$vm/kernel" "$vm/download"
+    rm -rf "$vm/kernel$kept" "$vm/download"
     mkdir -p "$vm/download"
-    (cd "$vm/download" && apt-get -qq -o APT::Sandbox::User=root download "$name") >&2 || return 1
-    # Ubuntu has the modules in a package of their own.
-    name=linux-modules-${name#linux-image-}
-    ! apt-cache show "$name" >/dev/null 2>&1 ||
-        (cd "$vm/download" && apt-get -qq -o APT::Sandbox::User=root download "$name") >&2 || return 1
+    # Ubuntu, and Debian from 14 on, have the modules in a package of their own, that one the kernel, too.
+    for name in "$name" "linux-modules-${name#linux-image-}" "linux-binary-${name#linux-image-}"; do
+        [[ $name = linux-image-* ]] || apt-cache "${apt[@]}" show "$name" >/dev/null 2>&1 || continue
+        (cd "$vm/download" && apt-get -qq "${apt[@]}" -o APT::Sandbox::User=root download "$name") >&2 || return 1
+    done
     for name in "$vm"/download/*.deb; do
-        dpkg-deb -x "$name" "$vm/kernel"
+        dpkg-deb -x "$name" "$vm/kernel$kept"
     done
     keep_modules
-    rm -rf "$vm/download" "$vm/kernel/lib" "$vm/kernel/usr/lib"
-    ls "$vm"/kernel/boot/vmlinuz-*
+    mkdir -p "$vm/kernel$kept/boot"
+    find "$vm/kernel$kept" -path '*/modules/*' -name vmlinuz -exec mv {} "$vm/kernel$kept/boot/vmlinuz${kept:--host}" \;
+    rm -rf "$vm/download" "$vm/kernel$kept/lib" "$vm/kernel$kept/usr/lib"
+    ls "$vm/kernel$kept"/boot/vmlinuz-*
 }
 
 # Sets $busybox and $image, or ends with 77.
@@ -105,7 +125,7 @@ make_root() {
     for link in $("$busybox" --list); do
         [[ -e $root/usr/bin/$link ]] || ln -s busybox "$root/usr/bin/$link"
     done
-    [[ -n ${AISBX_VM_KERNEL:-} ]] || cp -r "$vm/modules" "$root/usr/lib/modules"
+    [[ -n ${AISBX_VM_KERNEL:-} ]] || cp -r "$vm/modules$kept" "$root/usr/lib/modules"
     printf '%s\n' 'root:x:0:0::/root:/bin/sh' 'user:x:1000:1000::/home/user:/bin/sh' \
         'nobody:x:65534:65534::/:/bin/false' >"$root/etc/passwd"
     printf '%s\n' 'root:x:0:' 'user:x:1000:' 'nogroup:x:65534:' >"$root/etc/group"
