@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/landlock.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,6 +25,7 @@
 enum {
     LANDLOCK_LEAST = 2, /* refuses no rename between directories */
     LANDLOCK_WHOLE = 6, /* abstract sockets and signals */
+    LANDLOCK_TOLD = 7,  /* what it denies is recorded */
     NO_NAMESPACES = 255 /* of a child: not what was to be tried, but what it needs, failed */
 };
 
@@ -58,6 +62,55 @@ static void try_landlock(const struct sb_host *host, struct sb_findings *finding
                        "%ld, which leaves abstract sockets and signals to namespaces", version);
     } else {
         sb_finding_add(findings, "landlock version", SB_FINDING_PASS, "", "%ld", version);
+    }
+}
+
+/* Whether the kernel keeps an audit log: 1, 0, or -1 when who asks may not know. */
+static int is_auditing(void)
+{
+    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    const struct nlmsghdr ask = {
+        .nlmsg_len = sizeof ask, .nlmsg_type = AUDIT_GET, .nlmsg_flags = NLM_F_REQUEST};
+    const struct timeval patience = {.tv_sec = 1};
+    struct {
+        struct nlmsghdr head;
+        struct audit_status status;
+    } said = {.head = {.nlmsg_type = 0}};
+    SB_CLEANUP(sb_closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+    if (fd < 0) {
+        return errno == EPROTONOSUPPORT ? 0 : -1;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
+        sendto(fd, &ask, sizeof ask, 0, (const struct sockaddr *)&kernel, sizeof kernel) < 0 ||
+        recv(fd, &said, sizeof said, 0) < (ssize_t)sizeof said.head ||
+        said.head.nlmsg_type != AUDIT_GET) {
+        return -1;
+    }
+    return said.status.enabled != 0;
+}
+
+/* Whether paths that are denied can be told: no wall rests on it. */
+static void try_told_paths(const struct sb_host *host, struct sb_findings *findings)
+{
+    static const char name[] = "denied paths";
+    (void)host;
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    int auditing = version < LANDLOCK_TOLD ? 0 : is_auditing();
+    if (version < LANDLOCK_TOLD) {
+        sb_finding_add(findings, name, SB_FINDING_NOTE, "Linux 6.15 or newer with Landlock",
+                       "cannot be told: the kernel does not record them");
+    } else if (auditing < 0) {
+        sb_finding_add(findings, name, SB_FINDING_NOTE, "run aisbx-security doctor as root",
+                       "not known: only root of the host may ask whether auditing is on");
+    } else if (auditing == 0) {
+        sb_finding_add(findings, name, SB_FINDING_NOTE,
+                       "sudo auditctl -e 1, or the boot option audit=1; and the worker as root "
+                       "with --tell-paths",
+                       "cannot be told: auditing is off");
+    } else {
+        sb_finding_add(findings, name, SB_FINDING_PASS, "",
+                       "recorded by the kernel, and told by a worker that root started with "
+                       "--tell-paths");
     }
 }
 
@@ -155,10 +208,7 @@ static void try_overlay(const struct sb_host *host, struct sb_findings *findings
 void sb_host_try(const struct sb_host *host, struct sb_findings *findings)
 {
     static void (*const tries[])(const struct sb_host *, struct sb_findings *) = {
-        try_seccomp,
-        try_landlock,
-        try_proc,
-        try_overlay,
+        try_seccomp, try_landlock, try_told_paths, try_proc, try_overlay,
     };
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         tries[i](host, findings);

@@ -33,12 +33,13 @@ struct sb_child {
     bool has_pids_group; /* a cgroup bounds its processes */
     bool has_memory_group;
     bool has_cpu_group;
-    int landlock;  /* version; 0: none */
-    int sync_fd;   /* a byte arrives when the id maps are written; end of file: parent gone */
-    int report_fd; /* takes a struct sb_child_report; end of file: init runs */
-    int ctl_fd;    /* becomes init's SB_INIT_FD */
-    int init_fd;   /* sealed executable */
-    int root_fd;   /* the new root; set by the child */
+    int landlock;     /* version; 0: none */
+    bool tells_paths; /* what it denies is recorded */
+    int sync_fd;      /* a byte arrives when the id maps are written; end of file: parent gone */
+    int report_fd;    /* takes a struct sb_child_report; end of file: init runs */
+    int ctl_fd;       /* becomes init's SB_INIT_FD */
+    int init_fd;      /* sealed executable */
+    int root_fd;      /* the new root; set by the child */
     int mount_fds[SB_PLAN_MAX_MOUNTS]; /* detached; order of plan->mounts */
     bool mount_is_dir[SB_PLAN_MAX_MOUNTS];
 };

@@ -18,6 +18,9 @@ struct sb_host {
     bool has_setgroups;    /* sandboxes can drop supplementary groups */
     bool has_idmap;        /* idmapped mounts work */
     int landlock;          /* version of Landlock that sandboxes use; 0: none */
+    bool tells_paths; /* was asked to, and can: what Landlock denies to sandboxes is recorded */
+    const char *paths_why; /* was asked to, and cannot; NULL: neither */
+    int *audit_fd;         /* for the worker, who takes it with its greeting; -1: there is none */
     pid_t parent;          /* the worker */
     int init_fd;           /* sealed copy of aisbx-init; owned */
     int egress_fd;         /* aisbx-egress; owned; -1: it is not installed */

@@ -27,6 +27,9 @@
 #define FS_IOCTL_DEV          (1ULL << 15) /* version 5 */
 #define SCOPE_ABSTRACT_SOCKET (1ULL << 0)  /* version 6 */
 #define SCOPE_SIGNAL          (1ULL << 1)  /* version 6 */
+#define LOG_SAME_EXEC_OFF     (1U << 0)    /* version 7 */
+#define LOG_NEW_EXEC_ON       (1U << 1)    /* version 7 */
+#define LOG_SUBDOMAINS_OFF    (1U << 2)    /* version 7 */
 
 /* struct landlock_ruleset_attr of version 6. */
 struct ruleset {
@@ -63,7 +66,7 @@ static const struct version {
     [7] = {FS_FIFTH, SCOPES, sizeof(struct ruleset), NULL},
 };
 
-enum { FIRST_VERSION = 2, LAST_VERSION = sizeof versions / sizeof *versions - 1 };
+enum { FIRST_VERSION = 2, LOG_VERSION = 7, LAST_VERSION = sizeof versions / sizeof *versions - 1 };
 
 #define READ    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define PROGRAM (READ | LANDLOCK_ACCESS_FS_EXECUTE)
@@ -125,9 +128,12 @@ static int make_ruleset(int version, struct sb_err *err)
     return fd < 0 ? sb_err_sys(err, errno, "make a landlock ruleset") : fd;
 }
 
-static int restrict_self(int ruleset_fd, struct sb_err *err)
+/* What programs make the kernel write to the host's audit log. Walls of their own below ours write
+ * nothing there, whatever they ask for. */
+static int restrict_self(int ruleset_fd, int version, unsigned log, struct sb_err *err)
 {
-    return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0
+    unsigned flags = version < LOG_VERSION ? 0 : log | LOG_SUBDOMAINS_OFF;
+    return syscall(SYS_landlock_restrict_self, ruleset_fd, flags) < 0
                ? sb_err_sys(err, errno, "enter landlock")
                : 0;
 }
@@ -183,11 +189,13 @@ int sb_landlock_apply(struct sb_child *child, struct sb_err *err)
             return -1;
         }
     }
-    return open_plan(fd, child, fs, err) < 0 ? -1 : restrict_self(fd, err);
+    return open_plan(fd, child, fs, err) < 0
+               ? -1
+               : restrict_self(fd, child->landlock, child->tells_paths ? LOG_NEW_EXEC_ON : 0, err);
 }
 
 int sb_landlock_close(int version, struct sb_err *err)
 {
     SB_CLEANUP(sb_closep) int fd = make_ruleset(version, err);
-    return fd < 0 ? -1 : restrict_self(fd, err);
+    return fd < 0 ? -1 : restrict_self(fd, version, LOG_SAME_EXEC_OFF, err);
 }

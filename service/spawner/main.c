@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mutate.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "service/spawner/audit.h"
 #include "service/spawner/caps.h"
 #include "service/spawner/cgroup.h"
 #include "service/spawner/drivers/bwrap_probe.h"
@@ -36,7 +38,7 @@
 
 static const char usage[] =
     "usage: aisbx-spawner --fd <n> [--cpu-weight <1..10000>] [--socket <path>]... "
-    "[--embedded]\n"
+    "[--embedded] [--tell-paths]\n"
     "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
 
 #ifdef SB_SANITIZED
@@ -53,6 +55,7 @@ struct options {
     char *sockets[SB_TIDY_MAX]; /* where the worker listens; borrowed */
     size_t n_sockets;
     bool is_embedded;
+    bool tells_paths;
     uint64_t cpu_weight; /* of all sandboxes together */
 };
 
@@ -65,6 +68,10 @@ static bool parse_option(char **argv, int *at, struct options *options)
     char *value = argv[*at + 1];
     if (strcmp(name, "--embedded") == 0) {
         options->is_embedded = true;
+        return true;
+    }
+    if (strcmp(name, "--tell-paths") == 0) {
+        options->tells_paths = true;
         return true;
     }
     (*at)++;
@@ -107,8 +114,21 @@ static bool parse_options(int argc, char **argv, struct options *options, int *r
     return false;
 }
 
+/* While the rights of the start are there. @ret_why  keeps the reason why not. */
+static void listen_to_landlock(struct sb_host *host, struct sb_err *ret_why)
+{
+    *host->audit_fd = host->is_root
+                          ? sb_audit_open(host->landlock, ret_why)
+                          : sb_err_set(ret_why, SB_PRECONDITION, "that needs a start as root");
+    host->tells_paths = *host->audit_fd >= 0;
+    host->paths_why = host->tells_paths ? NULL : ret_why->text;
+}
+
 /* Finds out what we are, and becomes no more than that. */
-static int settle(struct sb_host *host, uint64_t cpu_weight, struct sb_err *err)
+static int settle(struct sb_host *host,
+                  const struct options *options,
+                  struct sb_err *ret_paths_why,
+                  struct sb_err *err)
 {
     host->caller_uid = geteuid();
     host->caller_gid = getegid();
@@ -121,7 +141,11 @@ static int settle(struct sb_host *host, uint64_t cpu_weight, struct sb_err *err)
     host->egress_fd = sb_egress_open();
     /* While the rights of the start are there: the caller's groups may be writable by them only. */
     sb_cgroup_open(host->caller_uid == 0, &host->cgroups);
-    sb_cgroup_weigh(&host->cgroups, cpu_weight);
+    sb_cgroup_weigh(&host->cgroups, options->cpu_weight);
+    host->landlock = sb_landlock_version();
+    if (options->tells_paths) {
+        listen_to_landlock(host, ret_paths_why);
+    }
     if (host->is_root) {
         host->has_setgroups = true;
         if (!sb_mutated("groups") && setgroups(0, NULL) < 0) {
@@ -134,7 +158,6 @@ static int settle(struct sb_host *host, uint64_t cpu_weight, struct sb_err *err)
         return -1;
     }
     host->has_idmap = host->is_root && sb_idmap_works();
-    host->landlock = sb_landlock_version();
     return 0;
 }
 
@@ -143,10 +166,13 @@ static int run(const struct options *options, struct sb_err *err)
     struct sb_tidy tidy = {0};
     bool is_orderly = false;
     struct sb_bwrap bwrap = {0};
+    struct sb_err paths_why;
+    int audit_fd = -1;
     struct sb_host host = {
         .parent = getppid(),
         .init_fd = -1,
         .egress_fd = -1,
+        .audit_fd = &audit_fd,
         .cgroups = SB_CGROUPS_NONE,
         .bwrap = &bwrap,
     };
@@ -155,7 +181,7 @@ static int run(const struct options *options, struct sb_err *err)
     if (cleaned == 0) {
         sb_tidy_open(&tidy, options->sockets, options->n_sockets, options->is_embedded);
     }
-    if (cleaned == 0 && settle(&host, options->cpu_weight, err) == 0) {
+    if (cleaned == 0 && settle(&host, options, &paths_why, err) == 0) {
         int signal_fd = sb_process_signals(err);
         done = signal_fd < 0 ? -1 : sb_serve_run(&host, options->fd, signal_fd, &is_orderly, err);
     }
@@ -167,6 +193,7 @@ static int run(const struct options *options, struct sb_err *err)
     sb_tidy_run(&tidy, is_orderly);
     sb_cgroup_close(&host.cgroups);
     sb_bwrap_done(&bwrap);
+    sb_fd_close_all(&audit_fd, 1);
     return done;
 }
 

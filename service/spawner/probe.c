@@ -320,15 +320,19 @@ add_landlock(const struct sb_host *host, uint64_t user_namespace, struct sb_prob
     static const char fix[] =
         "Linux 6.12 or newer with CONFIG_SECURITY_LANDLOCK, and landlock in the list that the boot "
         "option lsm= names";
-    char detail[128];
+    char detail[256];
     struct sb_err said;
     if (host->landlock == 0) {
         add(list, row.control, SB_PROBE_ABSENT, "the kernel has none, or a version before 2", fix);
         return;
     }
     const char *lacks = sb_landlock_lacks(host->landlock);
-    (void)snprintf(detail, sizeof detail, "version %d%s%s", host->landlock,
-                   lacks != NULL ? ", does not cover " : "", lacks != NULL ? lacks : "");
+    (void)snprintf(detail, sizeof detail, "version %d%s%s%s%s", host->landlock,
+                   lacks != NULL ? ", does not cover " : "", lacks != NULL ? lacks : "",
+                   host->tells_paths         ? "; what it denies is recorded where auditing is on"
+                   : host->paths_why != NULL ? "; what it denies is not told: "
+                                             : "",
+                   host->paths_why != NULL ? host->paths_why : "");
     try_row(host, user_namespace, &row, &said);
     if (said.code != SB_OK) {
         add(list, row.control, SB_PROBE_ABSENT, said.text, fix);

@@ -237,6 +237,7 @@ static void fill_child(struct start *start)
     child->has_memory_group = (controllers & SB_CGROUP_MEMORY) != 0;
     child->has_cpu_group = (controllers & SB_CGROUP_CPU) != 0;
     child->landlock = start->host->landlock;
+    child->tells_paths = start->host->tells_paths;
     child->root_fd = -1;
     for (size_t i = 0; i < start->mounts.n; i++) {
         child->mount_fds[i] = start->mounts.fds[i];

@@ -148,6 +148,8 @@ static int on_hello(struct server *server, struct call *call, struct sb_err *fai
     body->has_idmap = server->host->has_idmap;
     call->reply->body_case = SPAWN__V1__REPLY__BODY_WELCOME;
     call->reply->welcome = body;
+    call->fd = SB_STEAL_FD(*server->host->audit_fd);
+    body->tells_paths = call->fd >= 0;
     call->is_answered = true;
     server->state = STATE_READY;
     return 0;

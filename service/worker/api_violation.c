@@ -122,6 +122,37 @@ static bool explain_bound(const struct sb_policy *policy,
              set(&msg->allow_with, &change)));
 }
 
+static const struct sb_mount *find_mount(const struct sb_policy *policy, const char *path)
+{
+    for (size_t i = 0; i < policy->mounts.n; i++) {
+        size_t len = strlen(policy->mounts.items[i].target);
+        if (strncmp(path, policy->mounts.items[i].target, len) == 0 &&
+            (path[len] == '\0' || path[len] == '/')) {
+            return &policy->mounts.items[i];
+        }
+    }
+    return NULL;
+}
+
+/* Landlock opens what the mounts show, and as they show it. */
+static bool explain_path(const struct sb_policy *policy,
+                         const struct sb_denial *denial,
+                         Aisbx__V1__Violation *msg)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
+    SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
+    const struct sb_mount *mount = find_mount(policy, denial->name);
+    if (mount == NULL || mount->is_writable) {
+        return sb_api_pb_text(&msg->decided_by, "built-in file system: no profile can allow it");
+    }
+    const char *where = mount->is_requested ? " of the request" : "";
+    return sb_buf_printf(&rule, "mounts%s: %s is read-only", where, mount->target) == 0 &&
+           sb_buf_printf(&change, "mounts: [{source: \"%s\", target: \"%s\", mode: rw}]%s%s",
+                         mount->source, mount->target, where[0] == '\0' ? "" : " in",
+                         where[0] == '\0' ? "" : " the request") == 0 &&
+           set(&msg->decided_by, &rule) && set(&msg->allow_with, &change);
+}
+
 /** Which line decided, and what would have to change. */
 static bool
 explain(const struct sb_policy *policy, const struct sb_denial *denial, Aisbx__V1__Violation *msg)
@@ -133,6 +164,9 @@ explain(const struct sb_policy *policy, const struct sb_denial *denial, Aisbx__V
     }
     if (denial->kind == SB_DENIAL_BOUND) {
         return explain_bound(policy, denial, msg);
+    }
+    if (denial->kind == SB_DENIAL_PATH) {
+        return explain_path(policy, denial, msg);
     }
     if (!denial->is_by_rule) {
         return sb_api_pb_text(&msg->decided_by, "built-in floor: no profile can allow it");
@@ -171,6 +205,7 @@ Aisbx__V1__Violation *sb_api_pb_violation(const struct sb_policy *policy,
         [SB_DENIAL_CALL] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_SYSCALL,
         [SB_DENIAL_HOST] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_HOST,
         [SB_DENIAL_BOUND] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_LIMIT,
+        [SB_DENIAL_PATH] = AISBX__V1__VIOLATION_KIND__VIOLATION_KIND_PATH,
     };
     char detail[SB_DENIAL_TEXT_SIZE];
     uint64_t count = denial->count == 0 ? 1 : denial->count;

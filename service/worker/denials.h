@@ -1,6 +1,6 @@
 #pragma once
-/** What was refused, counted by kind: system calls (which, and what was wanted of it) and network
- *  destinations. A program that tries everything fills the table and no more. */
+/** What was refused, counted by kind: system calls (which, and what was wanted of it) network
+ *  destinations, and paths. A program that tries everything fills the table and no more. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,17 +11,19 @@ enum sb_denial_kind {
     SB_DENIAL_CALL,
     SB_DENIAL_HOST,
     SB_DENIAL_BOUND, /* of the network */
+    SB_DENIAL_PATH,  /* by Landlock */
 };
 
 /** One kind, as it was met first. */
 struct sb_denial {
     enum sb_denial_kind kind;
     const char *name; /* of the call: static, or the policy's; of a host: "host:port"; of a
-                       * bound: "network.max_bytes" */
-    /* Of hosts and bounds, and NULL for calls. These and the name are copied into a table. */
+                       * bound: "network.max_bytes"; of a path: itself */
+    /* Of hosts, bounds and paths, and NULL for calls. These and the name are copied into a table.
+     */
     const char *rule;  /* the line of network.deny that refused it, or the secret; NULL: neither */
     bool is_secret;    /* what stands for a secret was sent there */
-    const char *why;   /* for people */
+    const char *why;   /* for people; of a path the rights that were missing */
     const char *allow; /* the rule that would let it through; "": none may */
     int error;         /* errno that was given */
     bool is_by_rule;   /* a rule of the profile refuses it; else the floor */
@@ -49,6 +51,6 @@ uint64_t sb_denials_total(const struct sb_denials *denials);
 
 enum { SB_DENIAL_TEXT_SIZE = 256 };
 
-/** Of a host: why. Of a call: "AF_ALG; EAFNOSUPPORT; first by python3 (pid 2), arguments 0x26, 0x5,
- * 0x0". One line, UTF-8. */
+/** Of a host or path: why. Of a call: "AF_ALG; EAFNOSUPPORT; first by python3 (pid 2), arguments
+ * 0x26, 0x5, 0x0". One line, UTF-8. */
 const char *sb_denials_describe(const struct sb_denial *denial, char ret_text[SB_DENIAL_TEXT_SIZE]);

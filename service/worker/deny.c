@@ -30,6 +30,9 @@ static void log_first(const struct sb_sandbox *sandbox, const struct sb_denial *
     } else if (what->kind == SB_DENIAL_HOST) {
         SB_LOG_INFO("connection refused", "sandbox=%s to=%s why=%s", sandbox->id, what->name,
                     what->why);
+    } else if (what->kind == SB_DENIAL_PATH) {
+        SB_LOG_INFO("path refused", "sandbox=%s path=%s rights=%s", sandbox->id, what->name,
+                    what->why);
     } else {
         SB_LOG_INFO("system call refused", "sandbox=%s call=%s by=%.15s", sandbox->id, what->name,
                     what->comm);

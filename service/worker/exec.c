@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "service/shared/filepart.h"
 #include "service/shared/initproto.h"
+#include "service/worker/audit.h"
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
 #include "service/worker/limits.h"
@@ -86,6 +87,7 @@ static void end(struct sb_exec *exec)
 {
     assert(exec->state != SB_EXEC_ENDED);
     sb_egress_settle(exec->worker->egress); /* what it was refused is said by now */
+    sb_audit_settle(exec->worker->audit);
     exec->state = SB_EXEC_ENDED;
     (void)event_del(&exec->wall_timer);
     (void)event_del(&exec->grace_timer);

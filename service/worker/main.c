@@ -26,6 +26,7 @@
 #include "proto/rpc/rpc.h"
 #include "service/worker/access.h"
 #include "service/worker/api.h"
+#include "service/worker/audit.h"
 #include "service/worker/egress.h"
 #include "service/worker/harden.h"
 #include "service/worker/limits.h"
@@ -92,7 +93,8 @@ static int step_loop(struct sb_worker *worker, struct sb_err *err)
         return sb_err_sys(err, errno, "/dev/null");
     }
     sb_probe_init(worker->probe, worker);
-    return 0;
+    worker->audit = sb_audit_new(worker, sb_spawner_take_audit(worker->spawner));
+    return worker->audit == NULL ? sb_err_oom(err) : 0;
 }
 
 static bool is_unix(const char *address)
@@ -289,6 +291,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     sb_rpc_server_free(worker->server);
     sb_registry_done(&worker->registry);
     sb_egress_free(worker->egress);
+    sb_audit_free(worker->audit);
     if (is_orderly) {
         sb_spawner_end(worker->spawner);
     }

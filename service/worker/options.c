@@ -41,6 +41,10 @@ static const struct sb_field fields[] = {
      "Share of busy processors that all sandboxes together get, next to 100 of any program: 10 "
      "leaves the machine responsive, and sandboxes slow while it is busy",
      NULL},
+    {SB_STR("tell-paths"), SB_FIELD_BOOL, AT(tells_paths), 0, 1, NULL,
+     "Started as root: tell the paths that Landlock denies (Linux 6.15, and auditing on); programs "
+     "can then fill the host's audit log",
+     NULL},
     {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
      "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "
      "each "

@@ -23,6 +23,7 @@ struct sb_options {
     uint64_t drain_grace_ms;
     uint64_t ready_fd; /* UINT64_MAX: none */
     uint64_t grpc_threads;
+    bool tells_paths;    /* what Landlock denies is told */
     uint64_t cpu_weight; /* of all sandboxes together; 100: as any program */
     char *check;         /* NULL: serve */
     bool wants_help;

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "service/worker/audit.h"
+#include "service/worker/counters.h"
 #include "service/worker/exec.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
@@ -144,7 +146,7 @@ static void on_counted(void *ctx,
     (void)failure; /* gone, or the spawner is: both end the execs in their own way */
     struct sb_sandbox *sandbox = ctx;
     struct sb_counters counters;
-    sb_spawner_counters(reply == NULL ? NULL : reply->counters, &counters);
+    sb_counters_read(reply == NULL ? NULL : reply->counters, &counters);
     sandbox->is_counting = false;
     hand_out(sandbox, &counters);
     sb_sandbox_count(sandbox); /* who came meanwhile must not be told what is older */
@@ -215,6 +217,7 @@ void sb_sandbox_unref(struct sb_sandbox *sandbox)
 static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
 {
     sb_egress_settle(sandbox->worker->egress); /* the last refusals */
+    sb_audit_settle(sandbox->worker->audit);
     sb_sandbox_move(sandbox, SB_STATE_DESTROYED);
     sandbox->destroy_ms = sb_clock_real_ms();
     free_parts(sandbox);

@@ -65,6 +65,7 @@ struct sb_sandbox {
     struct sb_notify notify;
     struct sb_egress_line line; /* to the egress proxy */
     int64_t init_pid;
+    uint64_t domain; /* its wall of Landlock, as records name it; 0: not known */
     uint32_t host_uid;
     bool has_distinct_uid;
     bool has_group;   /* the kernel counts what happens in it */

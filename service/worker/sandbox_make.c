@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "service/shared/frame.h"
+#include "service/worker/audit.h"
 #include "service/worker/exec.h"
 #include "service/worker/policy/plan.h"
 #include "service/worker/policy/policy.h"
@@ -139,6 +140,7 @@ static int take_spawned(struct sb_sandbox *sandbox,
 {
     sandbox->init_pid = spawned->init_pid;
     sandbox->host_uid = spawned->host_uid;
+    sb_audit_join(sandbox->worker->audit);
     sandbox->has_distinct_uid = spawned->distinct_uid;
     sandbox->has_group = spawned->has_group;
     sandbox->lacks_io = spawned->lacks_io;

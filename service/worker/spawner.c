@@ -20,7 +20,6 @@
 #include "service/worker/limits.h"
 #include "service/worker/policy/seccomp_json.h"
 #include "service/worker/spawner_start.h"
-#include "service/worker/verdict.h"
 
 enum {
     MAX_LOADED = 32,
@@ -50,6 +49,7 @@ struct loaded {
 
 struct sb_spawner {
     int sock;
+    int audit_fd; /* until taken; -1: none */
     bool is_lost;
     bool is_process; /* ours, to be waited for */
     bool is_attached;
@@ -311,6 +311,7 @@ static int shake_hands(struct sb_spawner *spawner, struct sb_err *err)
         return sb_err_set(err, SB_INTERNAL, "it did not answer the greeting");
     }
     spawner->welcome = reply;
+    spawner->audit_fd = sb_frame_take_fd(&frame, 0);
     frame.msg = NULL;
     return sb_fd_nonblock(spawner->sock, err);
 }
@@ -323,6 +324,7 @@ int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *e
         return sb_err_oom(err);
     }
     spawner->sock = sock;
+    spawner->audit_fd = -1;
     spawner->next_tag = 1;
     sb_list_init(&spawner->unsent);
     sb_list_init(&spawner->sent);
@@ -393,6 +395,7 @@ void sb_spawner_free(struct sb_spawner *spawner)
         await_end(spawner->sock);
     }
     close(spawner->sock);
+    sb_closep(&spawner->audit_fd);
     free(spawner);
 }
 
@@ -425,20 +428,9 @@ bool sb_spawner_is_lost(const struct sb_spawner *spawner)
     return spawner->is_lost;
 }
 
-void sb_spawner_counters(const Spawn__V1__Counters *from, struct sb_counters *ret_counters)
+int sb_spawner_take_audit(struct sb_spawner *spawner)
 {
-    *ret_counters = (struct sb_counters){.version = 0};
-    if (from == NULL || from->controllers == 0) {
-        return;
-    }
-    ret_counters->version = from->version;
-    ret_counters->has_memory = (from->controllers & 1) != 0;
-    ret_counters->memory_peak = from->memory_peak_bytes;
-    ret_counters->oom_kills = from->oom_kills;
-    ret_counters->pids_refused = from->pids_refused;
-    ret_counters->cpu_throttled = from->cpu_throttled;
-    ret_counters->cpu_user_us = from->cpu_user_us;
-    ret_counters->cpu_system_us = from->cpu_system_us;
+    return SB_STEAL_FD(spawner->audit_fd);
 }
 
 /* ---- requests ---- */

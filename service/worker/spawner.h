@@ -14,7 +14,6 @@
 #include "spawn/v1/spawn.pb-c.h"
 
 struct event_base;
-struct sb_counters;
 struct sb_err;
 struct sb_options;
 struct sb_filter;
@@ -61,8 +60,9 @@ int sb_spawner_attach(struct sb_spawner *spawner,
 const Spawn__V1__Welcome *sb_spawner_welcome(const struct sb_spawner *spawner);
 bool sb_spawner_is_lost(const struct sb_spawner *spawner);
 
-/** Counters of a message; all 0 without one. */
-void sb_spawner_counters(const Spawn__V1__Counters *from, struct sb_counters *ret_counters);
+/** The socket on which the kernel tells what Landlock denies: the caller's from now on; -1: there
+ * is none. */
+int sb_spawner_take_audit(struct sb_spawner *spawner);
 
 /* Requests: loop thread. -1: nothing was asked, and on_reply will not run: SB_EXHAUSTED, or
  * SB_UNAVAILABLE when the spawner is dead. on_reply never runs from inside these. */

@@ -16,7 +16,7 @@
 #include "base/mutate.h"
 #include "service/worker/options.h"
 
-enum { SPAWNER_FD = 3, ARGS_MAX = 7 + 2 * SB_OPTIONS_MAX_LISTEN };
+enum { SPAWNER_FD = 3, ARGS_MAX = 8 + 2 * SB_OPTIONS_MAX_LISTEN };
 
 static int find_program(char out[PATH_MAX], struct sb_err *err)
 {
@@ -53,6 +53,7 @@ static void fill_arguments(const struct sb_options *options, char *weight, char 
     static char fd_text[] = {'0' + SPAWNER_FD, '\0'};
     static char socket_option[] = "--socket";
     static char embedded[] = "--embedded";
+    static char tell_paths[] = "--tell-paths";
     size_t n = 0;
     argv[n++] = name;
     argv[n++] = fd;
@@ -67,6 +68,9 @@ static void fill_arguments(const struct sb_options *options, char *weight, char 
     }
     if (options->is_embedded) {
         argv[n++] = embedded;
+    }
+    if (options->tells_paths) {
+        argv[n++] = tell_paths;
     }
     argv[n] = NULL;
 }

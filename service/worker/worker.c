@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "proto/rpc/rpc.h"
+#include "service/worker/counters.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
 
@@ -37,7 +38,7 @@ static void on_gone(void *ctx, const Spawn__V1__Gone *gone)
         .cpu_system_us = gone->cpu_system_us,
         .max_rss_bytes = gone->max_rss_bytes,
     };
-    sb_spawner_counters(gone->counters, &what.counters);
+    sb_counters_read(gone->counters, &what.counters);
     sb_sandbox_gone(sandbox, &what);
     if (worker->is_stopping && worker->registry.n_live == 0) {
         sb_worker_stop(worker);

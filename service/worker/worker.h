@@ -13,6 +13,7 @@
 #include "service/worker/page.h"
 #include "service/worker/registry.h"
 
+struct sb_audit;
 struct sb_egress;
 struct sb_err;
 struct sb_probe;
@@ -37,6 +38,7 @@ struct sb_worker {
     struct sb_rpc_server *server;
     struct sb_probe *probe;
     struct sb_egress *egress;
+    struct sb_audit *audit;
     struct sb_registry registry;
     struct sb_idem idem;
     struct sb_page_key page_key;

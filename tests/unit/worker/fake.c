@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "service/worker/audit.h"
 #include "service/worker/egress.h"
 #include "service/worker/exec.h"
 #include "service/worker/limits.h"
@@ -66,6 +67,8 @@ int fake_setup(void **state)
     sb_probe_init(worker->probe, worker);
     worker->egress = sb_egress_new(worker);
     assert_non_null(worker->egress);
+    worker->audit = sb_audit_new(worker, -1);
+    assert_non_null(worker->audit);
     sb_registry_init(&worker->registry);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     sb_list_init(&worker->watches);
@@ -85,6 +88,7 @@ int fake_teardown(void **state)
     struct sb_worker *worker = &fake->worker;
     sb_registry_done(&worker->registry);
     sb_egress_free(worker->egress);
+    sb_audit_free(worker->audit);
     sb_spawner_free(worker->spawner);
     sb_idem_done(&worker->idem);
     sb_probe_done(worker->probe);
@@ -229,6 +233,7 @@ int fake_spawned(struct fake *fake, uint64_t tag, uint64_t slot, int handover)
     Spawn__V1__Reply reply = SPAWN__V1__REPLY__INIT;
     spawned.slot = slot;
     spawned.init_pid = 4711;
+    spawned.host_uid = 5000;
     reply.tag = tag;
     reply.body_case = SPAWN__V1__REPLY__BODY_SPAWNED;
     reply.spawned = &spawned;

@@ -31,10 +31,19 @@ static void takes_values_after_a_blank_or_an_equals_sign(void **state)
     (void)state;
     struct sb_options options;
     struct sb_err err;
-    const char *const words[] = {"--listen",         "unix:/a",     "--listen=ipv4:127.0.0.1:1",
-                                 "--embedded",       "--idle-exit", "1500",
-                                 "--drain-grace=2s", "--ready-fd",  "7",
-                                 "--socket-mode",    "0660",        NULL};
+    const char *const words[] = {"--listen",
+                                 "unix:/a",
+                                 "--listen=ipv4:127.0.0.1:1",
+                                 "--embedded",
+                                 "--idle-exit",
+                                 "1500",
+                                 "--drain-grace=2s",
+                                 "--ready-fd",
+                                 "7",
+                                 "--socket-mode",
+                                 "0660",
+                                 "--tell-paths",
+                                 NULL};
     assert_int_equal(parse(&options, &err, words), 0);
     assert_int_equal(options.n_listen, 2);
     assert_string_equal(options.listen[0], "unix:/a");
@@ -44,6 +53,7 @@ static void takes_values_after_a_blank_or_an_equals_sign(void **state)
     assert_int_equal(options.drain_grace_ms, 2000);
     assert_int_equal(options.ready_fd, 7);
     assert_int_equal(options.socket_mode, 0660);
+    assert_true(options.tells_paths);
     sb_options_done(&options);
 }
 
