@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "google/protobuf/timestamp.pb-c.h"
+#include "proto/json/pbtype.h"
 #include "proto/json/when.h"
 
 static bool is_upper(char c)
@@ -146,41 +147,6 @@ static void put_value(struct sb_json *json,
     }
 }
 
-static size_t size_of(ProtobufCType type)
-{
-    static const unsigned char sizes[] = {
-        [PROTOBUF_C_TYPE_INT32] = 4,
-        [PROTOBUF_C_TYPE_SINT32] = 4,
-        [PROTOBUF_C_TYPE_SFIXED32] = 4,
-        [PROTOBUF_C_TYPE_INT64] = 8,
-        [PROTOBUF_C_TYPE_SINT64] = 8,
-        [PROTOBUF_C_TYPE_SFIXED64] = 8,
-        [PROTOBUF_C_TYPE_UINT32] = 4,
-        [PROTOBUF_C_TYPE_FIXED32] = 4,
-        [PROTOBUF_C_TYPE_UINT64] = 8,
-        [PROTOBUF_C_TYPE_FIXED64] = 8,
-        [PROTOBUF_C_TYPE_FLOAT] = sizeof(float),
-        [PROTOBUF_C_TYPE_DOUBLE] = sizeof(double),
-        [PROTOBUF_C_TYPE_BOOL] = sizeof(protobuf_c_boolean),
-        [PROTOBUF_C_TYPE_ENUM] = sizeof(int),
-        [PROTOBUF_C_TYPE_STRING] = sizeof(char *),
-        [PROTOBUF_C_TYPE_BYTES] = sizeof(ProtobufCBinaryData),
-        [PROTOBUF_C_TYPE_MESSAGE] = sizeof(void *),
-    };
-    return sizes[type];
-}
-
-static bool is_map(const ProtobufCFieldDescriptor *field)
-{
-    if (field->type != PROTOBUF_C_TYPE_MESSAGE) {
-        return false;
-    }
-    const ProtobufCMessageDescriptor *entry = field->descriptor;
-    return entry->n_fields == 2 && strcmp(entry->fields[0].name, "key") == 0 &&
-           strcmp(entry->fields[1].name, "value") == 0 &&
-           entry->fields[0].type == PROTOBUF_C_TYPE_STRING;
-}
-
 static void put_entry(struct sb_json *json, const ProtobufCMessage *entry)
 {
     const ProtobufCFieldDescriptor *fields = entry->descriptor->fields;
@@ -194,10 +160,10 @@ static void put_repeated(struct sb_json *json,
 {
     size_t n = LOAD(size_t, member(message, field->quantifier_offset));
     const char *items = LOAD(const char *, member(message, field->offset));
-    bool map = is_map(field);
+    bool map = sb_pbtype_is_map(field);
     sb_json_open(json, field->name, map ? '{' : '[');
     for (size_t i = 0; i < n; i++) {
-        const char *at = items + i * size_of(field->type);
+        const char *at = items + i * sb_pbtype_size(field->type);
         if (map) {
             put_entry(json, (const ProtobufCMessage *)LOAD(const void *, at));
         } else {

@@ -96,8 +96,7 @@ static void refuses_what_it_does_not_understand(void **state)
     assert_non_null(strstr(set("{\"servers\": 7}", "1"), "an object was expected"));
     assert_non_null(strstr(set("[]", "1"), "an object was expected"));
     assert_non_null(strstr(set("{\"a\": 1, \"a\": 2}", "1"), "twice"));
-    assert_non_null(
-        strstr(set("{\"s\\u0065rvers\": {}}", "1"), "twice"));
+    assert_non_null(strstr(set("{\"s\\u0065rvers\": {}}", "1"), "twice"));
     assert_non_null(strstr(removed("{\"servers\": {}}"), "no servers of that name"));
     assert_non_null(strstr(set("{} /* no end", "1"), "{\n"));
     assert_non_null(strstr(set("{\"a\": \"no end", "1"), "line 1"));

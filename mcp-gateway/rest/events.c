@@ -1,0 +1,216 @@
+/* Streams of events (text/event-stream). */
+#include <stdio.h>
+#include <string.h>
+
+#include "aisbx/v1/exec.pb-c.h"
+#include "aisbx/v1/sandbox_service.pb-c.h"
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/out.h"
+#include "base/utf8.h"
+#include "mcp-gateway/rest/call.h"
+#include "proto/json/pbjson.h"
+
+enum {
+    BEGIN_MS = 200,        /* an answer's head is held back so long for an error to come first */
+    KEEP_ALIVE_MS = 15000, /* a comment, so that nobody between us takes the stream for dead */
+};
+
+static void begin(struct sb_rest_call *call)
+{
+    if (!call->is_begun) {
+        call->is_begun = true;
+        sb_http_add_header(call->request, "Cache-Control", "no-store");
+        sb_http_add_header(call->request, "X-Accel-Buffering", "no");
+        sb_http_stream_begin(call->request, 200, "text/event-stream");
+    }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *user)
+{
+    static const struct timeval next = {KEEP_ALIVE_MS / 1000, 0};
+    struct sb_rest_call *call = user;
+    (void)fd;
+    (void)what;
+    if (call->request == NULL) {
+        return;
+    }
+    /* A program in the background is answered by what it is, not by a stream. */
+    if (!call->is_begun && !call->is_background) {
+        begin(call);
+    } else if (call->is_begun) {
+        (void)sb_http_stream_write(call->request, ": still here\n\n", 14);
+    }
+    (void)event_add(call->timer, &next);
+}
+
+void sb_rest_events_watch(struct sb_rest_call *call)
+{
+    static const struct timeval first = {0, BEGIN_MS * 1000};
+    call->timer = event_new(call->rest->options.base, -1, 0, on_timer, call);
+    if (call->timer != NULL) {
+        (void)event_add(call->timer, &first);
+    }
+}
+
+/* One event; the next message is asked for when there is room for it. */
+static void send_event(struct sb_rest_call *call, struct sb_out *out)
+{
+    begin(call);
+    bool has_room = sb_http_stream_write(call->request, sb_buf_cstr(&out->buf), out->buf.len);
+    sb_out_done(out);
+    if (has_room) {
+        sb_backend_read(call->call);
+    }
+}
+
+/* The word for an event: its field "kind" where it has one. */
+static const char *name_of(const ProtobufCMessage *message, char scratch[64])
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, "kind");
+    int value = 0;
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_ENUM) {
+        return "message";
+    }
+    memcpy(&value, (const char *)message + field->offset, sizeof value);
+    return sb_pbjson_enum(field->descriptor, value, scratch);
+}
+
+void sb_rest_events_message(struct sb_rest_call *call, const ProtobufCMessage *message)
+{
+    char scratch[64];
+    struct sb_out out;
+    struct sb_json json = {.out = &out};
+    sb_out_init(&out, -1);
+    sb_out_printf(&out, "event: %s\ndata: ", name_of(message, scratch));
+    sb_pbjson_message(&json, NULL, message);
+    sb_out_put(&out, "\n\n");
+    send_event(call, &out);
+}
+
+/* How many bytes at the end begin a character that is not whole. */
+static size_t cut_character(const char *bytes, size_t len)
+{
+    for (size_t back = 1; back <= 3 && back <= len; back++) {
+        unsigned char c = (unsigned char)bytes[len - back];
+        if ((c & 0xC0) == 0x80) {
+            continue;
+        }
+        size_t want = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
+        return want > back ? back : 0;
+    }
+    return 0;
+}
+
+/* Output as text: a character cut between two pieces waits for its end. */
+static void
+put_output(struct sb_rest_call *call, struct sb_json *json, const Aisbx__V1__ExecOutput *output)
+{
+    size_t i = output->stream == AISBX__V1__OUTPUT_STREAM__OUTPUT_STREAM_STDERR ? 1 : 0;
+    struct sb_rest_carry *carry = &call->carry[i];
+    SB_CLEANUP(sb_buf_done) struct sb_buf text = SB_BUF_INIT(256 << 10);
+    bool is_next = output->offset == call->offsets[i] + carry->len;
+    if (!is_next) {
+        carry->len = 0;
+    }
+    uint64_t offset = output->offset - carry->len;
+    (void)sb_buf_append(&text, carry->bytes, carry->len);
+    (void)sb_buf_append(&text, output->data.data, output->data.len);
+    carry->len = cut_character(sb_buf_cstr(&text), text.len);
+    memcpy(carry->bytes, sb_buf_cstr(&text) + text.len - carry->len, carry->len);
+    sb_buf_truncate(&text, text.len - carry->len);
+    call->offsets[i] = offset + text.len;
+    sb_json_open(json, NULL, '{');
+    sb_json_cstr(json, "stream", i == 0 ? "stdout" : "stderr");
+    sb_json_u64(json, "offset", offset);
+    sb_json_str(json, "data", sb_buf_str(&text));
+    sb_json_u64(json, "dropped_bytes", output->dropped_bytes);
+    sb_json_close(json, '}');
+}
+
+static void
+put_event(struct sb_rest_call *call, const Aisbx__V1__ExecEvent *event, struct sb_out *out)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out data;
+    struct sb_json json = {.out = &data};
+    const char *name = "message";
+    sb_out_init(&data, -1);
+    switch ((int)event->event_case) {
+    case AISBX__V1__EXEC_EVENT__EVENT_STARTED:
+        name = "started";
+        sb_pbjson_message(&json, NULL, &event->started->base);
+        break;
+    case AISBX__V1__EXEC_EVENT__EVENT_OUTPUT:
+        name = "output";
+        put_output(call, &json, event->output);
+        break;
+    case AISBX__V1__EXEC_EVENT__EVENT_VIOLATION:
+        name = "violation";
+        sb_pbjson_message(&json, NULL, &event->violation->base);
+        break;
+    case AISBX__V1__EXEC_EVENT__EVENT_ENDED:
+        name = "ended";
+        sb_pbjson_message(&json, NULL, &event->ended->base);
+        break;
+    default:
+        sb_pbjson_message(&json, NULL, &event->base);
+        break;
+    }
+    sb_out_printf(out, "id: %llu.%llu\nevent: %s\ndata: %s\n\n",
+                  (unsigned long long)call->offsets[0], (unsigned long long)call->offsets[1], name,
+                  sb_buf_cstr(&data.buf));
+}
+
+void sb_rest_exec_message(struct sb_rest_call *call, const ProtobufCMessage *message)
+{
+    /* StartExecResponse and AttachExecResponse are the same. */
+    const Aisbx__V1__ExecEvent *event =
+        ((const Aisbx__V1__StartExecResponse *)(const void *)message)->event;
+    if (event == NULL) {
+        sb_backend_read(call->call);
+        return;
+    }
+    bool is_started = event->event_case == AISBX__V1__EXEC_EVENT__EVENT_STARTED;
+    if (is_started && call->is_background && event->started->exec != NULL) {
+        char location[128];
+        (void)snprintf(location, sizeof location, SB_ROUTE_PREFIX "/execs/%s",
+                       event->started->exec->exec_id);
+        sb_http_add_header(call->request, "Location", location);
+        sb_rest_reply_message(call, 201, &event->started->exec->base);
+        sb_rest_leave(call);
+        return;
+    }
+    struct sb_out out;
+    sb_out_init(&out, -1);
+    put_event(call, event, &out);
+    send_event(call, &out);
+}
+
+void sb_rest_events_done(struct sb_rest_call *call, const struct sb_err *err)
+{
+    if (call->route->kind == SB_ROUTE_READ) {
+        if (err->code == SB_OK) {
+            sb_http_stream_end(call->request);
+        } else {
+            sb_http_stream_abort(call->request); /* a part must not look like the whole */
+        }
+        return;
+    }
+    begin(call);
+    if (err->code != SB_OK) {
+        struct sb_out out;
+        struct sb_json json = {.out = &out};
+        sb_out_init(&out, -1);
+        sb_out_put(&out, "event: error\ndata: ");
+        sb_json_open(&json, NULL, '{');
+        sb_json_u64(&json, "status", (uint64_t)sb_rest_status_of(err->code));
+        sb_json_cstr(&json, "code", sb_code_name(err->code));
+        sb_json_cstr(&json, "detail", err->text);
+        sb_json_close(&json, '}');
+        sb_out_put(&out, "\n\n");
+        (void)sb_http_stream_write(call->request, sb_buf_cstr(&out.buf), out.buf.len);
+        sb_out_done(&out);
+    }
+    sb_http_stream_end(call->request);
+}
