@@ -11,11 +11,71 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "mcp-gateway/backend.h"
+#include "mcp-gateway/http/problem.h"
+#include "mcp-gateway/http/server.h"
 #include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/options.h"
+#include "mcp-gateway/rest/rest.h"
 #include "mcp-gateway/serve.h"
 
 enum { EXIT_USAGE = 2 };
+
+/* REST beside MCP, over HTTP. */
+static void on_other(struct sb_http_request *request, void *user)
+{
+    if (!sb_rest_take(user, request)) {
+        sb_http_problem(request, &(struct sb_http_problem){
+                                     .status = 404,
+                                     .code = SB_NOT_FOUND,
+                                     .detail = "there is nothing at this path",
+                                     .hint = "MCP is at /mcp, REST at /api/v1/openapi.json"});
+    }
+}
+
+static void on_ended(const struct sb_http_request *request, int status, uint64_t us, void *user)
+{
+    sb_rest_ended(user, request, status, us);
+}
+
+static void on_listening(struct sb_http_server *server, void *user)
+{
+    sb_rest_set_server(user, server);
+}
+
+static int
+serve(const struct sb_gateway_options *options, struct event_base *base, struct sb_err *err)
+{
+    const struct sb_mcp_definition definition = {
+        .name = "aisbx",
+        .title = "aisbx sandboxes",
+        .version = SB_VERSION,
+    };
+    struct sb_backend *backend = NULL;
+    struct sb_rest *rest = NULL;
+    const struct sb_backend_options to_worker = {.base = base, .address = options->worker};
+    int rc = sb_backend_new(&to_worker, &backend, err);
+    if (rc == 0) {
+        const struct sb_rest_options rest_options = {.base = base,
+                                                     .backend = backend,
+                                                     .loopback_without_key =
+                                                         options->loopback_without_key};
+        rc = sb_rest_new(&rest_options, &rest, err);
+    }
+    if (rc == 0) {
+        const struct sb_serve serve = {.options = options,
+                                       .base = base,
+                                       .definition = &definition,
+                                       .listening = on_listening,
+                                       .other = on_other,
+                                       .ended = on_ended,
+                                       .user = rest};
+        rc = sb_serve_run(&serve, err);
+    }
+    sb_rest_free(rest);
+    sb_backend_free(backend);
+    return rc;
+}
 
 static int run(const struct sb_gateway_options *options)
 {
@@ -25,13 +85,7 @@ static int run(const struct sb_gateway_options *options)
         SB_LOG_ERROR("cannot start", "why=%s", "no event loop");
         return EXIT_FAILURE;
     }
-    const struct sb_mcp_definition definition = {
-        .name = "aisbx",
-        .title = "aisbx sandboxes",
-        .version = SB_VERSION,
-    };
-    const struct sb_serve serve = {.options = options, .base = base, .definition = &definition};
-    int rc = sb_serve_run(&serve, &err);
+    int rc = serve(options, base, &err);
     if (rc < 0) {
         SB_LOG_ERROR("cannot start", "why=%s", err.text);
     }

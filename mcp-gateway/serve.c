@@ -157,6 +157,9 @@ static int start_http(struct running *running, struct sb_err *err)
         sb_http_server_new(&http, &running->http, &port, err) < 0) {
         return -1;
     }
+    if (running->serve->listening != NULL) {
+        running->serve->listening(running->http, running->serve->user);
+    }
     SB_LOG_INFO("serving", "address=%s port=%d", options->address, port);
     tell_ready(running, port);
     return 0;

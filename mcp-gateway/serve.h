@@ -7,6 +7,7 @@
 struct event_base;
 struct sb_gateway_options;
 struct sb_http_request;
+struct sb_http_server;
 struct sb_mcp;
 struct sb_mcp_definition;
 
@@ -19,6 +20,8 @@ struct sb_serve {
     const struct sb_mcp_definition *definition;
     /** The server, before anybody can call. NULL: nobody needs it. */
     void (*ready)(struct sb_mcp *mcp, void *user);
+    /** The HTTP server, when it listens. NULL: nobody needs it. */
+    void (*listening)(struct sb_http_server *server, void *user);
     /** Requests to other paths than SB_MCP_PATH; NULL: they are not found. */
     void (*other)(struct sb_http_request *request, void *user);
     /** How each HTTP request ended. NULL: nobody counts. */
