@@ -18,7 +18,6 @@ struct sb_rest {
     struct sb_rest_metrics metrics;
     const struct sb_http_server *server;
     bool is_draining;
-    char *openapi; /* made by the first who asks */
 };
 
 /* Bytes of a character whose end is in the next piece. */
@@ -82,8 +81,6 @@ void sb_rest_output_message(struct sb_rest_call *call, const ProtobufCMessage *m
 void sb_rest_read_message(struct sb_rest_call *call, const ProtobufCMessage *message);
 void sb_rest_write_start(struct sb_rest_call *call, const ProtobufCMessage *header);
 
-/* health.c, openapi.c */
+/* health.c */
 void sb_rest_health(struct sb_rest *rest, struct sb_http_request *request, const char *what);
 void sb_rest_metrics_ask(struct sb_rest *rest, struct sb_http_request *request);
-/** The document as JSON, heap; NULL: memory. */
-char *sb_rest_openapi(void);

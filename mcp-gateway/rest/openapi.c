@@ -1,5 +1,8 @@
 /* The document of the interface (OpenAPI 3.1), from the table of routes and the descriptors of the
- * contract: it cannot say other things than the code does. */
+ * contract: it cannot say other things than the code does. tools/openapi adds what the comments of
+ * the contract say, and writes mcp-gateway/openapi.json. */
+#include "mcp-gateway/rest/openapi.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +12,7 @@
 #include "google/protobuf/field_mask.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
 #include "mcp-gateway/http/head.h"
-#include "mcp-gateway/rest/call.h"
+#include "mcp-gateway/rest/route.h"
 #include "proto/json/pbjson.h"
 #include "proto/json/pbtype.h"
 
@@ -272,6 +275,8 @@ static void put_parameters(struct doc *doc, const struct sb_route *route)
     sb_json_open(json, "parameters", '[');
     for (size_t i = 0; sb_route_var(route, i, &var); i++) {
         char name[64] = "";
+        struct sb_str ignored;
+        (void)sb_str_split(var, '.', &ignored, &var);
         strncat(name, var.ptr, var.len < sizeof name ? var.len : sizeof name - 1);
         put_text_parameter(json, name, "path", true);
     }
@@ -405,28 +410,44 @@ static void put_operation(struct doc *doc, const struct sb_route *route)
     sb_json_cstr(json, NULL, route->tag);
     sb_json_close(json, ']');
     sb_json_cstr(json, "summary", route->summary);
+    sb_json_cstr(json, "x-rpc", route->rpc->path + 1);
     put_parameters(doc, route);
     put_request_body(doc, route);
     put_answers(doc, route);
     sb_json_close(json, '}');
 }
 
+/* "/sandboxes/{target.sandbox_id}/execs" -> "/sandboxes/{sandbox_id}/execs" */
+static const char *name_path(const struct sb_route *route, char out[128])
+{
+    size_t len = 0;
+    for (const char *c = route->pattern; *c != '\0' && len < 127; c++) {
+        const char *dot = *c == '{' ? strpbrk(c, ".}") : NULL;
+        out[len++] = *c;
+        c = dot != NULL && *dot == '.' ? dot : c;
+    }
+    out[len] = '\0';
+    return out;
+}
+
 static void put_paths(struct doc *doc)
 {
+    char path[128];
+    char other[128];
     struct sb_json *json = &doc->json;
     sb_json_open(json, "paths", '{');
     for (size_t i = 0; i < sb_routes_count; i++) {
-        const char *pattern = sb_routes[i].pattern;
         bool is_first = true;
+        (void)name_path(&sb_routes[i], path);
         for (size_t j = 0; j < i; j++) {
-            is_first = is_first && strcmp(sb_routes[j].pattern, pattern) != 0;
+            is_first = is_first && strcmp(name_path(&sb_routes[j], other), path) != 0;
         }
         if (!is_first) {
             continue;
         }
-        sb_json_open(json, pattern, '{');
+        sb_json_open(json, path, '{');
         for (size_t j = i; j < sb_routes_count; j++) {
-            if (strcmp(sb_routes[j].pattern, pattern) == 0) {
+            if (strcmp(name_path(&sb_routes[j], other), path) == 0) {
                 put_operation(doc, &sb_routes[j]);
             }
         }
@@ -469,7 +490,7 @@ static void put_components(struct doc *doc)
     sb_json_close(json, '}');
 }
 
-char *sb_rest_openapi(void)
+char *sb_openapi_make(void)
 {
     struct doc *doc = calloc(1, sizeof *doc);
     if (doc == NULL) {

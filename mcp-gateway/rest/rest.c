@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "mcp-gateway/http/head.h"
 #include "mcp-gateway/rest/call.h"
+#include "mcp-gateway/rest/openapi.h"
 
 int sb_rest_new(const struct sb_rest_options *options,
                 struct sb_rest **ret_rest,
@@ -34,7 +35,6 @@ void sb_rest_free(struct sb_rest *rest)
     while (!sb_list_is_empty(&rest->calls)) {
         (void)sb_list_pop(&rest->calls);
     }
-    free(rest->openapi);
     free(rest);
 }
 
@@ -90,16 +90,9 @@ static void not_found(struct sb_http_request *request)
 
 static void serve_openapi(struct sb_rest *rest, struct sb_http_request *request)
 {
-    if (rest->openapi == NULL) {
-        rest->openapi = sb_rest_openapi();
-    }
-    if (rest->openapi == NULL) {
-        struct sb_err err;
-        (void)sb_err_oom(&err);
-        sb_rest_reply_error(request, NULL, &err);
-        return;
-    }
-    sb_http_reply(request, 200, "application/json", rest->openapi, strlen(rest->openapi));
+    (void)rest;
+    sb_http_reply(request, 200, "application/json", sb_openapi_document,
+                  (size_t)(sb_openapi_document_end - sb_openapi_document));
 }
 
 static void serve_health(struct sb_rest *rest, struct sb_http_request *request)
