@@ -32,6 +32,11 @@ static void put_quoted(struct sb_out *out, struct sb_str text)
     const char *run = text.ptr; /* bytes from here to text.ptr go out as they are */
     while (text.len > 0) {
         const char *at = text.ptr;
+        if (is_plain((unsigned char)*at) && (unsigned char)*at < 0x80) { /* most are */
+            text.ptr++;
+            text.len--;
+            continue;
+        }
         int32_t code = sb_utf8_next(&text);
         if (code >= 0x80 || (code >= 0 && is_plain((unsigned char)code))) {
             continue;

@@ -31,9 +31,11 @@ struct scan {
     size_t values;
     enum expect expect;
     unsigned depth;
-    char open[DEPTH_MAX];          /* '[' or '{' */
-    struct sb_map keys[DEPTH_MAX]; /* of the objects */
-    struct sb_buf string;          /* the last string, escapes undone */
+    char open[DEPTH_MAX];        /* '[' or '{' */
+    uint32_t objects[DEPTH_MAX]; /* their numbers */
+    uint32_t n_objects;
+    struct sb_map keys;   /* of all objects: the key and the number of its object */
+    struct sb_buf string; /* the last string, escapes undone */
 };
 
 static int fail(const struct scan *s, struct sb_err *err, const char *what)
@@ -146,6 +148,17 @@ static int scan_escape(struct scan *s, struct sb_err *err)
                : 0;
 }
 
+/* Bytes that stand for themselves. */
+static size_t plain_len(struct sb_str text)
+{
+    size_t n = 0;
+    while (n < text.len && text.ptr[n] != '"' && text.ptr[n] != '\\' &&
+           (unsigned char)text.ptr[n] >= ' ') {
+        n++;
+    }
+    return n;
+}
+
 /* At the opening quote; s->string is the text. UTF-8 was checked for the whole. */
 static int scan_string(struct scan *s, struct sb_err *err)
 {
@@ -167,10 +180,11 @@ static int scan_string(struct scan *s, struct sb_err *err)
             }
             continue;
         }
-        if (sb_buf_append_byte(&s->string, (char)c) < 0) {
+        size_t n = plain_len(sb_str_skip(s->text, s->at));
+        if (sb_buf_append(&s->string, s->text.ptr + s->at, n) < 0) {
             return sb_err_sys(err, errno, "JSON string");
         }
-        s->at++;
+        s->at += n;
     }
 }
 
@@ -236,7 +250,7 @@ static int scan_open(struct scan *s, char c, struct sb_err *err)
     if (s->depth == s->limits->depth || s->depth == DEPTH_MAX) {
         return fail(s, err, "nested too deeply");
     }
-    sb_map_init(&s->keys[s->depth], s->limits->values);
+    s->objects[s->depth] = s->n_objects++;
     s->open[s->depth++] = c;
     s->at++;
     s->expect = c == '[' ? EXPECT_VALUE_OR_END : EXPECT_KEY_OR_END;
@@ -246,7 +260,6 @@ static int scan_open(struct scan *s, char c, struct sb_err *err)
 static void scan_close(struct scan *s)
 {
     s->depth--;
-    sb_map_done(&s->keys[s->depth]);
     s->at++;
     value_done(s);
 }
@@ -298,7 +311,11 @@ static int scan_key(struct scan *s, struct sb_err *err)
     if (scan_string(s, err) < 0) {
         return -1;
     }
-    if (sb_map_put(&s->keys[s->depth - 1], sb_buf_str(&s->string), &present, err) < 0) {
+    const uint32_t *object = &s->objects[s->depth - 1];
+    if (sb_buf_append(&s->string, object, sizeof *object) < 0) {
+        return sb_err_sys(err, errno, "JSON string");
+    }
+    if (sb_map_put(&s->keys, sb_buf_str(&s->string), &present, err) < 0) {
         if (err->code != SB_EXISTS) {
             return -1;
         }
@@ -353,17 +370,18 @@ static int scan_step(struct scan *s, struct sb_err *err)
 
 static void done_scan(struct scan *s)
 {
-    while (s->depth > 0) {
-        sb_map_done(&s->keys[--s->depth]);
-    }
+    sb_map_done(&s->keys);
     sb_buf_done(&s->string);
 }
 
 int sb_json_scan(struct sb_str text, const struct sb_json_scan_limits *limits, struct sb_err *err)
 {
     SB_CLEANUP(done_scan)
-    struct scan s = {
-        .text = text, .limits = limits, .expect = EXPECT_VALUE, .string = {.max = limits->bytes}};
+    struct scan s = {.text = text,
+                     .limits = limits,
+                     .expect = EXPECT_VALUE,
+                     .string = {.max = limits->bytes + sizeof(uint32_t)}};
+    sb_map_init(&s.keys, limits->values + 1);
     if (text.len > limits->bytes) {
         return sb_err_set(err, SB_INVALID, "longer than %zu bytes", limits->bytes);
     }
