@@ -355,7 +355,8 @@ void sb_mcp_refuse(struct sb_mcp_link *link,
                    struct sb_str data)
 {
     struct sb_out out;
-    if (link->is_stdio && id.len == 0) { /* the client could not tell what it is about */
+    if (link->is_stdio && batch == NULL &&
+        id.len == 0) { /* the client could not tell what it is about */
         SB_LOG_WARN("refused", "code=%d why=%.*s", code, SB_STR_ARG(message));
         return;
     }
