@@ -27,6 +27,9 @@ decode(struct sb_str text, bool is_query, char **at, struct sb_str *ret_text, st
     char *out = start;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
+        if ((unsigned char)c <= 0x20 || (unsigned char)c >= 0x7f) {
+            return sb_err_set(err, SB_INVALID, "the %s has a character no URI may have", what);
+        }
         if (c == '+' && is_query) {
             c = ' ';
         } else if (c == '%') {

@@ -14,7 +14,9 @@ import time
 
 import malformed_http
 
-WAIT = 10.0
+WAIT = 20.0
+with open(sys.argv[1], "rb") as program:
+    IS_SANITIZED = b"__asan_init" in program.read()  # it keeps what was freed
 HEAD = b"Host: 127.0.0.1\r\n\r\n"
 
 
@@ -131,7 +133,7 @@ def refuses_what_is_malformed():
             if turn == 0:
                 before = server.memory_kib()
         grown = server.memory_kib() - before
-        assert grown < 512, f"{grown} KiB more after {3 * len(cases)} malformed requests"
+        assert IS_SANITIZED or grown < 512, f"{grown} KiB more after {3 * len(cases)} malformed requests"
         assert server.ask(b"GET /hello HTTP/1.1\r\n" + HEAD)[0] == 200
     print(f"{len(cases)} malformed requests")
 
@@ -253,7 +255,7 @@ def bounds_what_waits_for_a_slow_reader():
         while piece := response.read(1 << 20):
             total += len(piece)
         assert total == 200000000
-        assert server.memory_kib() - before < 4096, "a stream must not be kept"
+        assert IS_SANITIZED or server.memory_kib() - before < 4096, "a stream must not be kept"
 
 
 def ends_the_slow():
