@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "service/shared/network.h"
 #include "service/worker/policy/builtin.h"
+#include "service/worker/policy/config_auth.h"
 #include "service/worker/policy/config_read.h"
 #include "service/worker/policy/config_secrets.h"
 #include "service/worker/policy/limits.h"
@@ -481,6 +482,8 @@ static int read_default(struct sb_config_reader *r, const struct sb_yaml_node *n
 static const struct sb_config_key top_keys[] = {
     {"profiles", SB_YAML_MAP, NULL, read_profiles},
     {"default_profile", SB_YAML_SCALAR, NULL, read_default},
+    {"auth", SB_YAML_MAP, NULL, sb_config_auth_read},
+    {"tenants", SB_YAML_LIST, NULL, sb_config_tenants_read},
 };
 
 static int read_top(struct sb_config_reader *r, const struct sb_yaml_node *root)
@@ -525,5 +528,6 @@ void sb_config_done(struct sb_config *config)
     }
     free(config->profiles);
     free(config->default_profile);
+    sb_auth_config_done(&config->auth);
     *config = (struct sb_config){0};
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/str.h"
+#include "service/worker/policy/auth_config.h"
 #include "service/worker/policy/profile.h"
 
 struct sb_err;
@@ -28,6 +29,7 @@ struct sb_config {
     size_t n_profiles;
     char *default_profile; /* or NULL */
     struct sb_config_place default_at;
+    struct sb_auth_config auth;
 };
 
 /** About the text. */

@@ -9,6 +9,8 @@
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/yaml.h"
 
+struct sb_auth_identity;
+struct sb_auth_tenant;
 struct sb_profile_secret;
 
 struct sb_config_reader {
@@ -21,6 +23,8 @@ struct sb_config_reader {
     struct sb_profile_secret *secret; /* the secret being read, and its host */
     const struct sb_yaml_node *secret_host;
     bool is_secret_tls;
+    struct sb_auth_identity *identity; /* the one being read */
+    struct sb_auth_tenant *tenant;
     struct sb_err *err;
 };
 

@@ -31,6 +31,7 @@ struct sb_profiles {
     size_t n;
     size_t n_listed;
     char *default_profile;
+    struct sb_auth_config auth;
     bool is_check_only; /* files that the text names must not be read */
 };
 
@@ -298,6 +299,8 @@ static int make_set(struct sb_str yaml,
         sb_problems_sort(problems);
         return sb_problems_err(problems, source == NULL ? BUILTIN_ORIGIN : source->file_name, err);
     }
+    set->auth = configured.config.auth;
+    configured.config.auth = (struct sb_auth_config){0};
     *ret_set = SB_STEAL_PTR(set);
     return 0;
 }
@@ -315,6 +318,7 @@ static void done_set(struct sb_profiles *set)
     }
     free(set->items);
     free(set->default_profile);
+    sb_auth_config_done(&set->auth);
 }
 
 void sb_profiles_free(struct sb_profiles *profiles)
@@ -511,4 +515,9 @@ int sb_profiles_filter(const struct sb_profiles *profiles,
         return 0;
     }
     return sb_err_set(err, SB_INTERNAL, "profile \"%s\" is not of this set", profile->name);
+}
+
+const struct sb_auth_config *sb_profiles_auth(const struct sb_profiles *profiles)
+{
+    return &profiles->auth;
 }

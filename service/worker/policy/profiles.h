@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/str.h"
+#include "service/worker/policy/auth_config.h"
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/profile.h"
 
@@ -70,3 +71,6 @@ int sb_profiles_filter(const struct sb_profiles *profiles,
                        const struct sb_profile *profile,
                        struct sb_filter **ret_filter,
                        struct sb_err *err);
+
+/** What the configuration says about callers and tenants. Borrowed until the next load. */
+const struct sb_auth_config *sb_profiles_auth(const struct sb_profiles *profiles);
