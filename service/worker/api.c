@@ -1,5 +1,6 @@
 #include "service/worker/api.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "aisbx/v1/context_service.rpc.h"
@@ -10,19 +11,60 @@
 #include "service/worker/api_sandbox.h"
 #include "service/worker/api_worker.h"
 #include "service/worker/exec.h"
+#include "service/worker/policy/profiles.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/worker.h"
 
+static void tell_rate(struct sb_rpc_call *call, const struct sb_rate *rate)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+        bool is_told;
+    } trailers[] = {
+        {"ratelimit-limit", rate->limit, rate->limit != 0},
+        {"ratelimit-remaining", rate->remaining, rate->limit != 0},
+        {"ratelimit-reset-ms", rate->reset_ms, rate->limit != 0},
+        {"retry-after-ms", rate->retry_ms, rate->retry_ms != 0},
+    };
+    char text[32];
+    for (size_t i = 0; i < sizeof trailers / sizeof *trailers; i++) {
+        if (trailers[i].is_told) {
+            int n = snprintf(text, sizeof text, "%ju", (uintmax_t)trailers[i].value);
+            sb_rpc_call_trailer(call, trailers[i].key, text, (size_t)n);
+        }
+    }
+}
+
+void sb_api_refuse(struct sb_rpc_call *call, const struct sb_rate *rate, const struct sb_err *err)
+{
+    tell_rate(call, rate);
+    sb_rpc_call_fail(call, err);
+}
+
 bool sb_api_identify(struct sb_rpc_call *call,
-                     const struct sb_worker *worker,
+                     struct sb_worker *worker,
                      struct sb_caller *ret_caller)
 {
     struct sb_err err;
-    if (sb_access_identify(sb_rpc_call_peer(call), worker->start_uid, ret_caller, &err) < 0) {
-        sb_rpc_call_fail(call, &err);
+    struct sb_rate rate;
+    const struct sb_auth_call what = {
+        .peer = sb_rpc_call_peer(call),
+        .method = sb_rpc_call_method(call)->path,
+        .key = sb_rpc_call_metadata(call, "x-api-key", NULL),
+        .authorization = sb_rpc_call_metadata(call, "authorization", NULL),
+        .via = sb_rpc_call_metadata(call, "x-aisbx-via", NULL),
+        .identity = sb_rpc_call_metadata(call, "x-aisbx-identity", NULL),
+        .from = sb_rpc_call_metadata(call, "x-aisbx-peer", NULL),
+        .protocol = sb_rpc_call_metadata(call, "x-aisbx-protocol", NULL),
+        .peer_fd = sb_rpc_call_peer_fd(call),
+    };
+    if (sb_auth_admit(&worker->auth, sb_profiles_auth(worker->profiles), &what, ret_caller, &rate,
+                      &err) < 0) {
+        sb_api_refuse(call, &rate, &err);
         return false;
     }
-    ret_caller->peer_fd = sb_rpc_call_peer_fd(call);
+    tell_rate(call, &rate);
     return true;
 }
 
@@ -45,7 +87,7 @@ int sb_api_find_sandbox(const struct sb_worker *worker,
         return -1;
     }
     struct sb_sandbox *sandbox = sb_registry_sandbox(&worker->registry, id);
-    if (sandbox == NULL || !sb_access_sees(caller, sandbox->owner)) {
+    if (sandbox == NULL || !sb_caller_sees(caller, sandbox->tenant)) {
         return sb_err_set(err, SB_NOT_FOUND, "no sandbox %s (aisbx list shows what there is)", id);
     }
     *ret_sandbox = sandbox;
@@ -62,7 +104,7 @@ int sb_api_find_exec(const struct sb_worker *worker,
         return -1;
     }
     struct sb_exec *exec = sb_registry_exec(&worker->registry, id);
-    if (exec == NULL || !sb_access_sees(caller, exec->sandbox->owner)) {
+    if (exec == NULL || !sb_caller_sees(caller, exec->sandbox->tenant)) {
         return sb_err_set(err, SB_NOT_FOUND, "no exec %s", id);
     }
     *ret_exec = exec;

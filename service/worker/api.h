@@ -6,12 +6,13 @@
 
 #include "aisbx/v1/exec.pb-c.h"
 #include "aisbx/v1/sandbox.pb-c.h"
-#include "service/worker/access.h"
+#include "service/worker/auth/caller.h"
 
 struct sb_err;
 struct sb_exec;
 struct sb_exec_options;
 struct sb_pairs;
+struct sb_rate;
 struct sb_rpc_call;
 struct sb_rpc_server;
 struct sb_sandbox;
@@ -22,10 +23,15 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err);
 
 /* ---- shared by the handlers ---- */
 
-/** Who calls; when that is nobody we serve, the call is failed and false returned. */
+/** Who calls, and may they call this method (auth/auth.h)? When not, the call is failed and false
+ *  returned. Every handler begins with it. */
 bool sb_api_identify(struct sb_rpc_call *call,
-                     const struct sb_worker *worker,
+                     struct sb_worker *worker,
                      struct sb_caller *ret_caller);
+
+/** Ends the call with err, and with trailers that say how the rate or the quota stands.
+ *  @rate  limit 0: none refused it. */
+void sb_api_refuse(struct sb_rpc_call *call, const struct sb_rate *rate, const struct sb_err *err);
 
 /** The sandbox or exec with that id, if the caller may know of it. Errors: SB_NOT_FOUND;
  *  SB_INVALID: not an id at all. */
@@ -53,6 +59,7 @@ struct sb_api_start {
     const Aisbx__V1__ExecSpec *spec;
     bool has_stdin;
     struct sb_rpc_call *call; /* its fds are taken when the spec says PASSED */
+    struct sb_rate *rate;     /* filled when a quota refuses; for sb_api_refuse */
 };
 int sb_api_start_exec(struct sb_worker *worker,
                       const struct sb_api_start *start,

@@ -14,8 +14,7 @@
 #include "service/worker/worker.h"
 
 /** Identifies the caller and finds the exec; otherwise the call is failed and NULL returned. */
-static struct sb_exec *
-find(struct sb_rpc_call *call, const struct sb_worker *worker, const char *id)
+static struct sb_exec *find(struct sb_rpc_call *call, struct sb_worker *worker, const char *id)
 {
     struct sb_err err;
     struct sb_caller caller;
@@ -50,8 +49,8 @@ static uint64_t question_of(const struct sb_worker *worker,
                             const struct sb_caller *caller,
                             const Aisbx__V1__ListExecsRequest *req)
 {
-    char text[SB_ACCESS_OWNER_SIZE + SB_ID_SIZE + 16];
-    int n = snprintf(text, sizeof text, "execs|%s|%.*s|%d", caller->owner, SB_ID_SIZE,
+    char text[SB_CALLER_ACTOR_SIZE + SB_ID_SIZE + 16];
+    int n = snprintf(text, sizeof text, "execs|%s|%.*s|%d", caller->actor, SB_ID_SIZE,
                      req->sandbox_id, req->running_only);
     return sb_hash_sip13(worker->page_key.key, text, (size_t)n);
 }
@@ -60,7 +59,7 @@ static bool matches(const struct sb_exec *exec,
                     const struct sb_caller *caller,
                     const Aisbx__V1__ListExecsRequest *req)
 {
-    return sb_access_sees(caller, exec->sandbox->owner) &&
+    return sb_caller_sees(caller, exec->sandbox->tenant) &&
            (req->sandbox_id[0] == '\0' || strcmp(req->sandbox_id, exec->sandbox->id) == 0) &&
            (!req->running_only || !sb_exec_has_ended(exec));
 }

@@ -140,11 +140,12 @@ static int check(const Aisbx__V1__RunRequest *req, struct sb_err *err)
 static int start(struct sb_worker *worker,
                  const struct sb_caller *caller,
                  const Aisbx__V1__RunRequest *req,
+                 struct sb_rate *ret_rate,
                  struct sb_exec **ret_exec,
                  struct sb_err *err)
 {
     char known[SB_ID_SIZE];
-    const struct sb_idem_call id = {caller->owner, "Run", req->request_id, &req->base};
+    const struct sb_idem_call id = {caller->actor, "Run", req->request_id, &req->base};
     if (check(req, err) < 0 ||
         sb_idem_find(&worker->idem, &id, sb_clock_real_ms(), known, err) < 0) {
         return -1;
@@ -157,6 +158,7 @@ static int start(struct sb_worker *worker,
         .target = req->target,
         .spec = req->exec,
         .has_stdin = req->stdin.len > 0,
+        .rate = ret_rate,
     };
     if (sb_api_start_exec(worker, &start, ret_exec, err) < 0) {
         return -1;
@@ -185,14 +187,15 @@ void sb_api_run_start(struct sb_rpc_call *call, const Aisbx__V1__RunRequest *req
     if (!sb_api_identify(call, worker, &caller)) {
         return;
     }
-    int is_first = start(worker, &caller, req, &exec, &err);
+    struct sb_rate rate = {0};
+    int is_first = start(worker, &caller, req, &rate, &exec, &err);
     struct run *run = is_first < 0 ? NULL : calloc(1, sizeof *run);
     if (run == NULL) {
         if (is_first >= 0) {
             (void)sb_err_oom(&err);
             sb_exec_kill(exec, SB_CAUSE_CANCELLED);
         }
-        sb_rpc_call_fail(call, &err);
+        sb_api_refuse(call, &rate, &err);
         return;
     }
     *run = (struct run){

@@ -108,11 +108,12 @@ static void on_created(struct sb_sandbox_observer *observer, struct sb_sandbox *
 static int create(struct sb_worker *worker,
                   const struct sb_caller *caller,
                   const Aisbx__V1__CreateSandboxRequest *req,
+                  struct sb_rate *ret_rate,
                   struct sb_sandbox **ret_sandbox,
                   struct sb_err *err)
 {
     char known[SB_ID_SIZE];
-    const struct sb_idem_call id = {caller->owner, "CreateSandbox", req->request_id, &req->base};
+    const struct sb_idem_call id = {caller->actor, "CreateSandbox", req->request_id, &req->base};
     if (req->snapshot_id[0] != '\0') {
         return sb_err_set(err, SB_UNIMPLEMENTED,
                           "snapshot_id: this worker keeps no snapshots; leave it out");
@@ -128,9 +129,11 @@ static int create(struct sb_worker *worker,
         return -1;
     }
     const struct sb_sandbox_options options = {
-        .owner = caller->owner,
+        .owner = caller->actor,
+        .tenant = caller->tenant,
+        .rate = ret_rate,
         .request = request,
-        .is_admin = caller->is_admin,
+        .is_admin = sb_caller_is_admin(caller),
         .peer_fd = caller->peer_fd,
     };
     if (sb_sandbox_new(worker, &options, ret_sandbox, err) < 0) {
@@ -153,9 +156,10 @@ create_sandbox(struct sb_rpc_call *call, const Aisbx__V1__CreateSandboxRequest *
     if (!sb_api_identify(call, worker, &caller)) {
         return;
     }
-    int is_first = create(worker, &caller, req, &sandbox, &err);
+    struct sb_rate rate = {0};
+    int is_first = create(worker, &caller, req, &rate, &sandbox, &err);
     if (is_first < 0) {
-        sb_rpc_call_fail(call, &err);
+        sb_api_refuse(call, &rate, &err);
         return;
     }
     assert(sandbox != NULL);
@@ -365,7 +369,7 @@ static bool matches(const struct sb_sandbox *sandbox,
                     const struct sb_caller *caller,
                     const Aisbx__V1__ListSandboxesRequest *req)
 {
-    return sb_access_sees(caller, sandbox->owner) && has_state(sandbox, req) &&
+    return sb_caller_sees(caller, sandbox->tenant) && has_state(sandbox, req) &&
            (req->profile[0] == '\0' || strcmp(req->profile, sandbox->policy->profile) == 0) &&
            has_labels(sandbox, req);
 }
@@ -378,7 +382,7 @@ static int question_of(const struct sb_worker *worker,
                        struct sb_err *err)
 {
     SB_CLEANUP(sb_buf_done) struct sb_buf text = SB_BUF_INIT(QUESTION_MAX);
-    int rc = sb_buf_printf(&text, "sandboxes|%s|%s", caller->owner, req->profile);
+    int rc = sb_buf_printf(&text, "sandboxes|%s|%s", caller->actor, req->profile);
     for (size_t i = 0; i < req->n_states && rc == 0; i++) {
         rc = sb_buf_printf(&text, "|%d", (int)req->states[i]);
     }

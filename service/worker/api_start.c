@@ -96,10 +96,12 @@ static int make_sandbox(struct sb_worker *worker,
         return -1;
     }
     const struct sb_sandbox_options options = {
-        .owner = start->caller->owner,
+        .owner = start->caller->actor,
+        .tenant = start->caller->tenant,
+        .rate = start->rate,
         .request = request,
         .is_only = true,
-        .is_admin = start->caller->is_admin,
+        .is_admin = sb_caller_is_admin(start->caller),
         .peer_fd = start->caller->peer_fd,
     };
     return sb_sandbox_new(worker, &options, ret_sandbox, err);

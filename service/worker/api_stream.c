@@ -65,6 +65,7 @@ static struct sb_follow *begin(struct sb_rpc_call *call,
     struct sb_err err;
     struct sb_caller caller;
     struct sb_exec *exec = NULL;
+    struct sb_rate rate = {0};
     if (!sb_api_identify(call, worker, &caller)) {
         return NULL;
     }
@@ -74,16 +75,17 @@ static struct sb_follow *begin(struct sb_rpc_call *call,
         .spec = req->exec,
         .has_stdin = is_interactive,
         .call = call,
+        .rate = &rate,
     };
     const struct sb_idem_call id = {
-        .owner = caller.owner,
+        .owner = caller.actor,
         .method = is_interactive ? "InteractExec" : "StartExec",
         .request_id = req->request_id,
         .content = &req->base,
     };
     int is_first = start_or_find(worker, &start, &id, &exec, &err);
     if (is_first < 0) {
-        sb_rpc_call_fail(call, &err);
+        sb_api_refuse(call, &rate, &err);
         return NULL;
     }
     const struct sb_follow_options options = {

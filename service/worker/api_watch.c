@@ -66,7 +66,7 @@ static void tell(struct sb_worker *worker,
         struct watch *watch = SB_LIST_ENTRY(node, struct watch, link);
         bool is_wanted =
             watch->sandbox_id[0] == '\0' || strcmp(watch->sandbox_id, sandbox->id) == 0;
-        if (is_wanted && sb_access_sees(&watch->caller, sandbox->owner)) {
+        if (is_wanted && sb_caller_sees(&watch->caller, sandbox->tenant)) {
             send_event(watch, kind, sandbox, exec, denial);
         }
     }
@@ -147,7 +147,7 @@ void sb_api_watch_start(struct sb_rpc_call *call,
         bool is_wanted =
             watch->sandbox_id[0] == '\0' || strcmp(watch->sandbox_id, sandbox->id) == 0;
         if (is_wanted && sandbox->state != SB_STATE_DESTROYED &&
-            sb_access_sees(&caller, sandbox->owner)) {
+            sb_caller_sees(&caller, sandbox->tenant)) {
             send_event(watch, SB_WATCH_EXISTING, sandbox, NULL, NULL);
         }
     }

@@ -120,16 +120,10 @@ set_draining(struct sb_rpc_call *call, const Aisbx__V1__SetDrainingRequest *req,
     if (!sb_api_identify(call, worker, &caller)) {
         return;
     }
-    if (!caller.is_admin) {
-        (void)sb_err_set(&err, SB_DENIED,
-                         "only root and the user who started the worker may drain it");
-        sb_rpc_call_fail(call, &err);
-        return;
-    }
     worker->is_draining = req->draining;
     sb_rpc_server_set_health(worker->server, "",
                              req->draining ? SB_RPC_HEALTH_NOT_SERVING : SB_RPC_HEALTH_SERVING);
-    SB_LOG_INFO("draining changed", "draining=%d by=%s", (int)req->draining, caller.owner);
+    SB_LOG_INFO("draining changed", "draining=%d by=%s", (int)req->draining, caller.actor);
     Aisbx__V1__SetDrainingResponse *msg =
         sb_api_pb_new(&aisbx__v1__set_draining_response__descriptor);
     if (msg != NULL) {

@@ -24,9 +24,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "proto/rpc/rpc.h"
-#include "service/worker/access.h"
 #include "service/worker/api.h"
 #include "service/worker/audit.h"
+#include "service/worker/auth/auth.h"
 #include "service/worker/egress.h"
 #include "service/worker/harden.h"
 #include "service/worker/limits.h"
@@ -46,6 +46,7 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
     worker->page_key.key = sb_hash_key_random();
     sb_registry_init(&worker->registry);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
+    sb_auth_init(&worker->auth, worker->start_uid);
     sb_list_init(&worker->watches);
     if (sb_id_make(worker->id, "wk_", err) < 0) {
         return -1;
@@ -65,8 +66,7 @@ static int step_listeners(struct sb_worker *worker, struct sb_err *err)
         return sb_err_set(err, SB_INVALID, "TLS needs both --tls-cert and --tls-key");
     }
     for (size_t i = 0; i < options->n_listen; i++) {
-        if (sb_access_check_listen(options->listen[i], has_pair && options->tls_ca != NULL, err) <
-            0) {
+        if (sb_auth_check_listen(options->listen[i], has_pair, err) < 0) {
             return -1;
         }
     }
@@ -297,6 +297,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     }
     sb_spawner_free(worker->spawner);
     sb_idem_done(&worker->idem);
+    sb_auth_done(&worker->auth);
     if (worker->probe != NULL) {
         sb_probe_done(worker->probe);
         free(worker->probe);

@@ -14,11 +14,13 @@
 #include "service/worker/egress.h"
 #include "service/worker/handover.h"
 #include "service/worker/notify.h"
+#include "service/worker/policy/auth_config.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/state.h"
 #include "service/worker/verdict.h"
 
 struct sb_policy;
+struct sb_rate;
 struct sb_request;
 struct sb_sandbox;
 struct sb_worker;
@@ -52,7 +54,8 @@ struct sb_sandbox {
     char id[SB_ID_SIZE];
     uint64_t seq;
     enum sb_state state;
-    char *owner;
+    char *owner;                 /* actor that made it */
+    char tenant[SB_TENANT_SIZE]; /* who may see it */
     struct sb_policy *policy;
     struct sb_pairs labels;
     bool is_only; /* for one exec */
@@ -91,17 +94,19 @@ struct sb_sandbox {
 
 /** Who wants what. */
 struct sb_sandbox_options {
-    const char *owner;
+    const char *owner; /* actor */
+    const char *tenant;
     const struct sb_request *request; /* borrowed */
     bool is_only;
-    bool is_admin; /* may take a weaker driver than the profile's */
-    int peer_fd;   /* the caller's unix connection, borrowed; -1: none */
+    bool is_admin;        /* may take a weaker driver than the profile's */
+    int peer_fd;          /* the caller's unix connection, borrowed; -1: none */
+    struct sb_rate *rate; /* filled when a quota of the tenant refuses; NULL: nobody asks */
 };
 
 /** Makes a sandbox in state STARTING; observers learn what becomes of it.
- *  Errors: of sb_policy_make; SB_EXHAUSTED: too many sandboxes; SB_UNAVAILABLE: draining, spawner
- *  dead; SB_DENIED: host directories without a unix connection, a weaker driver; SB_PRECONDITION: a
- * required control is not enforced on this host. */
+ *  Errors: of sb_policy_make; SB_EXHAUSTED: too many sandboxes, a quota of the tenant;
+ * SB_UNAVAILABLE: draining, spawner dead; SB_DENIED: host directories without a unix connection, a
+ * weaker driver; SB_PRECONDITION: a required control is not enforced on this host. */
 int sb_sandbox_new(struct sb_worker *worker,
                    const struct sb_sandbox_options *options,
                    struct sb_sandbox **ret_sandbox,

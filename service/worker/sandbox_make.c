@@ -9,9 +9,11 @@
 #include "base/log.h"
 #include "service/shared/frame.h"
 #include "service/worker/audit.h"
+#include "service/worker/auth/quota.h"
 #include "service/worker/exec.h"
 #include "service/worker/policy/plan.h"
 #include "service/worker/policy/policy.h"
+#include "service/worker/policy/profiles.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/probe.h"
 #include "service/worker/sandbox.h"
@@ -63,8 +65,9 @@ static void run(struct sb_sandbox *sandbox)
     sb_sandbox_set_ttl(sandbox, sandbox->ttl_ms);
     sb_sandbox_set_idle(sandbox, sandbox->idle_ms);
     sb_watch_sandbox(sandbox->worker, SB_WATCH_CREATED, sandbox);
-    SB_LOG_INFO("sandbox started", "sandbox=%s profile=%s owner=%s init=%jd", sandbox->id,
-                sandbox->policy->profile, sandbox->owner, (intmax_t)sandbox->init_pid);
+    SB_LOG_INFO("sandbox started", "sandbox=%s profile=%s owner=%s tenant=%s init=%jd", sandbox->id,
+                sandbox->policy->profile, sandbox->owner, sandbox->tenant,
+                (intmax_t)sandbox->init_pid);
     SB_FOREACH (node, &sandbox->execs) {
         sb_exec_begin(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
     }
@@ -272,22 +275,39 @@ static int check_policy(const struct sb_sandbox *sandbox, bool is_admin, struct 
     const struct sb_policy *policy = sandbox->policy;
     const struct sb_probe *probe = sandbox->worker->probe;
     if (policy->has_weaker_driver && !is_admin) {
-        return sb_err_set(err, SB_DENIED,
-                          "driver %s is weaker than that of profile \"%s\": only root and the user "
-                          "who started the worker may take it",
-                          sb_driver_names[policy->driver], policy->profile);
+        return sb_err_set(
+            err, SB_DENIED,
+            "driver %s is weaker than that of profile \"%s\": only an admin (root, who "
+            "started the worker, a key with role admin) may take it",
+            sb_driver_names[policy->driver], policy->profile);
     }
     return sb_probe_was_made(probe) ? sb_probe_require(probe, policy->driver, policy->require, err)
                                     : 0;
+}
+
+static int check_quota(struct sb_worker *worker,
+                       const struct sb_sandbox *sandbox,
+                       struct sb_rate *rate,
+                       struct sb_err *err)
+{
+    struct sb_rate unused;
+    if (sb_quota_check(&worker->registry, sb_profiles_auth(worker->profiles), sandbox->tenant,
+                       &sandbox->policy->limits, rate == NULL ? &unused : rate, err) < 0) {
+        worker->auth.counts[SB_AUTH_QUOTA]++;
+        return -1;
+    }
+    return 0;
 }
 
 static int
 fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struct sb_err *err)
 {
     struct sb_worker *worker = sandbox->worker;
+    (void)snprintf(sandbox->tenant, sizeof sandbox->tenant, "%s", options->tenant);
     if (sb_id_make(sandbox->id, "sb_", err) < 0 ||
         sb_policy_make(worker->profiles, options->request, &sandbox->policy, err) < 0 ||
         check_policy(sandbox, options->is_admin, err) < 0 ||
+        check_quota(worker, sandbox, options->rate, err) < 0 ||
         sb_pairs_merge(&sandbox->labels, &options->request->labels, err) < 0) {
         return -1;
     }

@@ -8,6 +8,7 @@
 
 #include "base/id.h"
 #include "base/list.h"
+#include "service/worker/auth/auth.h"
 #include "service/worker/idem.h"
 #include "service/worker/options.h"
 #include "service/worker/page.h"
@@ -41,6 +42,7 @@ struct sb_worker {
     struct sb_audit *audit;
     struct sb_registry registry;
     struct sb_idem idem;
+    struct sb_auth auth;
     struct sb_page_key page_key;
     struct sb_list watches; /* of WatchSandboxes */
     int state_dir;          /* O_DIRECTORY; -1: memory only */

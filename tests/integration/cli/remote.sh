@@ -4,7 +4,8 @@ source "$(dirname "$0")/../../lib/env.sh"
 [[ -x $bin/aisbx-remote && -e $bin/aisbx-rpc-grpc.so ]] || skip "there is no aisbx-remote or no gRPC module"
 export AISBX_ADDRESS
 AISBX_ADDRESS=ipv4:127.0.0.1:$(free_port)
-start_worker --listen "$AISBX_ADDRESS"
+echo "auth: {loopback: user}" >"$dir/config.yaml"
+start_worker --listen "$AISBX_ADDRESS" --config "$dir/config.yaml"
 cd "$dir"
 
 aisbx() { "$bin/aisbx" "$@"; }

@@ -189,7 +189,7 @@ struct sb_sandbox *fake_sandbox_of(struct fake *fake, const char *profile, bool 
     spec.profile = fake_text(profile);
     assert_int_equal(sb_request_make(&spec, "sandbox", &request, &err), 0);
     const struct sb_sandbox_options options = {
-        .owner = "uid:1", .request = request, .is_only = is_only, .peer_fd = -1};
+        .owner = "uid:1", .tenant = "local", .request = request, .is_only = is_only, .peer_fd = -1};
     if (sb_sandbox_new(&fake->worker, &options, &sandbox, &err) < 0) {
         fail_msg("%s", err.text);
     }

@@ -116,7 +116,8 @@ static void a_floor_that_fails_after_the_spawn_ends_the_sandbox(void **state)
     struct sb_sandbox *sandbox = NULL;
     assert_int_equal(sb_request_make(NULL, "sandbox", &request, &err), 0);
     request->require = 1U << 13; /* an id of its own, which the played spawner does not give */
-    const struct sb_sandbox_options options = {.owner = "uid:1", .request = request, .peer_fd = -1};
+    const struct sb_sandbox_options options = {
+        .owner = "uid:1", .tenant = "local", .request = request, .peer_fd = -1};
     assert_int_equal(sb_sandbox_new(&fake->worker, &options, &sandbox, &err), 0);
     sb_request_free(request);
     struct sb_exec *exec = fake_exec(sandbox, false, 0);
