@@ -2,16 +2,4 @@
 node_modules=$repo/tests/mcp/node_modules
 node=$node_modules/node-linux-$([[ $(uname -m) == x86_64 ]] && echo x64 || echo arm64)/bin/node
 [[ -x $node ]] || skip "npm packages of tests/mcp are not installed (./dev test does it)"
-fixture=$bin/../tests/bin/mcp-fixture
-
-# serve PROGRAM ARGS...: over HTTP; returns when it is ready. Sets $port and $server_pid.
-serve() {
-    local ready=$dir/ready.$RANDOM line=
-    mkfifo "$ready"
-    "$@" --transport http --port 0 --ready-fd 9 9>"$ready" 2>>"$dir/server.log" &
-    server_pid=$!
-    pids+=("$server_pid")
-    read -r line <"$ready" || true
-    [[ $line == READY* ]] || fail "$1: ${line:-ended}; $(tail -n 5 "$dir/server.log")"
-    port=${line#READY }
-}
+source "$repo/tests/mcp/serve.sh"
