@@ -15,7 +15,7 @@
     X(MEMORY_MS,        86400000,   "ms",           "how long ended sandboxes and execs are remembered") \
     X(REQUEST_IDS,      8192,       "ids",          "remembered request_id values")                \
     X(REQUEST_ID_BYTES, 64,         "bytes",        "one request_id")                              \
-    X(WATCHERS,         64,         "calls",        "of WatchSandboxes at once")                   \
+    X(WATCHERS,         2048,       "calls",        "of WatchSandboxes at once")                   \
     X(FOLLOWERS,        64,         "calls",        "following one exec")                          \
     X(STDIN_BYTES,      2 << 20,    "bytes",        "input waiting for one exec")                  \
     X(SPOOL_HEAP_BYTES, 16 << 10,   "bytes",        "of one output stream held in memory before it goes to a file") \
