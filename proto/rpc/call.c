@@ -26,12 +26,15 @@ void sb_rpc_call_init(struct sb_rpc_call *call,
     call->is_finished = false;
     call->is_ended = false;
     call->is_cancelled = false;
+    call->code = SB_CANCELLED;
+    call->begin_ns = sb_clock_mono_ns();
 }
 
 void sb_rpc_call_refuse(struct sb_rpc_call *call, const struct sb_err *err)
 {
     if (!call->is_finished && !call->is_ended) {
         call->is_finished = true;
+        call->code = err->code;
         call->ops->finish(call, NULL, err);
     }
 }
@@ -91,6 +94,11 @@ void sb_rpc_call_end(struct sb_rpc_call *call, bool cancelled)
     call->is_ended = true;
     call->is_cancelled = cancelled;
     const struct sb_rpc_registration *reg = call->reg;
+    const struct sb_rpc_server_options *options = sb_rpc_server_get_options(call->server);
+    if (options->ended != NULL) {
+        options->ended(call, cancelled ? SB_CANCELLED : call->code,
+                       (sb_clock_mono_ns() - call->begin_ns) / 1000, options->ended_ctx);
+    }
     if (call->is_started && reg->handler.done != NULL) {
         reg->handler.done(call, cancelled, reg->svc);
     }
@@ -225,6 +233,7 @@ void sb_rpc_call_reply(struct sb_rpc_call *call, const ProtobufCMessage *msg)
     struct sb_err status;
     sb_err_clear(&status);
     call->is_finished = true;
+    call->code = SB_OK;
     call->ops->finish(call, msg, &status);
 }
 

@@ -98,6 +98,8 @@ struct sb_rpc_call {
     bool is_finished;  /* finish was called */
     bool is_ended;     /* end was called */
     bool is_cancelled; /* ended by something else than finish */
+    enum sb_code code; /* of finish */
+    uint64_t begin_ns; /* monotonic */
 };
 
 /** Looks a method up by "/package.Service/Method"; NULL when there is none. Any thread after start.

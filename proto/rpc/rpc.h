@@ -121,6 +121,10 @@ struct sb_rpc_server_options {
     unsigned max_calls; /* live calls over all connections; 0 = 4096; beyond: RESOURCE_EXHAUSTED */
     unsigned max_connections; /* accepted unix connections; 0 = 4096 */
     unsigned keepalive_ms;    /* ping an idle peer after this long; 0 = 30000 */
+    /** Each call to a known method when it is over, refused ones included; for metrics. NULL:
+     * nobody wants to know. @code  what the peer was told; SB_CANCELLED when it ended before. */
+    void (*ended)(const struct sb_rpc_call *call, enum sb_code code, uint64_t us, void *ctx);
+    void *ended_ctx;
 };
 
 /** Returns NULL with *err. Not started yet. Loop thread, as everything below unless it says
@@ -190,6 +194,8 @@ void sb_rpc_server_drain(struct sb_rpc_server *server,
                          void *ctx);
 /** Live calls of both transports plus open local connections: 0 means idle. */
 unsigned sb_rpc_server_live_calls(const struct sb_rpc_server *server);
+/** Live calls of both transports alone. */
+unsigned sb_rpc_server_calls(const struct sb_rpc_server *server);
 
 /* ---- server side of one call ----
  * A call lives until its done() returned; keep it longer with ref/unref. Sending on an ended call

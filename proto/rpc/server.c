@@ -350,6 +350,11 @@ unsigned sb_rpc_server_live_calls(const struct sb_rpc_server *server)
     return server->n_live + sb_local_server_connections(server->local);
 }
 
+unsigned sb_rpc_server_calls(const struct sb_rpc_server *server)
+{
+    return server->n_live;
+}
+
 /* ---- drain ---- */
 
 static void arm(struct sb_rpc_server *server, unsigned ms)

@@ -77,6 +77,7 @@ struct sb_cgroup {
 struct sb_cgroup_counters {
     unsigned version;       /* 1 or 2; 0: no group */
     unsigned controllers;   /* those that were read */
+    uint64_t memory;        /* bytes, now */
     uint64_t memory_peak;   /* bytes */
     uint64_t oom_kills;     /* processes killed for the memory limit */
     uint64_t pids_refused;  /* forks and threads refused for the limit of pids */

@@ -151,6 +151,7 @@ static void read_counters(const struct sb_cgroup *cgroup, struct sb_cgroup_count
     const int *bases = cgroup->host->bases;
     const char *name = cgroup->name;
     if (bases[MEMORY] >= 0) {
+        counters->memory = sb_cgroup_get_u64(bases[MEMORY], name, "memory.usage_in_bytes");
         counters->memory_peak = sb_cgroup_get_u64(bases[MEMORY], name, "memory.max_usage_in_bytes");
         (void)sb_cgroup_keyed(sb_cgroup_get(bases[MEMORY], name, "memory.oom_control", text),
                               "oom_kill", &counters->oom_kills);

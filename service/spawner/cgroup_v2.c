@@ -241,6 +241,7 @@ static void read_counters(const struct sb_cgroup *cgroup, struct sb_cgroup_count
     char text[SB_CGROUP_FILE_SIZE];
     int base = cgroup->host->bases[0];
     const char *name = cgroup->name;
+    counters->memory = sb_cgroup_get_u64(base, name, "memory.current");
     counters->memory_peak = sb_cgroup_get_u64(base, name, "memory.peak"); /* Linux 5.19 */
     (void)sb_cgroup_keyed(sb_cgroup_get(base, name, "memory.events", text), "oom_kill",
                           &counters->oom_kills);

@@ -230,6 +230,7 @@ static void fill_counters(const struct sb_cgroup_counters *from, Spawn__V1__Coun
     spawn__v1__counters__init(ret_counters);
     ret_counters->version = from->version;
     ret_counters->controllers = from->controllers;
+    ret_counters->memory_bytes = from->memory;
     ret_counters->memory_peak_bytes = from->memory_peak;
     ret_counters->oom_kills = from->oom_kills;
     ret_counters->pids_refused = from->pids_refused;
@@ -241,12 +242,15 @@ static void fill_counters(const struct sb_cgroup_counters *from, Spawn__V1__Coun
 static int on_count(struct server *server, struct call *call, struct sb_err *failure)
 {
     struct sb_cgroup_counters counters;
-    const struct sb_sandbox *sandbox = find_slot(server, call->request->count->slot);
-    if (sandbox == NULL) {
+    uint64_t slot = call->request->count->slot;
+    const struct sb_cgroups *host = &server->host->cgroups;
+    const struct sb_cgroup all = {.host = host->driver == NULL ? NULL : host, .name = "."};
+    const struct sb_sandbox *sandbox = slot == 0 ? NULL : find_slot(server, slot);
+    if (slot != 0 && sandbox == NULL) {
         return sb_err_set(failure, SB_NOT_FOUND, "no sandbox in slot %llu",
-                          (unsigned long long)call->request->count->slot);
+                          (unsigned long long)slot);
     }
-    sb_cgroup_read(&sandbox->cgroup, &counters);
+    sb_cgroup_read(sandbox == NULL ? &all : &sandbox->cgroup, &counters);
     fill_counters(&counters, &call->body.counters);
     call->reply->body_case = SPAWN__V1__REPLY__BODY_COUNTERS;
     call->reply->counters = &call->body.counters;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "service/worker/api.h"
 #include "service/worker/api_load.h"
+#include "service/worker/api_metrics.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/policy/api_explain.h"
 #include "service/worker/policy/api_profile.h"
@@ -303,4 +304,5 @@ const struct aisbx__v1__worker_service__server sb_api_worker_service = {
     .get_profile = {get_profile, NULL},
     .explain_profile = {explain_profile, NULL},
     .validate_config = {validate_config, NULL},
+    .get_metrics = {sb_api_metrics_get, sb_api_metrics_done},
 };

@@ -10,6 +10,7 @@ void sb_counters_read(const Spawn__V1__Counters *from, struct sb_counters *ret_c
     }
     ret_counters->version = from->version;
     ret_counters->has_memory = (from->controllers & 1) != 0;
+    ret_counters->memory = from->memory_bytes;
     ret_counters->memory_peak = from->memory_peak_bytes;
     ret_counters->oom_kills = from->oom_kills;
     ret_counters->pids_refused = from->pids_refused;

@@ -13,6 +13,7 @@
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
 #include "service/worker/limits.h"
+#include "service/worker/metrics.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"
@@ -118,6 +119,7 @@ static void end(struct sb_exec *exec)
     sb_sandbox_exec_left(exec->sandbox);
     retire(exec);
     if (exec->start_err.code == SB_OK) {
+        sb_worker_metrics_exec(exec);
         sb_watch_exec(exec->worker, SB_WATCH_EXEC_ENDED, exec);
     } else {
         sb_idem_drop(&exec->worker->idem, exec->id);

@@ -30,6 +30,7 @@
 #include "service/worker/egress.h"
 #include "service/worker/harden.h"
 #include "service/worker/limits.h"
+#include "service/worker/metrics.h"
 #include "service/worker/place.h"
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/profiles.h"
@@ -48,7 +49,8 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     sb_auth_init(&worker->auth, worker->start_uid);
     sb_list_init(&worker->watches);
-    if (sb_id_make(worker->id, "wk_", err) < 0) {
+    if (sb_id_make(worker->id, "wk_", err) < 0 ||
+        sb_metrics_init(&worker->metrics, sb_worker_metrics, SB_M_END_, err) < 0) {
         return -1;
     }
     return sb_place_settle(&worker->options, err);
@@ -125,7 +127,8 @@ static int listen_on(struct sb_worker *worker, bool is_for_unix, struct sb_err *
 
 static int step_bind(struct sb_worker *worker, struct sb_err *err)
 {
-    const struct sb_rpc_server_options options = {.base = worker->base};
+    const struct sb_rpc_server_options options = {
+        .base = worker->base, .ended = sb_worker_metrics_call, .ended_ctx = worker};
     worker->server = sb_rpc_server_new(&options, err);
     return worker->server == NULL ? -1 : listen_on(worker, true, err);
 }
@@ -298,6 +301,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     sb_spawner_free(worker->spawner);
     sb_idem_done(&worker->idem);
     sb_auth_done(&worker->auth);
+    sb_metrics_done(&worker->metrics);
     if (worker->probe != NULL) {
         sb_probe_done(worker->probe);
         free(worker->probe);

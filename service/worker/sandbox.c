@@ -9,6 +9,7 @@
 #include "service/worker/audit.h"
 #include "service/worker/counters.h"
 #include "service/worker/exec.h"
+#include "service/worker/metrics.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/spawner.h"
@@ -235,6 +236,11 @@ static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
         } else {
             sb_exec_gone(exec, sb_sandbox_cause(sandbox->reason), gone);
         }
+    }
+    if (sandbox->start_err.code == SB_OK) {
+        sb_worker_metrics_stopped(sandbox);
+    } else {
+        sb_worker_metrics_started(sandbox, true);
     }
     sb_watch_sandbox(sandbox->worker, SB_WATCH_DESTROYED, sandbox);
     sb_sandbox_tell(sandbox);

@@ -11,6 +11,7 @@
 #include "service/worker/audit.h"
 #include "service/worker/auth/quota.h"
 #include "service/worker/exec.h"
+#include "service/worker/metrics.h"
 #include "service/worker/policy/plan.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/profiles.h"
@@ -64,6 +65,7 @@ static void run(struct sb_sandbox *sandbox)
     sb_sandbox_move(sandbox, SB_STATE_RUNNING);
     sb_sandbox_set_ttl(sandbox, sandbox->ttl_ms);
     sb_sandbox_set_idle(sandbox, sandbox->idle_ms);
+    sb_worker_metrics_started(sandbox, false);
     sb_watch_sandbox(sandbox->worker, SB_WATCH_CREATED, sandbox);
     SB_LOG_INFO("sandbox started", "sandbox=%s profile=%s owner=%s tenant=%s init=%jd", sandbox->id,
                 sandbox->policy->profile, sandbox->owner, sandbox->tenant,

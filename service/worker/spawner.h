@@ -86,7 +86,8 @@ int sb_spawner_spawn(struct sb_spawner *spawner,
                      struct sb_err *err);
 /** Asks for the end of a sandbox; Gone tells when. Failure means the spawner is dead. */
 void sb_spawner_kill(struct sb_spawner *spawner, uint64_t slot);
-/** Asks what was counted in the control group of a sandbox. The reply is Counters. */
+/** Asks what was counted in the control group of a sandbox, or, for slot 0, of all together. The
+ * reply is Counters. */
 int sb_spawner_count(struct sb_spawner *spawner,
                      uint64_t slot,
                      sb_spawner_reply_fn *on_reply,

@@ -40,6 +40,7 @@ enum sb_cause {
 struct sb_counters {
     unsigned version; /* of control groups */
     bool has_memory;
+    uint64_t memory;      /* bytes, when they were asked for */
     uint64_t memory_peak; /* bytes */
     uint64_t oom_kills;   /* processes */
     uint64_t pids_refused;

@@ -8,6 +8,7 @@
 
 #include "base/id.h"
 #include "base/list.h"
+#include "base/metrics.h"
 #include "service/worker/auth/auth.h"
 #include "service/worker/idem.h"
 #include "service/worker/options.h"
@@ -23,6 +24,12 @@ struct sb_rpc_server;
 struct sb_spawner;
 
 enum { SB_WORKER_SIGNALS = 3 };
+
+/** CPU that had been used when it was last looked at. */
+struct sb_cpu_mark {
+    uint64_t at_ns; /* monotonic; 0: never */
+    uint64_t used_us;
+};
 
 struct sb_worker {
     struct sb_options options;
@@ -45,9 +52,11 @@ struct sb_worker {
     struct sb_auth auth;
     struct sb_page_key page_key;
     struct sb_list watches; /* of WatchSandboxes */
-    int state_dir;          /* O_DIRECTORY; -1: memory only */
-    int null_fd;            /* /dev/null, read-only */
-    unsigned char *chunk;   /* SB_MAX_CHUNK_BYTES for reads that are used up at once */
+    struct sb_metrics metrics;
+    struct sb_cpu_mark cpu_marks[2]; /* worker, sandboxes */
+    int state_dir;                   /* O_DIRECTORY; -1: memory only */
+    int null_fd;                     /* /dev/null, read-only */
+    unsigned char *chunk;            /* SB_MAX_CHUNK_BYTES for reads that are used up at once */
 
     struct event signals[SB_WORKER_SIGNALS];
     struct event stop_timer;

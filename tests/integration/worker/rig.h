@@ -141,3 +141,5 @@ extern const struct CMUnitTest denial_tests[];
 extern const size_t denial_tests_n;
 extern const struct CMUnitTest limit_tests[];
 extern const size_t limit_tests_n;
+extern const struct CMUnitTest metric_tests[];
+extern const size_t metric_tests_n;

@@ -44,6 +44,7 @@ int main(int argc, char **argv)
     failed += _cmocka_run_group_tests("streams", stream_tests, stream_tests_n, NULL, NULL);
     failed += _cmocka_run_group_tests("ends", end_tests, end_tests_n, NULL, NULL);
     failed += _cmocka_run_group_tests("limits", limit_tests, limit_tests_n, NULL, NULL);
+    failed += _cmocka_run_group_tests("metrics", metric_tests, metric_tests_n, NULL, NULL);
     failed += _cmocka_run_group_tests("denials", denial_tests, denial_tests_n, NULL, NULL);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
