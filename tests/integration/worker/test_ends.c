@@ -42,7 +42,8 @@ static void the_wall_limit_kills_a_double_forked_daemon(void **state)
         assert_int_equal(verdict->evidence[0]->value, WALL_MS);
         assert_true(verdict->usage->wall_ms >= WALL_MS);
         assert_int_equal(rig_count(marker), 0); /* at once */
-        assert_int_equal(verdict->killed_processes, 3);
+        /* A shell whose child is killed first may end by itself before its turn comes. */
+        assert_in_range(verdict->killed_processes, 2, 3);
         aisbx__v1__run_response__free_unpacked(run, NULL);
     }
 }

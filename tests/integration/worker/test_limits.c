@@ -95,10 +95,15 @@ static void a_limit_is_blamed_on_the_exec_that_met_it_only(void **state)
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         const struct rig_spec spec = {.args = {"sh", "-c", steps[i].script}, .sandbox_id = id};
-        Aisbx__V1__RunResponse *run = rig_run(rig->channel, &spec, NULL);
+        Aisbx__V1__VerdictKind kind = KIND(START_FAILED);
+        /* What the bomb left may hold the limit a little longer than it. */
+        for (int tries = 0; kind == KIND(START_FAILED) && tries < 200; tries++) {
+            Aisbx__V1__RunResponse *run = rig_run(rig->channel, &spec, NULL);
+            kind = run->exec->verdict->kind;
+            aisbx__v1__run_response__free_unpacked(run, NULL);
+        }
         print_message("%s\n", steps[i].script);
-        assert_int_equal(run->exec->verdict->kind, steps[i].kind);
-        aisbx__v1__run_response__free_unpacked(run, NULL);
+        assert_int_equal(kind, steps[i].kind);
     }
 }
 
