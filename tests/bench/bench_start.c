@@ -48,8 +48,10 @@ static int run_process(const struct contender *self, struct sb_err *err)
 {
     pid_t pid = -1;
     int status = 0;
-    int failed = posix_spawnp(&pid, self->args[0], NULL, NULL, (char *const *)(uintptr_t)self->args,
-                              environ);
+    char *const *args = NULL;
+    const void *words = self->args;
+    memcpy(&args, &words, sizeof args);
+    int failed = posix_spawnp(&pid, self->args[0], NULL, NULL, args, environ);
     if (failed != 0) {
         return sb_err_sys(err, failed, "start %s", self->args[0]);
     }

@@ -120,6 +120,7 @@ static Aisbx__V1__ProfileAnswer *make_answer(const char *subject, const struct s
     aisbx__v1__profile_answer__init(made);
     if (!fill_answer(made, subject, answer)) {
         aisbx__v1__profile_answer__free_unpacked(made, NULL);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): free_unpacked has freed it
         return NULL;
     }
     return made;

@@ -70,6 +70,7 @@ Aisbx__V1__Network *sb_api_profile_network(const struct sb_network *network)
     if (!set_strings(&made->n_allow, &made->allow, &network->allow) ||
         !set_strings(&made->n_deny, &made->deny, &network->deny)) {
         aisbx__v1__network__free_unpacked(made, NULL);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): free_unpacked has freed it
         return NULL;
     }
     return made;
@@ -86,6 +87,7 @@ static Aisbx__V1__Mount *make_mount(const struct sb_mount *mount)
                                     : AISBX__V1__MOUNT_MODE__MOUNT_MODE_RO;
     if (!set_text(&made->source, mount->source) || !set_text(&made->target, mount->target)) {
         aisbx__v1__mount__free_unpacked(made, NULL);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): free_unpacked has freed it
         return NULL;
     }
     return made;
@@ -179,6 +181,7 @@ Aisbx__V1__Profile *sb_api_profile_make(const struct sb_profiles *profiles,
         !set_env(made, &profile->env) || !set_yaml(made, profile) ||
         !set_hash(made, profiles, profile)) {
         aisbx__v1__profile__free_unpacked(made, NULL);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): free_unpacked has freed it
         return NULL;
     }
     return made;
@@ -195,6 +198,7 @@ Aisbx__V1__ConfigProblem *sb_api_profile_problem(const struct sb_problem *proble
     made->column = problem->column;
     if (!set_text(&made->message, problem->text)) {
         aisbx__v1__config_problem__free_unpacked(made, NULL);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): free_unpacked has freed it
         return NULL;
     }
     return made;

@@ -163,6 +163,7 @@ int sb_mounts_set(struct sb_mounts *mounts, const struct sb_mount *mount, struct
     SB_CLEANUP(sb_freep) char *source = strdup(mount->source);
     SB_CLEANUP(sb_freep) char *target = strdup(mount->target);
     if (source == NULL || target == NULL) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
         return sb_err_oom(err);
     }
     const struct sb_mount *old = sb_mounts_find(mounts, sb_str_from(target));

@@ -219,6 +219,18 @@ static int tell_environment(const struct telling *telling)
     return rc;
 }
 
+static int put_hosts(struct sb_buf *out, const struct sb_profile_secret *secret)
+{
+    int rc = sb_buf_printf(out, "for ");
+    for (size_t i = 0; rc == 0 && i < secret->plain.n + secret->tls.n; i++) {
+        bool is_tls = i >= secret->plain.n;
+        rc = sb_buf_printf(out, "%s%s%s", i == 0 ? "" : ", ",
+                           is_tls ? secret->tls.items[i - secret->plain.n] : secret->plain.items[i],
+                           is_tls ? " (TLS)" : "");
+    }
+    return rc;
+}
+
 /* Never what they are. */
 static int tell_secrets(const struct telling *telling)
 {
@@ -229,15 +241,7 @@ static int tell_secrets(const struct telling *telling)
         SB_CLEANUP(sb_buf_done) struct sb_buf value = SB_BUF_INIT(LIST_MAX);
         char name[320];
         (void)snprintf(name, sizeof name, "secrets.%s", secret->name);
-        rc = sb_buf_printf(&value, "for ");
-        for (size_t k = 0; rc == 0 && k < secret->plain.n + secret->tls.n; k++) {
-            bool is_tls = k >= secret->plain.n;
-            rc = sb_buf_printf(&value, "%s%s%s", k == 0 ? "" : ", ",
-                               is_tls ? secret->tls.items[k - secret->plain.n]
-                                      : secret->plain.items[k],
-                               is_tls ? " (TLS)" : "");
-        }
-        if (rc < 0 ||
+        if (put_hosts(&value, secret) < 0 ||
             sb_buf_printf(&value, " from %s %s", secret->file != NULL ? "file" : "variable",
                           secret->file != NULL ? secret->file : secret->env) < 0) {
             return sb_err_oom(telling->err);

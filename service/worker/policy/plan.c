@@ -134,6 +134,7 @@ int sb_plan_make(const struct sb_policy *policy,
     char *id = strdup(sandbox_id);
     char *hostname = strdup(policy->hostname);
     if (id == NULL || hostname == NULL) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
         free(id);
         free(hostname);
         return sb_err_oom(err);

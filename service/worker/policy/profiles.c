@@ -277,6 +277,7 @@ static int make_set(struct sb_str yaml,
     }
     struct sb_inherit r = {.builtin = &builtin, .problems = problems, .err = err};
     if (read_builtin(&builtin, err) < 0) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
         return -1;
     }
     if (source != NULL) {
@@ -365,6 +366,7 @@ static int load_file(const char *path,
         return -1;
     }
     struct sb_config_source source = {.file_name = path, .base_dir = dir};
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
     return make_set(sb_buf_str(&text), &source, FILES_READ, problems, ret_set, err);
 }
 

@@ -251,6 +251,7 @@ read_rule(const struct sb_json_node *node, Spawn__V1__FilterRule **ret_rule, str
         return sb_err_oom(err);
     }
     if (sb_json_node_check_keys(node, keys, sizeof keys / sizeof keys[0], err) < 0) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
         return -1;
     }
     struct sb_json_node action_node = sb_json_node_member(node, "action");
@@ -288,6 +289,7 @@ static bool has_repeated_index(const Spawn__V1__FilterRule *rule)
 {
     unsigned seen = 0;
     for (size_t i = 0; i < rule->n_args; i++) {
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): n_args of them are there
         unsigned bit = 1U << rule->args[i]->index;
         if ((seen & bit) != 0) {
             return true;
@@ -355,6 +357,7 @@ read_syscalls(const struct sb_json_node *list, Spawn__V1__LoadFilter *filter, st
     if (filter->rules == NULL) {
         return sb_err_oom(err);
     }
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): rules are the filter's
     for (const cJSON *json = list->json->child; json != NULL; json = json->next) {
         Spawn__V1__FilterRule *rule = NULL;
         struct sb_json_node at = sb_json_node_element(list, json, i++);
@@ -483,6 +486,7 @@ int sb_seccomp_json_parse(const char *name,
     SB_CLEANUP(free_json) cJSON *parsed = cJSON_ParseWithLength(json.ptr, json.len);
     SB_CLEANUP(unref_filter) struct sb_filter *filter = new_filter(name);
     if (parsed == NULL || filter == NULL) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
         return sb_err_oom(err);
     }
     struct sb_json_node root = {.json = parsed};

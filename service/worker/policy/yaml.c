@@ -272,6 +272,7 @@ int sb_yaml_parse(struct sb_str text,
     SB_CLEANUP(sb_yaml_freep) struct sb_yaml *doc = (struct sb_yaml *)calloc(1, sizeof *doc);
     yaml_parser_t parser;
     if (doc == NULL || yaml_parser_initialize(&parser) == 0) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
         return sb_err_oom(err);
     }
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);

@@ -84,12 +84,12 @@ void rig_request(struct rig_request *request, const struct rig_spec *spec);
 struct rig_stream {
     struct sb_rpc_channel *channel;
     struct sb_rpc_stream *stream; /* NULL: done */
-    bool is_interactive;
-    struct sb_buf out; /* stdout */
-    struct sb_buf err; /* stderr */
-    uint64_t dropped;  /* bytes, both streams */
+    struct sb_buf out;            /* stdout */
+    struct sb_buf err;            /* stderr */
+    uint64_t dropped;             /* bytes, both streams */
     uint64_t out_bytes;
     size_t n_violations; /* events */
+    bool is_interactive;
     bool has_started;
     char exec_id[40];
     char sandbox_id[40];

@@ -104,13 +104,13 @@ static void kept_output_is_read_by_offset_from_either_end(void **state)
     Aisbx__V1__RunResponse *run = rig_run(rig->channel, &spec, NULL);
     static const struct {
         int64_t offset;
-        uint32_t max;
         const char *text;
         uint64_t at;
+        uint32_t max;
         int is_end;
     } rows[] = {
-        {0, 0, "0123456789", 0, 1}, {3, 4, "3456", 3, 0}, {-3, 0, "789", 7, 1},
-        {-100, 2, "01", 0, 0},      {10, 0, "", 10, 1},   {INT64_MIN, 1, "0", 0, 0},
+        {0, "0123456789", 0, 0, 1}, {3, "3456", 3, 4, 0}, {-3, "789", 7, 0, 1},
+        {-100, "01", 0, 2, 0},      {10, "", 10, 0, 1},   {INT64_MIN, "0", 0, 1, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         Aisbx__V1__ReadExecOutputResponse *reply =

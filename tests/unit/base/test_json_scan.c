@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,13 +106,14 @@ static void refuses_more_values_than_the_limit(void **state)
 {
     (void)state;
     char text[256] = "[";
+    size_t len = 1;
     struct sb_err err = {0};
     for (size_t i = 0; i < 99; i++) {
-        (void)strcat(text, i == 0 ? "0" : ",0");
+        len += (size_t)snprintf(text + len, sizeof text - len, i == 0 ? "0" : ",0");
     }
-    (void)strcat(text, "]");
+    (void)snprintf(text + len, sizeof text - len, "]");
     assert_int_equal(scan(text, &err), 0);
-    (void)strcpy(text + strlen(text) - 1, ",0]");
+    (void)snprintf(text + len, sizeof text - len, ",0]");
     assert_int_equal(scan(text, &err), -1);
     assert_non_null(strstr(err.text, "too many values"));
 }

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -27,7 +28,7 @@ static int parse(struct line *line,
     char *rest = line->text;
     *line = (struct line){0};
     rest = line->text;
-    (void)strcpy(line->text, command);
+    (void)snprintf(line->text, sizeof line->text, "%s", command);
     for (char *word; (word = strsep(&rest, " ")) != NULL;) {
         line->argv[n++] = word;
     }

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -80,7 +81,7 @@ static void takes_out_what_it_put_in(void **state)
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         char with[512];
-        (void)strcpy(with, set(texts[i], "{\"k\": [\"}\"]}"));
+        (void)snprintf(with, sizeof with, "%s", set(texts[i], "{\"k\": [\"}\"]}"));
         assert_string_not_equal(with, texts[i]);
         assert_string_equal(removed(with), texts[i]);
     }

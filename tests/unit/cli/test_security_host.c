@@ -79,7 +79,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 static int make_good(void **state)
 {
     (void)state;
-    (void)strcpy(base + sizeof base - 7, "XXXXXX");
+    memset(base + sizeof base - 7, 'X', 6);
     if (mkdtemp(base) == NULL) {
         return -1;
     }

@@ -22,7 +22,9 @@ struct rig {
 
 static char *text(const char *constant)
 {
-    return (char *)(uintptr_t)constant;
+    char *borrowed = NULL;
+    memcpy(&borrowed, &constant, sizeof borrowed);
+    return borrowed;
 }
 
 static void rig_init(struct rig *rig)

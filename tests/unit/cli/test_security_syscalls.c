@@ -20,7 +20,7 @@ static void add(struct sb_syscalls *calls, const struct made *made)
     for (; made[verdict.n_learnt].name != NULL; verdict.n_learnt++) {
         size_t i = verdict.n_learnt;
         aisbx__v1__learnt_call__init(&items[i]);
-        items[i].name = (char *)(uintptr_t)made[i].name;
+        memcpy(&items[i].name, &made[i].name, sizeof made[i].name);
         items[i].count = made[i].count;
         learnt[i] = &items[i];
     }
@@ -72,7 +72,8 @@ static void what_the_base_refuses_is_told_or_when_nobody_made_it_left_out(void *
     add(&calls, first_run); /* kill, openat, read */
     for (size_t i = 0; i < 3; i++) {
         aisbx__v1__profile_answer__init(&items[i]);
-        items[i].answer = (char *)(uintptr_t)(i == 2 ? "depends" : "refused");
+        const char *answer = i == 2 ? "depends" : "refused";
+        memcpy(&items[i].answer, &answer, sizeof answer);
         answers[i] = &items[i];
     }
     sb_syscalls_compare(&calls, answers);

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -11,7 +12,9 @@ static int find(const char *first, const char *second, const struct sb_verb **ve
     static struct sb_err err;
     char a[32];
     char b[32];
-    char *words[] = {strcpy(a, first), second == NULL ? NULL : strcpy(b, second), NULL};
+    char *words[] = {a, second == NULL ? NULL : b, NULL};
+    (void)snprintf(a, sizeof a, "%s", first);
+    (void)snprintf(b, sizeof b, "%s", second == NULL ? "" : second);
     err = (struct sb_err){0};
     int rc = sb_program_find(&sb_verb_aisbx, words, verb, used, &err);
     return rc == 0 ? 0 : (int)err.code;

@@ -38,7 +38,7 @@ static int setup(void **state)
     (void)snprintf(tree.other, sizeof tree.other, "%s/elsewhere", tree.top);
     assert_int_equal(mkdir(tree.project, 0755), 0);
     assert_int_equal(mkdir(tree.other, 0755), 0);
-    (void)strcat(tree.other, "/tool");
+    (void)snprintf(tree.other, sizeof tree.other, "%s/elsewhere/tool", tree.top);
     touch(tree.tool);
     touch(tree.other);
     assert_int_equal(chdir(tree.project), 0);

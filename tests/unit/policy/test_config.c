@@ -178,12 +178,11 @@ static void only_twenty_mistakes_are_kept_and_the_rest_counted(void **state)
 {
     (void)state;
     char text[1024] = "profiles: {a: {";
+    size_t len = strlen(text);
     for (int i = 0; i < 25; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof key, "x%02d: 1, ", i);
-        (void)strcat(text, key);
+        len += (size_t)snprintf(text + len, sizeof text - len, "x%02d: 1, ", i);
     }
-    (void)strcat(text, "}}");
+    (void)snprintf(text + len, sizeof text - len, "}}");
     struct sb_problems problems = {0};
     struct sb_config config = {0};
     struct sb_err err = {0};

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -18,9 +19,9 @@ static int parse(struct sb_options *options, struct sb_err *err, const char *con
     static char text[MAX_WORDS][64];
     char *argv[MAX_WORDS + 1] = {text[0]};
     int argc = 1;
-    strcpy(text[0], "aisbx-worker");
+    (void)snprintf(text[0], sizeof text[0], "aisbx-worker");
     for (; words[argc - 1] != NULL; argc++) {
-        strcpy(text[argc], words[argc - 1]);
+        (void)snprintf(text[argc], sizeof text[argc], "%s", words[argc - 1]);
         argv[argc] = text[argc];
     }
     return sb_options_parse(argc, argv, options, err);

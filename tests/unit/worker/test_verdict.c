@@ -291,13 +291,13 @@ static void limits_met_in_company_are_blamed_on_whom_they_killed_only(void **sta
     (void)state;
     static const struct {
         int wait_status;
-        struct sb_counters counters;
         enum sb_verdict_kind kind;
+        struct sb_counters counters;
     } ends[] = {
-        {EXITED(1), {.version = 1, .oom_kills = 1}, SB_VERDICT_EXITED},
-        {SIGNALED(SIGSEGV), {.version = 1, .oom_kills = 1}, SB_VERDICT_SIGNALED},
-        {SIGNALED(SIGKILL), {.version = 1, .oom_kills = 1}, SB_VERDICT_OOM_KILLED},
-        {EXITED(1), {.version = 1, .pids_refused = 9}, SB_VERDICT_EXITED},
+        {EXITED(1), SB_VERDICT_EXITED, {.version = 1, .oom_kills = 1}},
+        {SIGNALED(SIGSEGV), SB_VERDICT_SIGNALED, {.version = 1, .oom_kills = 1}},
+        {SIGNALED(SIGKILL), SB_VERDICT_OOM_KILLED, {.version = 1, .oom_kills = 1}},
+        {EXITED(1), SB_VERDICT_EXITED, {.version = 1, .pids_refused = 9}},
     };
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         struct sb_facts facts = {.has_exited = true,
