@@ -58,6 +58,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
     if (rc == 0) {
         const struct sb_rest_options rest_options = {.base = base,
                                                      .backend = backend,
+                                                     .worker = options->worker,
                                                      .loopback_without_key =
                                                          options->loopback_without_key};
         rc = sb_rest_new(&rest_options, &rest, err);

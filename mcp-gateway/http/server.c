@@ -73,7 +73,7 @@ static void on_again(evutil_socket_t fd, short what, void *ctx)
 static void on_accept_error(struct evconnlistener *listener, void *ctx)
 {
     struct sb_http_server *server = ctx;
-    static const struct timeval wait = {0, AGAIN_MS * 1000};
+    static const struct timeval wait = {0, AGAIN_MS * 1000L};
     SB_LOG_WARN("cannot accept", "error=%s", strerror(errno));
     (void)evconnlistener_disable(listener);
     (void)event_add(server->again, &wait);
@@ -195,7 +195,8 @@ static int start_ticking(struct sb_http_server *server, struct sb_err *err)
 {
     unsigned tick_ms = server->options.timeout_ms / 4;
     tick_ms = tick_ms < 10 ? 10 : tick_ms > MAX_TICK_MS ? MAX_TICK_MS : tick_ms;
-    struct timeval every = {.tv_sec = tick_ms / 1000, .tv_usec = tick_ms % 1000 * 1000};
+    struct timeval every = {.tv_sec = tick_ms / 1000,
+                            .tv_usec = (suseconds_t)(tick_ms % 1000) * 1000};
     server->tick = event_new(server->options.base, -1, EV_PERSIST, on_tick, server);
     server->again = event_new(server->options.base, -1, 0, on_again, server);
     if (server->tick == NULL || server->again == NULL || event_add(server->tick, &every) < 0) {

@@ -18,6 +18,19 @@ static int hex(char c)
     return -1;
 }
 
+/* The byte that %XX at the front of text stands for; -1: it is none. */
+static int decode_percent(struct sb_str text)
+{
+    int high = text.len > 2 ? hex(text.ptr[1]) : -1;
+    int low = text.len > 2 ? hex(text.ptr[2]) : -1;
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+static bool is_forbidden(int byte, bool is_query)
+{
+    return byte == 0 || (!is_query && (byte == '/' || byte < 0x20 || byte == 0x7f));
+}
+
 /* Decodes into *at, which moves on. */
 static int
 decode(struct sb_str text, bool is_query, char **at, struct sb_str *ret_text, struct sb_err *err)
@@ -33,17 +46,15 @@ decode(struct sb_str text, bool is_query, char **at, struct sb_str *ret_text, st
         if (c == '+' && is_query) {
             c = ' ';
         } else if (c == '%') {
-            bool has_two = text.len - i > 2;
-            int high = has_two ? hex(text.ptr[i + 1]) : -1;
-            int low = has_two ? hex(text.ptr[i + 2]) : -1;
-            if (high < 0 || low < 0) {
+            int byte = decode_percent(sb_str_skip(text, i));
+            if (byte < 0) {
                 return sb_err_set(err, SB_INVALID, "the %s has a %% without two digits", what);
             }
-            c = (char)(high << 4 | low);
-            i += 2;
-            if (c == '\0' || (!is_query && (c == '/' || (unsigned char)c < 0x20 || c == 0x7f))) {
+            if (is_forbidden(byte, is_query)) {
                 return sb_err_set(err, SB_INVALID, "the %s has an encoded slash or control", what);
             }
+            c = (char)byte;
+            i += 2;
         }
         *out++ = c;
     }

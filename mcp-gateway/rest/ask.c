@@ -152,7 +152,8 @@ static int take_body(const struct sb_route *route,
     if (part == NULL) {
         return refuse(problem, 503);
     }
-    memcpy((char *)message + field->offset, &part, sizeof part);
+    void *pointer = part;
+    memcpy((char *)message + field->offset, &pointer, sizeof pointer);
     if (read_json(part, body, problem) < 0) {
         return -1;
     }

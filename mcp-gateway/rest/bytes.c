@@ -130,12 +130,14 @@ void sb_rest_write_start(struct sb_rest_call *call, const ProtobufCMessage *head
     Aisbx__V1__WriteFileRequest first = AISBX__V1__WRITE_FILE_REQUEST__INIT;
     struct sb_str body = sb_http_body(call->request);
     first.message_case = AISBX__V1__WRITE_FILE_REQUEST__MESSAGE_HEADER;
+    /* Only packed. NOLINTNEXTLINE(performance-no-int-to-ptr) */
     first.header = (Aisbx__V1__WriteFileHeader *)(uintptr_t)header;
     (void)sb_backend_send(call->call, &first.base);
     while (body.len > 0) { /* the body is bounded, so is the queue */
         struct sb_str piece = sb_str_head(body, PIECE_BYTES);
         Aisbx__V1__WriteFileRequest next = AISBX__V1__WRITE_FILE_REQUEST__INIT;
         next.message_case = AISBX__V1__WRITE_FILE_REQUEST__MESSAGE_DATA;
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
         next.data = (ProtobufCBinaryData){piece.len, (uint8_t *)(uintptr_t)piece.ptr};
         (void)sb_backend_send(call->call, &next.base);
         body = sb_str_skip(body, piece.len);

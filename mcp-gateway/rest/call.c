@@ -95,7 +95,7 @@ static const ProtobufCMessage *part_of(const ProtobufCMessage *message, const ch
     const ProtobufCFieldDescriptor *field =
         name == NULL ? NULL
                      : protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
-    const ProtobufCMessage *part = NULL;
+    const void *part = NULL;
     if (field == NULL) {
         return message;
     }
@@ -189,12 +189,11 @@ static void on_done(struct sb_backend_call *backend_call, const struct sb_err *e
     struct sb_rest_call *call = user;
     struct sb_http_request *request = call->request;
     struct sb_err missing;
-    if (request != NULL && call->is_begun) {
+    bool is_empty_stream = call->route->kind == SB_ROUTE_EVENTS && err->code == SB_OK;
+    if (request != NULL && (call->is_begun || is_empty_stream)) {
         sb_rest_events_done(call, err);
     } else if (request != NULL && err->code != SB_OK) {
         sb_rest_reply_error(request, backend_call, err);
-    } else if (request != NULL && (call->route->kind == SB_ROUTE_EVENTS)) {
-        sb_rest_events_done(call, err); /* a stream without a message */
     } else if (request != NULL) {
         (void)sb_err_set(&missing, SB_INTERNAL, "the worker did not answer");
         sb_rest_reply_error(request, NULL, &missing);

@@ -46,7 +46,7 @@ static void on_timer(evutil_socket_t fd, short what, void *user)
 
 void sb_rest_events_watch(struct sb_rest_call *call)
 {
-    static const struct timeval first = {0, BEGIN_MS * 1000};
+    static const struct timeval first = {0, BEGIN_MS * 1000L};
     call->timer = event_new(call->rest->options.base, -1, 0, on_timer, call);
     if (call->timer != NULL) {
         (void)event_add(call->timer, &first);

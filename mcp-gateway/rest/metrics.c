@@ -187,11 +187,15 @@ static void put_histogram(struct sb_out *out,
     sb_out_printf(out, "%" PRIu64 "\n", n);
 }
 
+struct named {
+    const Aisbx__V1__MetricFamily *family;
+};
+
 static int by_name(const void *a, const void *b)
 {
-    const Aisbx__V1__MetricFamily *const *left = a;
-    const Aisbx__V1__MetricFamily *const *right = b;
-    return strcmp((*left)->name, (*right)->name);
+    const struct named *left = a;
+    const struct named *right = b;
+    return strcmp(left->family->name, right->family->name);
 }
 
 static void
@@ -223,19 +227,19 @@ void sb_rest_metrics_render(const ProtobufCMessage *reply, const char *worker, s
 {
     const Aisbx__V1__GetMetricsResponse *metrics = (const void *)reply;
     size_t n = metrics->n_families;
-    const Aisbx__V1__MetricFamily **sorted = calloc(n == 0 ? 1 : n, sizeof *sorted);
+    struct named *sorted = calloc(n == 0 ? 1 : n, sizeof *sorted);
     if (sorted == NULL) {
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        sorted[i] = metrics->families[i];
+        sorted[i].family = metrics->families[i];
     }
     qsort(sorted, n, sizeof *sorted, by_name);
     for (size_t i = 0; i < n; i++) {
         /* A name must not come twice. */
-        if (is_name(sorted[i]->name) &&
-            (i == 0 || strcmp(sorted[i]->name, sorted[i - 1]->name) != 0)) {
-            put_family(out, sorted[i], worker);
+        if (is_name(sorted[i].family->name) &&
+            (i == 0 || by_name(&sorted[i], &sorted[i - 1]) != 0)) {
+            put_family(out, sorted[i].family, worker);
         }
     }
     free(sorted);

@@ -18,6 +18,7 @@ struct sb_rest;
 struct sb_rest_options {
     struct event_base *base; /* borrowed, as all */
     struct sb_backend *backend;
+    const char *worker;        /* label of its metrics, its address; NULL: "local" */
     bool loopback_without_key; /* calls without a credential are the gateway's own */
 };
 

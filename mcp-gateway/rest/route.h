@@ -30,15 +30,15 @@ struct sb_route {
     const char *id;      /* "createSandbox" */
     const char *tag;     /* the group in the document */
     const char *summary; /* one line */
-    enum sb_http_method method;
-    const char
-        *pattern; /* "/sandboxes/{sandbox_id}": fields of the request, also of its messages */
+    /* "/sandboxes/{sandbox_id}": names fields of the request, also of messages in it */
+    const char *pattern;
     const struct sb_rpc_method *rpc;
+    enum sb_http_method method;
     enum sb_route_kind kind;
     enum sb_route_body body;
+    int status; /* of success */
     const char *body_field;
     const char *reply_field;
-    int status;           /* of success */
     const char *location; /* 201: "/sandboxes/%s", of the reply's id_field; NULL: none */
     const char *id_field;
 };

@@ -77,6 +77,18 @@ static int refuse(const struct place *place, struct sb_err *err, const char *wha
         memcpy((at), &stored_, sizeof stored_);                                                    \
     } while (0)
 
+static void store_pointer(void *at, const void *pointer)
+{
+    memcpy(at, &pointer, sizeof pointer);
+}
+
+static void *load_pointer(const void *at)
+{
+    void *pointer = NULL;
+    memcpy(&pointer, at, sizeof pointer);
+    return pointer;
+}
+
 /* ---- scalars ---- */
 
 static int store_whole(
@@ -152,7 +164,7 @@ static int store_text(const ProtobufCFieldDescriptor *field,
         STORE(ProtobufCBinaryData, at,
               ((ProtobufCBinaryData){.len = text.len, .data = (uint8_t *)copy}));
     } else {
-        STORE(char *, at, copy);
+        store_pointer(at, copy);
     }
     return 0;
 }
@@ -170,7 +182,7 @@ static int store_time(struct sb_str text, void *at, const struct place *place, s
     }
     ((Google__Protobuf__Timestamp *)(void *)made)->seconds = seconds;
     ((Google__Protobuf__Timestamp *)(void *)made)->nanos = nanos;
-    STORE(ProtobufCMessage *, at, made);
+    store_pointer(at, made);
     return 0;
 }
 
@@ -196,7 +208,7 @@ static int read_message(const ProtobufCFieldDescriptor *field,
     if (made == NULL) {
         return -1;
     }
-    STORE(ProtobufCMessage *, at, made); /* freed with the whole, whatever follows */
+    store_pointer(at, made); /* freed with the whole, whatever follows */
     if (type == &google__protobuf__field_mask__descriptor) {
         cJSON paths = *json;
         char name[] = "paths";
@@ -261,7 +273,7 @@ static char *make_list(ProtobufCMessage *message,
         (void)sb_err_oom(err);
         return NULL;
     }
-    STORE(void *, (char *)message + field->offset, items);
+    store_pointer((char *)message + field->offset, items);
     *ret_count = (size_t *)(void *)((char *)message + field->quantifier_offset);
     **ret_count = 0;
     return items;
@@ -278,7 +290,7 @@ static int read_entry(const ProtobufCFieldDescriptor *field,
     if (entry == NULL) {
         return -1;
     }
-    STORE(ProtobufCMessage *, at, entry);
+    store_pointer(at, entry);
     if (store_text(&type->fields[0], sb_str_from(json->string),
                    (char *)entry + type->fields[0].offset, place, err) < 0) {
         return -1;
@@ -324,11 +336,10 @@ static int read_repeated(ProtobufCMessage *message,
 static bool is_set(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
     const char *at = (const char *)message + field->offset;
-    const char *value = NULL;
     if (field->type != PROTOBUF_C_TYPE_MESSAGE && field->type != PROTOBUF_C_TYPE_STRING) {
         return false;
     }
-    memcpy(&value, at, sizeof value);
+    const void *value = load_pointer(at);
     return value != NULL && value != field->default_value;
 }
 
@@ -447,11 +458,10 @@ static const ProtobufCFieldDescriptor *find_param(const ProtobufCMessageDescript
         return inner != NULL && inner->type == PROTOBUF_C_TYPE_MESSAGE ? NULL : inner;
     }
     char *at = (char *)*message + field->offset;
-    ProtobufCMessage *made = NULL;
-    memcpy(&made, at, sizeof made);
+    ProtobufCMessage *made = load_pointer(at);
     if (made == NULL) {
         made = sb_pbread_new(field->descriptor, err);
-        STORE(ProtobufCMessage *, at, made);
+        store_pointer(at, made);
     }
     *message = made;
     return made == NULL ? NULL : inner;
@@ -528,7 +538,7 @@ static int store_pair(const ProtobufCFieldDescriptor *field,
     if (entry == NULL) {
         return -1;
     }
-    STORE(ProtobufCMessage *, at, entry);
+    store_pointer(at, entry);
     if (store_text(&type->fields[0], key, (char *)entry + type->fields[0].offset, place, err) < 0) {
         return -1;
     }
