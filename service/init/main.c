@@ -12,6 +12,9 @@
  *                                        '- a child subreaper: what the program detaches stays
  * below
  *
+ * A helper for files is a fork as well; it serves one operation with init's own uid, so the job can
+ * neither stop nor end it, and as its effective one is the job's, files are the job's.
+ *
  * With SB_INIT_ONLY there is no stub, and PID 1 does the stub's work. Where init has no uid of its
  * own the job can kill a stub. Then its socket closes, which the worker sees, and what was below it
  * becomes children of PID 1, which ends them. A stub that is stopped is killed, to the same end. */
@@ -24,6 +27,7 @@
 
 #include "base/mutate.h"
 #include "service/init/exec.h"
+#include "service/init/file.h"
 #include "service/init/serve.h"
 #include "service/init/sys.h"
 #include "service/init/tree.h"
@@ -77,6 +81,23 @@ static void start_stub(struct init *init, struct sb_exec *exec)
     }
 }
 
+static void start_helper(struct init *init, const struct sb_file *file)
+{
+    int pid = init->n_stubs == MAX_STUBS ? -EAGAIN : (int)sb_sys_fork();
+    if (pid == 0) {
+        sb_sys_close(SB_INIT_FD);
+        sb_sys_close(init->signal_fd);
+        sb_file_serve(file);
+    }
+    if (pid < 0) {
+        struct sb_file_failed failed = {SB_FILE_FAILED, -pid, SB_FILE_WHY_ERRNO};
+        sb_exec_send(file->sock, &failed, sizeof failed);
+    } else {
+        init->stubs[init->n_stubs++] = pid;
+    }
+    sb_sys_close(file->sock);
+}
+
 /* Takes the descriptors out of a received message; returns how many. */
 static int take_fds(struct msghdr *msg, int *fds, int max)
 {
@@ -114,6 +135,12 @@ static void on_control(struct init *init)
         sb_sys_exit(0);
     }
     int n_fds = take_fds(&msg, fds, SB_INIT_FDS);
+    struct sb_file file;
+    if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
+        sb_file_parse(packet, (unsigned long)len, fds, n_fds, &file) == 0) {
+        start_helper(init, &file);
+        return;
+    }
     int error = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0
                     ? -EINVAL
                     : sb_exec_parse(packet, (unsigned long)len, fds, n_fds, &exec);

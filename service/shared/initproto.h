@@ -19,6 +19,9 @@
  * ends: EXITED is sent, EMPTY follows when the last of them ends. End of file on the control socket
  * ends init, and with it the sandbox.
  *
+ *    worker -> init       SB_INIT_FILE + 1 fd: a helper for one operation on files
+ * (service/shared/fileproto.h). Not to an init that serves its only exec.
+ *
  *  Before init runs, the child that becomes it may hand over descriptors that only it can make,
  * over the same socket: child -> worker SB_INIT_HANDOVER + 1 fd, at most once per kind. All of them
  * lie in the socket when the spawner says Spawned; init itself never sends any.
@@ -46,6 +49,7 @@ enum sb_init_type {
     SB_INIT_EXITED,
     SB_INIT_EMPTY,
     SB_INIT_HANDOVER,
+    SB_INIT_FILE,
 };
 
 /** What a descriptor that is handed over is. */

@@ -8,6 +8,7 @@
 #include "aisbx/v1/port_service.rpc.h"
 #include "base/err.h"
 #include "base/id.h"
+#include "service/worker/api_file.h"
 #include "service/worker/api_sandbox.h"
 #include "service/worker/api_worker.h"
 #include "service/worker/exec.h"
@@ -130,7 +131,6 @@ void sb_api_finish(struct sb_rpc_call *call, void *msg, const struct sb_err *err
 
 /** Services without a handler yet: every method answers UNIMPLEMENTED, and reflection shows them.
  */
-static const struct aisbx__v1__file_service__server no_files;
 static const struct aisbx__v1__context_service__server no_contexts;
 static const struct aisbx__v1__port_service__server no_ports;
 
@@ -139,7 +139,7 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
     struct sb_rpc_server *server = worker->server;
     if (aisbx__v1__sandbox_service__serve(server, &sb_api_sandbox_service, worker, err) < 0 ||
         aisbx__v1__worker_service__serve(server, &sb_api_worker_service, worker, err) < 0 ||
-        aisbx__v1__file_service__serve(server, &no_files, worker, err) < 0 ||
+        aisbx__v1__file_service__serve(server, &sb_api_file_service, worker, err) < 0 ||
         aisbx__v1__context_service__serve(server, &no_contexts, worker, err) < 0 ||
         aisbx__v1__port_service__serve(server, &no_ports, worker, err) < 0) {
         return -1;
@@ -151,6 +151,7 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
     sb_rpc_server_describe(server, &aisbx_v1_port_service__descriptors);
     sb_rpc_server_set_health(server, "", SB_RPC_HEALTH_SERVING);
     sb_rpc_server_set_health(server, "aisbx.v1.SandboxService", SB_RPC_HEALTH_SERVING);
+    sb_rpc_server_set_health(server, "aisbx.v1.FileService", SB_RPC_HEALTH_SERVING);
     sb_rpc_server_set_health(server, "aisbx.v1.WorkerService", SB_RPC_HEALTH_SERVING);
     return 0;
 }

@@ -22,6 +22,10 @@
     X(CHUNK_BYTES,      64 << 10,   "bytes",        "in one output message, and in one read from a program") \
     X(READ_BYTES,       1 << 20,    "bytes",        "in one ReadExecOutput reply")                 \
     X(READ_WAIT_MS,     60000,      "ms",           "ReadExecOutput waits for a first byte")       \
+    X(FILE_CALLS,       32,         "calls",        "on files of one sandbox at once")             \
+    X(FILE_WAIT_MS,     60000,      "ms",           "a file operation inside may take for its next step") \
+    X(FILE_PAGE,        10000,      "files",        "on one page of ListFiles")                    \
+    X(FILE_PAGE_BYTES,  3 << 20,    "bytes",        "on one page of ListFiles")                    \
     X(PAGE,             1000,       "items",        "on one page of a list")                       \
     X(LABELS,           64,         "labels",       "of one sandbox")                              \
     X(LABEL_BYTES,      63,         "bytes",        "key or value of a label")                     \

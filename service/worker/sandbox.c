@@ -106,10 +106,15 @@ void sb_sandbox_set_ttl(struct sb_sandbox *sandbox, uint64_t ttl_ms)
     set(&sandbox->ttl_timer, ttl_ms);
 }
 
+static bool is_idle(const struct sb_sandbox *sandbox)
+{
+    return sandbox->n_active == 0 && sandbox->n_fileops == 0;
+}
+
 void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms)
 {
     sandbox->idle_ms = idle_ms;
-    set(&sandbox->idle_timer, sandbox->n_active == 0 ? idle_ms : 0);
+    set(&sandbox->idle_timer, is_idle(sandbox) ? idle_ms : 0);
 }
 
 void sb_sandbox_exec_joined(struct sb_sandbox *sandbox)
@@ -121,7 +126,21 @@ void sb_sandbox_exec_joined(struct sb_sandbox *sandbox)
 void sb_sandbox_exec_left(struct sb_sandbox *sandbox)
 {
     sandbox->n_active--;
-    if (sandbox->n_active == 0 && sandbox->state == SB_STATE_RUNNING) {
+    if (is_idle(sandbox) && sandbox->state == SB_STATE_RUNNING) {
+        set(&sandbox->idle_timer, sandbox->idle_ms);
+    }
+}
+
+void sb_sandbox_file_joined(struct sb_sandbox *sandbox)
+{
+    sandbox->n_fileops++;
+    set(&sandbox->idle_timer, 0);
+}
+
+void sb_sandbox_file_left(struct sb_sandbox *sandbox)
+{
+    sandbox->n_fileops--;
+    if (is_idle(sandbox) && sandbox->state == SB_STATE_RUNNING) {
         set(&sandbox->idle_timer, sandbox->idle_ms);
     }
 }

@@ -89,6 +89,7 @@ struct sb_sandbox {
 
     struct sb_list execs; /* of which a process may live */
     unsigned n_active;    /* execs without verdict */
+    unsigned n_fileops;   /* operations on its files that go on */
     struct sb_list observers;
 };
 
@@ -137,6 +138,9 @@ void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms);
 /** An exec joined, or got its verdict: the idle clock stops and starts. */
 void sb_sandbox_exec_joined(struct sb_sandbox *sandbox);
 void sb_sandbox_exec_left(struct sb_sandbox *sandbox);
+/** The same for an operation on its files. */
+void sb_sandbox_file_joined(struct sb_sandbox *sandbox);
+void sb_sandbox_file_left(struct sb_sandbox *sandbox);
 /** Execs wait to be told what was counted so far: sb_exec_counted. */
 void sb_sandbox_count(struct sb_sandbox *sandbox);
 /** An exec has a packet for init's control socket that did not fit. */

@@ -1,0 +1,45 @@
+#pragma once
+/** FileService: handlers, and what they share. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aisbx/v1/file_service.rpc.h"
+#include "base/str.h"
+#include "service/worker/fileop.h"
+
+struct sb_err;
+struct sb_rpc_call;
+struct sb_sandbox;
+struct sb_worker;
+
+extern const struct aisbx__v1__file_service__server sb_api_file_service;
+
+/** The caller's path, checked. @field  its name, for errors. Borrowed from the message.
+ *  SB_INVALID: none, not absolute, too long, with a NUL. */
+int sb_api_file_path(const Aisbx__V1__FilePath *path,
+                     const char *field,
+                     struct sb_str *ret_path,
+                     struct sb_err *err);
+
+/** What is known of a file, as a heap message; NULL: out of memory.
+ *  @path  its whole path. */
+Aisbx__V1__FileInfo *
+sb_api_file_info(const struct sb_file_info *info, struct sb_str path, struct sb_str link);
+
+/** Who calls may know the sandbox. Otherwise the call is failed and NULL returned. */
+struct sb_sandbox *
+sb_api_file_sandbox(struct sb_rpc_call *call, struct sb_worker *worker, const char *id);
+
+void sb_api_file_list(struct sb_rpc_call *call, const Aisbx__V1__ListFilesRequest *req, void *svc);
+void sb_api_file_list_done(struct sb_rpc_call *call, bool cancelled, void *svc);
+
+void sb_api_file_read(struct sb_rpc_call *call, const Aisbx__V1__ReadFileRequest *req, void *svc);
+void sb_api_file_read_drained(struct sb_rpc_call *call, void *svc);
+void sb_api_file_read_done(struct sb_rpc_call *call, bool cancelled, void *svc);
+
+void sb_api_file_write(struct sb_rpc_call *call, void *svc);
+void sb_api_file_write_message(struct sb_rpc_call *call,
+                               const Aisbx__V1__WriteFileRequest *msg,
+                               void *svc);
+void sb_api_file_write_half_close(struct sb_rpc_call *call, void *svc);
+void sb_api_file_write_done(struct sb_rpc_call *call, bool cancelled, void *svc);
