@@ -17,13 +17,15 @@
 #include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/options.h"
 
+enum { N_SIGNALS = 2 };
+
 struct running {
     const struct sb_serve *serve;
     struct sb_mcp *mcp;
     struct sb_stdio *stdio;
     struct sb_http_server *http;
     struct sb_mcp_endpoint *endpoint;
-    struct event *signals[2];
+    struct event *signals[N_SIGNALS];
     bool is_ending;
 };
 
@@ -68,8 +70,8 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
 
 static int watch_signals(struct running *running, struct sb_err *err)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    static const int numbers[N_SIGNALS] = {SIGTERM, SIGINT};
+    for (size_t i = 0; i < N_SIGNALS; i++) {
         running->signals[i] = evsignal_new(running->serve->base, numbers[i], on_signal, running);
         if (running->signals[i] == NULL || event_add(running->signals[i], NULL) < 0) {
             return sb_err_oom(err);
@@ -78,31 +80,34 @@ static int watch_signals(struct running *running, struct sb_err *err)
     return 0;
 }
 
-static void tell_ready(const struct running *running, int port)
+static void tell(const struct sb_gateway_options *options, const char *word, const char *rest)
 {
     struct sb_err err;
-    char line[64];
-    const struct sb_gateway_options *options = running->serve->options;
-    if (options->ready_fd == UINT64_MAX) {
-        return;
+    char line[SB_ERR_TEXT_SIZE + 16];
+    if (options->ready_fd != UINT64_MAX) {
+        int n = snprintf(line, sizeof line, "%s %s\n", word, rest);
+        (void)sb_fd_write_full((int)options->ready_fd, line, (size_t)n, &err);
+        close((int)options->ready_fd);
     }
-    int n = snprintf(line, sizeof line, "READY %d\n", port);
-    (void)sb_fd_write_full((int)options->ready_fd, line, (size_t)n, &err);
-    close((int)options->ready_fd);
+}
+
+static void tell_ready(const struct running *running, int port)
+{
+    char text[16];
+    (void)snprintf(text, sizeof text, "%d", port);
+    tell(running->serve->options, "READY", text);
 }
 
 /* ---- stdio ---- */
 
 static int start_stdio(struct running *running, struct sb_err *err)
 {
-    const struct sb_mcp_caller us = {.key = NULL};
-    int in = -1;
-    int out = -1;
-    if (sb_stdio_take(&in, &out, err) < 0) {
+    struct sb_stdio_options options = {
+        .mcp = running->mcp, .base = running->serve->base, .on_end = stop, .ctx = running};
+    if (sb_stdio_take(&options.in, &options.out, err) < 0) {
         return -1;
     }
-    return sb_stdio_new(running->mcp, running->serve->base, in, out, &us, stop, running,
-                        &running->stdio, err);
+    return sb_stdio_new(&options, &running->stdio, err);
 }
 
 /* ---- HTTP ---- */
@@ -167,7 +172,7 @@ static int start_http(struct running *running, struct sb_err *err)
 
 static void finish(struct running *running)
 {
-    for (size_t i = 0; i < sizeof running->signals / sizeof *running->signals; i++) {
+    for (size_t i = 0; i < N_SIGNALS; i++) {
         if (running->signals[i] != NULL) {
             event_free(running->signals[i]);
         }
@@ -197,6 +202,8 @@ int sb_serve_run(const struct sb_serve *serve, struct sb_err *err)
     }
     if (rc == 0) {
         (void)event_base_dispatch(serve->base);
+    } else {
+        tell(serve->options, "ERROR", err->text);
     }
     finish(&running);
     return rc;

@@ -349,24 +349,21 @@ void sb_mcp_unauthenticated(struct sb_mcp_call *call, struct sb_str message)
 void sb_mcp_refuse(struct sb_mcp_link *link,
                    struct sb_mcp_batch *batch,
                    struct sb_str id,
-                   int status,
-                   int code,
-                   struct sb_str message,
-                   struct sb_str data)
+                   const struct sb_mcp_fault *fault)
 {
     struct sb_out out;
     if (link->is_stdio && batch == NULL &&
         id.len == 0) { /* the client could not tell what it is about */
-        SB_LOG_WARN("refused", "code=%d why=%.*s", code, SB_STR_ARG(message));
+        SB_LOG_WARN("refused", "code=%d why=%.*s", fault->code, SB_STR_ARG(fault->message));
         return;
     }
     sb_out_init(&out, -1);
-    put_error(&out, id, code, message, data);
+    put_error(&out, id, fault->code, fault->message, fault->data);
     if (batch != NULL) {
         sb_mcp_batch_expect(batch);
         sb_mcp_batch_take(batch, sb_buf_str(&out.buf), false);
     } else {
-        link->ops->answer(link, status, sb_buf_str(&out.buf));
+        link->ops->answer(link, fault->status, sb_buf_str(&out.buf));
     }
     sb_out_done(&out);
 }

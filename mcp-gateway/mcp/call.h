@@ -89,14 +89,18 @@ void sb_mcp_note_begin(struct sb_out *out, struct sb_json *json, const char *met
 /** Ends it and sends it by the link. */
 void sb_mcp_note_end(struct sb_out *out, struct sb_json *json, struct sb_mcp_link *link);
 
-/** Answers an error to what became no call. @id  as written; empty: null. */
+/** Why something became no call. */
+struct sb_mcp_fault {
+    int status; /* of HTTP */
+    int code;
+    struct sb_str message;
+    struct sb_str data; /* JSON text, or empty */
+};
+/** Answers it. @batch  NULL: it came alone.  @id  as written; empty: null. */
 void sb_mcp_refuse(struct sb_mcp_link *link,
                    struct sb_mcp_batch *batch,
                    struct sb_str id,
-                   int status,
-                   int code,
-                   struct sb_str message,
-                   struct sb_str data);
+                   const struct sb_mcp_fault *fault);
 
 /** A batch collects its answers. */
 struct sb_mcp_batch *sb_mcp_batch_new(struct sb_mcp_link *link);

@@ -48,7 +48,8 @@ void sb_mcp_link_drop(struct sb_mcp_link *link)
 
 static void refuse(const struct arrival *a, int status, int code, const char *why)
 {
-    sb_mcp_refuse(a->link, a->batch, a->message.id, status, code, sb_str_from(why), nothing);
+    sb_mcp_refuse(a->link, a->batch, a->message.id,
+                  &(struct sb_mcp_fault){status, code, sb_str_from(why), nothing});
 }
 
 static void refuse_verdict(const struct arrival *a, const struct sb_mcp_verdict *verdict)
@@ -66,8 +67,9 @@ static void refuse_verdict(const struct arrival *a, const struct sb_mcp_verdict 
         sb_json_str(&json, "requested", requested);
         sb_json_close(&json, '}');
     }
-    sb_mcp_refuse(a->link, a->batch, a->message.id, verdict->status, verdict->code,
-                  sb_str_from(verdict->why.text), sb_buf_str(&data.buf));
+    sb_mcp_refuse(a->link, a->batch, a->message.id,
+                  &(struct sb_mcp_fault){verdict->status, verdict->code,
+                                         sb_str_from(verdict->why.text), sb_buf_str(&data.buf)});
     sb_out_done(&data);
 }
 

@@ -166,7 +166,8 @@ static const struct sb_http_watcher watcher = {.gone = on_gone, .drained = on_dr
 
 static void refuse(struct exchange *exchange, int status, int code, const char *why)
 {
-    sb_mcp_refuse(&exchange->link, NULL, nothing, status, code, sb_str_from(why), nothing);
+    sb_mcp_refuse(&exchange->link, NULL, nothing,
+                  &(struct sb_mcp_fault){status, code, sb_str_from(why), nothing});
 }
 
 static bool is_json_type(const char *type)

@@ -136,6 +136,7 @@ static int check_one(const struct sb_mcp_head *head,
     return 0;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): to MAX_DEPTH */
 static int check_level(const struct sb_mcp_head *head,
                        const cJSON *schema,
                        const cJSON *arguments,

@@ -1,6 +1,5 @@
 #include "mcp-gateway/mcp/method.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -61,7 +60,8 @@ static void run_initialize(struct sb_mcp_call *call, const struct sb_mcp_head *h
     (void)head;
     struct sb_str asked;
     struct sb_mcp_session *session = call->link->session;
-    cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(call->message.params, "capabilities");
+    cJSON *params = cJSON_GetObjectItemCaseSensitive(call->message.json, "params");
+    cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(params, "capabilities");
     if (!sb_mcp_string(call->message.params, "protocolVersion", &asked) ||
         !cJSON_IsObject(capabilities) ||
         !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(call->message.params, "clientInfo"))) {
@@ -78,8 +78,7 @@ static void run_initialize(struct sb_mcp_call *call, const struct sb_mcp_head *h
     session->is_open = true;
     call->link->is_new_session = true;
     cJSON_Delete(session->capabilities);
-    session->capabilities =
-        cJSON_DetachItemViaPointer((cJSON *)(uintptr_t)call->message.params, capabilities);
+    session->capabilities = cJSON_DetachItemViaPointer(params, capabilities);
     struct sb_json *json = sb_mcp_call_result(call, SB_MCP_SHAPE_NONE);
     sb_json_cstr(json, "protocolVersion", sb_mcp_revision_name(revision));
     put_server(call, json);

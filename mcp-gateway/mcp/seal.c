@@ -29,7 +29,7 @@ static bool sign(struct sb_str key,
                  struct sb_str state,
                  unsigned char mac[MAC])
 {
-    SB_CLEANUP(sb_buf_done) struct sb_buf text = SB_BUF_INIT(2 * MAX_SEALED);
+    SB_CLEANUP(sb_buf_done) struct sb_buf text = SB_BUF_INIT((size_t)2 * MAX_SEALED);
     unsigned char numbers[2 * UNTIL];
     unsigned len = 0;
     put_u64(numbers, until_ms);

@@ -27,7 +27,7 @@ int sb_mcp_new(const struct sb_mcp_definition *definition,
     mcp->definition = definition;
     mcp->base = base;
     mcp->hash_key = sb_hash_key_random();
-    mcp->schemas = calloc(definition->n_tools + 1, sizeof *mcp->schemas);
+    mcp->schemas = calloc(definition->n_tools + 1, sizeof(void *));
     sb_map_init(&mcp->sessions, SB_MCP_MAX_SESSIONS);
     sb_list_init(&mcp->session_list);
     sb_list_init(&mcp->listeners);

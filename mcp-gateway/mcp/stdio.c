@@ -201,8 +201,11 @@ static void refuse_long(struct sb_stdio *stdio)
     struct sb_str id = sb_raw_member(start, SB_STR("id"));
     if (id.len > 0 && sb_raw_member(start, SB_STR("method")).len + id.len < KEPT_OF_LONG_LINE &&
         sb_json_scan(id, &limits, &err) == 0 && id.ptr + id.len < start.ptr + start.len) {
-        sb_mcp_refuse(&stdio->link, NULL, id, 413, SB_MCP_INVALID_REQUEST,
-                      SB_STR("the message is longer than 4 MiB"), (struct sb_str){NULL, 0});
+        sb_mcp_refuse(
+            &stdio->link, NULL, id,
+            &(struct sb_mcp_fault){.status = 413,
+                                   .code = SB_MCP_INVALID_REQUEST,
+                                   .message = SB_STR("the message is longer than 4 MiB")});
     }
     SB_LOG_WARN("a line is too long", "max_bytes=%d", SB_MCP_MAX_MESSAGE);
 }
@@ -271,43 +274,38 @@ static void on_last_words(evutil_socket_t fd, short what, void *ctx)
     end_now(ctx);
 }
 
-int sb_stdio_new(struct sb_mcp *mcp,
-                 struct event_base *base,
-                 int in,
-                 int out,
-                 const struct sb_mcp_caller *caller,
-                 void (*on_end)(void *ctx),
-                 void *ctx,
+int sb_stdio_new(const struct sb_stdio_options *options,
                  struct sb_stdio **ret_stdio,
                  struct sb_err *err)
 {
     struct sb_stdio *stdio = calloc(1, sizeof *stdio);
     if (stdio == NULL) {
-        close(in);
-        close(out);
+        close(options->in);
+        close(options->out);
         return sb_err_oom(err);
     }
-    stdio->mcp = mcp;
-    stdio->in = in;
-    stdio->out = out;
-    stdio->on_end = on_end;
-    stdio->ctx = ctx;
+    stdio->mcp = options->mcp;
+    stdio->in = options->in;
+    stdio->out = options->out;
+    stdio->on_end = options->on_end;
+    stdio->ctx = options->ctx;
     sb_buf_init(&stdio->line, MAX_LINE + READ_BYTES);
     sb_buf_init(&stdio->queue, MAX_QUEUE);
     sb_mcp_link_init(&stdio->link, &ops);
     sb_mcp_session_init(&stdio->session);
     stdio->link.is_stdio = true;
-    stdio->link.caller = *caller;
+    stdio->link.caller = options->caller;
     stdio->link.session = &stdio->session;
     stdio->session.stream = &stdio->link;
-    sb_list_prepend(&mcp->session_list, &stdio->session.node);
-    stdio->readable = event_new(base, in, EV_READ | EV_PERSIST, on_readable, stdio);
-    stdio->writable = event_new(base, out, EV_WRITE, on_writable, stdio);
-    stdio->last_words = event_new(base, -1, 0, on_last_words, stdio);
+    sb_list_prepend(&options->mcp->session_list, &stdio->session.node);
+    stdio->readable =
+        event_new(options->base, options->in, EV_READ | EV_PERSIST, on_readable, stdio);
+    stdio->writable = event_new(options->base, options->out, EV_WRITE, on_writable, stdio);
+    stdio->last_words = event_new(options->base, -1, 0, on_last_words, stdio);
     if (stdio->readable == NULL || stdio->writable == NULL || stdio->last_words == NULL ||
         event_add(stdio->readable, NULL) < 0) {
         sb_stdio_free(stdio);
-        return sb_err_set(err, SB_INTERNAL, "descriptor %d cannot be waited for", in);
+        return sb_err_set(err, SB_INTERNAL, "descriptor %d cannot be waited for", options->in);
     }
     *ret_stdio = stdio;
     return 0;
@@ -338,7 +336,7 @@ void sb_stdio_free(struct sb_stdio *stdio)
     stdio->session.stream = NULL;
     sb_list_remove(&stdio->session.node);
     sb_mcp_session_done(&stdio->session);
-    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+    for (size_t i = 0; i < 3; i++) {
         if (events[i] != NULL) {
             event_free(events[i]);
         }

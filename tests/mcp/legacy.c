@@ -1,5 +1,4 @@
 /** Tools that ask the client while they run, as revisions before 2026-07-28 do; resources. */
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +42,9 @@ static char *quoted(const char *text)
     return printed;
 }
 
+static char user_response[] = "User response";
+static char completed[] = "Elicitation completed";
+
 static void run_sampling(struct sb_mcp_call *call, const cJSON *arguments, void *user)
 {
     (void)user;
@@ -57,10 +59,9 @@ static void run_sampling(struct sb_mcp_call *call, const cJSON *arguments, void 
     sb_mcp_legacy_request(call, SB_MCP_ASK_SAMPLING, sb_str_from(params), on_sampled, NULL);
 }
 
-static void elicit(struct sb_mcp_call *call, const char *params, const char *done)
+static void elicit(struct sb_mcp_call *call, const char *params, char *done)
 {
-    sb_mcp_legacy_request(call, SB_MCP_ASK_ELICITATION, sb_str_from(params), on_elicited,
-                          (void *)(uintptr_t)done);
+    sb_mcp_legacy_request(call, SB_MCP_ASK_ELICITATION, sb_str_from(params), on_elicited, done);
 }
 
 static void run_elicitation(struct sb_mcp_call *call, const cJSON *arguments, void *user)
@@ -74,7 +75,7 @@ static void run_elicitation(struct sb_mcp_call *call, const cJSON *arguments, vo
                    "\"required\":[\"response\"]}}",
                    message);
     free(message);
-    elicit(call, params, "User response");
+    elicit(call, params, user_response);
 }
 
 static void run_defaults(struct sb_mcp_call *call, const cJSON *arguments, void *user)
@@ -91,7 +92,7 @@ static void run_defaults(struct sb_mcp_call *call, const cJSON *arguments, void 
            "\"enum\":[\"active\",\"inactive\",\"pending\"],\"default\":\"active\"},"
            "\"verified\":{\"type\":\"boolean\",\"description\":\"Verification status\","
            "\"default\":true}},\"required\":[]}}",
-           "Elicitation completed");
+           completed);
 }
 
 static void run_enums(struct sb_mcp_call *call, const cJSON *arguments, void *user)
@@ -119,7 +120,7 @@ static void run_enums(struct sb_mcp_call *call, const cJSON *arguments, void *us
         "{\"const\":\"value1\",\"title\":\"First Choice\"},"
         "{\"const\":\"value2\",\"title\":\"Second Choice\"},"
         "{\"const\":\"value3\",\"title\":\"Third Choice\"}]}}},\"required\":[]}}",
-        "Elicitation completed");
+        completed);
 }
 
 #define ONE_STRING(name)                                                                           \

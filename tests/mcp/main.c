@@ -25,10 +25,10 @@ static size_t count(const struct sb_mcp_tool *tools)
 
 static size_t join(struct sb_mcp_tool *all)
 {
-    const struct sb_mcp_tool *const tables[] = {fixture_plain_tools, fixture_ask_tools,
-                                                fixture_legacy_tools};
+    const struct sb_mcp_tool *const tables[3] = {fixture_plain_tools, fixture_ask_tools,
+                                                 fixture_legacy_tools};
     size_t n = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+    for (size_t i = 0; i < 3; i++) {
         for (size_t j = 0; j < count(tables[i]); j++) {
             all[n++] = tables[i][j];
         }

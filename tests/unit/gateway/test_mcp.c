@@ -19,7 +19,7 @@
 #include "mcp-gateway/mcp/schema.h"
 #include "mcp-gateway/mcp/seal.h"
 
-#define assert_str(actual, text)                                                                   \
+#define ASSERT_STR(actual, text)                                                                   \
     do {                                                                                           \
         struct sb_str got = (actual);                                                              \
         assert_int_equal(got.len, strlen(text));                                                   \
@@ -33,10 +33,10 @@ static void raw_member_is_found_as_it_is_written(void **state)
     (void)state;
     struct sb_str object =
         SB_STR(" { \"a\" : [1,{\"id\":2}], \"s\":\"}\\\"]\" ,\"id\" :1.0e2, \"z\":null}");
-    assert_str(sb_raw_member(object, SB_STR("id")), "1.0e2");
-    assert_str(sb_raw_member(object, SB_STR("a")), "[1,{\"id\":2}]");
-    assert_str(sb_raw_member(object, SB_STR("s")), "\"}\\\"]\"");
-    assert_str(sb_raw_member(object, SB_STR("z")), "null");
+    ASSERT_STR(sb_raw_member(object, SB_STR("id")), "1.0e2");
+    ASSERT_STR(sb_raw_member(object, SB_STR("a")), "[1,{\"id\":2}]");
+    ASSERT_STR(sb_raw_member(object, SB_STR("s")), "\"}\\\"]\"");
+    ASSERT_STR(sb_raw_member(object, SB_STR("z")), "null");
     assert_null(sb_raw_member(object, SB_STR("none")).ptr);
     assert_null(sb_raw_member(SB_STR("[1]"), SB_STR("id")).ptr);
     assert_null(sb_raw_member(SB_STR("{}"), SB_STR("id")).ptr);
@@ -51,7 +51,7 @@ static void raw_elements_are_walked(void **state)
     struct sb_str element;
     for (size_t i = 0; i < 4; i++) {
         assert_true(sb_raw_next(&rest, &element));
-        assert_str(element, expected[i]);
+        ASSERT_STR(element, expected[i]);
     }
     assert_false(sb_raw_next(&rest, &element));
     rest = sb_raw_elements(SB_STR("[ ]"));
@@ -101,7 +101,7 @@ static void message_kinds_are_told_apart(void **state)
             continue;
         }
         assert_int_equal(kind_of(rows[i].text, &message), rows[i].kind);
-        assert_str(message.id, rows[i].id);
+        ASSERT_STR(message.id, rows[i].id);
     }
 }
 
@@ -142,13 +142,13 @@ static void header_values_are_decoded(void **state)
     struct sb_buf buf = SB_BUF_INIT(1024);
     struct sb_str value;
     assert_true(sb_mcp_header_decode(SB_STR("=?base64?SGVsbG8=?="), &buf, &value));
-    assert_str(value, "Hello");
+    ASSERT_STR(value, "Hello");
     assert_true(sb_mcp_header_decode(SB_STR("=?base64?"
                                             "?="),
                                      &buf, &value));
     assert_int_equal(value.len, 0);
     assert_true(sb_mcp_header_decode(SB_STR("=?base64?"), &buf, &value));
-    assert_str(value, "=?base64?");
+    ASSERT_STR(value, "=?base64?");
     static const char *const bad[] = {
         "=?base64?SGVsbG8?=", "=?base64?SGVsbG9=?=", "=?base64?gA==?=", "=?base64?SG Vs?="};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -254,7 +254,7 @@ static void seals_open_only_as_they_were_made(void **state)
     assert_int_equal(sb_seal_make(key, bound, SB_STR("state"), 1000, &text, &err), 0);
     struct sb_str sealed = sb_buf_str(&text);
     assert_true(sb_seal_open(key, bound, sealed, 1000, &buf, &inside));
-    assert_str(inside, "state");
+    ASSERT_STR(inside, "state");
     assert_false(sb_seal_open(key, bound, sealed, 1001, &buf, &inside));
     assert_false(sb_seal_open(key, SB_STR("who:wha"), sealed, 1, &buf, &inside));
     assert_false(sb_seal_open(SB_STR("other"), bound, sealed, 1, &buf, &inside));
