@@ -31,10 +31,6 @@ int sb_caller_of(const struct sb_http_request *request,
         return sb_err_set(err, SB_UNAUTHENTICATED, "the key is empty");
     }
     const char *identity = sb_http_identity(request);
-    if (!without_key && key == NULL && identity == NULL) {
-        return sb_err_set(err, SB_UNAUTHENTICATED,
-                          "give an API key: Authorization: Bearer aisbx_...");
-    }
     *ret_caller = (struct sb_backend_caller){
         .key = key,
         .identity = identity,

@@ -177,6 +177,43 @@ def answers_for_what_may_not_be_built():
     call("destroySandbox", 200, [sandbox])
 
 
+def keeps_files():
+    sandbox = call("createSandbox", 201, body={}).json()["sandbox_id"]
+    content = bytes(range(256)) * 1000
+    where = "?file=/tmp/a%20b/c.bin"
+    call("writeFile", 404, [sandbox], where, content, BYTES)
+    made = call("writeFile", 200, [sandbox], where + "&make_parents=true&mode=384", content, BYTES).json()
+    assert made["size_bytes"] == len(content) and made["mode"] == 0o600 and made["path"] == "/tmp/a b/c.bin"
+    call("writeFile", 409, [sandbox], where + "&no_replace=true", b"x", BYTES)
+    whole = call("readFile", 200, [sandbox], where)
+    etag = whole.headers["ETag"]
+    assert whole.body == content and whole.headers["Accept-Ranges"] == "bytes"
+    assert call("readFile", 304, [sandbox], where, headers={"If-None-Match": etag}).body == b""
+    part = call("readFile", 206, [sandbox], where, headers={"Range": "bytes=100-299", "If-Range": etag})
+    assert part.body == content[100:300] and part.headers["Content-Range"] == f"bytes 100-299/{len(content)}"
+    part = call("readFile", 206, [sandbox], where, headers={"Range": "bytes=255990-"})
+    assert part.body == content[255990:] and part.headers["Content-Range"] == f"bytes 255990-255999/{len(content)}"
+    past = call("readFile", 416, [sandbox], where, headers={"Range": "bytes=256000-"})
+    assert past.headers["Content-Range"] == "bytes */256000"
+    call("readFile", 409, [sandbox], where, headers={"Range": "bytes=1-2", "If-Range": '"x"'})
+    head = ask(PORT, "HEAD", f"/api/v1/sandboxes/{sandbox}/files/content{where}")
+    assert head.status == 200 and head.headers["Content-Length"] == "256000" and head.headers["ETag"] == etag
+    call("writeFile", 200, [sandbox], where + "&append=true", b"end", BYTES)
+    assert call("statFile", 200, [sandbox], where).json()["size_bytes"] == 256003
+    assert call("readFile", 200, [sandbox], where).headers["ETag"] != etag
+    call("writeFile", 200, [sandbox], "?file=/tmp/empty", b"", BYTES)
+    assert call("readFile", 200, [sandbox], "?file=/tmp/empty").body == b""
+    call("readFile", 404, [sandbox], "?file=/tmp/nothing")
+    call("makeDirectory", 201, [sandbox], body={"directory": {"path": "/tmp/d"}})
+    call("moveFile", 200, [sandbox], body={"source": {"path": "/tmp/empty"}, "target": {"path": "/tmp/d/e"}})
+    assert call("changeMode", 200, [sandbox], body={"file": {"path": "/tmp/d/e"}, "mode": 0o640}).json()["mode"] == 0o640
+    names = [f["path"] for f in call("listFiles", 200, [sandbox], "?directory=/tmp&depth=2").json()["files"]]
+    assert names == ["/tmp/a b", "/tmp/a b/c.bin", "/tmp/d", "/tmp/d/e"], names
+    assert call("removeFile", 200, [sandbox], "?file=/tmp/d&recursive=true").json()["removed"] == 2
+    call("statFile", 404, [sandbox], "?file=/tmp/d")
+    call("destroySandbox", 200, [sandbox])
+
+
 def knows_methods():
     got = ask(PORT, "OPTIONS", "/api/v1/sandboxes")
     assert got.status == 204 and got.headers["Allow"] == "GET, HEAD, POST, OPTIONS"
@@ -190,7 +227,7 @@ def knows_methods():
 
 
 TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, shows_events, cancels_for_who_leaves,
-         tells_of_profiles_and_the_worker, knows_methods, answers_for_what_may_not_be_built)
+         tells_of_profiles_and_the_worker, keeps_files, knows_methods, answers_for_what_may_not_be_built)
 for test in TESTS:
     test()
     print(f"ok {test.__name__}", flush=True)
