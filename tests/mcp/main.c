@@ -80,6 +80,7 @@ int main(int argc, char **argv)
     sb_log_init(SB_LOG_FORMAT_LOGFMT, SB_LOG_LEVEL_INFO, "fixture");
     if (sb_gateway_options_parse(argc, argv, &options, &err) < 0) {
         (void)fprintf(stderr, "fixture: %s\n", err.text);
+        sb_gateway_options_done(&options);
         return EXIT_FAILURE;
     }
     int status = run(&options);

@@ -96,7 +96,8 @@ static void message_kinds_are_told_apart(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct sb_mcp_message message;
-        if (rows[i].text[18] == '\\') { /* a key in disguise is an id that cannot be echoed */
+        if (strstr(rows[i].text, "u0069") !=
+            NULL) { /* a key in disguise is an id that cannot be echoed */
             assert_int_equal(kind_of(rows[i].text, &message), SB_MCP_INVALID);
             continue;
         }
