@@ -55,6 +55,7 @@ struct sb_args {
     bool only_stdout;
     bool only_stderr;
     uint64_t tail_bytes;
+    bool recursive;
     /* profiles */
     struct sb_texts syscalls;
     struct sb_texts hosts;

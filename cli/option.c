@@ -116,6 +116,18 @@ static const struct sb_option logs_rows[] = {
      SB_OFFER_NOTHING, NULL},
 };
 
+static const struct sb_option cp_rows[] = {
+    {'r', "recursive", SB_OPTION_FLAG, AT(recursive), NULL, "Directories too, with all below them",
+     0, 0, SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option ls_rows[] = {
+    {'r', "recursive", SB_OPTION_FLAG, AT(recursive), NULL, "All below, down to 64 levels", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "Only the paths, one a line", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
 static const struct sb_option network_rows[] = {
     {0, "network", SB_OPTION_TEXT, AT(network), "MODE",
      "none: no network; limited: what the profile allows", 0, 0, SB_OFFER_CHOICES, network_modes},
@@ -185,6 +197,8 @@ const struct sb_option_group sb_option_sandbox = GROUP("Options of the sandbox",
 const struct sb_option_group sb_option_lifetime = GROUP("Options of its lifetime", lifetime_rows);
 const struct sb_option_group sb_option_program = GROUP("Options of the program", program_rows);
 const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
+const struct sb_option_group sb_option_cp = GROUP("Options", cp_rows);
+const struct sb_option_group sb_option_ls = GROUP("Options", ls_rows);
 const struct sb_option_group sb_option_logs = GROUP("Options", logs_rows);
 const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);
 const struct sb_option_group sb_option_network = GROUP("Options of its network", network_rows);

@@ -50,6 +50,8 @@ extern const struct sb_option_group sb_option_network;  /* run, create, network 
 extern const struct sb_option_group sb_option_lifetime; /* run, create */
 extern const struct sb_option_group sb_option_program;  /* run, exec */
 extern const struct sb_option_group sb_option_list;
+extern const struct sb_option_group sb_option_cp;
+extern const struct sb_option_group sb_option_ls;
 extern const struct sb_option_group sb_option_logs;
 extern const struct sb_option_group sb_option_destroy;
 extern const struct sb_option_group sb_option_explain;

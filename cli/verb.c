@@ -42,6 +42,20 @@ static const char *const logs_examples[] = {
     "aisbx logs --stderr --tail 4k sb_9xq2",
     NULL,
 };
+static const char *const cp_examples[] = {
+    "A file in, and a result out",
+    "aisbx cp data.csv sb_9xq2:/tmp/ && aisbx cp sb_9xq2:/workspace/plot.png .",
+    "A directory with all below it",
+    "aisbx cp -r ./src sb_9xq2:src",
+    "From and to pipes",
+    "make-data | aisbx cp - sb_9xq2:data && aisbx cp sb_9xq2:log.txt - | less",
+    NULL,
+};
+static const char *const ls_examples[] = {
+    "What is in /workspace, and in a tree",
+    "aisbx ls sb_9xq2 && aisbx ls -r sb_9xq2:/tmp",
+    NULL,
+};
 static const char *const network_examples[] = {
     "What a sandbox may reach",
     "aisbx network sb_9xq2",
@@ -186,6 +200,36 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = logs_examples,
         .run = sb_verb_logs,
+    },
+    {
+        .name = "cp",
+        .summary = "Copy files into a sandbox and out of it",
+        .usage = "[OPTIONS] SRC DST",
+        .about = "One of both is SANDBOX:PATH; a path that does not begin with / is below "
+                 "/workspace. Into a directory that is there, a copy goes by its own name. - is "
+                 "standard input or output. A file appears when all of it has arrived. Of trees, "
+                 "links and special files are left out, which is said. It is done with the rights "
+                 "and within the limits of the sandbox's programs.",
+        .groups = {&sb_option_cp},
+        .min_operands = 2,
+        .max_operands = 2,
+        .wants = "a source and a destination, one of them SANDBOX:PATH",
+        .offer = SB_VERB_OFFERS_FILES,
+        .examples = cp_examples,
+        .run = sb_verb_cp,
+    },
+    {
+        .name = "ls",
+        .summary = "List files of a sandbox",
+        .usage = "[OPTIONS] SANDBOX[:PATH]",
+        .about = "Without PATH: /workspace. A path that does not begin with / is below it.",
+        .groups = {&sb_option_ls},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "a sandbox, or SANDBOX:PATH",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = ls_examples,
+        .run = sb_verb_ls,
     },
     {
         .name = "network",

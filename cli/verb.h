@@ -117,6 +117,8 @@ int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_exec(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_logs(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_cp(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_ls(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_network(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_destroy(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_profile_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);

@@ -289,6 +289,7 @@ class Files(unittest.TestCase):
         self.refused(Code.PERMISSION_DENIED, self.write, "/usr/bin/x", b"x")
 
     def test_a_file_that_grows_is_read_as_it_was(self):
+        self.write(f"{self.dir}/grows", b"")
         stream = self.background(f"while echo more >>{self.dir}/grows; do :; done")
         while self.stat(f"{self.dir}/grows").size_bytes == 0:
             time.sleep(0.01)
@@ -396,6 +397,17 @@ class Files(unittest.TestCase):
             self.stat("/tmp", box=box)
             time.sleep(0.05)
         self.assertEqual(self.stat("/tmp", box=box).kind, fs.FILE_KIND_DIRECTORY)
+        self.client.sandboxes.DestroySandbox(api.DestroySandboxRequest(sandbox_id=box))
+
+    def test_a_slow_reader_keeps_a_sandbox_from_being_idle_when_programs_end(self):
+        spec = sb.SandboxSpec(profile="python-dev", driver=DRIVER, idle_ms=500)
+        box = self.client.sandboxes.CreateSandbox(api.CreateSandboxRequest(sandbox=spec)).sandbox.sandbox_id
+        self.sh("truncate -s 100M /tmp/big", box=box)
+        stream = self.files.ReadFile(fs.ReadFileRequest(sandbox_id=box, file=path("/tmp/big")), timeout=60)
+        next(stream)
+        self.sh("true", box=box)
+        time.sleep(1.5)
+        self.assertEqual(sum(len(reply.data) for reply in stream), 100 << 20)
         self.client.sandboxes.DestroySandbox(api.DestroySandboxRequest(sandbox_id=box))
 
     def test_the_first_message_of_a_write(self):
