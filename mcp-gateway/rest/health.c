@@ -165,10 +165,6 @@ void sb_rest_health(struct sb_rest *rest, struct sb_http_request *request, const
         put_status(request, 200, "ok", NULL, NULL);
         return;
     }
-    if (rest->is_draining) {
-        put_status(request, 503, "draining", "the gateway ends", NULL);
-        return;
-    }
     if (ask(rest, request, &gateway,
             &aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_GET_INFO],
             &info_callbacks, &err) < 0) {

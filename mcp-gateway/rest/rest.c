@@ -175,8 +175,3 @@ void sb_rest_set_server(struct sb_rest *rest, const struct sb_http_server *serve
 {
     rest->server = server;
 }
-
-void sb_rest_set_draining(struct sb_rest *rest)
-{
-    rest->is_draining = true;
-}

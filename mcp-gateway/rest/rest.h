@@ -37,6 +37,5 @@ void sb_rest_ended(struct sb_rest *rest,
                    const struct sb_http_request *request,
                    int status,
                    uint64_t us);
-/** For metrics, and so that readiness says no while it drains. */
+/** For metrics: whose connections are counted. */
 void sb_rest_set_server(struct sb_rest *rest, const struct sb_http_server *server);
-void sb_rest_set_draining(struct sb_rest *rest);

@@ -1,0 +1,83 @@
+"""Keys over REST: roles, tenants, revocation; what each may and may not."""
+
+import json
+import sys
+
+from client import Contract, ask
+
+OPEN, KEYED = int(sys.argv[1]), int(sys.argv[2])
+SANDBOXES = "/api/v1/sandboxes"
+admin = Contract(OPEN)
+
+
+def key(role, tenant, **more):
+    made = admin.call("createKey", 201, body={"role": role, "tenant": tenant, **more}).json()
+    assert made["text"].startswith(f"aisbx_{made['key']['key_id']}_"), made
+    return made["key"]["key_id"], {"Authorization": f"Bearer {made['text']}"}
+
+
+def refused(got, status, code):
+    assert got.status == status and got.json()["code"] == code, (got.status, got.body)
+    print(f"  {status} {json.dumps(got.json())}")
+
+
+one_id, one = key("user", "one", title="rest test")
+_, two = key("user", "two")
+_, auditor = key("auditor", "one")
+_, boss = key("admin", "local")
+short_id, short = key("user", "one", ttl_ms=1)
+
+assert ask(KEYED, "GET", SANDBOXES, headers=one).json()["sandboxes"] == []
+made = ask(KEYED, "POST", SANDBOXES, {}, one)
+assert made.status == 201, made.body
+sandbox = f"{SANDBOXES}/{made.json()['sandbox_id']}"
+assert ask(KEYED, "GET", sandbox, headers={"X-API-Key": one["Authorization"][7:]}).status == 200
+refused(ask(KEYED, "GET", sandbox, headers=two), 404, "NOT_FOUND")
+refused(ask(KEYED, "DELETE", sandbox, headers=two), 404, "NOT_FOUND")
+assert ask(KEYED, "GET", SANDBOXES, headers=two).json()["sandboxes"] == []
+assert ask(KEYED, "GET", sandbox, headers=auditor).status == 200
+refused(ask(KEYED, "POST", SANDBOXES, {}, auditor), 403, "PERMISSION_DENIED")
+refused(ask(KEYED, "POST", "/api/v1/keys", {"role": "admin"}, one), 403, "PERMISSION_DENIED")
+refused(ask(KEYED, "GET", "/metrics", headers=one), 403, "PERMISSION_DENIED")
+assert ask(KEYED, "GET", "/metrics", headers=auditor).status == 200
+assert ask(KEYED, "GET", sandbox, headers=boss).status == 200
+refused(ask(KEYED, "GET", sandbox), 401, "UNAUTHENTICATED")
+refused(ask(KEYED, "GET", sandbox, headers={"X-API-Key": "aisbx_nothing"}), 401, "UNAUTHENTICATED")
+refused(ask(KEYED, "GET", sandbox, headers={"X-API-Key": one["Authorization"][7:-1] + "!"}), 401, "UNAUTHENTICATED")
+refused(ask(KEYED, "GET", sandbox, headers=short), 401, "UNAUTHENTICATED")
+listed = {k["key_id"]: k for k in admin.call("listKeys", 200, query="?tenant=one").json()["keys"]}
+assert one_id in listed and short_id in listed and "text" not in listed[one_id] and listed[one_id]["role"] == "user"
+assert ask(KEYED, "DELETE", sandbox, headers=one).status == 200
+assert "revoke_time" in admin.call("revokeKey", 200, [one_id]).json()
+refused(ask(KEYED, "GET", SANDBOXES, headers=one), 401, "UNAUTHENTICATED")
+admin.call("createKey", 422, body={"role": "king", "tenant": "one"})
+admin.call("createKey", 422, body={"role": "user", "tenant": "One"})
+admin.call("revokeKey", 404, ["a" * 26])
+
+# ---- limits of a tenant, by the configuration in "rest" ----
+_, limited = key("user", "limited")
+answers = [ask(KEYED, "GET", SANDBOXES, headers=limited) for _ in range(8)]
+over = [a for a in answers if a.status != 200]
+assert answers[0].status == 200 and over, [a.status for a in answers]
+refused(over[0], 429, "RESOURCE_EXHAUSTED")
+limits = {name: over[0].headers[name] for name in ("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")}
+assert all(value is not None and value.isdigit() for value in limits.values()) and int(limits["Retry-After"]) >= 1, limits
+print(f"  {limits}")
+_, small = key("user", "small")
+first = ask(KEYED, "POST", SANDBOXES, {}, small)
+assert first.status == 201, first.body
+refused(ask(KEYED, "POST", SANDBOXES, {}, small), 429, "RESOURCE_EXHAUSTED")
+assert ask(KEYED, "DELETE", f"{SANDBOXES}/{first.json()['sandbox_id']}", headers=small).status == 200
+
+# ---- what was decided ----
+mine = first.json()["sandbox_id"]
+records = admin.call("listAuditRecords", 200, query=f"?sandbox_id={mine}").json()["records"]
+assert records and all(r["sandbox_id"] == mine and r["tenant"] == "small" for r in records), records
+created = admin.call("listAuditRecords", 200, query="?action=sandbox.create&page_size=1").json()
+assert [r["action"] for r in created["records"]] == ["sandbox.create"] and created["next_page_token"], created
+older = admin.call("listAuditRecords", 200,
+                   query=f"?action=sandbox.create&page_size=1&page_token={created['next_page_token']}").json()["records"][0]
+assert older["sequence"] < created["records"][0]["sequence"], "newest first"
+assert admin.call("listAuditRecords", 200, query="?start_time=2999-01-01T00:00:00Z").json()["records"] == []
+own = ask(KEYED, "GET", "/api/v1/security/audit?page_size=1000", headers=two).json()["records"]
+assert own and all(r["tenant"] == "two" for r in own), own
