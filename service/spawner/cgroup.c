@@ -212,12 +212,25 @@ void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups)
 
 void sb_cgroup_weigh(const struct sb_cgroups *cgroups, uint64_t weight)
 {
+    const struct sb_cgroup_driver *driver = cgroups->driver;
     struct sb_err err;
-    if (weight == SB_CGROUP_WEIGHT || cgroups->driver == NULL ||
-        (cgroups->controllers & SB_CGROUP_CPU) == 0) {
+    if (weight == SB_CGROUP_WEIGHT) {
         return;
     }
-    if (cgroups->driver->weigh_cpu(cgroups, "", weight, &err) < 0) {
+    if (driver == NULL || (cgroups->controllers & SB_CGROUP_CPU) == 0) {
+        SB_LOG_WARN("sandboxes have the usual share of the processors", "reason=%s",
+                    "no controller of processors");
+        return;
+    }
+    if (weight == SB_CGROUP_IDLE) {
+        if (sb_cgroup_write(cgroups->bases[driver->cpu_base], "", "cpu.idle", "1", &err) == 0) {
+            return;
+        }
+        SB_LOG_WARN("sandboxes weigh 1: this kernel has no cpu.idle (Linux 5.15)", "reason=%s",
+                    err.text);
+        weight = 1;
+    }
+    if (driver->weigh_cpu(cgroups, "", weight, &err) < 0) {
         SB_LOG_WARN("sandboxes have the usual share of the processors", "reason=%s", err.text);
     }
 }

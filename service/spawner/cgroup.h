@@ -23,6 +23,7 @@ enum {
     SB_CGROUP_MAX_BASES = 4,  /* version 1: memory, cpu, pids, blkio; version 2: one */
     SB_CGROUP_PERIOD_US = 100000,
     SB_CGROUP_WEIGHT = 100, /* of the processor: the usual share */
+    SB_CGROUP_IDLE = 0,     /* of the processor: only what nobody else wants */
 };
 
 /** Bits: which limits are enforced. */
@@ -91,7 +92,10 @@ struct sb_cgroup_counters {
  *  why.   @is_root  may use the root of a hierarchy. */
 void sb_cgroup_open(bool is_root, struct sb_cgroups *ret_cgroups);
 /** Sets the share of the processors that all sandboxes together get when these are scarce; the
- *  weights of sandboxes part it.   @weight  1..10000, 100 is that of any program. */
+ *  weights of sandboxes part it. Logs a warning where there is no such share; sandboxes have the
+ *  smallest one then that can be had.
+ *  @weight  1..10000, 100 is that of any program; SB_CGROUP_IDLE: cpu.idle of Linux 5.15, else 1.
+ */
 void sb_cgroup_weigh(const struct sb_cgroups *cgroups, uint64_t weight);
 /** Removes the base, which must be empty. */
 void sb_cgroup_close(struct sb_cgroups *cgroups);

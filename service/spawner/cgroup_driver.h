@@ -27,6 +27,7 @@ struct sb_cgroup_driver {
                      const char *group,
                      uint64_t weight,
                      struct sb_err *err);
+    int cpu_base;     /* index of the base with the controller of processors */
     bool clones_into; /* clone3 can start a process inside */
     void (*read)(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *counters);
 };

@@ -177,6 +177,7 @@ const struct sb_cgroup_driver sb_cgroup_v1 = {
     .weigh_cpu = weigh_cpu,
     .limit_io = limit_io,
     .weigh_io = weigh_io,
+    .cpu_base = CPU,
     .clones_into = false,
     .read = read_counters,
 };

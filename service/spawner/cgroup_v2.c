@@ -261,6 +261,7 @@ const struct sb_cgroup_driver sb_cgroup_v2 = {
     .weigh_cpu = weigh_cpu,
     .limit_io = limit_io,
     .weigh_io = weigh_io,
+    .cpu_base = 0,
     .clones_into = true,
     .read = read_counters,
 };

@@ -37,7 +37,7 @@
 #include "service/spawner/userns.h"
 
 static const char usage[] =
-    "usage: aisbx-spawner --fd <n> [--cpu-weight <1..10000>] [--socket <path>]... "
+    "usage: aisbx-spawner --fd <n> [--cpu-weight <1..10000>|idle] [--socket <path>]... "
     "[--embedded] [--tell-paths]\n"
     "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
 
@@ -56,7 +56,7 @@ struct options {
     size_t n_sockets;
     bool is_embedded;
     bool tells_paths;
-    uint64_t cpu_weight; /* of all sandboxes together */
+    uint64_t cpu_weight; /* of all sandboxes together; or SB_CGROUP_IDLE */
 };
 
 /* False: no such option. */
@@ -81,6 +81,10 @@ static bool parse_option(char **argv, int *at, struct options *options)
         return true;
     }
     if (value != NULL && strcmp(name, "--cpu-weight") == 0) {
+        if (strcmp(value, "idle") == 0) {
+            options->cpu_weight = SB_CGROUP_IDLE;
+            return true;
+        }
         return sb_num_u64(sb_str_from(value), 1, 10000, &options->cpu_weight, &err) == 0;
     }
     if (value != NULL && strcmp(name, "--socket") == 0 && options->n_sockets < SB_TIDY_MAX) {

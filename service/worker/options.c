@@ -37,9 +37,9 @@ static const struct sb_field fields[] = {
      "Write READY or ERROR and a reason, one line, to this descriptor", NULL},
     {SB_STR("grpc-threads"), SB_FIELD_U64, AT(grpc_threads), 1, 8, "N",
      "Threads that receive gRPC messages", NULL},
-    {SB_STR("cpu-weight"), SB_FIELD_U64, AT(cpu_weight), 1, 10000, "N",
-     "Share of busy processors that all sandboxes together get, next to 100 of any program: 10 "
-     "leaves the machine responsive, and sandboxes slow while it is busy",
+    {SB_STR("cpu-weight"), SB_FIELD_U64, AT(cpu_weight), 1, 10000, "N|idle",
+     "Share of busy processors that all sandboxes together get, next to 100 of any program; idle: "
+     "only what nobody else wants, which leaves the machine responsive (Linux 5.15; 1 before)",
      NULL},
     {SB_STR("tell-paths"), SB_FIELD_BOOL, AT(tells_paths), 0, 1, NULL,
      "Started as root: tell the paths that Landlock denies (Linux 6.15, and auditing on); programs "
@@ -108,8 +108,13 @@ static int set_field(struct sb_options *options,
         (void)snprintf(millis, sizeof millis, "%.*sms", SB_STR_ARG(value));
         value = sb_str_from(millis);
     }
+    bool is_weight = field->offset == AT(cpu_weight);
+    if (is_weight && sb_str_eq(value, SB_STR("idle"))) {
+        options->cpu_weight = SB_OPTIONS_CPU_IDLE;
+        return 0;
+    }
     if (sb_field_set(fields, N_FIELDS, field->name, value, options, err) < 0) {
-        return sb_err_set(err, err->code, "--%s", err->text);
+        return sb_err_set(err, err->code, "--%s%s", err->text, is_weight ? ", or idle" : "");
     }
     return 0;
 }

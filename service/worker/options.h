@@ -7,7 +7,10 @@
 
 struct sb_err;
 
-enum { SB_OPTIONS_MAX_LISTEN = 8 };
+enum {
+    SB_OPTIONS_MAX_LISTEN = 8,
+    SB_OPTIONS_CPU_IDLE = 0, /* of cpu_weight */
+};
 
 struct sb_options {
     char *listen[SB_OPTIONS_MAX_LISTEN]; /* owned, as all strings here */
@@ -24,7 +27,7 @@ struct sb_options {
     uint64_t ready_fd; /* UINT64_MAX: none */
     uint64_t grpc_threads;
     bool tells_paths;    /* what Landlock denies is told */
-    uint64_t cpu_weight; /* of all sandboxes together; 100: as any program */
+    uint64_t cpu_weight; /* of all sandboxes together; 100: as any program; SB_OPTIONS_CPU_IDLE */
     char *check;         /* NULL: serve */
     bool wants_help;
     bool wants_version;

@@ -88,7 +88,11 @@ static int spawn(const char *program,
     sigset_t all;
     sigset_t none;
     pid_t pid = 0;
-    (void)snprintf(weight, sizeof weight, "%" PRIu64, options->cpu_weight);
+    if (options->cpu_weight == SB_OPTIONS_CPU_IDLE) {
+        (void)snprintf(weight, sizeof weight, "idle");
+    } else {
+        (void)snprintf(weight, sizeof weight, "%" PRIu64, options->cpu_weight);
+    }
     fill_arguments(options, weight, argv);
     (void)sigfillset(&all);
     (void)sigemptyset(&none);

@@ -58,6 +58,22 @@ static void takes_values_after_a_blank_or_an_equals_sign(void **state)
     sb_options_done(&options);
 }
 
+static void takes_a_weight_or_idle(void **state)
+{
+    (void)state;
+    struct sb_options options;
+    struct sb_err err;
+    assert_int_equal(parse(&options, &err, (const char *const[]){NULL}), 0);
+    assert_int_equal(options.cpu_weight, 100);
+    sb_options_done(&options);
+    assert_int_equal(parse(&options, &err, (const char *const[]){"--cpu-weight", "10", NULL}), 0);
+    assert_int_equal(options.cpu_weight, 10);
+    sb_options_done(&options);
+    assert_int_equal(parse(&options, &err, (const char *const[]){"--cpu-weight=idle", NULL}), 0);
+    assert_int_equal(options.cpu_weight, SB_OPTIONS_CPU_IDLE);
+    sb_options_done(&options);
+}
+
 static const struct {
     const char *const words[4];
     const char *text;
@@ -71,6 +87,9 @@ static const struct {
     {{"--socket-mode", "1777", NULL}, "octal"},
     {{"--grpc-threads", "9", NULL}, "grpc-threads"},
     {{"--embedded=maybe", NULL}, "embedded"},
+    {{"--cpu-weight", "0", NULL}, "minimum is 1, or idle"},
+    {{"--cpu-weight", "idl", NULL}, ", or idle"},
+    {{"--idle-exit", "idle", NULL}, "idle-exit"},
 };
 
 static void refuses_what_it_does_not_understand(void **state)
@@ -105,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_values_after_a_blank_or_an_equals_sign),
+        cmocka_unit_test(takes_a_weight_or_idle),
         cmocka_unit_test(refuses_what_it_does_not_understand),
         cmocka_unit_test(refuses_a_ninth_address),
     };
