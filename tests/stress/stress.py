@@ -23,6 +23,7 @@ QUICK_S = 2
 SETTLE_S = 0.7  # until the stressors run
 CPUS = 1.0  # of profile.yaml
 FACTOR = 2.0  # what the host may answer slower
+SHARES = ("cpu.idle", "cpu.weight", "cpu.shares")
 SLACK_US = 60  # below that nothing is felt, and a clock says little
 
 # Options of stress-ng, and the limits of which the verdict must name at least one ("" where the kernel tells nobody).
@@ -80,7 +81,7 @@ class Worker:
         reader, writer = os.pipe()
         self.log = open(f"{scratch}/worker.log", "w", encoding="utf-8")
         command = [f"{bin_dir}/aisbx-worker", "--listen", self.address, "--config", f"{HERE}/profile.yaml"]
-        command += ["--state-dir", f"{scratch}/state", "--ready-fd", str(writer), "--cpu-weight", str(weight)]
+        command += ["--state-dir", f"{scratch}/state", "--ready-fd", str(writer), "--cpu-weight", weight]
         self.process = subprocess.Popen(command, pass_fds=[writer], stderr=self.log)
         os.close(writer)
         with os.fdopen(reader) as file:
@@ -163,13 +164,19 @@ class Worker:
                 self.runs.clear()
                 return words
 
-    def weights(self):
-        """What the groups of all its sandboxes together weigh, as the kernel says it."""
+    def wrong_weights(self, weight):
+        """What the groups of all its sandboxes together say of their share, where it is not what was asked."""
         found = []
         for pid in family(self.process.pid):
-            for file in ("cpu.weight", "cpu.shares"):
-                found += [int(read(path)) for path in glob.glob(f"/sys/fs/cgroup/**/aisbx-{pid}/{file}", recursive=True)]
-        return found
+            for base in glob.glob(f"/sys/fs/cgroup/**/aisbx-{pid}", recursive=True):
+                found += [f"{name} {read(f'{base}/{name}').strip()}" for name in SHARES if os.path.exists(f"{base}/{name}")]
+        if not found:
+            return []  # no groups, which degraded says
+        if weight == "idle" and any(text.startswith("cpu.idle") for text in found):
+            return [] if "cpu.idle 1" in found else found
+        number = 1 if weight == "idle" else int(weight)
+        wanted = (f"cpu.weight {number}", f"cpu.shares {1024 if number == 100 else number * 1024 // 100 + 2}")
+        return [] if any(text in wanted for text in found) else found
 
     def close(self):
         self.process.terminate()
@@ -283,8 +290,9 @@ class Stress:
                 wrong.append(f"{name}: the verdict does not name {limit}")
         text["pipes"] = f"{found['pipes']['bytes'] >> 20} MiB in {found['pipes']['count']}, then {found['pipes']['error'] or 'no end'}"
         weight = self.options.cpu_weight
-        if any(value not in (weight, weight * 1024 // 100 + 2) for value in self.worker.weights() if weight != 100):
-            wrong.append(f"--cpu-weight {weight} is {self.worker.weights()} in the groups")
+        found_weights = self.worker.wrong_weights(weight)
+        if found_weights:
+            wrong.append(f"--cpu-weight {weight} is {', '.join(found_weights)} in the groups")
         left = self.worker.left()
         if left:
             wrong.append("left behind: " + ", ".join(left[:10]))
@@ -311,7 +319,7 @@ def main():
     parser.add_argument("--bin", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=60, help="of stress for each class (60)")
-    parser.add_argument("--cpu-weight", type=int, default=10, help="of the worker: 10 is for a machine that has to answer (10)")
+    parser.add_argument("--cpu-weight", help="of the worker: idle is for a machine that has to answer (idle; with --quick 10)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_S} s a class, and the host is not measured")
     parser.add_argument("--json", action="store_true", help="one JSON object a class")
     parser.add_argument("classes", nargs="*", metavar="CLASS", help="of " + ", ".join(CLASSES))
@@ -321,6 +329,8 @@ def main():
         parser.error(f"no such class: {', '.join(unknown)}; there are {', '.join(CLASSES)}")
     if options.quick:
         options.seconds = QUICK_S
+    # What gets only what is left may get nothing while other tests run.
+    options.cpu_weight = options.cpu_weight or ("10" if options.quick else "idle")
     worker = Worker(options.bin, options.scratch, options.cpu_weight)
     sampler = None if options.quick else Sampler(os.path.join(options.scratch, "sample"))
     stress = Stress(options, worker, sampler)
