@@ -18,6 +18,7 @@
 #include "mcp-gateway/options.h"
 #include "mcp-gateway/rest/rest.h"
 #include "mcp-gateway/serve.h"
+#include "mcp-gateway/tools/tools.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -46,13 +47,14 @@ static void on_listening(struct sb_http_server *server, void *user)
 static int
 serve(const struct sb_gateway_options *options, struct event_base *base, struct sb_err *err)
 {
-    const struct sb_mcp_definition definition = {
+    struct sb_mcp_definition definition = {
         .name = "aisbx",
         .title = "aisbx sandboxes",
         .version = SB_VERSION,
     };
     struct sb_backend *backend = NULL;
     struct sb_rest *rest = NULL;
+    struct sb_tools *tools = NULL;
     const struct sb_backend_options to_worker = {.base = base, .address = options->worker};
     int rc = sb_backend_new(&to_worker, &backend, err);
     if (rc == 0) {
@@ -64,6 +66,10 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
         rc = sb_rest_new(&rest_options, &rest, err);
     }
     if (rc == 0) {
+        rc = sb_tools_new(base, backend, &tools, err);
+    }
+    if (rc == 0) {
+        sb_tools_define(tools, &definition);
         const struct sb_serve serve = {.options = options,
                                        .base = base,
                                        .definition = &definition,
@@ -74,6 +80,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
         rc = sb_serve_run(&serve, err);
     }
     sb_rest_free(rest);
+    sb_tools_free(tools);
     sb_backend_free(backend);
     return rc;
 }

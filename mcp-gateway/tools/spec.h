@@ -1,0 +1,22 @@
+#pragma once
+/** What a sandbox is to be, from the arguments of a tool. */
+#include "aisbx/v1/sandbox.pb-c.h"
+
+struct cJSON;
+
+/** Of sandboxes that nobody named a profile for: the workspace can be written. */
+#define SB_SPEC_PROFILE "python-dev"
+
+enum { SB_SPEC_MAX_LABELS = 16 };
+
+/** Not to be moved: the message points into it. */
+struct sb_spec {
+    Aisbx__V1__SandboxSpec sandbox;
+    Aisbx__V1__Network network;
+    Aisbx__V1__SandboxSpec__LabelsEntry labels[SB_SPEC_MAX_LABELS];
+    Aisbx__V1__SandboxSpec__LabelsEntry *label_list[SB_SPEC_MAX_LABELS];
+};
+
+/** profile, network, labels.  @profile  used when neither the arguments nor AISBX_DEFAULT_PROFILE
+ *  name one; without a network then, unless the arguments say otherwise. Borrowed. */
+void sb_spec_read(struct sb_spec *ret_spec, const struct cJSON *arguments, const char *profile);

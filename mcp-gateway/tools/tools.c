@@ -1,0 +1,173 @@
+#include "mcp-gateway/tools/tools.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/time.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "mcp-gateway/mcp/tool.h"
+#include "mcp-gateway/tools/exec.h"
+#include "mcp-gateway/tools/file.h"
+#include "mcp-gateway/tools/job.h"
+#include "mcp-gateway/tools/resource.h"
+#include "mcp-gateway/tools/run.h"
+#include "mcp-gateway/tools/sandbox.h"
+#include "mcp-gateway/tools/schema.h"
+
+enum { LAST_MS = 3000, TURN_MS = 50, LIST_TTL_MS = 3600000 };
+
+#define READS "{\"readOnlyHint\":true,\"openWorldHint\":false}"
+#define RUNS                                                                                       \
+    "{\"readOnlyHint\":false,\"destructiveHint\":false,\"idempotentHint\":false,"                  \
+    "\"openWorldHint\":true}"
+#define MAKES                                                                                      \
+    "{\"readOnlyHint\":false,\"destructiveHint\":false,\"idempotentHint\":false,"                  \
+    "\"openWorldHint\":false}"
+#define PUTS                                                                                       \
+    "{\"readOnlyHint\":false,\"destructiveHint\":true,\"idempotentHint\":true,\"openWorldHint\":"  \
+    "false}"
+#define DESTROYS                                                                                   \
+    "{\"readOnlyHint\":false,\"destructiveHint\":true,\"idempotentHint\":true,\"openWorldHint\":"  \
+    "false}"
+
+static const char instructions[] =
+    "Run untrusted code in Linux sandboxes of this service. For one program use run_code or shell "
+    "without sandbox_id: the sandbox is made and destroyed with the call. For work over several "
+    "calls make one with sandbox_create and pass its sandbox_id; files live in /workspace until it "
+    "expires. A program that fails is a normal result whose first line says how it ended.";
+
+/* In the order clients list them; fixed, so that prompts can be cached. */
+static const struct sb_mcp_tool tools_table[] = {
+    {"run_code", "Run code",
+     "Runs a whole program given as source text in a sandbox and returns how it ended, its output "
+     "and the images it wrote into /workspace (png, jpg). Without sandbox_id the sandbox is made "
+     "for "
+     "this call and destroyed after it; nothing is left. For a command line use shell; for "
+     "programs "
+     "that run on (servers, over a minute) use shell with background. Limits: code 120 KiB, files "
+     "and "
+     "stdin 1 MiB, about 8000 characters of output (the rest by exec_output), the profile's time, "
+     "memory and network. Example: {\"language\":\"python\",\"code\":\"print(6*7)\"}",
+     sb_tool_schema_run_code, sb_tool_schema_run_result, RUNS, sb_tool_run_code},
+    {"shell", "Run a shell command",
+     "Runs a bash command line in a sandbox. Each call is a new shell: directory and variables do "
+     "not "
+     "carry over, files in /workspace do (with sandbox_id). With background it returns at once "
+     "with an "
+     "exec_id for exec_output and exec_input. Not for source code of a language: run_code needs no "
+     "quoting. Example: {\"sandbox_id\":\"sb_...\",\"command\":\"pytest -q | tail -20\"}",
+     sb_tool_schema_shell, sb_tool_schema_run_result, RUNS, sb_tool_shell},
+    {"sandbox_create", "Make a sandbox",
+     "Makes a sandbox that lasts over several calls and returns its sandbox_id. It is destroyed "
+     "with "
+     "its files after ttl_s seconds (default 3600, one hour); every result says expires_in_s. Not "
+     "needed for a single program: run_code and shell make their own. The resource "
+     "aisbx://profiles "
+     "lists the profiles. Example: {\"profile\":\"python-dev\",\"ttl_s\":1800}",
+     sb_tool_schema_sandbox_create, sb_tool_schema_sandbox, MAKES, sb_tool_sandbox_create},
+    {"sandbox_list", "List sandboxes",
+     "Lists your sandboxes that are alive, newest first, with the seconds each has left. Use it "
+     "when a "
+     "sandbox_id is lost or refused. Example: {}",
+     sb_tool_schema_sandbox_list, sb_tool_schema_sandboxes, READS, sb_tool_sandbox_list},
+    {"sandbox_destroy", "Destroy a sandbox",
+     "Kills everything in a sandbox and removes it with its files. Do it when the work is done; "
+     "what "
+     "is to be kept must be read before. Example: {\"sandbox_id\":\"sb_...\"}",
+     sb_tool_schema_sandbox_destroy, sb_tool_schema_sandbox, DESTROYS, sb_tool_sandbox_destroy},
+    {"file_read", "Read a file",
+     "Reads a text file of a sandbox, or a range of one (16 KiB unless max_bytes says otherwise, "
+     "at "
+     "most 256 KiB); an image is shown as one (up to 3 MiB). For parts of large files shell with "
+     "grep, "
+     "sed or head is better. Example: {\"sandbox_id\":\"sb_...\",\"path\":\"result.txt\"}",
+     sb_tool_schema_file_read, sb_tool_schema_range, READS, sb_tool_file_read},
+    {"file_write", "Write a file",
+     "Writes a whole file into a sandbox, with missing folders, in place of one that is there; or "
+     "adds "
+     "to its end with append. At most 2 MiB. For a small change in a large file use shell. "
+     "Example: "
+     "{\"sandbox_id\":\"sb_...\",\"path\":\"app.py\",\"content\":\"print(1)\\n\"}",
+     sb_tool_schema_file_write, sb_tool_schema_file, PUTS, sb_tool_file_write},
+    {"file_list", "List files",
+     "Lists files of a sandbox below a folder (default /workspace), with sizes; deeper with depth, "
+     "fewer with glob. For a search in their text use shell with grep. Example: "
+     "{\"sandbox_id\":\"sb_...\",\"glob\":\"*.py\",\"depth\":3}",
+     sb_tool_schema_file_list, sb_tool_schema_files, READS, sb_tool_file_list},
+    {"exec_output", "Read a program's output",
+     "Reads what a program wrote, from a byte offset (negative: from the end), and says whether it "
+     "still runs. For programs in the background, and for what an earlier result left out. wait_s "
+     "waits up to 60 seconds for new output instead of asking again and again. Example: "
+     "{\"exec_id\":\"ex_...\",\"offset\":0,\"wait_s\":10}",
+     sb_tool_schema_exec_output, sb_tool_schema_output, READS, sb_tool_exec_output},
+    {"exec_input", "Write to a program, or stop it",
+     "Sends text to the standard input of a program in the background (with eof: no more follows), "
+     "or "
+     "a signal: INT and TERM ask it to stop, KILL ends it with all its processes. Example: "
+     "{\"exec_id\":\"ex_...\",\"signal\":\"TERM\"}",
+     sb_tool_schema_exec_input, sb_tool_schema_done, MAKES, sb_tool_exec_input},
+};
+
+static const struct sb_mcp_resource resources[] = {
+    {"aisbx://profiles", "profiles", "Profiles",
+     "What sandboxes can be made with: name and description of each", "application/json"},
+};
+
+static const struct sb_mcp_resource templates[] = {
+    {"aisbx://exec/{exec_id}/stdout{?offset,max_bytes}", "stdout", "Standard output of a program",
+     "As far as it is kept; 64 KiB unless max_bytes says otherwise, at most 1 MiB; a negative "
+     "offset "
+     "counts from the end",
+     NULL},
+    {"aisbx://exec/{exec_id}/stderr{?offset,max_bytes}", "stderr", "Standard error of a program",
+     "As stdout", NULL},
+    {"aisbx://sandbox/{sandbox_id}/files/{+path}", "file", "A file of a sandbox",
+     "The path is absolute inside, without its first slash; at most 4 MiB", NULL},
+    {"aisbx://profiles/{name}", "profile", "A profile",
+     "Everything it says, what it inherits included", "application/yaml"},
+};
+
+void sb_tools_define(struct sb_tools *tools, struct sb_mcp_definition *definition)
+{
+    definition->instructions = instructions;
+    definition->tools = tools_table;
+    definition->n_tools = sizeof tools_table / sizeof *tools_table;
+    definition->resources = resources;
+    definition->n_resources = sizeof resources / sizeof *resources;
+    definition->templates = templates;
+    definition->n_templates = sizeof templates / sizeof *templates;
+    definition->read_resource = sb_resource_read;
+    definition->list_ttl_ms = LIST_TTL_MS;
+    definition->user = tools;
+}
+
+int sb_tools_new(struct event_base *base,
+                 struct sb_backend *backend,
+                 struct sb_tools **ret_tools,
+                 struct sb_err *err)
+{
+    struct sb_tools *tools = calloc(1, sizeof *tools);
+    if (tools == NULL) {
+        return sb_err_oom(err);
+    }
+    tools->base = base;
+    tools->backend = backend;
+    sb_list_init(&tools->jobs);
+    *ret_tools = tools;
+    return 0;
+}
+
+void sb_tools_free(struct sb_tools *tools)
+{
+    const struct timeval turn = {0, TURN_MS * 1000L};
+    if (tools == NULL) {
+        return;
+    }
+    uint64_t until = sb_clock_mono_ms() + LAST_MS;
+    while (!sb_list_is_empty(&tools->jobs) && sb_clock_mono_ms() < until) {
+        (void)event_base_loopexit(tools->base, &turn);
+        (void)event_base_loop(tools->base, EVLOOP_ONCE);
+    }
+    free(tools);
+}

@@ -1,0 +1,234 @@
+// The official SDKs as clients of aisbx-mcp with real sandboxes.
+//   product.mjs WHAT SDK MODE TRANSPORT TARGET LOG
+//     WHAT "look" (lists only), "some" or "all"; the rest as in clients.mjs; SERVER_PID: of the server over http
+import assert from 'node:assert/strict';
+import { createWriteStream, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const [what, sdk, mode, kind, target, log] = process.argv.slice(2);
+const info = { name: 'aisbx-tests', version: '1' };
+
+async function connect() {
+    let client, Stdio, Http;
+    if (sdk === '1') {
+        const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
+        ({ StdioClientTransport: Stdio } = await import('@modelcontextprotocol/sdk/client/stdio.js'));
+        ({ StreamableHTTPClientTransport: Http } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js'));
+        client = new Client(info, {});
+    } else {
+        const module = await import('@modelcontextprotocol/client');
+        ({ StdioClientTransport: Stdio } = await import('@modelcontextprotocol/client/stdio'));
+        Http = module.StreamableHTTPClientTransport;
+        client = new module.Client(info, { versionNegotiation: { mode: mode === 'modern' ? { pin: '2026-07-28' } : mode } });
+    }
+    const transport = kind === 'stdio'
+        ? new Stdio({ command: target, args: ['--transport', 'stdio'], stderr: 'pipe',
+            env: { PATH: process.env.PATH, AISBX_RUNTIME_DIR: process.env.AISBX_RUNTIME_DIR } })
+        : new Http(new URL(target));
+    if (kind === 'stdio') {
+        transport.stderr?.pipe(createWriteStream(log, { flags: 'a' }));
+    }
+    client.onerror = error => { if (!/abort|cancel|progress notification for an unknown/i.test(String(error))) console.error('client:', error); };
+    await client.connect(transport);
+    return { client, transport };
+}
+
+const { client, transport } = await connect();
+const serverPid = () => kind === 'stdio' ? transport.pid : Number(process.env.SERVER_PID);
+const call = (name, args = {}, options) =>
+    sdk === '1' ? client.callTool({ name, arguments: args }, undefined, options) : client.callTool({ name, arguments: args }, options);
+const text = result => result.content.filter(c => c.type === 'text').map(c => c.text).join('\n');
+const python = (code, more = {}, options) => call('run_code', { language: 'python', code, ...more }, options);
+
+// Processes of this machine, sandboxes included, whose command line has the word.
+function running(word) {
+    let n = 0;
+    for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
+        try {
+            n += readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(word) ? 1 : 0;
+        } catch { /* gone meanwhile */ }
+    }
+    return n;
+}
+async function until(what, is) {
+    for (let i = 0; !await is(); i++) {
+        assert(i < 400, what);
+        await sleep(25);
+    }
+}
+const peakOf = pid => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+const mark = `${process.pid}${kind}`;
+
+const looks = {
+    async lists() {
+        const { tools } = await client.listTools();
+        assert.deepEqual(tools.map(t => t.name), ['run_code', 'shell', 'sandbox_create', 'sandbox_list', 'sandbox_destroy',
+            'file_read', 'file_write', 'file_list', 'exec_output', 'exec_input']);
+        const by = Object.fromEntries(tools.map(t => [t.name, t]));
+        assert(by.sandbox_list.annotations.readOnlyHint && by.file_read.annotations.readOnlyHint);
+        assert(by.sandbox_destroy.annotations.destructiveHint);
+        assert.equal(by.shell.inputSchema.properties.sandbox_id['x-mcp-header'], 'Sandbox-Id');
+        assert(tools.every(t => t.outputSchema && /Example: \{/.test(t.description)));
+        assert.match(by.sandbox_create.description, /ttl_s/);
+        assert.deepEqual((await client.listResources()).resources.map(r => r.uri), ['aisbx://profiles']);
+        assert.equal((await client.listResourceTemplates()).resourceTemplates.length, 4);
+    },
+};
+
+const cases = {
+    ...looks,
+    async runs() {
+        const result = await python('import sys; print(sys.stdin.read() + sys.argv[1])', { stdin: 'in ', args: ['arg'] });
+        assert.match(text(result), /^exit 0 after .*\n--- stdout\nin arg\n/);
+        assert.equal(result.structuredContent.exit_code, 0);
+        assert(!result.isError);
+        assert.match(text(await call('run_code', { language: 'bash', code: 'echo $((6*7)) $1', args: ['x'] })), /42 x/);
+    },
+    async failures() {
+        const failed = await python('raise SystemExit(3)');
+        assert(!failed.isError && failed.structuredContent.exit_code === 3, 'a failure is a normal result');
+        const late = await python('while True: pass', { timeout_s: 0.5 });
+        assert(!late.isError && late.structuredContent.verdict === 'timed_out');
+        assert.match(text(late), /evidence: timer\.wall_ms=500.*\nnext step: .*timeout_s/);
+        const big = await python('x = []\nwhile True: x.append(bytearray(1 << 24))');
+        assert(!big.isError && big.structuredContent.verdict === 'oom_killed', text(big));
+        assert.match(text(big), /limit met: memory.*what would allow it/);
+    },
+    async errors() {
+        const nobody = 'sb_mfrggzdfmztwq2lkmfrggzdfme';
+        for (const [name, args, why] of [
+            ['run_code', { language: 'cobol', code: 'x' }, /arguments\.language: must be one of/],
+            ['run_code', { language: 'python' }, /needs "code"/],
+            ['shell', { command: 'true', sandbox_id: nobody }, /Next step: .*sandbox_create/],
+            ['shell', { command: 'true', sandbox_id: 'x' }, /sandbox_id/],
+            ['shell', { command: 'true', background: true }, /background: needs sandbox_id/],
+            ['run_code', { language: 'python', code: '1', profile: 'nope' }, /no profile "nope"/],
+            ['run_code', { language: 'python', code: '1', timeout_s: 86000 }, /wall_ms/],
+            ['exec_input', { exec_id: 'ex_mfrggzdfmztwq2lkmfrggzdfme' }, /signal: give either/],
+            ['exec_output', { exec_id: 'ex_mfrggzdfmztwq2lkmfrggzdfme' }, /Next step/],
+        ]) {
+            const result = await call(name, args);
+            assert.equal(result.isError, true, JSON.stringify([name, args, result]));
+            assert.match(text(result), why);
+        }
+        await assert.rejects(call('no_such_tool'), error => error.code === -32602);
+        for (const uri of ['aisbx://exec/ex_mfrggzdfmztwq2lkmfrggzdfme/stdout', 'aisbx://nothing', 'aisbx://profiles/nope',
+            'aisbx://exec/%zz/stdout', 'aisbx://exec/ex_mfrggzdfmztwq2lkmfrggzdfme/stdout?x=1']) {
+            const error = await client.readResource({ uri }).then(() => assert.fail(uri), e => e);
+            assert([-32602, -32002].includes(error.code), `${uri}: ${error}`);
+            assert.equal(error.data.uri, uri);
+        }
+    },
+    async sandboxes() {
+        const made = await call('sandbox_create', { ttl_s: 300, labels: { test: mark }, request_id: `make${mark}` });
+        const { sandbox_id, expires_in_s } = made.structuredContent;
+        assert(expires_in_s > 250 && expires_in_s <= 300);
+        const again = await call('sandbox_create', { ttl_s: 300, labels: { test: mark }, request_id: `make${mark}` });
+        assert.equal(again.structuredContent.sandbox_id, sandbox_id, 'the same request makes one sandbox');
+        await call('shell', { sandbox_id, command: 'echo kept >a' });
+        const kept = await call('shell', { sandbox_id, command: 'cat a' });
+        assert.match(text(kept), /kept[^]*expires in \d+ s/);
+        assert(kept.structuredContent.expires_in_s > 0);
+
+        const other = (await call('sandbox_create', { ttl_s: 300 })).structuredContent.sandbox_id;
+        const seen = [];
+        for (let cursor, n = 0; n < 100; n++) {
+            const page = (await call('sandbox_list', { limit: 1, ...(cursor && { cursor }) })).structuredContent;
+            seen.push(...page.sandboxes.map(s => s.sandbox_id));
+            if (!(cursor = page.next_cursor)) break;
+        }
+        assert(seen.includes(sandbox_id) && seen.includes(other), 'pages');
+        assert.equal((await call('sandbox_list', { cursor: 'forged' })).isError, true);
+
+        const run = await call('shell', { sandbox_id, command: 'read x; echo "got $x"; sleep 1000', background: true });
+        const { exec_id } = run.structuredContent;
+        await call('exec_input', { exec_id, data: 'it\n' });
+        const output = await call('exec_output', { exec_id, wait_s: 10 });
+        assert.match(text(output), /^running\n[^]*got it/);
+        const rest = await call('exec_output', { exec_id, offset: output.structuredContent.next_offset });
+        assert.equal(rest.structuredContent.total_bytes, 7);
+        assert.match(text(await call('exec_input', { exec_id, signal: 'KILL' })), /nothing of it is left/);
+        assert.equal((await call('exec_output', { exec_id })).structuredContent.is_end, true);
+
+        for (const id of [sandbox_id, other]) {
+            assert.equal((await call('sandbox_destroy', { sandbox_id: id })).structuredContent.state, 'destroyed');
+        }
+        const gone = await call('shell', { sandbox_id, command: 'true' });
+        assert(gone.isError && /destroyed[^]*sandbox_create/.test(text(gone)), text(gone));
+    },
+    async output() {
+        const result = await python('import sys\nfor i in range(50000): print("line", i)\nprint("é" * 5000, file=sys.stderr)');
+        const said = text(result);
+        assert(said.length < 9500, `${said.length} characters`);
+        assert.match(said, /line 0\n[^]*bytes left out[^]*line 49999\n/);
+        assert(!said.includes('\ufffd'), 'cut between characters');
+        const link = result.content.find(c => c.type === 'resource_link');
+        assert.equal(link.uri, `aisbx://exec/${result.structuredContent.exec_id}/stdout`);
+        const { contents } = await client.readResource({ uri: `${link.uri}?offset=-6&max_bytes=100` });
+        assert.equal(contents[0].text, '49999\n');
+        assert.match(text(await python('import sys; sys.stdout.buffer.write(b"\\0" * 9)')), /binary, 9 bytes/);
+        const bytes = await python('import sys; sys.stdout.buffer.write(b"a" * 30 + b"\\xff")');
+        assert.match(text(bytes), /a{30}\ufffd/);
+    },
+    async progress() {
+        const seen = [];
+        await python('import time\nfor i in range(5): print("step", i, flush=True); time.sleep(0.6)', {},
+            { onprogress: p => seen.push(p) });
+        assert(seen.length >= 2 && /^step \d$/.test(seen[0].message), JSON.stringify(seen));
+        assert(seen.every((p, i) => i === 0 || p.progress > seen[i - 1].progress));
+    },
+    async cancel() {
+        const lasting = (await call('sandbox_create', { ttl_s: 300 })).structuredContent.sandbox_id;
+        for (const more of [{}, { sandbox_id: lasting }]) {
+            const controller = new AbortController();
+            const command = `: ${mark}; sleep 1000 & setsid sleep 1001 & exec -a sleep${mark} sleep 1002`;
+            const lost = call('shell', { command, ...more }, { signal: controller.signal }).then(() => assert.fail(), () => {});
+            await until('the program does not start', () => running(`sleep${mark}`) === 1);
+            controller.abort('enough');
+            await lost;
+            await until('the program runs on', () => running(mark) === 0);
+        }
+        await until('its sandbox is left', async () =>
+            (await call('sandbox_list')).structuredContent.sandboxes.every(s => s.sandbox_id === lasting));
+        assert.match(text(await call('shell', { sandbox_id: lasting, command: 'ps ax | grep -c "[s]leep 100"' })), /\n0\n/);
+        await call('sandbox_destroy', { sandbox_id: lasting });
+    },
+    async profiles() {
+        const { contents } = await client.readResource({ uri: 'aisbx://profiles' });
+        assert(JSON.parse(contents[0].text).some(p => p.uri === 'aisbx://profiles/strict'));
+        assert.match((await client.readResource({ uri: 'aisbx://profiles/strict' })).contents[0].text, /strict:/);
+    },
+    async large() {
+        const before = peakOf(serverPid());
+        const result = await python('import sys\nfor i in range(50): sys.stdout.write("x" * 999_999 + "\\n")', { timeout_s: 60 });
+        assert.equal(result.structuredContent.stdout_bytes, 50_000_000);
+        assert(JSON.stringify(result).length < 12000);
+        const uri = `aisbx://exec/${result.structuredContent.exec_id}/stdout?offset=0&max_bytes=1048576`;
+        assert.equal((await client.readResource({ uri })).contents[0].text.length, 1 << 20);
+        const grown = peakOf(serverPid()) - before;
+        console.log(`   50 MB of output: the gateway took ${grown} KiB more, ${peakOf(serverPid())} KiB at most`);
+        assert(grown < (process.env.ASAN_OPTIONS ? 200000 : 16000), `${grown} KiB more`);
+    },
+};
+
+const long = ['failures', 'sandboxes', 'progress', 'large'];
+for (const [name, run] of Object.entries(what === 'look' ? looks : cases)) {
+    if (what === 'some' && long.includes(name)) {
+        continue;
+    }
+    await run();
+    console.log(`ok ${name}`);
+}
+if (what !== 'look' && kind === 'stdio') { // whoever leaves, leaves nothing
+    call('shell', { command: `exec -a left${mark} sleep 1003` }).catch(() => {});
+    await until('the program does not start', () => running(`left${mark}`) === 1);
+    await client.close();
+    await until('the program runs on', () => running(`left${mark}`) === 0);
+    console.log('ok leaves');
+    process.exit(0);
+}
+if (kind === 'http' && transport.sessionId && transport.terminateSession) {
+    await transport.terminateSession();
+}
+await client.close();
+process.exit(0);
