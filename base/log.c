@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,6 +66,15 @@ void sb_log_init(enum sb_log_format format, enum sb_log_level level, const char 
     sink.format = format;
     sink.level = level;
     sink.program = program;
+}
+
+void sb_log_start(const char *program)
+{
+    enum sb_log_format format = SB_LOG_FORMAT_LOGFMT;
+    const char *debug = getenv("AISBX_DEBUG");
+    bool is_debug = debug != NULL && debug[0] != '\0' && strcmp(debug, "0") != 0;
+    (void)sb_log_format_from(sb_str_from(getenv(SB_LOG_ENV_FORMAT)), &format);
+    sb_log_init(format, is_debug ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_INFO, program);
 }
 
 bool sb_log_enabled(enum sb_log_level level)

@@ -20,6 +20,10 @@ enum sb_log_format {
  *  no program name. @program  must outlive the process's last line. Lines go to stderr. */
 void sb_log_init(enum sb_log_format format, enum sb_log_level level, const char *program);
 
+#define SB_LOG_ENV_FORMAT "AISBX_LOG_FORMAT" /* logfmt or json */
+/** The same as the environment says: AISBX_DEBUG (DEBUG instead of INFO) and AISBX_LOG_FORMAT. */
+void sb_log_start(const char *program);
+
 /** False when lines of that level would be dropped. */
 bool sb_log_enabled(enum sb_log_level level);
 

@@ -105,10 +105,7 @@ int main(int argc, char **argv)
 {
     struct sb_err err;
     struct sb_gateway_options options;
-    const char *debug = getenv("AISBX_DEBUG");
-    bool is_debug = debug != NULL && debug[0] != '\0' && strcmp(debug, "0") != 0;
-    sb_log_init(SB_LOG_FORMAT_LOGFMT, is_debug ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_INFO,
-                "aisbx-mcp");
+    sb_log_start("aisbx-mcp");
     if (sb_gateway_options_parse(argc, argv, &options, &err) < 0) {
         (void)fprintf(stderr, "aisbx-mcp: %s\n", err.text);
         sb_gateway_options_done(&options);

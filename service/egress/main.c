@@ -160,10 +160,7 @@ int main(int argc, char **argv)
     static struct sb_proxy proxy;
     struct options options = {.fd = -1, .head_ms = SB_EGRESS_HEAD_MS, .idle_ms = SB_EGRESS_IDLE_MS};
     struct sb_err err;
-    const char *debug = getenv("AISBX_DEBUG");
-    bool is_debug = debug != NULL && debug[0] != '\0' && strcmp(debug, "0") != 0;
-    sb_log_init(SB_LOG_FORMAT_LOGFMT, is_debug ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_INFO,
-                "aisbx-egress");
+    sb_log_start("aisbx-egress");
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         (void)fputs(usage, stdout);
         return EXIT_SUCCESS;

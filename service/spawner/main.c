@@ -209,7 +209,7 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &options, &status)) {
         return status;
     }
-    sb_log_init(SB_LOG_FORMAT_LOGFMT, SB_LOG_LEVEL_INFO, "aisbx-spawner");
+    sb_log_start("aisbx-spawner");
     if (run(&options, &err) < 0) {
         SB_LOG_ERROR("spawner ends", "reason=%s", err.text);
         return EXIT_FAILURE;

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mutate.h"
 #include "service/worker/options.h"
 
@@ -40,8 +41,8 @@ static int find_program(char out[PATH_MAX], struct sb_err *err)
 }
 
 /** Variables that pass; the rest of the spawner's environment is constant. */
-static const char *const inherited[] = {"AISBX_DEBUG", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                                        "TSAN_OPTIONS" SB_MUTATE_INHERITED};
+static const char *const inherited[] = {"AISBX_DEBUG", SB_LOG_ENV_FORMAT, "ASAN_OPTIONS",
+                                        "UBSAN_OPTIONS", "TSAN_OPTIONS" SB_MUTATE_INHERITED};
 enum { N_INHERITED = sizeof inherited / sizeof *inherited };
 
 /** @argv  room for ARGS_MAX; points to constants, into the options, and to @weight. */
