@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -35,6 +36,7 @@
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/profiles.h"
 #include "service/worker/probe.h"
+#include "service/worker/reload.h"
 #include "service/worker/spawner.h"
 #include "service/worker/worker.h"
 
@@ -43,6 +45,7 @@ enum { EXIT_USAGE = 2, MAX_PEM_BYTES = 1 << 20 };
 static int step_place(struct sb_worker *worker, struct sb_err *err)
 {
     worker->start_uid = geteuid();
+    worker->parent = getppid();
     worker->start_ms = sb_clock_real_ms();
     worker->page_key.key = sb_hash_key_random();
     sb_registry_init(&worker->registry);
@@ -135,18 +138,7 @@ static int step_bind(struct sb_worker *worker, struct sb_err *err)
 
 static int step_profiles(struct sb_worker *worker, struct sb_err *err)
 {
-    SB_CLEANUP(sb_freep) char *found = NULL;
-    const char *path = worker->options.config;
-    if (path == NULL) {
-        if (sb_profiles_find_config(&found, err) < 0) {
-            return -1;
-        }
-        path = found;
-    }
-    if (sb_profiles_new(&worker->profiles, err) < 0) {
-        return -1;
-    }
-    return path == NULL ? 0 : sb_profiles_load(worker->profiles, path, NULL, err);
+    return sb_worker_configure(worker, err);
 }
 
 static int step_state(struct sb_worker *worker, struct sb_err *err)
@@ -198,11 +190,18 @@ static int step_tls(struct sb_worker *worker, struct sb_err *err)
 
 static int step_drop(struct sb_worker *worker, struct sb_err *err)
 {
-    (void)worker;
     uid_t uid = 0;
     gid_t gid = 0;
     sb_harden_ids(&uid, &gid);
-    return sb_harden_drop(uid, gid, err);
+    if (sb_harden_drop(uid, gid, err) < 0) {
+        return -1;
+    }
+    /* The kernel forgets this when the uid changes; and the parent may have ended before. */
+    if (worker->options.dies_with_parent &&
+        (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != worker->parent)) {
+        return sb_err_set(err, SB_ABORTED, "the process that started us has ended");
+    }
+    return 0;
 }
 
 /** Nobody waits for the answer here: it comes before that to any later request. */
@@ -361,10 +360,7 @@ int main(int argc, char **argv)
 {
     static struct sb_worker worker = {.state_dir = -1, .null_fd = -1};
     struct sb_err err;
-    const char *debug = getenv("AISBX_DEBUG");
-    bool is_debug = debug != NULL && debug[0] != '\0' && strcmp(debug, "0") != 0;
-    sb_log_init(SB_LOG_FORMAT_LOGFMT, is_debug ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_INFO,
-                "aisbx-worker");
+    sb_log_start("aisbx-worker");
     if (sb_options_parse(argc, argv, &worker.options, &err) < 0) {
         (void)fprintf(stderr, "aisbx-worker: %s\n", err.text);
         sb_options_done(&worker.options);

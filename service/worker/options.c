@@ -35,6 +35,8 @@ static const struct sb_field fields[] = {
      "How long calls under way may take to end on SIGTERM", NULL},
     {SB_STR("ready-fd"), SB_FIELD_U64, AT(ready_fd), 0, 1023, "FD",
      "Write READY or ERROR and a reason, one line, to this descriptor", NULL},
+    {SB_STR("die-with-parent"), SB_FIELD_BOOL, AT(dies_with_parent), 0, 1, NULL,
+     "End at once, with all sandboxes, when the process that started us ends", NULL},
     {SB_STR("grpc-threads"), SB_FIELD_U64, AT(grpc_threads), 1, 8, "N",
      "Threads that receive gRPC messages", NULL},
     {SB_STR("cpu-weight"), SB_FIELD_U64, AT(cpu_weight), 1, 10000, "N|idle",

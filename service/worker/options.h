@@ -25,6 +25,7 @@ struct sb_options {
     uint64_t idle_exit_ms;
     uint64_t drain_grace_ms;
     uint64_t ready_fd; /* UINT64_MAX: none */
+    bool dies_with_parent;
     uint64_t grpc_threads;
     bool tells_paths;    /* what Landlock denies is told */
     uint64_t cpu_weight; /* of all sandboxes together; 100: as any program; SB_OPTIONS_CPU_IDLE */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/counters.h"
+#include "service/worker/reload.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
 
@@ -134,6 +135,10 @@ static void on_signal(evutil_socket_t signal, short what, void *ctx)
     bool is_used = worker->registry.n_live > 0 || sb_rpc_server_live_calls(worker->server) > 0;
     if (signal == SIGHUP && worker->options.is_embedded && is_used) {
         return; /* its configuration changed: only an unused worker makes room for another */
+    }
+    if (signal == SIGHUP && !worker->options.is_embedded) {
+        sb_worker_reload(worker);
+        return;
     }
     if (worker->is_stopping && !worker->has_destroyed_all) {
         arm(&worker->stop_timer, 0); /* asked twice: in a hurry */

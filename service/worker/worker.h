@@ -37,6 +37,7 @@ struct sb_worker {
     char id[SB_ID_SIZE];
     uint64_t start_ms; /* real time */
     uid_t start_uid;   /* who started it: its operator */
+    pid_t parent;      /* what started it, as a process */
     bool is_draining;  /* takes no new sandboxes */
     int exit_code;
 
