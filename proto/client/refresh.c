@@ -52,6 +52,12 @@ static bool find_config(char path[PATH_MAX], struct stat *ret_st)
     return stat(path, ret_st) == 0;
 }
 
+bool sb_refresh_find_config(char *path)
+{
+    struct stat st;
+    return find_config(path, &st);
+}
+
 /* The change time: that of the contents may be set to any value, e.g. by cp -p. */
 static bool is_later(const struct timespec *a, const struct timespec *b)
 {

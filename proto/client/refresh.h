@@ -8,6 +8,10 @@ struct sb_err;
  *  worker began. @address  of the worker of one's own, "unix:...". */
 bool sb_refresh_is_due(const char *address);
 
+/** The configuration that a worker started now by us would read. False: there is none.
+ *  @path  PATH_MAX bytes. */
+bool sb_refresh_find_config(char *path);
+
 /** Notes beside its socket which configuration the worker that is being started reads, for
  *  sb_refresh_is_due. Best effort: without it a file that went away is not noticed. */
 void sb_refresh_note(const char *address);
