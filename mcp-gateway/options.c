@@ -209,15 +209,16 @@ void sb_gateway_options_help(FILE *out)
         (void)fprintf(out, "  --%s %s\n      %s\n", lists[i].name.ptr, lists[i].unit,
                       lists[i].help);
     }
-    (void)fputs("\nEnvironment:\n"
-                "  AISBX_ADDRESS          see --worker\n"
-                "  AISBX_API_KEY          the key of calls over stdio\n"
-                "  AISBX_DEFAULT_PROFILE  what sandboxes are made with when a call names none\n"
-                "  AISBX_DEBUG            1: log what happens, to stderr\n"
-                "\nExamples:\n"
-                "  aisbx-mcp --transport stdio\n"
-                "  aisbx-mcp --transport http --port 8080 --loopback-without-key\n"
-                "  aisbx-mcp --transport http --address 0.0.0.0 --port 8443 --tls-cert g.pem "
-                "--tls-key g.key\n",
-                out);
+    (void)fputs(
+        "\nEnvironment:\n"
+        "  AISBX_ADDRESS          see --worker\n"
+        "  AISBX_API_KEY          the key of calls over stdio\n"
+        "  AISBX_DEFAULT_PROFILE  what sandboxes are made with when a call names no profile\n"
+        "  AISBX_DEBUG            1: log what happens, to stderr\n"
+        "\nExamples:\n"
+        "  aisbx-mcp --transport stdio\n"
+        "  aisbx-mcp --transport http --port 8080 --loopback-without-key\n"
+        "  aisbx-mcp --transport http --address 0.0.0.0 --port 8443 --tls-cert g.pem "
+        "--tls-key g.key\n",
+        out);
 }

@@ -152,12 +152,15 @@ static void read_over(struct sb_job *job, const ProtobufCMessage *reply)
     sb_out_init(&fields, -1);
     if (is_whole) {
         sb_out_printf(&text, "%s, %zu bytes\n", type, data.len);
+        sb_mcp_text(job->call, sb_buf_str(&text.buf));
         sb_mcp_image(job->call, type, data);
     } else {
         data = sb_str_head(data, reading->max_text);
         data = data.len + reading->offset < size ? whole_characters(data) : data;
         put_text(reading, data, &text);
+        sb_mcp_text(job->call, sb_buf_str(&text.buf));
     }
+    sb_buf_clear(&text.buf);
     if (reading->info != NULL && !is_whole && reading->offset + data.len < size) {
         put_link(reading);
     }

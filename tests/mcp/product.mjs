@@ -156,6 +156,70 @@ const cases = {
         const gone = await call('shell', { sandbox_id, command: 'true' });
         assert(gone.isError && /destroyed[^]*sandbox_create/.test(text(gone)), text(gone));
     },
+    async files() {
+        const { sandbox_id } = (await call('sandbox_create', { ttl_s: 300 })).structuredContent;
+        const content = 'a "b" \u{1F600}\n'.repeat(2000);
+        const written = await call('file_write', { sandbox_id, path: 'deep/er/a.txt', content });
+        assert.equal(written.structuredContent.size_bytes, Buffer.byteLength(content), text(written));
+        const begin = await call('file_read', { sandbox_id, path: 'deep/er/a.txt', max_bytes: 101 });
+        assert.match(text(begin), /^a "b" .*\n[^]*call again with offset \d+/);
+        assert(!text(begin).includes('\ufffd'), 'cut between characters');
+        let whole = '';
+        for (let offset = 0, is_end = false; !is_end;) {
+            const piece = await call('file_read', { sandbox_id, path: 'deep/er/a.txt', offset, max_bytes: 10000 });
+            whole += piece.content[0].text.replace(/\n\[bytes [^]*/, '');
+            ({ next_offset: offset, is_end } = piece.structuredContent);
+        }
+        assert.equal(whole, content);
+        await call('file_write', { sandbox_id, path: 'run', content: '#!/bin/sh\necho ran\n', executable: true });
+        await call('file_write', { sandbox_id, path: '/workspace/run', content: 'echo more\n', append: true });
+        assert.match(text(await call('shell', { sandbox_id, command: './run' })), /ran\nmore/);
+        await call('file_write', { sandbox_id, path: 'b.bin', content: Buffer.from([0, 255, 1]).toString('base64'), encoding: 'base64' });
+        assert.match(text(await call('file_read', { sandbox_id, path: 'b.bin' })), /binary, 3 bytes/);
+        const list = text(await call('file_list', { sandbox_id, depth: 5 }));
+        assert.match(list, /\/workspace\/b\.bin {2}3\n/);
+        assert.match(list, /deep\/er\/a\.txt/);
+        assert(!/b\.bin/.test(text(await call('file_list', { sandbox_id, depth: 5, glob: '**/*.txt' }))));
+        const uri = `aisbx://sandbox/${sandbox_id}/files/workspace/`;
+        assert.equal((await client.readResource({ uri: `${uri}deep/er/a%2etxt` })).contents[0].text, content);
+        assert.equal((await client.readResource({ uri: `${uri}b.bin` })).contents[0].blob, 'AP8B');
+        const error = await client.readResource({ uri: `${uri}none` }).then(() => assert.fail(), e => e);
+        assert([-32602, -32002].includes(error.code) && error.data.uri === `${uri}none`);
+        for (const [name, args] of [
+            ['file_read', { path: 'none' }], ['file_read', { path: '/etc/shadow' }], ['file_write', { path: '/usr/x', content: '' }],
+            ['file_write', { path: 'x', content: 'no base64', encoding: 'base64' }], ['file_list', { path: 'none' }],
+        ]) {
+            const result = await call(name, { sandbox_id, ...args });
+            assert(result.isError && /Next step/.test(text(result)), JSON.stringify([name, args, result]));
+        }
+        await call('sandbox_destroy', { sandbox_id });
+        const given = await python('import m; print(m.x)', { files: [{ path: 'm.py', content: 'x = 7\n' }] });
+        assert.match(text(given), /\n7\n/, text(given));
+    },
+    async images() {
+        const png = `
+import struct, zlib
+def png(path, n, noise=False):
+    import os
+    rows = b"".join(b"\\0" + (os.urandom(3 * n) if noise else b"\\xff\\0\\0" * n) for _ in range(n))
+    chunk = lambda t, d: struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d))
+    open(path, "wb").write(b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", n, n, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+`;
+        const result = await python(`${png}png("plot.png", 8); png("large.png", 900, True); open("no.png", "w").write("text")`);
+        const images = result.content.filter(c => c.type === 'image');
+        assert.equal(images.length, 1, text(result));
+        assert.equal(images[0].mimeType, 'image/png');
+        assert.equal(Buffer.from(images[0].data, 'base64').subarray(1, 4).toString(), 'PNG');
+        assert.equal(result.structuredContent.images, 1);
+        assert.match(text(result), /large\.png \(\d+ bytes\) is not shown/);
+        const { sandbox_id } = (await call('sandbox_create', { ttl_s: 300 })).structuredContent;
+        assert.equal((await python(`${png}png("a.png", 8)`, { sandbox_id })).structuredContent.images, 1);
+        assert.equal((await python('print(1)', { sandbox_id })).structuredContent.images, 0, 'only what is new is shown');
+        const shown = await call('file_read', { sandbox_id, path: 'a.png' });
+        assert.equal(shown.content.filter(c => c.type === 'image').length, 1, text(shown));
+        await call('sandbox_destroy', { sandbox_id });
+    },
     async output() {
         const result = await python('import sys\nfor i in range(50000): print("line", i)\nprint("é" * 5000, file=sys.stderr)');
         const said = text(result);
@@ -211,7 +275,7 @@ const cases = {
     },
 };
 
-const long = ['failures', 'sandboxes', 'progress', 'large'];
+const long = ['failures', 'sandboxes', 'files', 'progress', 'large'];
 for (const [name, run] of Object.entries(what === 'look' ? looks : cases)) {
     if (what === 'some' && long.includes(name)) {
         continue;
