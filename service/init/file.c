@@ -23,7 +23,7 @@ int sb_file_parse(
         return -EINVAL;
     }
     const char *end = packet + len;
-    const char *texts[3];
+    const char *texts[3] = {"", "", ""};
     const char *at = packet + sizeof *request;
     for (int i = 0; i < 3; i++) {
         if (at >= end) {
@@ -133,7 +133,7 @@ find_there(const struct sb_file *file, const char *path, int flags, struct sb_pl
 /* Says what is there now, as the last thing done. */
 static _Noreturn void show(const struct sb_file *file, const struct sb_place *place)
 {
-    struct stat st;
+    struct stat st = {.st_mode = 0};
     long error = sb_sys_lstatat(place->dir, place->name, &st);
     if (error < 0) {
         sb_file_fail(file, error, 0);

@@ -56,7 +56,7 @@ void sb_file_read(const struct sb_file *file)
 {
     static struct sb_place place;
     const struct sb_file_head head = {SB_FILE_DATA};
-    struct stat st;
+    struct stat st = {.st_mode = 0};
     find(file, SB_PLACE_FOLLOW, &place);
     if (place.fd < 0) {
         sb_file_fail(file, -ENOENT, 0);
@@ -218,7 +218,7 @@ void sb_file_write(const struct sb_file *file)
     int has_parents = (request->flags & SB_FILE_PARENTS) != 0;
     int is_append = (request->flags & SB_FILE_APPEND) != 0;
     struct part part = {-1, ""};
-    struct stat st;
+    struct stat st = {.st_mode = 0};
     find(file, SB_PLACE_FOLLOW | (has_parents ? SB_PLACE_PARENTS : 0), &place);
     check_target(file, &place);
     int fd = is_append ? open_end(file, &place, &st) : make_part(file, &place, &part);

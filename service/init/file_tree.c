@@ -68,6 +68,7 @@ static int is_wanted(const struct list *list)
            (file->second[0] == '\0' || sb_glob_matches(file->second, list->path));
 }
 
+/* NOLINTBEGIN(misc-no-recursion): SB_FILE_MAX_DEPTH levels at most */
 static void list_dir(struct list *list, int fd, char *end, uint32_t depth);
 
 /* Of a directory below which there may be more to tell: all of it comes after "path/". */
@@ -87,7 +88,7 @@ static void descend(struct list *list, int dir, const char *name, char *end, uin
 
 static void list_entry(struct list *list, int dir, const char *name, char *end, uint32_t depth)
 {
-    struct stat st;
+    struct stat st = {.st_mode = 0};
     char *after = end;
     const char *limit = list->path + sizeof list->path;
     if (sb_text_len(name) + 2 > (size_t)(limit - end)) {
@@ -108,7 +109,7 @@ static void list_entry(struct list *list, int dir, const char *name, char *end, 
 
 static void list_dir(struct list *list, int fd, char *end, uint32_t depth)
 {
-    _Alignas(struct sb_sys_entry) char entries[READ_SIZE];
+    _Alignas(struct sb_sys_entry) char entries[READ_SIZE] = {0};
     long len = 0;
     while ((len = sb_sys_getdents(fd, entries, sizeof entries)) > 0) {
         check_listener(list->file);
@@ -122,6 +123,8 @@ static void list_dir(struct list *list, int fd, char *end, uint32_t depth)
         }
     }
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 void sb_file_list(const struct sb_file *file)
 {
@@ -147,6 +150,7 @@ struct removal {
     uint64_t removed;
 };
 
+/* NOLINTBEGIN(misc-no-recursion): MAX_LEVELS levels at most */
 static void empty_dir(struct removal *removal, int fd, unsigned level);
 
 /* Returns whether something went. */
@@ -174,33 +178,39 @@ static int remove_entry(struct removal *removal, int dir, const char *name, unsi
     return error == 0;
 }
 
+/* Returns whether something of this piece of a directory went. */
+static int
+remove_some(struct removal *removal, int fd, const char *entries, long len, unsigned level)
+{
+    int has_removed = 0;
+    for (long i = 0; i < len;) {
+        const struct sb_sys_entry *entry = (const struct sb_sys_entry *)(const void *)(entries + i);
+        if (!is_itself(entry->name) && remove_entry(removal, fd, entry->name, level)) {
+            has_removed = 1;
+        }
+        i += entry->len;
+    }
+    return has_removed;
+}
+
 /* From the start again until nothing is found: what was removed moves what is still to be read. */
 static void empty_dir(struct removal *removal, int fd, unsigned level)
 {
-    _Alignas(struct sb_sys_entry) char entries[READ_SIZE];
-    int has_found = 1;
+    _Alignas(struct sb_sys_entry) char entries[READ_SIZE] = {0};
+    int has_removed = 1;
     if (level > MAX_LEVELS) {
         sb_file_fail(removal->file, -ELOOP, SB_FILE_WHY_DEEP);
     }
-    while (has_found) {
+    while (has_removed && sb_sys_lseek(fd, 0) == 0) {
         long len = 0;
-        has_found = 0;
-        if (sb_sys_lseek(fd, 0) < 0) {
-            return;
-        }
+        has_removed = 0;
         while ((len = sb_sys_getdents(fd, entries, sizeof entries)) > 0) {
             check_listener(removal->file);
-            for (long i = 0; i < len;) {
-                const struct sb_sys_entry *entry =
-                    (const struct sb_sys_entry *)(const void *)(entries + i);
-                if (!is_itself(entry->name) && remove_entry(removal, fd, entry->name, level)) {
-                    has_found = 1;
-                }
-                i += entry->len;
-            }
+            has_removed |= remove_some(removal, fd, entries, len, level);
         }
     }
 }
+/* NOLINTEND(misc-no-recursion) */
 
 void sb_file_remove(const struct sb_file *file)
 {

@@ -41,6 +41,7 @@ static int in_class(const char *p, unsigned len, char c)
 
 /* Adds a place, and those that are reached from it without a byte. @is_fresh  a name begins here.
  */
+/* NOLINTNEXTLINE(misc-no-recursion): once for each double star */
 static void add(const char *p, char *set, unsigned at, int is_fresh)
 {
     while (!set[at]) {

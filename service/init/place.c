@@ -23,7 +23,7 @@ struct walk {
 static void look_for_proc(struct walk *walk)
 {
     struct statfs fs = {.f_type = 0};
-    struct stat st;
+    struct stat st = {.st_dev = 0};
     if (sb_sys_statfs("/proc", &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC &&
         sb_sys_stat("/proc", &st) == 0) {
         walk->has_proc = 1;
@@ -202,7 +202,7 @@ int sb_place_find(const char *path, int flags, struct sb_place *ret_place, unsig
     if (error < 0) {
         return error;
     }
-    struct stat dir;
+    struct stat dir = {.st_dev = 0};
     error = (int)sb_sys_fstat(ret_place->dir, &dir);
     ret_place->is_proc =
         is_proc(&walk, &dir) || (ret_place->fd >= 0 && is_proc(&walk, &ret_place->st));

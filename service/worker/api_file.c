@@ -154,7 +154,7 @@ static void answer_file(struct unary *unary, const struct sb_err *err)
     }
     if (msg != NULL) {
         void *field = (char *)msg + method->out->fields[0].offset;
-        memcpy(field, &unary->info, sizeof unary->info);
+        memcpy(field, &unary->info, sizeof(void *));
         unary->info = NULL;
     }
     sb_api_finish(unary->call, msg, err);
@@ -237,7 +237,9 @@ static void begin(struct sb_rpc_call *call, struct sb_worker *worker, const stru
         return;
     }
     struct sb_str shown = wish->op == SB_FILE_MOVE ? options.second : options.path;
-    memcpy(unary->path, shown.ptr, shown.len);
+    if (shown.len > 0) {
+        memcpy(unary->path, shown.ptr, shown.len);
+    }
     unary->path_len = shown.len;
     sb_rpc_call_set_user(call, unary);
 }

@@ -27,6 +27,7 @@ struct list {
     bool is_broken;    /* out of memory */
     size_t directory_len;
     char directory[SB_FILE_MAX_PATH];
+    char after[SB_FILE_MAX_PATH]; /* the last path of the page before */
 };
 
 static const char digits[] = "0123456789abcdef";
@@ -75,7 +76,7 @@ read_token(const struct list *list, struct sb_str token, char *ret_after, struct
         int high = digit_of(token.ptr[SEAL + 2 * i]);
         int low = digit_of(token.ptr[SEAL + 2 * i + 1]);
         is_good = high >= 0 && low >= 0 && high + low > 0;
-        ret_after[i] = (char)(high << 4 | low);
+        ret_after[i] = is_good ? (char)(high << 4 | low) : 0;
     }
     if (is_good) {
         char wanted[SEAL + 1];
@@ -167,7 +168,6 @@ static int begin(struct list *list,
                  struct sb_fileop_options *options,
                  struct sb_err *err)
 {
-    char after[SB_FILE_MAX_PATH];
     uint32_t size = req->page_size == 0                 ? DEFAULT_PAGE
                     : req->page_size > SB_MAX_FILE_PAGE ? SB_MAX_FILE_PAGE
                                                         : req->page_size;
@@ -182,13 +182,13 @@ static int begin(struct list *list,
         return sb_err_set(err, SB_INVALID, "glob: is longer than %d bytes", SB_FILE_MAX_GLOB - 1);
     }
     list->question = question_of(list->worker, req, options->path);
-    if (read_token(list, sb_str_from(req->page_token), after, err) < 0) {
+    if (read_token(list, sb_str_from(req->page_token), list->after, err) < 0) {
         return -1;
     }
     options->request.op = SB_FILE_LIST;
     options->request.depth = req->depth == 0 ? 1 : req->depth;
     options->second = sb_str_from(req->glob);
-    options->third = sb_str_from(after);
+    options->third = sb_str_from(list->after);
     list->directory_len = options->path.len;
     memcpy(list->directory, options->path.ptr, options->path.len);
     while (list->directory_len > 0 && list->directory[list->directory_len - 1] == '/') {

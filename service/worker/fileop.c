@@ -27,7 +27,7 @@
 enum {
     PACKETS_A_TURN = 32, /* of the loop, for one operation */
     PACKET_SIZE = SB_FILE_MAX_DATA + sizeof(struct sb_file_head),
-    REQUEST_SIZE = sizeof(struct sb_file_request) + 3 * SB_FILE_MAX_PATH,
+    REQUEST_SIZE = sizeof(struct sb_file_request) + (size_t)3 * SB_FILE_MAX_PATH,
 };
 
 struct sb_fileop {
