@@ -18,6 +18,10 @@ void sb_rpc_call_init(struct sb_rpc_call *call,
     call->reg = reg;
     call->in_live = (struct sb_list){NULL, NULL};
     call->user = NULL;
+    call->ticket = NULL;
+    call->held = NULL;
+    call->is_held = false;
+    call->is_entered = false;
     call->refs = 1;
     call->n_trailers = 0;
     call->is_live = false;
@@ -30,21 +34,86 @@ void sb_rpc_call_init(struct sb_rpc_call *call,
     call->begin_ns = sb_clock_mono_ns();
 }
 
+/** The gate learns how it ended; once. */
+static void leave(struct sb_rpc_call *call, const struct sb_err *status)
+{
+    void *ctx = NULL;
+    if (call->is_entered) {
+        call->is_entered = false;
+        sb_rpc_server_gate(call->server, &ctx)->leave(call, status, ctx);
+    }
+}
+
 void sb_rpc_call_refuse(struct sb_rpc_call *call, const struct sb_err *err)
 {
     if (!call->is_finished && !call->is_ended) {
+        leave(call, err);
         call->is_finished = true;
         call->code = err->code;
         call->ops->finish(call, NULL, err);
     }
 }
 
-void sb_rpc_call_begin(struct sb_rpc_call *call, const ProtobufCMessage *req)
+/** Frees what waited at the gate. */
+static void drop_held(struct sb_rpc_call *call)
+{
+    call->is_held = false;
+    if (call->held != NULL) {
+        protobuf_c_message_free_unpacked(call->held, NULL);
+        call->held = NULL;
+    }
+}
+
+/** What is held goes to the handler. */
+static void deliver(struct sb_rpc_call *call)
+{
+    const struct sb_rpc_registration *reg = call->reg;
+    ProtobufCMessage *msg = call->held;
+    call->held = NULL; /* the handler may read again at once */
+    call->is_held = false;
+    if (!call->is_started) {
+        call->is_started = true;
+        reg->handler.start(call, msg, reg->svc);
+    } else if (reg->handler.message != NULL) {
+        reg->handler.message(call, msg, reg->svc);
+    }
+    if (msg != NULL) {
+        protobuf_c_message_free_unpacked(msg, NULL);
+    }
+}
+
+/** Takes msg. */
+static void hand_in(struct sb_rpc_call *call, ProtobufCMessage *msg)
+{
+    void *ctx = NULL;
+    const struct sb_rpc_gate *gate = sb_rpc_server_gate(call->server, &ctx);
+    call->held = msg;
+    call->is_held = true;
+    if (gate != NULL && !call->is_started) {
+        call->is_entered = true;
+    }
+    if (gate == NULL || gate->enter(call, msg, ctx)) {
+        deliver(call);
+    } else if (call->is_finished) {
+        drop_held(call);
+    }
+}
+
+void sb_rpc_call_pass(struct sb_rpc_call *call)
+{
+    if (call->is_held && !call->is_finished && !call->is_ended) {
+        deliver(call);
+    }
+}
+
+void sb_rpc_call_begin(struct sb_rpc_call *call, ProtobufCMessage *req)
 {
     const struct sb_rpc_registration *reg = call->reg;
     struct sb_err err;
+    call->held = req;
     if (sb_rpc_server_admit(call->server, call, &err) < 0) {
         sb_rpc_call_refuse(call, &err);
+        drop_held(call);
         return;
     }
     call->is_live = true;
@@ -53,18 +122,19 @@ void sb_rpc_call_begin(struct sb_rpc_call *call, const ProtobufCMessage *req)
                          "%s.%s is part of the interface but not built into this server",
                          reg->method->service, reg->method->name);
         sb_rpc_call_refuse(call, &err);
+        drop_held(call);
         return;
     }
-    call->is_started = true;
-    reg->handler.start(call, req, reg->svc);
+    hand_in(call, req);
 }
 
-void sb_rpc_call_message(struct sb_rpc_call *call, const ProtobufCMessage *msg)
+void sb_rpc_call_message(struct sb_rpc_call *call, ProtobufCMessage *msg)
 {
     call->is_reading = false;
-    const struct sb_rpc_registration *reg = call->reg;
-    if (call->is_started && !call->is_finished && !call->is_ended && reg->handler.message != NULL) {
-        reg->handler.message(call, msg, reg->svc);
+    if (call->is_started && !call->is_finished && !call->is_ended) {
+        hand_in(call, msg);
+    } else {
+        protobuf_c_message_free_unpacked(msg, NULL);
     }
 }
 
@@ -93,6 +163,8 @@ void sb_rpc_call_end(struct sb_rpc_call *call, bool cancelled)
     }
     call->is_ended = true;
     call->is_cancelled = cancelled;
+    leave(call, NULL);
+    drop_held(call);
     const struct sb_rpc_registration *reg = call->reg;
     const struct sb_rpc_server_options *options = sb_rpc_server_get_options(call->server);
     if (options->ended != NULL) {
@@ -137,6 +209,16 @@ void *sb_rpc_call_user(const struct sb_rpc_call *call)
 void sb_rpc_call_set_user(struct sb_rpc_call *call, void *user)
 {
     call->user = user;
+}
+
+void *sb_rpc_call_ticket(const struct sb_rpc_call *call)
+{
+    return call->ticket;
+}
+
+void sb_rpc_call_set_ticket(struct sb_rpc_call *call, void *ticket)
+{
+    call->ticket = ticket;
 }
 
 const void *sb_rpc_call_impl(const struct sb_rpc_call *call)
@@ -232,6 +314,7 @@ void sb_rpc_call_reply(struct sb_rpc_call *call, const ProtobufCMessage *msg)
     }
     struct sb_err status;
     sb_err_clear(&status);
+    leave(call, &status);
     call->is_finished = true;
     call->code = SB_OK;
     call->ops->finish(call, msg, &status);

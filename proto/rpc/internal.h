@@ -92,6 +92,10 @@ struct sb_rpc_call {
     unsigned refs;
     struct sb_rpc_trailer trailers[SB_RPC_MAX_TRAILERS];
     unsigned n_trailers;
+    void *ticket;           /* the gate's */
+    ProtobufCMessage *held; /* what waits at the gate: the request, or a message */
+    bool is_held;
+    bool is_entered;   /* leave() of the gate is owed */
     bool is_live;      /* counted: begin() admitted it */
     bool is_started;   /* handler.start ran: done() is owed */
     bool is_reading;   /* a read() is outstanding */
@@ -115,9 +119,9 @@ const struct sb_rpc_server_options *sb_rpc_server_get_options(const struct sb_rp
 void sb_rpc_call_init(struct sb_rpc_call *call,
                       struct sb_rpc_server *server,
                       const struct sb_rpc_registration *reg);
-/** @req  NULL for client-stream methods. Borrowed. */
-void sb_rpc_call_begin(struct sb_rpc_call *call, const ProtobufCMessage *req);
-void sb_rpc_call_message(struct sb_rpc_call *call, const ProtobufCMessage *msg);
+/** @req  NULL for client-stream methods. Taken over, as msg below: a gate may hold it. */
+void sb_rpc_call_begin(struct sb_rpc_call *call, ProtobufCMessage *req);
+void sb_rpc_call_message(struct sb_rpc_call *call, ProtobufCMessage *msg);
 void sb_rpc_call_half_close(struct sb_rpc_call *call);
 void sb_rpc_call_drained(struct sb_rpc_call *call);
 void sb_rpc_call_end(struct sb_rpc_call *call, bool cancelled);
@@ -129,6 +133,8 @@ void sb_rpc_call_refuse(struct sb_rpc_call *call, const struct sb_err *err);
  */
 int sb_rpc_server_admit(struct sb_rpc_server *server, struct sb_rpc_call *call, struct sb_err *err);
 void sb_rpc_server_retire(struct sb_rpc_server *server, struct sb_rpc_call *call);
+/** NULL: there is none. */
+const struct sb_rpc_gate *sb_rpc_server_gate(const struct sb_rpc_server *server, void **ret_ctx);
 
 /** What the gRPC library gives to the server: `sb_rpc_grpc_server_transport()`. All on the loop
  * thread. */

@@ -148,6 +148,23 @@ int sb_rpc_server_add(struct sb_rpc_server *server,
                       const struct sb_rpc_handler *handler,
                       void *svc,
                       struct sb_err *err);
+/** Stands before every handler of a server, on the loop thread. */
+struct sb_rpc_gate {
+    /** Before start (msg NULL: client streams), and before each message of a client stream. True:
+     * on to the handler. False: it has failed the call, or holds it, with msg, until
+     * sb_rpc_call_pass or sb_rpc_call_fail; it keeps a reference until then. */
+    bool (*enter)(struct sb_rpc_call *call, const ProtobufCMessage *msg, void *ctx);
+    /** Once for each call that entered, before the final status goes out. @status  NULL: the call
+     * ended without one (cancelled, deadline, connection gone). */
+    void (*leave)(struct sb_rpc_call *call, const struct sb_err *status, void *ctx);
+};
+/** Before start. @gate  static; its ctx is borrowed. */
+void sb_rpc_server_set_gate(struct sb_rpc_server *server,
+                            const struct sb_rpc_gate *gate,
+                            void *ctx);
+/** The i-th registered method in the order of paths; NULL behind the last. */
+const struct sb_rpc_method *sb_rpc_server_method(const struct sb_rpc_server *server, size_t i);
+
 /** Makes files visible to reflection (v1, v1alpha). */
 void sb_rpc_server_describe(struct sb_rpc_server *server,
                             const struct sb_rpc_descriptors *descriptors);
@@ -205,6 +222,11 @@ void sb_rpc_call_ref(struct sb_rpc_call *call);
 void sb_rpc_call_unref(struct sb_rpc_call *call);
 void *sb_rpc_call_user(const struct sb_rpc_call *call);
 void sb_rpc_call_set_user(struct sb_rpc_call *call, void *user);
+/** What the gate keeps of a call, until its leave. */
+void *sb_rpc_call_ticket(const struct sb_rpc_call *call);
+void sb_rpc_call_set_ticket(struct sb_rpc_call *call, void *ticket);
+/** Lets a call that its gate holds go on; nothing happens when it has ended. */
+void sb_rpc_call_pass(struct sb_rpc_call *call);
 /** handler.impl of the call's method. */
 const void *sb_rpc_call_impl(const struct sb_rpc_call *call);
 const struct sb_rpc_method *sb_rpc_call_method(const struct sb_rpc_call *call);

@@ -45,6 +45,8 @@ struct sb_rpc_server {
     bool is_started;
     struct sb_list live;
     unsigned n_live;
+    const struct sb_rpc_gate *gate; /* NULL: none */
+    void *gate_ctx;
 
     enum drain_state drain;
     bool is_grpc_quiet;
@@ -222,6 +224,23 @@ const struct sb_rpc_registration *sb_rpc_server_find(const struct sb_rpc_server 
 struct sb_rpc_registration *sb_rpc_server_registration(struct sb_rpc_server *server, size_t i)
 {
     return i < server->n_regs ? server->regs[i] : NULL;
+}
+
+void sb_rpc_server_set_gate(struct sb_rpc_server *server, const struct sb_rpc_gate *gate, void *ctx)
+{
+    server->gate = gate;
+    server->gate_ctx = ctx;
+}
+
+const struct sb_rpc_gate *sb_rpc_server_gate(const struct sb_rpc_server *server, void **ret_ctx)
+{
+    *ret_ctx = server->gate_ctx;
+    return server->gate;
+}
+
+const struct sb_rpc_method *sb_rpc_server_method(const struct sb_rpc_server *server, size_t i)
+{
+    return i < server->n_regs ? server->regs[i]->method : NULL;
 }
 
 void sb_rpc_server_describe(struct sb_rpc_server *server,

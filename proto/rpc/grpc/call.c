@@ -319,6 +319,7 @@ static void on_received_loop(struct sb_grpc_note *note)
         /* the close batch tells the rest */
     } else if (msg != NULL) {
         sb_rpc_call_message(&call->base, msg);
+        msg = NULL;
     } else if (fail != NULL) {
         sb_rpc_call_fail(&call->base, fail);
     } else {
@@ -462,6 +463,7 @@ static void on_begin_loop(struct sb_grpc_note *note)
         sb_rpc_call_refuse(&call->base, fail);
     } else {
         sb_rpc_call_begin(&call->base, msg);
+        msg = NULL;
         greet(call);
     }
     if (msg != NULL) {

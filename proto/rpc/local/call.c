@@ -178,7 +178,6 @@ static void deliver_message(struct sb_local_call *call, const struct sb_link_ite
         return;
     }
     sb_rpc_call_message(&call->base, msg);
-    protobuf_c_message_free_unpacked(msg, NULL);
 }
 
 void sb_local_call_turn(struct sb_local_call *call)

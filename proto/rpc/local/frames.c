@@ -120,9 +120,6 @@ static void begin(struct sb_local_call *call, const ProtobufCBinaryData *payload
     } else {
         sb_rpc_call_begin(base, req);
     }
-    if (req != NULL) {
-        protobuf_c_message_free_unpacked(req, NULL);
-    }
     if (!base->is_live && call->conn != NULL) {
         call->is_refused = true;
         call->conn->n_refused++;
