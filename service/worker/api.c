@@ -9,14 +9,14 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "service/worker/api_file.h"
+#include "service/worker/api_gate.h"
 #include "service/worker/api_sandbox.h"
 #include "service/worker/api_worker.h"
 #include "service/worker/exec.h"
-#include "service/worker/policy/profiles.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/worker.h"
 
-static void tell_rate(struct sb_rpc_call *call, const struct sb_rate *rate)
+void sb_api_tell_rate(struct sb_rpc_call *call, const struct sb_rate *rate)
 {
     const struct {
         const char *key;
@@ -39,7 +39,7 @@ static void tell_rate(struct sb_rpc_call *call, const struct sb_rate *rate)
 
 void sb_api_refuse(struct sb_rpc_call *call, const struct sb_rate *rate, const struct sb_err *err)
 {
-    tell_rate(call, rate);
+    sb_api_tell_rate(call, rate);
     sb_rpc_call_fail(call, err);
 }
 
@@ -47,25 +47,15 @@ bool sb_api_identify(struct sb_rpc_call *call,
                      struct sb_worker *worker,
                      struct sb_caller *ret_caller)
 {
+    (void)worker;
     struct sb_err err;
-    struct sb_rate rate;
-    const struct sb_auth_call what = {
-        .peer = sb_rpc_call_peer(call),
-        .method = sb_rpc_call_method(call)->path,
-        .key = sb_rpc_call_metadata(call, "x-api-key", NULL),
-        .authorization = sb_rpc_call_metadata(call, "authorization", NULL),
-        .via = sb_rpc_call_metadata(call, "x-aisbx-via", NULL),
-        .identity = sb_rpc_call_metadata(call, "x-aisbx-identity", NULL),
-        .from = sb_rpc_call_metadata(call, "x-aisbx-peer", NULL),
-        .protocol = sb_rpc_call_metadata(call, "x-aisbx-protocol", NULL),
-        .peer_fd = sb_rpc_call_peer_fd(call),
-    };
-    if (sb_auth_admit(&worker->auth, sb_profiles_auth(worker->profiles), &what, ret_caller, &rate,
-                      &err) < 0) {
-        sb_api_refuse(call, &rate, &err);
+    const struct sb_caller *caller = sb_gate_caller(call);
+    if (caller == NULL) {
+        (void)sb_err_set(&err, SB_CANCELLED, "the call has ended");
+        sb_rpc_call_fail(call, &err);
         return false;
     }
-    tell_rate(call, &rate);
+    *ret_caller = *caller;
     return true;
 }
 
@@ -91,6 +81,7 @@ int sb_api_find_sandbox(const struct sb_worker *worker,
     if (sandbox == NULL || !sb_caller_sees(caller, sandbox->tenant)) {
         return sb_err_set(err, SB_NOT_FOUND, "no sandbox %s (aisbx list shows what there is)", id);
     }
+    sb_gate_note(caller->ticket, sandbox, NULL);
     *ret_sandbox = sandbox;
     return 0;
 }
@@ -108,6 +99,7 @@ int sb_api_find_exec(const struct sb_worker *worker,
     if (exec == NULL || !sb_caller_sees(caller, exec->sandbox->tenant)) {
         return sb_err_set(err, SB_NOT_FOUND, "no exec %s", id);
     }
+    sb_gate_note(caller->ticket, exec->sandbox, exec);
     *ret_exec = exec;
     return 0;
 }
@@ -144,14 +136,14 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
         aisbx__v1__port_service__serve(server, &no_ports, worker, err) < 0) {
         return -1;
     }
+    if (sb_gate_install(worker, err) < 0) {
+        return -1;
+    }
     sb_rpc_server_describe(server, &aisbx_v1_sandbox_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_worker_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_file_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_context_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_port_service__descriptors);
-    sb_rpc_server_set_health(server, "", SB_RPC_HEALTH_SERVING);
-    sb_rpc_server_set_health(server, "aisbx.v1.SandboxService", SB_RPC_HEALTH_SERVING);
-    sb_rpc_server_set_health(server, "aisbx.v1.FileService", SB_RPC_HEALTH_SERVING);
-    sb_rpc_server_set_health(server, "aisbx.v1.WorkerService", SB_RPC_HEALTH_SERVING);
+    sb_worker_tell_health(worker);
     return 0;
 }

@@ -29,6 +29,8 @@ bool sb_api_identify(struct sb_rpc_call *call,
                      struct sb_worker *worker,
                      struct sb_caller *ret_caller);
 
+/** Tells how a rate of the caller stands, by trailers. */
+void sb_api_tell_rate(struct sb_rpc_call *call, const struct sb_rate *rate);
 /** Ends the call with err, and with trailers that say how the rate or the quota stands.
  *  @rate  limit 0: none refused it. */
 void sb_api_refuse(struct sb_rpc_call *call, const struct sb_rate *rate, const struct sb_err *err);

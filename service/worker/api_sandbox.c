@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "service/worker/api.h"
 #include "service/worker/api_exec.h"
+#include "service/worker/api_gate.h"
 #include "service/worker/api_network.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/api_run.h"
@@ -139,6 +140,7 @@ static int create(struct sb_worker *worker,
     if (sb_sandbox_new(worker, &options, ret_sandbox, err) < 0) {
         return -1;
     }
+    sb_gate_note(caller->ticket, *ret_sandbox, NULL);
     if (sb_idem_add(&worker->idem, &id, sb_clock_real_ms(), (*ret_sandbox)->id, err) < 0) {
         sb_sandbox_destroy(*ret_sandbox, SB_REASON_CANCELLED, err->text);
         return -1;

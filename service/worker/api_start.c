@@ -10,6 +10,7 @@
 #include "base/mutate.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/api.h"
+#include "service/worker/api_gate.h"
 #include "service/worker/exec.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/policy/request.h"
@@ -183,5 +184,6 @@ int sb_api_start_exec(struct sb_worker *worker,
         sb_fd_close_all(passed, PASSED);
         return -1;
     }
+    sb_gate_note(start->caller->ticket, (*ret_exec)->sandbox, *ret_exec);
     return 0;
 }

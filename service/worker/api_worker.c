@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "service/worker/api.h"
+#include "service/worker/api_audit.h"
 #include "service/worker/api_load.h"
 #include "service/worker/api_metrics.h"
 #include "service/worker/api_pb.h"
@@ -122,8 +123,7 @@ set_draining(struct sb_rpc_call *call, const Aisbx__V1__SetDrainingRequest *req,
         return;
     }
     worker->is_draining = req->draining;
-    sb_rpc_server_set_health(worker->server, "",
-                             req->draining ? SB_RPC_HEALTH_NOT_SERVING : SB_RPC_HEALTH_SERVING);
+    sb_worker_tell_health(worker);
     SB_LOG_INFO("draining changed", "draining=%d by=%s", (int)req->draining, caller.actor);
     Aisbx__V1__SetDrainingResponse *msg =
         sb_api_pb_new(&aisbx__v1__set_draining_response__descriptor);
@@ -305,4 +305,5 @@ const struct aisbx__v1__worker_service__server sb_api_worker_service = {
     .explain_profile = {explain_profile, NULL},
     .validate_config = {validate_config, NULL},
     .get_metrics = {sb_api_metrics_get, sb_api_metrics_done},
+    .list_audit_records = {sb_api_audit_list, NULL},
 };

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "service/worker/denials.h"
+#include "service/worker/events.h"
 #include "service/worker/exec.h"
 #include "service/worker/metrics.h"
 #include "service/worker/sandbox.h"
@@ -45,6 +46,7 @@ void sb_deny_count(struct sb_sandbox *sandbox, const struct sb_denial *what)
     sb_worker_metrics_denial(sandbox->worker, what);
     if (sb_denials_add(&sandbox->notify.denials, what)) {
         log_first(sandbox, what);
+        sb_event_denied(sandbox, what);
         sb_watch_denial(sandbox->worker, sandbox, what);
     }
     SB_FOREACH (node, &sandbox->execs) {

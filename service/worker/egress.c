@@ -19,6 +19,7 @@
 #include "service/worker/denials.h"
 #include "service/worker/deny.h"
 #include "service/worker/egress_packet.h"
+#include "service/worker/events.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
@@ -293,6 +294,15 @@ static void on_decision(struct sb_egress *egress,
                            head->in_bytes)) {
         return;
     }
+    const struct sb_event_connection what = {
+        .host = one_line(heard->texts[0], host),
+        .address = one_line(heard->texts[1], address),
+        .port = head->port,
+        .out_bytes = head->out_bytes,
+        .in_bytes = head->in_bytes,
+        .n_more = sandbox->line.decisions.n_more,
+    };
+    sb_event_connected(sandbox, &what);
     tell_more(sandbox);
     SB_LOG_INFO("connection", "sandbox=%s to=%s port=%u address=%s out=%ju in=%ju", sandbox->id,
                 one_line(heard->texts[0], host), head->port, one_line(heard->texts[1], address),

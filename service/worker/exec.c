@@ -10,6 +10,7 @@
 #include "service/shared/filepart.h"
 #include "service/shared/initproto.h"
 #include "service/worker/audit.h"
+#include "service/worker/events.h"
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
 #include "service/worker/limits.h"
@@ -118,6 +119,7 @@ static void end(struct sb_exec *exec)
     exec->worker->registry.n_active_execs--;
     sb_sandbox_exec_left(exec->sandbox);
     retire(exec);
+    sb_event_exec_ended(exec);
     if (exec->start_err.code == SB_OK) {
         sb_worker_metrics_exec(exec);
         sb_watch_exec(exec->worker, SB_WATCH_EXEC_ENDED, exec);

@@ -29,6 +29,7 @@
 #include "service/worker/audit.h"
 #include "service/worker/auth/auth.h"
 #include "service/worker/egress.h"
+#include "service/worker/events.h"
 #include "service/worker/harden.h"
 #include "service/worker/limits.h"
 #include "service/worker/metrics.h"
@@ -38,6 +39,8 @@
 #include "service/worker/probe.h"
 #include "service/worker/reload.h"
 #include "service/worker/spawner.h"
+#include "service/worker/store/store.h"
+#include "service/worker/trail/trail.h"
 #include "service/worker/worker.h"
 
 enum { EXIT_USAGE = 2, MAX_PEM_BYTES = 1 << 20 };
@@ -224,6 +227,73 @@ static int step_probe(struct sb_worker *worker, struct sb_err *err)
                : 0;
 }
 
+/* ---- records ---- */
+
+static void on_store_changed(void *ctx, const struct sb_err *why)
+{
+    (void)why; /* the store has logged it */
+    sb_worker_tell_health(ctx);
+}
+
+static void on_store_undone(void *ctx)
+{
+    struct sb_worker *worker = ctx;
+    sb_trail_undone(worker->trail);
+}
+
+static void on_store_closing(void *ctx)
+{
+    struct sb_worker *worker = ctx;
+    sb_trail_closing(worker->trail);
+}
+
+static int check_audit(const struct sb_options *options, struct sb_err *err)
+{
+    if (options->audit == SB_OPTIONS_AUDIT_OFF && !options->is_embedded) {
+        return sb_err_set(err, SB_INVALID,
+                          "--audit off: a service writes its decisions down; only an embedded "
+                          "worker may do without");
+    }
+    return 0;
+}
+
+/* Without privilege: what lies in the file was written without any. */
+static int step_records(struct sb_worker *worker, struct sb_err *err)
+{
+    const struct sb_options *options = &worker->options;
+    int audit = options->audit;
+    if (audit == SB_OPTIONS_AUDIT_UNSET) {
+        audit = options->is_embedded ? SB_OPTIONS_AUDIT_COMMIT : SB_OPTIONS_AUDIT_DISK;
+    }
+    const struct sb_store_options store = {
+        .dir = worker->state_dir,
+        .durability = audit == SB_OPTIONS_AUDIT_DISK ? SB_DURABLE_DISK : SB_DURABLE_COMMIT,
+        .changed = on_store_changed,
+        .undone = on_store_undone,
+        .closing = on_store_closing,
+        .ctx = worker,
+    };
+    if (check_audit(options, err) < 0 || sb_store_open(&store, &worker->store, err) < 0) {
+        return -1;
+    }
+    const struct sb_trail_options kept = {
+        .store = worker->store,
+        .keep_ms = options->audit_keep_ms,
+        .max_bytes = options->audit_max_bytes,
+    };
+    if (audit != SB_OPTIONS_AUDIT_OFF && sb_trail_open(&kept, &worker->trail, err) < 0) {
+        return -1;
+    }
+    if (sb_store_start(worker->store, worker->base, err) < 0) {
+        return -1;
+    }
+    if (worker->trail != NULL) {
+        sb_trail_start(worker->trail, worker->base);
+        sb_event_worker(worker, "worker.start");
+    }
+    return 0;
+}
+
 static int step_grpc(struct sb_worker *worker, struct sb_err *err)
 {
     if (sb_rpc_server_enable_grpc(worker->server, sb_rpc_grpc_server_transport(),
@@ -257,8 +327,9 @@ static const struct {
     {"probe", step_probe},
     {"TLS", step_tls}, /* may be files of root's */
     {"drop privilege", step_drop},
-    {"gRPC", step_grpc},   /* starts threads */
-    {"serve", step_serve}, /* the first byte of anybody */
+    {"records", step_records}, /* starts a thread; parses what was written without privilege */
+    {"gRPC", step_grpc},       /* starts threads */
+    {"serve", step_serve},     /* the first byte of anybody */
 };
 
 static int start(struct sb_worker *worker, struct sb_err *err)
@@ -290,10 +361,15 @@ static void tell(const struct sb_worker *worker, const struct sb_err *failure)
 
 static void finish(struct sb_worker *worker, bool is_orderly)
 {
+    sb_store_settle(worker->store); /* what waits for it holds calls of the server */
     sb_rpc_server_free(worker->server);
     sb_registry_done(&worker->registry);
     sb_egress_free(worker->egress);
     sb_audit_free(worker->audit);
+    sb_event_worker(worker, "worker.stop");
+    sb_trail_stop(worker->trail);
+    sb_store_free(worker->store);
+    sb_trail_free(worker->trail);
     if (is_orderly) {
         sb_spawner_end(worker->spawner);
     }

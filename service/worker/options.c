@@ -12,6 +12,9 @@
 #define AT(member) offsetof(struct sb_options, member)
 #define DAY_MS     86400000
 
+/** By enum sb_options_audit. */
+static const char *const audit_names[] = {"", "off", "commit", "disk", NULL};
+
 static const struct sb_field fields[] = {
     {SB_STR("tls-cert"), SB_FIELD_STRING, AT(tls_cert), 1, 4095, "FILE",
      "Certificate chain of TCP listeners, PEM", NULL},
@@ -24,7 +27,10 @@ static const struct sb_field fields[] = {
      "/etc/aisbx/config.yaml",
      NULL},
     {SB_STR("state-dir"), SB_FIELD_STRING, AT(state_dir), 1, 4095, "DIRECTORY",
-     "Where long output is kept; default: the runtime directory when embedded, else memory", NULL},
+     "Where records (aisbx.db) and long output are kept; default: with --embedded, but for "
+     "AISBX_RUNTIME_DIR, $XDG_STATE_HOME/aisbx, ~/.local/state/aisbx, or /var/lib/aisbx of root; "
+     "else NAME.state beside the first unix socket NAME.sock (output, of worker.sock)",
+     NULL},
     {SB_STR("embedded"), SB_FIELD_BOOL, AT(is_embedded), 0, 1, NULL,
      "Serve one user on the default socket and exit when idle", NULL},
     {SB_STR("idle-exit"), SB_FIELD_MILLIS, AT(idle_exit_ms), 1, DAY_MS, "DURATION",
@@ -47,6 +53,16 @@ static const struct sb_field fields[] = {
      "Started as root: tell the paths that Landlock denies (Linux 6.15, and auditing on); programs "
      "can then fill the host's audit log",
      NULL},
+    {SB_STR("audit"), SB_FIELD_ENUM, AT(audit), 0, 0, "disk|commit|off",
+     "A decision is written down before it is acted on: through to the disk, which a power cut "
+     "does "
+     "not undo; or so that only the end of this program does not; or, with --embedded, not at all. "
+     "Default: disk, commit with --embedded",
+     audit_names},
+    {SB_STR("audit-keep"), SB_FIELD_MILLIS, AT(audit_keep_ms), 60000, 3650ULL * DAY_MS, "DURATION",
+     "Records older than this are dropped", NULL},
+    {SB_STR("audit-max"), SB_FIELD_BYTES, AT(audit_max_bytes), 1 << 20, 1ULL << 40, "SIZE",
+     "The oldest records are dropped while all take more than this", NULL},
     {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
      "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "
      "each "
@@ -180,6 +196,8 @@ int sb_options_parse(int argc,
         .ready_fd = UINT64_MAX,
         .grpc_threads = 1,
         .cpu_weight = 100,
+        .audit_keep_ms = 90ULL * DAY_MS,
+        .audit_max_bytes = 1ULL << 30,
     };
     for (int i = 1; i < argc; i++) {
         if (parse_one(argc, argv, &i, ret_options, err) < 0) {
@@ -211,7 +229,9 @@ void sb_options_help(FILE *out)
     const struct sb_options defaults = {.idle_exit_ms = 300000,
                                         .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS,
                                         .grpc_threads = 1,
-                                        .cpu_weight = 100};
+                                        .cpu_weight = 100,
+                                        .audit_keep_ms = 90ULL * DAY_MS,
+                                        .audit_max_bytes = 1ULL << 30};
     (void)fputs(
         "aisbx-worker: serves sandboxes (aisbx.v1) over gRPC and over the local transport.\n\n"
         "Usage: aisbx-worker [--embedded] [--listen ADDRESS]... [OPTION]...\n\n"
@@ -225,7 +245,7 @@ void sb_options_help(FILE *out)
         const struct sb_field *field = &fields[i];
         char text[64] = "";
         if (field->kind == SB_FIELD_MILLIS || field->offset == AT(grpc_threads) ||
-            field->offset == AT(cpu_weight)) {
+            field->offset == AT(cpu_weight) || field->kind == SB_FIELD_BYTES) {
             (void)sb_field_format(field, &defaults, text, sizeof text);
         }
         (void)fprintf(out, "  --%s%s%s\n      %s%s%s%s\n", field->name.ptr,

@@ -12,6 +12,14 @@ enum {
     SB_OPTIONS_CPU_IDLE = 0, /* of cpu_weight */
 };
 
+/** How decisions are written down. */
+enum sb_options_audit {
+    SB_OPTIONS_AUDIT_UNSET, /* disk, and commit when embedded */
+    SB_OPTIONS_AUDIT_OFF,   /* not; embedded only */
+    SB_OPTIONS_AUDIT_COMMIT,
+    SB_OPTIONS_AUDIT_DISK,
+};
+
 struct sb_options {
     char *listen[SB_OPTIONS_MAX_LISTEN]; /* owned, as all strings here */
     size_t n_listen;
@@ -29,7 +37,10 @@ struct sb_options {
     uint64_t grpc_threads;
     bool tells_paths;    /* what Landlock denies is told */
     uint64_t cpu_weight; /* of all sandboxes together; 100: as any program; SB_OPTIONS_CPU_IDLE */
-    char *check;         /* NULL: serve */
+    int audit;           /* enum sb_options_audit */
+    uint64_t audit_keep_ms;
+    uint64_t audit_max_bytes; /* of the database */
+    char *check;              /* NULL: serve */
     bool wants_help;
     bool wants_version;
 };

@@ -73,22 +73,80 @@ int sb_place_settle(struct sb_options *options, struct sb_err *err)
     return 0;
 }
 
-/** "" when output stays in memory. */
+/** What outlives the machine's next start; "" where there is no such place. */
+static void lasting_path(char out[PATH_MAX])
+{
+    const char *xdg = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    out[0] = '\0';
+    if (geteuid() == 0) {
+        (void)snprintf(out, PATH_MAX, "/var/lib/aisbx");
+    } else if (xdg != NULL && xdg[0] == '/') {
+        (void)snprintf(out, PATH_MAX, "%s/aisbx", xdg);
+    } else if (home != NULL && home[0] == '/') {
+        (void)snprintf(out, PATH_MAX, "%s/.local/state/aisbx", home);
+    }
+}
+
+/** Parts of the first unix socket's path; false: there is none. */
+static bool
+split_socket(const struct sb_options *options, struct sb_str *ret_dir, struct sb_str *ret_stem)
+{
+    for (size_t i = 0; i < options->n_listen; i++) {
+        struct sb_str path = sb_str_from(options->listen[i]);
+        const char *slash = strrchr(options->listen[i], '/');
+        if (slash == NULL || !sb_str_starts_with(path, SB_STR("unix:/"))) {
+            continue;
+        }
+        *ret_dir = sb_str_of(path.ptr + 5, (size_t)(slash - path.ptr) - 5);
+        *ret_stem = sb_str_from(slash + 1);
+        if (sb_str_ends_with(*ret_stem, SB_STR(".sock"))) {
+            *ret_stem = sb_str_head(*ret_stem, ret_stem->len - 5);
+        }
+        return true;
+    }
+    return false;
+}
+
+/* Each worker has its own: those of other configurations have sockets of other names. */
 static void state_path(const struct sb_options *options, char out[PATH_MAX])
 {
-    out[0] = '\0';
-    if (options->state_dir != NULL) {
-        (void)snprintf(out, PATH_MAX, "%s", options->state_dir);
+    char runtime[PATH_MAX];
+    char lasting[PATH_MAX];
+    struct sb_str dir;
+    struct sb_str stem;
+    const char *own = getenv("AISBX_RUNTIME_DIR");
+    lasting_path(lasting);
+    (void)snprintf(out, PATH_MAX, "%s", options->state_dir != NULL ? options->state_dir : lasting);
+    if (options->state_dir != NULL || !split_socket(options, &dir, &stem)) {
         return;
     }
-    if (!options->is_embedded || options->n_listen == 0) {
-        return;
+    sb_place_dir(runtime);
+    bool is_usual = sb_str_eq(stem, SB_STR("worker"));
+    bool is_lasting = options->is_embedded && lasting[0] != '\0' &&
+                      (own == NULL || own[0] != '/') && sb_str_eq(dir, sb_str_from(runtime));
+    if (is_lasting && !is_usual) {
+        (void)snprintf(out, PATH_MAX, "%.*s/%.*s", (int)(PATH_MAX / 2), lasting, SB_STR_ARG(stem));
+    } else if (!is_lasting && is_usual) {
+        (void)snprintf(out, PATH_MAX, "%.*s/output", SB_STR_ARG(dir));
+    } else if (!is_lasting) {
+        (void)snprintf(out, PATH_MAX, "%.*s/%.*s.state", SB_STR_ARG(dir), SB_STR_ARG(stem));
     }
-    const char *first = options->listen[0];
-    const char *slash = strrchr(first, '/');
-    if (slash != NULL && strncmp(first, "unix:/", 6) == 0) {
-        (void)snprintf(out, PATH_MAX, "%.*s/output", (int)(slash - first - 5), first + 5);
+}
+
+/** mkdir -p. */
+static int make_path(char path[PATH_MAX], struct sb_err *err)
+{
+    for (char *at = strchr(path + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        int rc = mkdir(path, 0755);
+        int failure = errno;
+        *at = '/';
+        if (rc < 0 && failure != EEXIST) {
+            return sb_err_sys(err, failure, "make %s", path);
+        }
     }
+    return mkdir(path, 0700) < 0 && errno != EEXIST ? sb_err_sys(err, errno, "make %s", path) : 0;
 }
 
 int sb_place_state(
@@ -98,11 +156,10 @@ int sb_place_state(
     struct stat st;
     state_path(options, path);
     if (path[0] == '\0') {
-        *ret_fd = -1;
-        return 0;
+        return sb_err_set(err, SB_INVALID, "nowhere to keep records: give --state-dir");
     }
-    if (mkdir(path, 0700) < 0 && errno != EEXIST) {
-        return sb_err_sys(err, errno, "make %s", path);
+    if (make_path(path, err) < 0) {
+        return -1;
     }
     SB_CLEANUP(sb_closep) int fd = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || fstat(fd, &st) < 0) {

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "service/worker/audit.h"
 #include "service/worker/counters.h"
+#include "service/worker/events.h"
 #include "service/worker/exec.h"
 #include "service/worker/metrics.h"
 #include "service/worker/policy/policy.h"
@@ -261,6 +262,7 @@ static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
     } else {
         sb_worker_metrics_started(sandbox, true);
     }
+    sb_event_sandbox_ended(sandbox);
     sb_watch_sandbox(sandbox->worker, SB_WATCH_DESTROYED, sandbox);
     sb_sandbox_tell(sandbox);
     sb_sandbox_unref(sandbox);

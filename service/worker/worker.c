@@ -10,6 +10,7 @@
 #include "service/worker/reload.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
+#include "service/worker/store/store.h"
 
 enum {
     LAME_MS = 300,        /* long enough for balancers to see NOT_SERVING */
@@ -22,6 +23,19 @@ static void arm(struct event *timer, uint64_t ms)
 {
     const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
     (void)event_add(timer, &tv);
+}
+
+void sb_worker_tell_health(struct sb_worker *worker)
+{
+    static const char *const services[] = {"", "aisbx.v1.SandboxService",
+                                           "aisbx.v1.FileService", "aisbx.v1.WorkerService"};
+    struct sb_err ignored;
+    bool works = sb_store_works(worker->store, &ignored) && !worker->is_stopping;
+    for (size_t i = 0; i < sizeof services / sizeof *services && worker->server != NULL; i++) {
+        bool is_serving = works && (i > 0 || !worker->is_draining);
+        sb_rpc_server_set_health(worker->server, services[i],
+                                 is_serving ? SB_RPC_HEALTH_SERVING : SB_RPC_HEALTH_NOT_SERVING);
+    }
 }
 
 /* ---- what the spawner tells ---- */

@@ -10,18 +10,21 @@
 #include "base/list.h"
 #include "base/metrics.h"
 #include "service/worker/auth/auth.h"
+#include "service/worker/decisions.h"
 #include "service/worker/idem.h"
 #include "service/worker/options.h"
 #include "service/worker/page.h"
 #include "service/worker/registry.h"
 
 struct sb_audit;
+struct sb_trail;
 struct sb_egress;
 struct sb_err;
 struct sb_probe;
 struct sb_profiles;
 struct sb_rpc_server;
 struct sb_spawner;
+struct sb_store;
 
 enum { SB_WORKER_SIGNALS = 3 };
 
@@ -48,6 +51,9 @@ struct sb_worker {
     struct sb_probe *probe;
     struct sb_egress *egress;
     struct sb_audit *audit;
+    struct sb_store *store;
+    struct sb_trail *trail;       /* NULL: nothing is written down */
+    struct sb_decisions refusals; /* that were */
     struct sb_registry registry;
     struct sb_idem idem;
     struct sb_auth auth;
@@ -71,6 +77,8 @@ struct sb_worker {
 
 /** Serves the spawner's socket; its death ends the worker. */
 int sb_worker_watch_spawner(struct sb_worker *worker, struct sb_err *err);
+/** Says to gRPC health whether it takes calls: not while it drains or cannot keep records. */
+void sb_worker_tell_health(struct sb_worker *worker);
 /** Signals and timers; the server must exist. */
 int sb_worker_arm(struct sb_worker *worker, struct sb_err *err);
 /** Ends in good order: calls may end, then sandboxes are destroyed, then the loop ends. */

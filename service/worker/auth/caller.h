@@ -5,6 +5,8 @@
 
 #include "service/worker/policy/auth_config.h"
 
+struct sb_ticket;
+
 #define SB_CALLER_ACTOR_SIZE (4 + SB_IDENTITY_MAX + 1) /* bytes, with the NUL, as all here */
 #define SB_CALLER_PEER_SIZE  64
 
@@ -15,6 +17,7 @@ struct sb_caller {
     bool is_here;                   /* on this machine, so process ids mean something */
     int peer_fd;                    /* its own unix connection; borrowed; -1: none */
     const char *protocol;           /* "local", "grpc", "rest", "mcp"; static */
+    struct sb_ticket *ticket;       /* of the gate; borrowed, until the call is answered */
     char peer[SB_CALLER_PEER_SIZE]; /* "uid:1000", "127.0.0.1:4711"; for records, not for rules */
 };
 

@@ -6,12 +6,13 @@ work
 as=("${program[@]:0:${#program[@]}-1}")
 bins=$(dirname "${program[-1]}")
 
-left() { (cd "$runtime" 2>/dev/null && ls -A) | xargs; }
+# Records stay, of course.
+left() { (cd "$runtime" 2>/dev/null && ls -A -I output -I '*.state') | xargs; }
 none_left() { [[ -z $(left) ]]; }
 
 # ---- one that aisbx started ----
 aisbx run --profile strict -- true
-check_has "what it made" 'output start.lock worker.log worker.sock worker.sock.config worker.sock.lock' "$(left)"
+check_has "what it made" 'start.lock worker.log worker.sock worker.sock.config worker.sock.lock' "$(left)"
 aisbx worker stop
 wait_for "the worker to tidy up; left: $(left)" none_left
 check_text "another one" hello "$(aisbx run --profile strict -- echo hello)"
@@ -21,7 +22,7 @@ cat >other.yaml <<<'profiles: {mine: {extends: strict}}'
 chmod 644 other.yaml
 AISBX_CONFIG_PATH=$PWD/other.yaml aisbx run --profile mine -- true
 AISBX_CONFIG_PATH=$PWD/other.yaml aisbx worker stop
-only_first() { [[ $(left) == 'output start.lock worker.log worker.sock worker.sock.config worker.sock.lock' ]]; }
+only_first() { [[ $(left) == 'start.lock worker.log worker.sock worker.sock.config worker.sock.lock' ]]; }
 wait_for "the second to tidy up" only_first
 check_text "the first serves on" hello "$(aisbx run --profile strict -- echo hello)"
 aisbx worker stop
@@ -61,4 +62,4 @@ wait_for "the worker" test -S "$runtime/own/w.sock"
 check_text "it serves" hello "$(aisbx --address "unix:$runtime/own/w.sock" run --profile strict -- echo hello)"
 aisbx --address "unix:$runtime/own/w.sock" worker stop || kill "$pid"
 wait "$pid" || true
-check_text "what is left" 'start.lock worker.log' "$(ls -A "$runtime/own" | xargs)"
+check_text "what is left" 'start.lock w.state worker.log' "$(ls -A "$runtime/own" | xargs)"

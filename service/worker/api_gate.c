@@ -1,0 +1,404 @@
+#include "service/worker/api_gate.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/out.h"
+#include "proto/rpc/rpc.h"
+#include "service/worker/acts.h"
+#include "service/worker/api.h"
+#include "service/worker/exec.h"
+#include "service/worker/policy/policy.h"
+#include "service/worker/policy/profiles.h"
+#include "service/worker/registry.h"
+#include "service/worker/sandbox.h"
+#include "service/worker/trail/detail.h"
+#include "service/worker/trail/trail.h"
+#include "service/worker/worker.h"
+
+/** What the gate keeps of a call. */
+struct sb_ticket {
+    struct sb_worker *worker;
+    struct sb_rpc_call *call; /* a reference while the intent is on its way */
+    const struct sb_act *act;
+    const char *action; /* of the record under way, or of the last one */
+    struct sb_caller caller;
+    char sandbox_id[SB_ID_SIZE];
+    char exec_id[SB_ID_SIZE];
+    char policy_hash[SB_POLICY_HASH_SIZE];
+    bool is_admitted;  /* caller is who it is */
+    bool has_intent;   /* an outcome is owed */
+    bool is_waiting;   /* for the disk */
+    bool has_left;     /* ended while it waited */
+    unsigned had_once; /* bit n: row n of act->more */
+};
+
+/* ---- what a call is about ---- */
+
+static void note_sandbox(struct sb_ticket *ticket, const struct sb_sandbox *sandbox)
+{
+    (void)snprintf(ticket->sandbox_id, sizeof ticket->sandbox_id, "%s", sandbox->id);
+    if (sandbox->policy != NULL) {
+        (void)snprintf(ticket->policy_hash, sizeof ticket->policy_hash, "%s",
+                       sandbox->policy->hash);
+    }
+}
+
+void sb_gate_note(struct sb_ticket *ticket,
+                  const struct sb_sandbox *sandbox,
+                  const struct sb_exec *exec)
+{
+    if (ticket == NULL) {
+        return;
+    }
+    note_sandbox(ticket, sandbox);
+    if (exec != NULL) {
+        (void)snprintf(ticket->exec_id, sizeof ticket->exec_id, "%s", exec->id);
+    }
+}
+
+static void
+take_id(const ProtobufCMessage *msg, const char *const *paths, const char *prefix, char *out)
+{
+    for (size_t i = 0; paths[i] != NULL && out[0] == '\0'; i++) {
+        const char *id = sb_detail_text(msg, paths[i]);
+        if (id != NULL && sb_id_valid(sb_str_from(id), prefix)) {
+            (void)snprintf(out, SB_ID_SIZE, "%s", id);
+        }
+    }
+}
+
+/** The ids that the request names, and the policy they stand under when the caller may know. */
+static void look_up(struct sb_ticket *ticket, const ProtobufCMessage *msg)
+{
+    static const char *const sandboxes[] = {
+        "sandbox_id",        "target.sandbox_id", "start.target.sandbox_id",
+        "header.sandbox_id", "open.sandbox_id",   NULL};
+    static const char *const execs[] = {"exec_id", NULL};
+    const struct sb_registry *registry = &ticket->worker->registry;
+    take_id(msg, sandboxes, "sb_", ticket->sandbox_id);
+    take_id(msg, execs, "ex_", ticket->exec_id);
+    const struct sb_exec *exec =
+        ticket->exec_id[0] == '\0' ? NULL : sb_registry_exec(registry, ticket->exec_id);
+    const struct sb_sandbox *sandbox =
+        exec != NULL
+            ? exec->sandbox
+            : (ticket->sandbox_id[0] == '\0' ? NULL
+                                             : sb_registry_sandbox(registry, ticket->sandbox_id));
+    if (sandbox != NULL && sb_caller_sees(&ticket->caller, sandbox->tenant)) {
+        note_sandbox(ticket, sandbox);
+    }
+}
+
+/* ---- records ---- */
+
+static struct sb_trail_record
+record_of(const struct sb_ticket *ticket, const char *outcome, const struct sb_out *detail)
+{
+    const struct sb_caller *caller = &ticket->caller;
+    return (struct sb_trail_record){
+        .actor = sb_str_from(ticket->is_admitted ? caller->actor : "nobody"),
+        .tenant = sb_str_from(ticket->is_admitted ? caller->tenant : ""),
+        .action = sb_str_from(ticket->action),
+        .outcome = sb_str_from(outcome),
+        .sandbox_id = sb_str_from(ticket->sandbox_id),
+        .exec_id = sb_str_from(ticket->exec_id),
+        .policy_hash = sb_str_from(ticket->policy_hash),
+        .detail = sb_buf_str(&detail->buf),
+    };
+}
+
+static void open_detail(struct sb_json *json, struct sb_out *out, const struct sb_ticket *ticket)
+{
+    const struct sb_rpc_call *call = ticket->call;
+    const struct sb_rpc_peer *peer = sb_rpc_call_peer(call);
+    const char *trace = sb_rpc_call_metadata(call, "traceparent", NULL);
+    sb_out_init(out, -1);
+    *json = (struct sb_json){.out = out};
+    sb_json_open(json, NULL, '{');
+    sb_json_cstr(json, "call", sb_rpc_call_method(call)->name);
+    if (ticket->is_admitted) {
+        sb_json_cstr(json, "by", ticket->caller.protocol);
+        sb_json_cstr(json, "from", ticket->caller.peer);
+    } else {
+        sb_json_cstr(json, "by", peer->transport);
+        sb_json_cstr(json, "from", peer->address);
+        if (peer->uid != (uid_t)-1) {
+            sb_json_u64(json, "uid", peer->uid);
+        }
+    }
+    if (peer->pid > 0) {
+        sb_json_i64(json, "pid", peer->pid);
+    }
+    if (trace != NULL) {
+        sb_json_str(json, "traceparent", sb_str_head(sb_str_from(trace), 64));
+    }
+}
+
+static void on_intent(void *ctx, const struct sb_err *err);
+
+static int write_intent(struct sb_ticket *ticket,
+                        const ProtobufCMessage *msg,
+                        const char *detail,
+                        struct sb_err *err)
+{
+    struct sb_out out;
+    struct sb_json json;
+    open_detail(&json, &out, ticket);
+    if (detail != NULL) {
+        sb_detail_write(&json, msg, detail);
+    }
+    sb_json_close(&json, '}');
+    int rc = out.broken != 0 ? sb_err_oom(err) : 0;
+    if (rc == 0) {
+        const struct sb_trail_record record = record_of(ticket, "allowed", &out);
+        rc = sb_trail_intent(ticket->worker->trail, &record, on_intent, ticket, err);
+    }
+    sb_out_done(&out);
+    return rc;
+}
+
+static bool is_refusal(const struct sb_err *status)
+{
+    return status != NULL && (status->code == SB_DENIED || status->code == SB_UNAUTHENTICATED);
+}
+
+static void write_outcome(struct sb_ticket *ticket, const struct sb_err *status)
+{
+    struct sb_out out;
+    struct sb_json json;
+    bool is_good = status != NULL && status->code == SB_OK;
+    open_detail(&json, &out, ticket);
+    if (status == NULL) {
+        sb_json_cstr(&json, "code", "CANCELLED");
+    } else if (!is_good) {
+        sb_json_cstr(&json, "code", sb_code_name(status->code));
+        sb_json_cstr(&json, "why", status->text);
+    }
+    sb_json_close(&json, '}');
+    const char *outcome = is_good ? "ended" : (is_refusal(status) ? "denied" : "failed");
+    const struct sb_trail_record record = record_of(ticket, outcome, &out);
+    if (out.broken == 0) {
+        sb_trail_event(ticket->worker->trail, &record);
+    }
+    sb_out_done(&out);
+}
+
+/** Nobody fills the disk by being refused: a burst, then one a second, which says how many more
+ *  there were. */
+static void write_refusal(struct sb_ticket *ticket, const struct sb_err *status)
+{
+    struct sb_out out;
+    struct sb_json json;
+    struct sb_decisions *refusals = &ticket->worker->refusals;
+    if (!sb_decisions_note(refusals, sb_clock_mono_ms(), 0, 0)) {
+        return;
+    }
+    open_detail(&json, &out, ticket);
+    sb_json_cstr(&json, "code", sb_code_name(status->code));
+    sb_json_cstr(&json, "why", status->text);
+    if (refusals->n_more > 0) {
+        sb_json_u64(&json, "more_before", refusals->n_more);
+        sb_decisions_told(refusals);
+    }
+    sb_json_close(&json, '}');
+    const struct sb_trail_record record = record_of(ticket, "denied", &out);
+    if (out.broken == 0) {
+        sb_trail_event(ticket->worker->trail, &record);
+    }
+    sb_out_done(&out);
+}
+
+/* ---- the way in ---- */
+
+static void ticket_free(struct sb_ticket *ticket)
+{
+    free(ticket);
+}
+
+static void on_intent(void *ctx, const struct sb_err *err)
+{
+    struct sb_ticket *ticket = ctx;
+    struct sb_rpc_call *call = ticket->call;
+    ticket->is_waiting = false;
+    if (ticket->has_left) {
+        if (err == NULL) {
+            write_outcome(ticket, NULL);
+        }
+        ticket_free(ticket);
+    } else if (err != NULL) {
+        struct sb_err failure;
+        (void)sb_err_set(&failure, SB_UNAVAILABLE,
+                         "nothing was done, as it could not be written down before: %s", err->text);
+        sb_rpc_call_fail(call, &failure);
+    } else {
+        ticket->has_intent = true;
+        sb_rpc_call_pass(call);
+    }
+    sb_rpc_call_unref(call);
+}
+
+/** False: the call has been refused. */
+static bool admit(struct sb_ticket *ticket)
+{
+    struct sb_err err;
+    struct sb_rate rate;
+    struct sb_rpc_call *call = ticket->call;
+    struct sb_worker *worker = ticket->worker;
+    const struct sb_auth_call what = {
+        .peer = sb_rpc_call_peer(call),
+        .method = sb_rpc_call_method(call)->path,
+        .key = sb_rpc_call_metadata(call, "x-api-key", NULL),
+        .authorization = sb_rpc_call_metadata(call, "authorization", NULL),
+        .via = sb_rpc_call_metadata(call, "x-aisbx-via", NULL),
+        .identity = sb_rpc_call_metadata(call, "x-aisbx-identity", NULL),
+        .from = sb_rpc_call_metadata(call, "x-aisbx-peer", NULL),
+        .protocol = sb_rpc_call_metadata(call, "x-aisbx-protocol", NULL),
+        .peer_fd = sb_rpc_call_peer_fd(call),
+    };
+    if (sb_auth_admit(&worker->auth, sb_profiles_auth(worker->profiles), &what, &ticket->caller,
+                      &rate, &err) < 0) {
+        sb_api_refuse(call, &rate, &err);
+        return false;
+    }
+    ticket->caller.ticket = ticket;
+    ticket->is_admitted = true;
+    sb_api_tell_rate(call, &rate);
+    return true;
+}
+
+static bool fail(struct sb_rpc_call *call, const struct sb_err *err)
+{
+    sb_rpc_call_fail(call, err);
+    return false;
+}
+
+/** What of this message is to be written before it acts; NULL: nothing. */
+static const char *
+action_of(struct sb_ticket *ticket, const ProtobufCMessage *msg, const char **ret_detail)
+{
+    const struct sb_act *act = ticket->act;
+    *ret_detail = NULL;
+    if (ticket->action == NULL) {
+        *ret_detail = act->detail;
+        return act->action;
+    }
+    for (size_t i = 0; act->more != NULL && act->more[i].field != NULL; i++) {
+        const struct sb_act_more *more = &act->more[i];
+        if (sb_detail_has(msg, more->field) && (ticket->had_once >> i & 1) == 0) {
+            ticket->had_once |= more->is_once ? 1U << i : 0;
+            *ret_detail = more->field;
+            return more->action;
+        }
+    }
+    return NULL;
+}
+
+static struct sb_ticket *ticket_new(struct sb_worker *worker, struct sb_rpc_call *call)
+{
+    struct sb_ticket *ticket = calloc(1, sizeof *ticket);
+    if (ticket != NULL) {
+        ticket->worker = worker;
+        ticket->call = call;
+        ticket->act = sb_act_find(sb_rpc_call_method(call)->path);
+        sb_rpc_call_set_ticket(call, ticket);
+    }
+    return ticket;
+}
+
+static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
+{
+    struct sb_err err;
+    const char *detail = NULL;
+    const char *action = action_of(ticket, msg, &detail);
+    if (action == NULL || ticket->worker->trail == NULL) {
+        return true;
+    }
+    ticket->action = action;
+    if (ticket->sandbox_id[0] == '\0') {
+        look_up(ticket, msg);
+    }
+    if (write_intent(ticket, msg, detail, &err) < 0) {
+        (void)sb_err_wrap(&err, "nothing was done, as it could not be written down before");
+        return fail(ticket->call, &err);
+    }
+    ticket->is_waiting = true;
+    sb_rpc_call_ref(ticket->call);
+    return false;
+}
+
+static bool enter(struct sb_rpc_call *call, const ProtobufCMessage *msg, void *ctx)
+{
+    struct sb_err err;
+    struct sb_ticket *ticket = sb_rpc_call_ticket(call);
+    if (ticket != NULL) {
+        return enter_message(ticket, msg);
+    }
+    ticket = ticket_new(ctx, call);
+    if (ticket == NULL) {
+        (void)sb_err_oom(&err);
+        return fail(call, &err);
+    }
+    if (ticket->act == NULL) {
+        (void)sb_err_set(&err, SB_INTERNAL, "%s has no row in the table of acts",
+                         sb_rpc_call_method(call)->path);
+        return fail(call, &err);
+    }
+    if (ticket->act->is_open) {
+        return true;
+    }
+    if (!admit(ticket)) {
+        return false;
+    }
+    return msg == NULL ? true : enter_message(ticket, msg);
+}
+
+static void leave(struct sb_rpc_call *call, const struct sb_err *status, void *ctx)
+{
+    (void)ctx;
+    struct sb_ticket *ticket = sb_rpc_call_ticket(call);
+    sb_rpc_call_set_ticket(call, NULL);
+    if (ticket == NULL) {
+        return;
+    }
+    if (ticket->is_waiting) {
+        ticket->has_left = true; /* on_intent ends it */
+        return;
+    }
+    if (ticket->has_intent) {
+        ticket->action = ticket->act->action;
+        write_outcome(ticket, status);
+    } else if (ticket->act != NULL && !ticket->act->is_open &&
+               (is_refusal(status) || (!ticket->is_admitted && status != NULL))) {
+        bool is_rate = status->code == SB_EXHAUSTED;
+        ticket->action = is_rate ? "rate" : "auth";
+        write_refusal(ticket, status);
+    }
+    ticket_free(ticket);
+}
+
+const struct sb_caller *sb_gate_caller(const struct sb_rpc_call *call)
+{
+    const struct sb_ticket *ticket = sb_rpc_call_ticket(call);
+    return ticket == NULL ? NULL : &ticket->caller;
+}
+
+int sb_gate_install(struct sb_worker *worker, struct sb_err *err)
+{
+    static const struct sb_rpc_gate gate = {.enter = enter, .leave = leave};
+    const struct sb_rpc_method *method = NULL;
+    for (size_t i = 0; (method = sb_rpc_server_method(worker->server, i)) != NULL; i++) {
+        if (sb_act_find(method->path) == NULL) {
+            return sb_err_set(err, SB_INTERNAL, "%s has no row in the table of acts", method->path);
+        }
+    }
+    sb_rpc_server_set_gate(worker->server, &gate, worker);
+    return 0;
+}
