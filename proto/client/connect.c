@@ -175,6 +175,9 @@ int sb_connect_worker(const struct sb_connect_options *options,
         if (check_key(key, err) < 0) {
             return -1;
         }
+    }
+    /* A worker of one's own asks for none, and would not know that of another. */
+    if (key != NULL && (address != NULL || options->key != NULL)) {
         ret_connect->key = (struct sb_rpc_metadata){"x-api-key", key, strlen(key)};
         ret_connect->options.metadata = &ret_connect->key;
         ret_connect->options.n_metadata = 1;

@@ -26,7 +26,7 @@ enum sb_connect_mode {
 /** All borrowed; the key for as long as the connection. */
 struct sb_connect_options {
     const char *address; /* NULL: $AISBX_ADDRESS, else the worker of one's own */
-    const char *key;     /* NULL: $AISBX_API_KEY, else none */
+    const char *key;     /* NULL: $AISBX_API_KEY when an address is named, else none */
     enum sb_connect_mode mode;
     char *hint; /* filled with the next step on failure; NULL: not wanted */
     size_t hint_size;

@@ -11,6 +11,7 @@ import {
 
 import { ContextServiceClient } from "./aisbx/v1/context_service";
 import { FileServiceClient } from "./aisbx/v1/file_service";
+import { KeyServiceClient } from "./aisbx/v1/key_service";
 import { PortServiceClient } from "./aisbx/v1/port_service";
 import { SandboxServiceClient } from "./aisbx/v1/sandbox_service";
 import { WorkerServiceClient } from "./aisbx/v1/worker_service";
@@ -18,6 +19,7 @@ import { WorkerServiceClient } from "./aisbx/v1/worker_service";
 export * from "./aisbx/v1/context_service";
 export * from "./aisbx/v1/exec";
 export * from "./aisbx/v1/file_service";
+export * from "./aisbx/v1/key_service";
 export * from "./aisbx/v1/port_service";
 export * from "./aisbx/v1/profile";
 export * from "./aisbx/v1/sandbox";
@@ -39,6 +41,7 @@ export interface Aisbx {
   files: FileServiceClient;
   contexts: ContextServiceClient;
   ports: PortServiceClient;
+  keys: KeyServiceClient;
   worker: WorkerServiceClient;
   close(): void;
 }
@@ -65,6 +68,7 @@ export function connect(address: string, options: ConnectOptions = {}): Aisbx {
     files: new FileServiceClient(address, creds, channel),
     contexts: new ContextServiceClient(address, creds, channel),
     ports: new PortServiceClient(address, creds, channel),
+    keys: new KeyServiceClient(address, creds, channel),
     worker: new WorkerServiceClient(address, creds, channel),
   };
   return {

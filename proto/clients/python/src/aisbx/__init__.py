@@ -4,6 +4,7 @@ import grpc
 
 from aisbx.v1 import context_service_pb2_grpc as _context
 from aisbx.v1 import file_service_pb2_grpc as _file
+from aisbx.v1 import key_service_pb2_grpc as _key
 from aisbx.v1 import port_service_pb2_grpc as _port
 from aisbx.v1 import sandbox_service_pb2_grpc as _sandbox
 from aisbx.v1 import worker_service_pb2_grpc as _worker
@@ -39,6 +40,7 @@ class Aisbx:
         self.files = _file.FileServiceStub(channel)
         self.contexts = _context.ContextServiceStub(channel)
         self.ports = _port.PortServiceStub(channel)
+        self.keys = _key.KeyServiceStub(channel)
         self.worker = _worker.WorkerServiceStub(channel)
 
     def close(self):
