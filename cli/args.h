@@ -68,6 +68,11 @@ struct sb_args {
     bool project;
     const char *name;
     const char *file;
+    /* keys */
+    const char *role;
+    const char *tenant;
+    const char *title;
+    const char *expires;
     /* rest */
     struct sb_texts copies; /* texts owned: values that were split */
     char **operands;        /* borrowed from argv; NULL-terminated */

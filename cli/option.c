@@ -172,6 +172,28 @@ static const struct sb_option learn_rows[] = {
      0, 0, SB_OFFER_NOTHING, NULL},
 };
 
+static const char *const role_choices[] = {"user", "admin", "auditor", NULL};
+
+#define TENANT_ROW(help_)                                                                          \
+    {                                                                                              \
+        0, "tenant", SB_OPTION_TEXT, AT(tenant), "NAME", (help_), 0, 0, SB_OFFER_NOTHING, NULL     \
+    }
+
+static const struct sb_option keys_rows[] = {
+    {0, "role", SB_OPTION_TEXT, AT(role), "ROLE",
+     "What its bearer may do: user (sandboxes of its tenant), auditor (look, and read no output), "
+     "admin (everything); default: user",
+     0, 0, SB_OFFER_CHOICES, role_choices},
+    TENANT_ROW("Whose sandboxes it sees: a-z, 0-9 and \"-\"; \"*\" for an auditor of all"),
+    {0, "title", SB_OPTION_TEXT, AT(title), "TEXT", "What it is for", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "expires", SB_OPTION_TEXT, AT(expires), "TIME", "When it ends: 30d, 12h; default: never", 0,
+     0, SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option keys_list_rows[] = {
+    TENANT_ROW("Only keys of this tenant"),
+};
+
 static const struct sb_option mcp_rows[] = {
     {0, "project", SB_OPTION_FLAG, AT(project), NULL,
      "Only for the project in the current directory, not for you everywhere", 0, 0,
@@ -204,6 +226,8 @@ const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);
 const struct sb_option_group sb_option_network = GROUP("Options of its network", network_rows);
 const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);
 const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);
+const struct sb_option_group sb_option_keys = GROUP("Options of the key", keys_rows);
+const struct sb_option_group sb_option_keys_list = GROUP("Options", keys_list_rows);
 const struct sb_option_group sb_option_mcp = GROUP("Options", mcp_rows);
 const struct sb_option_group sb_option_mcp_install =
     GROUP("Options of the entry", mcp_install_rows);

@@ -56,5 +56,7 @@ extern const struct sb_option_group sb_option_logs;
 extern const struct sb_option_group sb_option_destroy;
 extern const struct sb_option_group sb_option_explain;
 extern const struct sb_option_group sb_option_learn;
+extern const struct sb_option_group sb_option_keys; /* keys create */
+extern const struct sb_option_group sb_option_keys_list;
 extern const struct sb_option_group sb_option_mcp; /* mcp install, uninstall */
 extern const struct sb_option_group sb_option_mcp_install;

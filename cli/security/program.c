@@ -5,6 +5,7 @@
 #include "cli/option.h"
 #include "cli/program.h"
 #include "cli/security/doctor.h"
+#include "cli/security/keys.h"
 #include "cli/security/learn.h"
 #include "cli/security/lint.h"
 #include "cli/verb.h"
@@ -39,6 +40,27 @@ static const char *const lint_examples[] = {
     "aisbx-security profile lint ./config.yaml && sudo install -m 644 config.yaml /etc/aisbx/",
     "In a script: one rule a line",
     "aisbx-security profile lint --json | jq -r '.findings[] | .result + \" \" + .rule'",
+    NULL,
+};
+static const char *const keys_create_examples[] = {
+    "A key for programs of one team, for a month",
+    "aisbx-security keys create --tenant team-a --expires 30d --title 'CI of team A'",
+    "Into the place where a program finds it",
+    "(umask 077; aisbx-security keys create --tenant team-a > team-a.key)",
+    "One that may read the records of all tenants, and do nothing",
+    "aisbx-security keys create --role auditor --tenant '*'",
+    NULL,
+};
+static const char *const keys_list_examples[] = {
+    "All of them",
+    "aisbx-security keys list",
+    "Those that nobody has used",
+    "aisbx-security keys list --json | jq -r '.[] | select(.last_use_time == null) | .key_id'",
+    NULL,
+};
+static const char *const keys_revoke_examples[] = {
+    "By the id that stands in its text after aisbx_",
+    "aisbx-security keys revoke mfrggzdfmztwq2lkmfrggzdfm4",
     NULL,
 };
 static const char *const completion_examples[] = {
@@ -124,6 +146,41 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_FILES,
         .examples = lint_examples,
         .run = sb_lint_run,
+    },
+    {
+        .name = "keys create",
+        .summary = "Make an API key, and show it once",
+        .usage = "[OPTIONS]",
+        .about =
+            "The worker keeps an id and a hash of it; the text is printed here and nowhere else. "
+            "Callers give it as AISBX_API_KEY (aisbx), X-API-Key or Authorization: Bearer (HTTP), "
+            "x-api-key (gRPC). It decides who the caller is, whatever else would. Needs role "
+            "admin: root, who started the worker, or a key with that role.",
+        .groups = {&sb_option_keys, NULL},
+        .examples = keys_create_examples,
+        .run = sb_keys_create_run,
+    },
+    {
+        .name = "keys list",
+        .summary = "List API keys, without their text",
+        .usage = "[OPTIONS]",
+        .about = "Newest first, revoked and expired ones too.",
+        .groups = {&sb_option_keys_list, NULL},
+        .examples = keys_list_examples,
+        .run = sb_keys_list_run,
+    },
+    {
+        .name = "keys revoke",
+        .summary = "End API keys at once",
+        .usage = "KEY ...",
+        .about =
+            "By id, or by the whole text. Calls that begin afterwards are refused; streams that "
+            "are open end when their exec or their client does.",
+        .min_operands = 1,
+        .max_operands = SIZE_MAX,
+        .wants = "a key: its id, see \"aisbx-security keys list\"",
+        .examples = keys_revoke_examples,
+        .run = sb_keys_revoke_run,
     },
     SB_VERBS_COMMON(completion_examples, help_examples),
     {.name = NULL},
