@@ -17,6 +17,7 @@ static const struct sb_act_more interact_more[] = {
 };
 
 #define SANDBOXES(name) "/aisbx.v1.SandboxService/" name
+#define KEYS(name)      "/aisbx.v1.KeyService/" name
 #define FILES(name)     "/aisbx.v1.FileService/" name
 #define CONTEXTS(name)  "/aisbx.v1.ContextService/" name
 #define PORTS(name)     "/aisbx.v1.PortService/" name
@@ -84,6 +85,11 @@ static const struct sb_act acts[] = {
     {"/grpc.health.v1.Health/Watch", NULL, NULL, NULL, true},
     {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", NULL, NULL, NULL, true},
     {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", NULL, NULL, NULL, true},
+
+    /* Not the key_id: it may be the whole text of a key. sb_event_key tells which it was. */
+    {KEYS("CreateKey"), "key.create", "role tenant title ttl_ms", NULL, false},
+    {KEYS("ListKeys"), NULL, NULL, NULL, false},
+    {KEYS("RevokeKey"), "key.revoke", NULL, NULL, false},
 
     {WORKER("GetInfo"), NULL, NULL, NULL, false},
     {WORKER("WatchLoad"), NULL, NULL, NULL, false},

@@ -10,6 +10,7 @@
 #include "base/id.h"
 #include "service/worker/api_file.h"
 #include "service/worker/api_gate.h"
+#include "service/worker/api_key.h"
 #include "service/worker/api_sandbox.h"
 #include "service/worker/api_worker.h"
 #include "service/worker/exec.h"
@@ -47,7 +48,6 @@ bool sb_api_identify(struct sb_rpc_call *call,
                      struct sb_worker *worker,
                      struct sb_caller *ret_caller)
 {
-    (void)worker;
     struct sb_err err;
     const struct sb_caller *caller = sb_gate_caller(call);
     if (caller == NULL) {
@@ -56,6 +56,7 @@ bool sb_api_identify(struct sb_rpc_call *call,
         return false;
     }
     *ret_caller = *caller;
+    sb_api_key_used(worker, ret_caller);
     return true;
 }
 
@@ -132,6 +133,7 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
     if (aisbx__v1__sandbox_service__serve(server, &sb_api_sandbox_service, worker, err) < 0 ||
         aisbx__v1__worker_service__serve(server, &sb_api_worker_service, worker, err) < 0 ||
         aisbx__v1__file_service__serve(server, &sb_api_file_service, worker, err) < 0 ||
+        aisbx__v1__key_service__serve(server, &sb_api_key_service, worker, err) < 0 ||
         aisbx__v1__context_service__serve(server, &no_contexts, worker, err) < 0 ||
         aisbx__v1__port_service__serve(server, &no_ports, worker, err) < 0) {
         return -1;
@@ -141,6 +143,7 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
     }
     sb_rpc_server_describe(server, &aisbx_v1_sandbox_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_worker_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_key_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_file_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_context_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_port_service__descriptors);

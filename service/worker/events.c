@@ -73,6 +73,32 @@ void sb_event_worker(struct sb_worker *worker, const char *action)
     sb_out_done(&out);
 }
 
+void sb_event_key(struct sb_worker *worker,
+                  const char *action,
+                  const struct sb_key *key,
+                  const char *actor)
+{
+    struct sb_out out;
+    struct sb_json json;
+    if (worker->trail == NULL) {
+        return;
+    }
+    begin(&json, &out);
+    sb_json_cstr(&json, "key_id", key->id);
+    sb_json_cstr(&json, "role", sb_role_names[key->role]);
+    sb_json_cstr(&json, "title", key->title);
+    sb_json_close(&json, '}');
+    const struct sb_trail_record record = {
+        .actor = sb_str_from(actor),
+        .tenant = sb_str_from(key->tenant),
+        .action = sb_str_from(action),
+        .outcome = SB_STR("ended"),
+        .detail = sb_buf_str(&out.buf),
+    };
+    sb_trail_event(worker->trail, &record);
+    sb_out_done(&out);
+}
+
 void sb_event_sandbox_ended(const struct sb_sandbox *sandbox)
 {
     struct sb_out out;

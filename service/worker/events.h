@@ -3,6 +3,7 @@
 
 struct sb_denial;
 struct sb_exec;
+struct sb_key;
 struct sb_sandbox;
 struct sb_worker;
 
@@ -23,3 +24,8 @@ void sb_event_exec_ended(const struct sb_exec *exec);
 /** The first refusal of its kind in that sandbox. */
 void sb_event_denied(const struct sb_sandbox *sandbox, const struct sb_denial *denial);
 void sb_event_connected(const struct sb_sandbox *sandbox, const struct sb_event_connection *what);
+/** @action  "key.created", "key.revoked".   @actor  who did it */
+void sb_event_key(struct sb_worker *worker,
+                  const char *action,
+                  const struct sb_key *key,
+                  const char *actor);

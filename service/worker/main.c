@@ -28,6 +28,7 @@
 #include "service/worker/api.h"
 #include "service/worker/audit.h"
 #include "service/worker/auth/auth.h"
+#include "service/worker/auth/key_store.h"
 #include "service/worker/egress.h"
 #include "service/worker/events.h"
 #include "service/worker/harden.h"
@@ -284,7 +285,8 @@ static int step_records(struct sb_worker *worker, struct sb_err *err)
     if (audit != SB_OPTIONS_AUDIT_OFF && sb_trail_open(&kept, &worker->trail, err) < 0) {
         return -1;
     }
-    if (sb_store_start(worker->store, worker->base, err) < 0) {
+    if (sb_key_store_load(worker->store, &worker->auth.keys, err) < 0 ||
+        sb_store_start(worker->store, worker->base, err) < 0) {
         return -1;
     }
     if (worker->trail != NULL) {

@@ -21,7 +21,9 @@ static const struct sb_field fields[] = {
     {SB_STR("tls-key"), SB_FIELD_STRING, AT(tls_key), 1, 4095, "FILE", "Its private key, PEM",
      NULL},
     {SB_STR("tls-ca"), SB_FIELD_STRING, AT(tls_ca), 1, 4095, "FILE",
-     "Clients must show a certificate that one of these signed (mTLS)", NULL},
+     "Clients must show a certificate that one of these signed (mTLS); without, they need an API "
+     "key",
+     NULL},
     {SB_STR("config"), SB_FIELD_STRING, AT(config), 1, 4095, "FILE",
      "Profiles of your own; default: $AISBX_CONFIG_PATH, ~/.config/aisbx/config.yaml, "
      "/etc/aisbx/config.yaml",
@@ -237,7 +239,7 @@ void sb_options_help(FILE *out)
         "Usage: aisbx-worker [--embedded] [--listen ADDRESS]... [OPTION]...\n\n"
         "  --listen ADDRESS\n"
         "      unix:/path, ipv4:HOST:PORT or ipv6:[HOST]:PORT; may be given 8 times. TCP\n"
-        "      beyond loopback needs --tls-cert, --tls-key and --tls-ca\n"
+        "      beyond loopback needs --tls-cert and --tls-key\n"
         "  --socket-mode OCTAL\n"
         "      Permission bits of unix sockets (default: 0600)\n",
         out);

@@ -46,6 +46,18 @@ static const char *const versions[] = {
     " time_ms INTEGER NOT NULL) STRICT;"
     "CREATE INDEX request_by_age ON request (time_ms);"
     "CREATE INDEX request_by_result ON request (result_id);",
+    /* 2: API keys; of each its SHA-256. */
+    "CREATE TABLE api_key ("
+    " key_id TEXT PRIMARY KEY,"
+    " hash BLOB NOT NULL,"
+    " role INTEGER NOT NULL,"
+    " tenant TEXT NOT NULL,"
+    " title TEXT NOT NULL,"
+    " created_by TEXT NOT NULL,"
+    " create_ms INTEGER NOT NULL,"
+    " expire_ms INTEGER NOT NULL," /* 0: never, as the next ones */
+    " revoke_ms INTEGER NOT NULL,"
+    " last_use_ms INTEGER NOT NULL) STRICT;",
 };
 enum { N_VERSIONS = sizeof versions / sizeof *versions };
 

@@ -9,6 +9,7 @@
 
 #include "aisbx/v1/context_service.rpc.h"
 #include "aisbx/v1/file_service.rpc.h"
+#include "aisbx/v1/key_service.rpc.h"
 #include "aisbx/v1/port_service.rpc.h"
 #include "aisbx/v1/sandbox_service.rpc.h"
 #include "aisbx/v1/worker_service.rpc.h"
@@ -325,6 +326,7 @@ static const struct {
     {aisbx__v1__sandbox_service__methods, AISBX__V1__SANDBOX_SERVICE__N_METHODS},
     {aisbx__v1__worker_service__methods, AISBX__V1__WORKER_SERVICE__N_METHODS},
     {aisbx__v1__file_service__methods, AISBX__V1__FILE_SERVICE__N_METHODS},
+    {aisbx__v1__key_service__methods, AISBX__V1__KEY_SERVICE__N_METHODS},
     {aisbx__v1__context_service__methods, AISBX__V1__CONTEXT_SERVICE__N_METHODS},
     {aisbx__v1__port_service__methods, AISBX__V1__PORT_SERVICE__N_METHODS},
 };
