@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """kill -9 of gateway, worker and spawner under load: load.py BIN SCRATCH [IDLE] [BUSY] [SECONDS]. Half of the idle
-connections follow events (SSE), half are MCP sessions. While nothing is killed no call fails or is lost; what is killed
+connections follow a sandbox that does nothing (SSE), half are MCP sessions. While nothing is killed no call fails or is lost; what is killed
 comes back, the sandboxes of a killed worker end, and the audit chain verifies. Prints latency and memory."""
 
 import asyncio
@@ -31,6 +31,7 @@ class Load:
         self.good, self.wrong, self.cut = 0, [], 0
         self.last_good = [0.0] * BUSY
         self.idle_open = 0
+        self.quiet = ""  # a sandbox
         self.latencies = []
 
     async def ask(self, stream, method, path, body=None):
@@ -81,9 +82,11 @@ class Load:
     async def idle(self, me):
         while not self.is_over:
             try:
+                while not self.quiet:
+                    await asyncio.sleep(0.05)
                 stream = await asyncio.open_connection("127.0.0.1", self.port)
                 if me % 2:
-                    stream[1].write(b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                    stream[1].write(f"GET /api/v1/events?sandbox_id={self.quiet} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
                     status = int((await stream[0].readuntil(b"\r\n\r\n"))[9:12])
                 else:
                     status = (await self.ask(stream, "POST", "/mcp", HELLO))[0]
@@ -93,8 +96,9 @@ class Load:
                     continue
                 self.idle_open += 1
                 try:
-                    while await stream[0].read(65536):
-                        pass
+                    said = b"nothing"
+                    while said and b"event: error" not in said:  # which tells of a lost worker
+                        said = await stream[0].read(65536)
                 finally:
                     self.idle_open -= 1
                     stream[1].close()
@@ -123,6 +127,13 @@ def quantile(values, q):
 
 async def calm(sup, load, what):
     """All clients are served, and for some time no call fails."""
+    def has_quiet():
+        status, text = sup.http("GET", f"/sandboxes/{load.quiet}") if load.quiet else (404, b"")
+        return status == 200 and json.loads(text)["state"] == "running"
+    if not await asyncio.to_thread(has_quiet):
+        status, text = await asyncio.to_thread(sup.http, "POST", "/sandboxes", {"profile": "strict"})
+        assert status == 201, text
+        load.quiet = json.loads(text)["sandbox_id"]
     now = time.monotonic()
     await until("all clients are served", lambda: min(load.last_good) > now and load.idle_open == IDLE)
     load.cut, load.latencies, good, before = 0, [], load.good, time.monotonic()
