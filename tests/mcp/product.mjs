@@ -221,7 +221,7 @@ def png(path, n, noise=False):
         await call('sandbox_destroy', { sandbox_id });
     },
     async output() {
-        const result = await python('import sys\nfor i in range(50000): print("line", i)\nprint("é" * 5000, file=sys.stderr)');
+        const result = await python('import sys\nfor i in range(50000): print("line", i)\nprint("a" + "é" * 5000, file=sys.stderr)');
         const said = text(result);
         assert(said.length < 9500, `${said.length} characters`);
         assert.match(said, /line 0\n[^]*bytes left out[^]*line 49999\n/);
