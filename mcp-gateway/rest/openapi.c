@@ -35,7 +35,7 @@ static const struct {
     {"files", "Files of sandboxes, as bytes"},
     {"profiles", "Named policies"},
     {"worker", "The worker itself"},
-    {"security", "Audit"},
+    {"security", "Keys and audit"},
 };
 
 static void need(struct doc *doc, const ProtobufCMessageDescriptor *type)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "aisbx/v1/file_service.rpc.h"
+#include "aisbx/v1/key_service.rpc.h"
 #include "aisbx/v1/sandbox_service.rpc.h"
 #include "aisbx/v1/worker_service.rpc.h"
 #include "proto/json/pbread.h"
@@ -12,6 +13,8 @@
     &aisbx__v1__sandbox_service__methods[AISBX__V1__SANDBOX_SERVICE__METHOD_##name]
 #define WORKER(name) &aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_##name]
 #define FILES(name)  &aisbx__v1__file_service__methods[AISBX__V1__FILE_SERVICE__METHOD_##name]
+
+#define KEYS(name) &aisbx__v1__key_service__methods[AISBX__V1__KEY_SERVICE__METHOD_##name]
 
 #define GET    SB_HTTP_GET
 #define POST   SB_HTTP_POST
@@ -127,6 +130,12 @@ const struct sb_route sb_routes[] = {
      .method = GET, .pattern = "/worker/load/events", .rpc = WORKER(WATCH_LOAD), .kind = SB_ROUTE_EVENTS, .status = 200},
     {.id = "setDraining", .tag = "worker", .summary = "Takes no new sandboxes, or takes them again",
      .method = PUT, .pattern = "/worker/draining", .rpc = WORKER(SET_DRAINING), .body = SB_ROUTE_MESSAGE, .status = 200},
+    {.id = "createKey", .tag = "security", .summary = "Makes an API key; its text is told this once",
+     .method = POST, .pattern = "/keys", .rpc = KEYS(CREATE_KEY), .body = SB_ROUTE_MESSAGE, .status = 201},
+    {.id = "listKeys", .tag = "security", .summary = "Keys without their text, newest first",
+     .method = GET, .pattern = "/keys", .rpc = KEYS(LIST_KEYS), .status = 200},
+    {.id = "revokeKey", .tag = "security", .summary = "Ends a key",
+     .method = DELETE, .pattern = "/keys/{key_id}", .rpc = KEYS(REVOKE_KEY), .reply_field = "key", .status = 200},
     {.id = "listAuditRecords", .tag = "security", .summary = "Audit records, newest first",
      .method = GET, .pattern = "/security/audit", .rpc = WORKER(LIST_AUDIT_RECORDS), .status = 200},
 };
