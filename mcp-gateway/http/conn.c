@@ -158,6 +158,7 @@ static void flushed(struct sb_conn *conn)
     }
     conn->state = SB_CONN_HEAD;
     conn->find_from = 0;
+    conn->has_begun = false;
     conn->is_line_skipped = false;
     bool has_more = evbuffer_get_length(bufferevent_get_input(conn->bev)) > 0;
     conn->deadline_ms = conn->server->now_ms + (has_more ? conn->server->options.timeout_ms
@@ -295,7 +296,8 @@ static bool step_head(struct sb_conn *conn, struct evbuffer *input)
     if (held == 0) {
         return false;
     }
-    if (conn->find_from == 0 && !conn->is_line_skipped) {
+    if (!conn->has_begun) {
+        conn->has_begun = true;
         conn->deadline_ms = conn->server->now_ms + conn->server->options.timeout_ms;
     }
     size_t n = held < SB_HTTP_MAX_HEAD_BYTES ? held : SB_HTTP_MAX_HEAD_BYTES;

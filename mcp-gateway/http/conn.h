@@ -64,6 +64,7 @@ struct sb_conn {
     uint64_t moved_ms;    /* when the client last took bytes */
     unsigned busy;        /* our frames on the stack */
     bool is_advancing;
+    bool has_begun; /* the first byte of a head came, from which on its deadline counts */
     bool is_line_skipped;
     bool is_dead; /* freed when not busy */
     bool is_half_closed;
