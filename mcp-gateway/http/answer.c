@@ -200,7 +200,9 @@ bool sb_http_stream_write(struct sb_http_request *request, const void *data, siz
     } else {
         sb_conn_send(conn, pieces, 3);
     }
+    /* Until drained() has told it, whoever else writes meanwhile. */
     request->is_over_high =
+        request->is_over_high ||
         evbuffer_get_length(bufferevent_get_output(conn->bev)) > SB_HTTP_HIGH_BYTES;
     bool has_room = !request->is_over_high;
     sb_conn_leave(conn);

@@ -129,7 +129,8 @@ void sb_http_add_header(struct sb_http_request *request, const char *name, const
 void sb_http_reply(
     struct sb_http_request *request, int status, const char *type, const void *body, size_t len);
 void sb_http_stream_begin(struct sb_http_request *request, int status, const char *type);
-/** False: over SB_HTTP_HIGH_BYTES (the bytes are queued all the same), wait for drained(). */
+/** False: over SB_HTTP_HIGH_BYTES (the bytes are queued all the same), wait for drained(); so it
+ *  stays until then. */
 bool sb_http_stream_write(struct sb_http_request *request, const void *data, size_t len);
 void sb_http_stream_end(struct sb_http_request *request);
 /** Ends the connection without an end of the body, so that the client knows it is cut. */

@@ -103,6 +103,20 @@ static size_t cut_character(const char *bytes, size_t len)
     return 0;
 }
 
+static void put_text(struct sb_json *json,
+                     size_t stream,
+                     uint64_t offset,
+                     struct sb_str text,
+                     uint64_t dropped_bytes)
+{
+    sb_json_open(json, NULL, '{');
+    sb_json_cstr(json, "stream", stream == 0 ? "stdout" : "stderr");
+    sb_json_u64(json, "offset", offset);
+    sb_json_str(json, "data", text);
+    sb_json_u64(json, "dropped_bytes", dropped_bytes);
+    sb_json_close(json, '}');
+}
+
 /* Output as text: a character cut between two pieces waits for its end. */
 static void
 put_output(struct sb_rest_call *call, struct sb_json *json, const Aisbx__V1__ExecOutput *output)
@@ -121,12 +135,30 @@ put_output(struct sb_rest_call *call, struct sb_json *json, const Aisbx__V1__Exe
     memcpy(carry->bytes, sb_buf_cstr(&text) + text.len - carry->len, carry->len);
     sb_buf_truncate(&text, text.len - carry->len);
     call->offsets[i] = offset + text.len;
-    sb_json_open(json, NULL, '{');
-    sb_json_cstr(json, "stream", i == 0 ? "stdout" : "stderr");
-    sb_json_u64(json, "offset", offset);
-    sb_json_str(json, "data", sb_buf_str(&text));
-    sb_json_u64(json, "dropped_bytes", output->dropped_bytes);
-    sb_json_close(json, '}');
+    put_text(json, i, offset, sb_buf_str(&text), output->dropped_bytes);
+}
+
+static void begin_event(const struct sb_rest_call *call, const char *name, struct sb_out *out)
+{
+    sb_out_printf(out, "id: %llu.%llu\nevent: %s\ndata: ", (unsigned long long)call->offsets[0],
+                  (unsigned long long)call->offsets[1], name);
+}
+
+/* The ends that never came: what is there is told all the same. */
+static void put_carried(struct sb_rest_call *call, struct sb_out *out)
+{
+    for (size_t i = 0; i < sizeof call->carry / sizeof *call->carry; i++) {
+        struct sb_rest_carry *carry = &call->carry[i];
+        struct sb_json json = {.out = out};
+        uint64_t offset = call->offsets[i];
+        if (carry->len > 0) {
+            call->offsets[i] += carry->len;
+            begin_event(call, "output", out);
+            put_text(&json, i, offset, sb_str_of(carry->bytes, carry->len), 0);
+            sb_out_put(out, "\n\n");
+            carry->len = 0;
+        }
+    }
 }
 
 static void
@@ -151,15 +183,16 @@ put_event(struct sb_rest_call *call, const Aisbx__V1__ExecEvent *event, struct s
         break;
     case AISBX__V1__EXEC_EVENT__EVENT_ENDED:
         name = "ended";
+        put_carried(call, out);
         sb_pbjson_message(&json, NULL, &event->ended->base);
         break;
     default:
         sb_pbjson_message(&json, NULL, &event->base);
         break;
     }
-    sb_out_printf(out, "id: %llu.%llu\nevent: %s\ndata: %s\n\n",
-                  (unsigned long long)call->offsets[0], (unsigned long long)call->offsets[1], name,
-                  sb_buf_cstr(&data.buf));
+    begin_event(call, name, out);
+    sb_out_write(out, data.buf.len == 0 ? "" : sb_buf_cstr(&data.buf), data.buf.len);
+    sb_out_put(out, "\n\n");
 }
 
 void sb_rest_exec_message(struct sb_rest_call *call, const ProtobufCMessage *message)

@@ -1,6 +1,7 @@
 /* The gateway's HTTP alone, with handlers that show what it does: /hello, /echo, /query, /who,
- * /wait (never answered), /later (after the loop's next turn), /stream?bytes=N. Says on stdout:
- * "port N", "gone PATH", "ended STATUS". Ends when standard input does. */
+ * /wait (never answered), /later (after the loop's next turn), /stream?bytes=N, /ticks?bytes=N (the
+ * same, with a writer beside it). Says on stdout: "port N", "gone PATH", "ended STATUS". Ends when
+ * standard input does. */
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -67,6 +68,17 @@ static void on_timer(evutil_socket_t fd, short what, void *user)
     free_job(job);
 }
 
+/* Writes beside what the job writes, as those do who keep a stream alive. */
+static void on_tick(evutil_socket_t fd, short what, void *user)
+{
+    static const struct timeval next = {0, 1000};
+    struct job *job = user;
+    (void)fd;
+    (void)what;
+    (void)sb_http_stream_write(job->request, ".", 1);
+    (void)event_add(job->timer, &next);
+}
+
 static void put_param(struct sb_str name, struct sb_str value, void *ctx)
 {
     sb_out_printf(ctx, "%.*s=%.*s\n", SB_STR_ARG(name), SB_STR_ARG(value));
@@ -90,10 +102,14 @@ static void begin_job(struct sb_http_request *request, struct sb_str path)
     if (sb_str_eq(path, SB_STR("/later"))) {
         job->timer = event_new(base, -1, 0, on_timer, job);
         event_add(job->timer, &soon);
-    } else if (sb_str_eq(path, SB_STR("/stream"))) {
+    } else if (sb_str_eq(path, SB_STR("/stream")) || sb_str_eq(path, SB_STR("/ticks"))) {
         (void)sb_http_query(request, "bytes", &bytes);
         (void)sb_num_u64(bytes, 0, 1ULL << 40, &job->left, &err);
         sb_http_stream_begin(request, 200, "application/octet-stream");
+        if (sb_str_eq(path, SB_STR("/ticks"))) {
+            job->timer = event_new(base, -1, 0, on_tick, job);
+            event_add(job->timer, &soon);
+        }
         pump(job);
     }
 }
@@ -120,7 +136,7 @@ static void handle(struct sb_http_request *request, void *user)
     } else if (sb_str_eq(path, SB_STR("/empty"))) {
         sb_http_reply(request, 204, NULL, NULL, 0);
     } else if (sb_str_eq(path, SB_STR("/wait")) || sb_str_eq(path, SB_STR("/later")) ||
-               sb_str_eq(path, SB_STR("/stream"))) {
+               sb_str_eq(path, SB_STR("/stream")) || sb_str_eq(path, SB_STR("/ticks"))) {
         begin_job(request, path);
     } else {
         sb_http_problem(request, &(struct sb_http_problem){.status = 404,

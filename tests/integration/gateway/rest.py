@@ -67,10 +67,15 @@ def runs_programs():
     again = call("attachExec", 200, [exec_id], headers={"Last-Event-ID": "3.0"}).events()
     rest = {data["stream"]: data for name, data, _ in again if name == "output"}
     assert rest["stdout"]["offset"] == 3 and rest["stdout"]["data"] == "b" and rest["stderr"]["data"] == "e\n"
+    events = call("startExec", 200, [sandbox], body=sh("printf 'a\\377'; printf 'b\\303' >&2")).events()
+    said = {stream: "".join(data["data"] for name, data, _ in events if name == "output" and data["stream"] == stream)
+            for stream in ("stdout", "stderr")}
+    assert said == {"stdout": "a\ufffd", "stderr": "b\ufffd"}, f"what ends within a character is output as well: {said}"
+    assert events[-1][0] == "ended" and events[-1][2] == "2.2", events[-1]
     call("attachExec", 400, [exec_id], headers={"Last-Event-ID": "x"})
     call("attachExec", 404, ["ex_" + "a" * 26])
     talks_to_one(sandbox)
-    assert len(call("listExecsOfSandbox", 200, [sandbox]).json()["execs"]) == 2
+    assert len(call("listExecsOfSandbox", 200, [sandbox]).json()["execs"]) == 3
     page = call("listExecs", 200, query="?page_size=1").json()
     assert len(page["execs"]) == 1 and page["next_page_token"]
     call("destroySandbox", 200, [sandbox])

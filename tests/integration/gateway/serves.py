@@ -258,6 +258,38 @@ def bounds_what_waits_for_a_slow_reader():
         assert IS_SANITIZED or server.memory_kib() - before < 4096, "a stream must not be kept"
 
 
+def ends_who_sends_by_drops():
+    """Each byte is no reason to wait longer: a line that never ends is late like any other head."""
+    with Server(T_TIMEOUT_MS=300) as server, server.connect() as sock:
+        sock.settimeout(0.05)
+        for _ in range(100):
+            sock.sendall(b"G")
+            try:
+                assert sock.recv(12) == b"HTTP/1.1 408"
+                return
+            except TimeoutError:
+                pass
+        raise AssertionError("a head that comes byte by byte was waited for sixteen times as long as it may take")
+
+
+def goes_on_for_a_slow_reader_between_ticks():
+    """What another writes into a stream that is full must not lose the word that it drained."""
+    with Server() as server, socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        sock.settimeout(WAIT)
+        sock.connect(("127.0.0.1", server.port))
+        sock.sendall(b"GET /ticks?bytes=20000000 HTTP/1.1\r\nConnection: close\r\n" + HEAD)
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        total = idle = 0
+        while total < 20000000:
+            got = response.read1(1 << 16).count(b"x")
+            total += got
+            idle = 0 if got else idle + 1
+            assert idle < 500, f"nothing but ticks after {total} bytes"
+            time.sleep(0.001)
+
+
 def ends_the_slow():
     with Server(T_TIMEOUT_MS=300, T_IDLE_MS=600) as server:
         head, body, idle, reader = (server.connect() for _ in range(4))
@@ -385,7 +417,8 @@ def speaks_tls_and_knows_clients():
 
 TESTS = (answers_what_is_well_formed, reads_requests_however_they_arrive, keeps_and_ends_connections,
          tells_ids_and_lets_no_header_in, says_continue_before_a_body, notices_who_goes_away,
-         bounds_what_waits_for_a_slow_reader, ends_the_slow, bounds_connections_and_bodies, drains,
+         bounds_what_waits_for_a_slow_reader, goes_on_for_a_slow_reader_between_ticks,
+         ends_the_slow, ends_who_sends_by_drops, bounds_connections_and_bodies, drains,
          refuses_a_port_that_is_taken_and_bad_files, speaks_tls_and_knows_clients, refuses_what_is_malformed)
 
 if __name__ == "__main__":
