@@ -278,11 +278,11 @@ def goes_on_for_a_slow_reader_between_ticks():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         sock.settimeout(WAIT)
         sock.connect(("127.0.0.1", server.port))
-        sock.sendall(b"GET /ticks?bytes=20000000 HTTP/1.1\r\nConnection: close\r\n" + HEAD)
+        sock.sendall(b"GET /ticks?bytes=8000000 HTTP/1.1\r\nConnection: close\r\n" + HEAD)
         response = http.client.HTTPResponse(sock)
         response.begin()
         total = idle = 0
-        while total < 20000000:
+        while total < 8000000:
             got = response.read1(1 << 16).count(b"x")
             total += got
             idle = 0 if got else idle + 1
