@@ -309,12 +309,14 @@ void sb_mcp_endpoint_handle(struct sb_mcp_endpoint *endpoint, struct sb_http_req
     exchange->endpoint = endpoint;
     exchange->request = request;
     exchange->takes_stream = takes_events(sb_http_header(request, "Accept"));
+    const char *key = key_of(request);
+    const char *identity = sb_http_identity(request);
     exchange->link.caller = (struct sb_mcp_caller){
-        .key = key_of(request),
-        .identity = sb_http_identity(request),
+        .key = key,
+        .identity = identity,
         .peer = sb_http_peer(request),
         .traceparent = sb_http_header(request, "traceparent"),
-        .is_remote = !endpoint->options.is_open,
+        .is_remote = !endpoint->options.is_open || key != NULL || identity != NULL,
     };
     sb_http_watch(request, &watcher, exchange);
     exchange->is_receiving = true;
