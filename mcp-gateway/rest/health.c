@@ -4,6 +4,7 @@
 
 #include "aisbx/v1/worker_service.rpc.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/out.h"
 #include "mcp-gateway/caller.h"
 #include "mcp-gateway/rest/call.h"
@@ -66,13 +67,22 @@ static void on_info(struct sb_backend_call *call, const ProtobufCMessage *messag
     }
 }
 
+/* To whom nobody has asked for a key: where the worker should be is for the log. */
+static void put_failed(struct sb_http_request *request, const struct sb_err *err)
+{
+    SB_LOG_DEBUG("the worker is not well", "error=%s", err->text);
+    put_status(request, 503, "unavailable",
+               err->code == SB_UNAVAILABLE ? "the worker cannot be reached"
+                                           : "the worker did not answer",
+               NULL);
+}
+
 static void on_info_done(struct sb_backend_call *call, const struct sb_err *err, void *user)
 {
     struct question *question = user;
     (void)call;
     if (question->request != NULL) {
-        put_status(question->request, 503, "unavailable",
-                   err->code == SB_OK ? "the worker did not answer" : err->text, NULL);
+        put_failed(question->request, err);
     }
     free(question);
 }
@@ -158,7 +168,8 @@ static int ask(struct sb_rest *rest,
 
 void sb_rest_health(struct sb_rest *rest, struct sb_http_request *request, const char *what)
 {
-    /* Nobody's credential: whether it works is no secret, and all that is told. */
+    /* Nobody's credential: whether it works is no secret, and with the versions all that is told.
+     */
     static const struct sb_backend_caller gateway = {.protocol = "rest"};
     struct sb_err err;
     if (strcmp(what, "live") == 0) {
@@ -168,7 +179,7 @@ void sb_rest_health(struct sb_rest *rest, struct sb_http_request *request, const
     if (ask(rest, request, &gateway,
             &aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_GET_INFO],
             &info_callbacks, &err) < 0) {
-        put_status(request, 503, "unavailable", err.text, NULL);
+        put_failed(request, &err);
     }
 }
 

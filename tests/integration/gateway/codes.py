@@ -98,6 +98,8 @@ with Gateway(f"127.0.0.1:{port}") as gateway:
     server.stop(None).wait()
     got = ask(gateway.port, "GET", "/api/v1/worker", headers=key)
     assert got.status == 503 and got.headers["Retry-After"] and got.json()["code"] == "UNAVAILABLE", got.body
-    assert ask(gateway.port, "GET", "/health/ready").status == 503
+    got = ask(gateway.port, "GET", "/health/ready")
+    assert got.status == 503 and got.json()["status"] == "unavailable", got.body
+    assert got.json()["detail"] == "the worker cannot be reached", f"where it should be is nobody's business: {got.body}"
     assert ask(gateway.port, "GET", "/health/live").status == 200
 print("every code of gRPC, and a worker that is gone")
