@@ -72,13 +72,21 @@ static bool set_path(Aisbx__V1__FileInfo *msg, struct sb_str path)
     return set_safe(&msg->path, path);
 }
 
+/* Programs inside may set any time; what a Timestamp cannot say, clients fail on. */
+static int64_t bounded(int64_t seconds)
+{
+    static const int64_t first = -62135596800; /* 0001-01-01T00:00:00Z */
+    static const int64_t last = 253402300799;  /* 9999-12-31T23:59:59Z */
+    return seconds < first ? first : seconds > last ? last : seconds;
+}
+
 static bool set_time(Aisbx__V1__FileInfo *msg, const struct sb_file_info *info)
 {
     msg->modify_time = sb_api_pb_new(&google__protobuf__timestamp__descriptor);
     if (msg->modify_time == NULL) {
         return false;
     }
-    msg->modify_time->seconds = info->modify_s;
+    msg->modify_time->seconds = bounded(info->modify_s);
     msg->modify_time->nanos = (int32_t)info->modify_ns;
     return true;
 }

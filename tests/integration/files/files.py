@@ -110,6 +110,13 @@ class Files(unittest.TestCase):
         return self.files.RemoveFile(request, timeout=60).removed
 
     # ---- what it is for ----
+    def test_times_outside_of_what_a_timestamp_can_say(self):
+        self.sh(f"cd {self.dir}; touch -d @300000000000 late; touch -d @9000000000000000 later; touch -d @-99999999999 early")
+        said = {name: self.stat(f"{self.dir}/{name}").modify_time for name in ("late", "later", "early")}
+        for name, time_ in said.items():
+            time_.ToJsonString()  # raises for what is none
+            self.assertEqual(time_.seconds, -62135596800 if name == "early" else 253402300799, name)
+
     def test_what_is_written_is_read_by_programs_and_back(self):
         data = os.urandom(300_000)
         info = self.write(f"{self.dir}/a", data)
