@@ -63,7 +63,7 @@ bool sb_api_identify(struct sb_rpc_call *call,
 static int check_id(const char *id, const char *prefix, const char *field, struct sb_err *err)
 {
     if (!sb_id_valid(sb_str_from(id), prefix)) {
-        return sb_err_set(err, SB_INVALID, "%s: %s (ids look like %smfrggzdfmztwq2lkmfrggzdfmz)",
+        return sb_err_set(err, SB_INVALID, "%s: %s (ids look like %smfrggzdfmztwq2lkmfrggzdfm4)",
                           field, id[0] == '\0' ? "is missing" : "is no such id", prefix);
     }
     return 0;
