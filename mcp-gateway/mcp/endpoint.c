@@ -33,6 +33,7 @@ struct exchange {
     bool is_streaming;
     bool is_receiving; /* it is freed afterwards */
     bool is_answered;
+    bool has_no_key; /* but something in its place */
 };
 
 /* ---- streams of events ---- */
@@ -191,19 +192,22 @@ static const char *get_header(const char *name, void *ctx)
     return sb_http_header(ctx, name);
 }
 
-/* X-API-Key, else Authorization: Bearer. */
-static const char *key_of(const struct sb_http_request *request)
+/* X-API-Key, or Authorization: Bearer. False: it is no key, or there are two. */
+static bool read_key(const struct sb_http_request *request, const char **ret_key)
 {
+    static const char bearer[] = "Bearer ";
     const char *key = sb_http_header(request, "X-API-Key");
-    const char *authorization = sb_http_header(request, "Authorization");
-    if (key != NULL) {
-        return key;
+    const char *token = sb_http_header(request, "Authorization");
+    if (token != NULL) {
+        if (strncasecmp(token, bearer, sizeof bearer - 1) != 0) {
+            return false;
+        }
+        token += sizeof bearer - 1;
+        token += strspn(token, " ");
     }
-    if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0) {
-        return NULL;
-    }
-    authorization += 7;
-    return authorization + strspn(authorization, " ");
+    *ret_key = key != NULL ? key : token;
+    return (key == NULL || token == NULL || strcmp(key, token) == 0) &&
+           (*ret_key == NULL || **ret_key != '\0');
 }
 
 static void
@@ -283,7 +287,10 @@ static void handle(struct exchange *exchange)
     const struct sb_mcp_caller *caller = &exchange->link.caller;
     enum sb_http_method method = sb_http_method(request);
     bool is_modern = sb_mcp_era_head_is_modern(&head);
-    if (caller->is_remote && caller->key == NULL && caller->identity == NULL) {
+    if (exchange->has_no_key) {
+        refuse(exchange, 401, SB_MCP_UNAUTHENTICATED,
+               "X-API-Key and Authorization: Bearer take one key, aisbx_...");
+    } else if (caller->is_remote && caller->key == NULL && caller->identity == NULL) {
         refuse(exchange, 401, SB_MCP_UNAUTHENTICATED,
                "give an API key: Authorization: Bearer aisbx_...");
     } else if (method == SB_HTTP_POST) {
@@ -309,7 +316,8 @@ void sb_mcp_endpoint_handle(struct sb_mcp_endpoint *endpoint, struct sb_http_req
     exchange->endpoint = endpoint;
     exchange->request = request;
     exchange->takes_stream = takes_events(sb_http_header(request, "Accept"));
-    const char *key = key_of(request);
+    const char *key = NULL;
+    exchange->has_no_key = !read_key(request, &key);
     const char *identity = sb_http_identity(request);
     exchange->link.caller = (struct sb_mcp_caller){
         .key = key,
