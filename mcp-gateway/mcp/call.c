@@ -163,6 +163,13 @@ const struct sb_mcp_caller *sb_mcp_caller(const struct sb_mcp_call *call)
     return &call->caller;
 }
 
+void sb_mcp_vouch(struct sb_mcp_call *call)
+{
+    if (call->link->session != NULL) {
+        call->link->session->is_vouched = true;
+    }
+}
+
 void sb_mcp_on_cancel(struct sb_mcp_call *call, void (*cancel)(void *ctx), void *ctx)
 {
     call->cancel = cancel;

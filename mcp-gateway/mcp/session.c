@@ -43,13 +43,25 @@ static uint64_t owner_of(const struct sb_mcp *mcp, const struct sb_mcp_caller *c
     return sb_hash_sip13(mcp->hash_key, hashes, sizeof hashes);
 }
 
+/* Anybody may begin a session, with a key that is none, too. */
+static struct sb_mcp_session *to_give_way(const struct sb_mcp *mcp)
+{
+    SB_FOREACH (node, &mcp->session_list) {
+        struct sb_mcp_session *session = SB_LIST_ENTRY(node, struct sb_mcp_session, node);
+        if (!session->is_vouched) {
+            return session;
+        }
+    }
+    return SB_LIST_ENTRY(mcp->session_list.next, struct sb_mcp_session, node);
+}
+
 int sb_mcp_session_begin(struct sb_mcp *mcp,
                          const struct sb_mcp_caller *caller,
                          struct sb_mcp_session **ret_session,
                          struct sb_err *err)
 {
     if (sb_map_count(&mcp->sessions) >= SB_MCP_MAX_SESSIONS) {
-        sb_mcp_session_end(mcp, SB_LIST_ENTRY(mcp->session_list.next, struct sb_mcp_session, node));
+        sb_mcp_session_end(mcp, to_give_way(mcp));
     }
     struct sb_mcp_session *session = malloc(sizeof *session);
     if (session == NULL) {

@@ -20,6 +20,7 @@ struct sb_mcp_session {
     uint64_t owner;      /* hash of who began it */
     enum sb_mcp_revision revision;
     bool is_open;               /* initialize was answered */
+    bool is_vouched;            /* see sb_mcp_vouch */
     enum sb_mcp_level level;    /* of log lines that go out */
     struct cJSON *capabilities; /* of the client; owned, may be NULL */
     struct sb_list calls;       /* sb_mcp_call.in_session */
@@ -34,8 +35,8 @@ void sb_mcp_session_init(struct sb_mcp_session *session);
 /** Cancels its calls. */
 void sb_mcp_session_done(struct sb_mcp_session *session);
 
-/** Begins one for HTTP; when there are too many, the one that was not used for longest ends.
- *  Errors: SB_EXHAUSTED. */
+/** Begins one for HTTP; when there are too many, the one that was not used for longest ends, those
+ *  first whose caller nobody vouched for. Errors: SB_EXHAUSTED. */
 int sb_mcp_session_begin(struct sb_mcp *mcp,
                          const struct sb_mcp_caller *caller,
                          struct sb_mcp_session **ret_session,

@@ -130,6 +130,10 @@ struct sb_mcp_caller {
 /** Borrowed until the call ends. */
 const struct sb_mcp_caller *sb_mcp_caller(const struct sb_mcp_call *call);
 
+/** The worker took the credential of who called. Before that nobody here knows whether it is one:
+ *  when there are too many sessions, those without go first. */
+void sb_mcp_vouch(struct sb_mcp_call *call);
+
 /** @cancel  called at most once, after which the call is gone; never after the call was ended.
  *  NULL takes it back. */
 void sb_mcp_on_cancel(struct sb_mcp_call *call, void (*cancel)(void *ctx), void *ctx);

@@ -219,6 +219,9 @@ static void on_done(struct sb_backend_call *rpc, const struct sb_err *err, void 
     job->reply = NULL;
     job->piece = NULL;
     job->is_enough = false;
+    if (job->call != NULL && err->code == SB_OK) {
+        sb_mcp_vouch(job->call);
+    }
     if (job->call == NULL && job->ops->cancelled == NULL) {
         free_job(job);
     } else if (!is_well) {

@@ -81,3 +81,29 @@ assert older["sequence"] < created["records"][0]["sequence"], "newest first"
 assert admin.call("listAuditRecords", 200, query="?start_time=2999-01-01T00:00:00Z").json()["records"] == []
 own = ask(KEYED, "GET", "/api/v1/security/audit?page_size=1000", headers=two).json()["records"]
 assert own and all(r["tenant"] == "two" for r in own), own
+
+# ---- sessions of MCP: whoever has no key ends none of those who have ----
+EVENTS = {"Accept": "application/json, text/event-stream"}
+
+
+def rpc(method, headers, params=None, session=None):
+    more = {} if session is None else {"Mcp-Session-Id": session}
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
+    return ask(KEYED, "POST", "/mcp", body, {**EVENTS, **headers, **more})
+
+
+def initialize(headers):
+    client = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "keys", "version": "1"}}
+    got = rpc("initialize", headers, client)
+    assert got.status == 200, got.body
+    return got.headers["Mcp-Session-Id"]
+
+
+mine = initialize(two)
+assert rpc("ping", one, session=mine).status == 404, "sessions are of the key that began them"
+assert "sandboxes" in rpc("tools/call", two, {"name": "sandbox_list", "arguments": {}}, mine).json()["result"]["structuredContent"]
+for n in range(1100):
+    initialize({"X-API-Key": f"nobody's {n}"})
+assert rpc("ping", two, session=mine).status == 200, "a session was ended by those who have no key"
+for wrong in ({"X-API-Key": ""}, {"Authorization": "Basic eDp5"}, {**two, "X-API-Key": "another"}):
+    assert rpc("initialize", wrong, {}).status == 401, wrong
