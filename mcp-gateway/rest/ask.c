@@ -190,7 +190,7 @@ static void take_range(struct sb_rest_call *call)
     struct sb_str first;
     struct sb_str last;
     struct sb_err ignored;
-    if (text == NULL || !sb_str_starts_with(range, SB_STR("bytes=")) ||
+    if (text == NULL || call->ignores_range || !sb_str_starts_with(range, SB_STR("bytes=")) ||
         !sb_str_split(sb_str_skip(range, 6), '-', &first, &last) ||
         sb_num_u64(first, 0, INT64_MAX, &call->range_first, &ignored) < 0) {
         return;

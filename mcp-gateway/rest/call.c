@@ -243,9 +243,10 @@ static int start(struct sb_rest_call *call, const ProtobufCMessage *message, str
     return sb_backend_start(rest->options.backend, &request, &callbacks, call, &call->call, err);
 }
 
-void sb_rest_start(struct sb_rest *rest,
-                   struct sb_http_request *request,
-                   const struct sb_route_match *match)
+static void begin(struct sb_rest *rest,
+                  struct sb_http_request *request,
+                  const struct sb_route_match *match,
+                  bool ignores_range)
 {
     struct sb_rest_problem problem = {.status = 503};
     struct sb_rest_call *call = calloc(1, sizeof *call);
@@ -257,6 +258,7 @@ void sb_rest_start(struct sb_rest *rest,
     call->rest = rest;
     call->request = request;
     call->route = match->route;
+    call->ignores_range = ignores_range;
     SB_CLEANUP(sb_message_freep) ProtobufCMessage *message = sb_rest_ask(call, match, &problem);
     if (message == NULL) {
         refuse(request, &problem);
@@ -278,4 +280,21 @@ void sb_rest_start(struct sb_rest *rest,
         }
         sb_backend_read(call->call);
     }
+}
+
+void sb_rest_start(struct sb_rest *rest,
+                   struct sb_http_request *request,
+                   const struct sb_route_match *match)
+{
+    begin(rest, request, match, false);
+}
+
+void sb_rest_start_over(struct sb_rest_call *call)
+{
+    struct sb_rest *rest = call->rest;
+    struct sb_http_request *request = call->request;
+    struct sb_route_match match;
+    sb_rest_leave(call);
+    sb_route_find(sb_http_method(request), sb_http_path(request), &match);
+    begin(rest, request, &match, true);
 }

@@ -34,6 +34,7 @@ struct sb_rest_call {
     struct event *timer; /* of event streams */
     bool is_begun;       /* the stream has a head */
     bool has_range;
+    bool ignores_range;
     bool is_background;
     uint64_t range_first;
     uint64_t range_last; /* UINT64_MAX: to the end */
@@ -58,6 +59,9 @@ ProtobufCMessage *sb_rest_ask(struct sb_rest_call *call,
 void sb_rest_start(struct sb_rest *rest,
                    struct sb_http_request *request,
                    const struct sb_route_match *match);
+/** The range that was asked for is of another file by now: reads the whole instead, in a call of
+ * its own. */
+void sb_rest_start_over(struct sb_rest_call *call);
 /** After the answer: leaves what is still running of the call. */
 void sb_rest_leave(struct sb_rest_call *call);
 void sb_rest_reply_message(struct sb_rest_call *call, int status, const ProtobufCMessage *message);

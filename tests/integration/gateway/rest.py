@@ -200,7 +200,12 @@ def keeps_files():
     assert part.body == content[255990:] and part.headers["Content-Range"] == f"bytes 255990-255999/{len(content)}"
     past = call("readFile", 416, [sandbox], where, headers={"Range": "bytes=256000-"})
     assert past.headers["Content-Range"] == "bytes */256000"
-    call("readFile", 409, [sandbox], where, headers={"Range": "bytes=1-2", "If-Range": '"x"'})
+    for others in ('"x"', 'W/' + etag):  # a part of what is no more: all of what is
+        for part in ("bytes=1-2", "bytes=999999-"):
+            whole = call("readFile", 200, [sandbox], where, headers={"Range": part, "If-Range": others})
+            assert whole.body == content and whole.headers["ETag"] == etag and whole.headers["Content-Range"] is None
+    for known in (f'"x", {etag}', f"W/{etag}", "*"):
+        call("readFile", 304, [sandbox], where, headers={"If-None-Match": known})
     head = ask(PORT, "HEAD", f"/api/v1/sandboxes/{sandbox}/files/content{where}")
     assert head.status == 200 and head.headers["Content-Length"] == "256000" and head.headers["ETag"] == etag
     call("writeFile", 200, [sandbox], where + "&append=true", b"end", BYTES)
