@@ -28,6 +28,8 @@ struct list {
     char tenant[SB_TENANT_SIZE]; /* "": of all */
     uint64_t start_ms;
     uint64_t end_ms;
+    uint64_t after;
+    bool is_ascending;
     uint64_t cursor;
     uint64_t question;
     uint64_t next;
@@ -69,7 +71,7 @@ static int on_found(void *ctx, const struct sb_trail_record *record, struct sb_e
     list->msg->records[list->msg->n_records++] = item;
     list->n_bytes += record->detail.len;
     if (list->n_bytes > MAX_BYTES) {
-        list->next = record->sequence - 1; /* full by bytes */
+        list->next = record->sequence + (list->is_ascending ? 1 : UINT64_MAX); /* full by bytes */
         return sb_err_set(err, SB_RANGE, "full");
     }
     return 0;
@@ -94,7 +96,9 @@ static int run_list(struct sb_store_job *job, struct sqlite3 *db, struct sb_err 
                 .start_ms = list->start_ms,
                 .end_ms = list->end_ms,
             },
-        .from = list->cursor == UINT64_MAX ? 0 : list->cursor - 1,
+        .from = list->cursor == UINT64_MAX ? (list->is_ascending ? list->after + 1 : 0)
+                                           : list->cursor - 1,
+        .is_ascending = list->is_ascending,
         .max = list->size,
         .max_seen = MAX_SEEN,
         .found = on_found,
@@ -150,7 +154,7 @@ static int ask(struct list *list,
                const Aisbx__V1__ListAuditRecordsRequest *req,
                struct sb_err *err)
 {
-    char text[SB_TENANT_SIZE + 256];
+    char text[SB_TENANT_SIZE + 320];
     if (strlen(req->sandbox_id) >= sizeof list->sandbox_id) {
         return sb_err_set(err, SB_INVALID, "sandbox_id: is no such id");
     }
@@ -166,9 +170,12 @@ static int ask(struct list *list,
     }
     list->start_ms = ms_of(req->start_time);
     list->end_ms = ms_of(req->end_time);
+    list->after = req->after_sequence < INT64_MAX ? req->after_sequence : INT64_MAX - 1;
+    list->is_ascending = req->oldest_first || req->after_sequence > 0;
     list->size = sb_page_size(req->page_size);
-    int n = snprintf(text, sizeof text, "audit|%s|%s|%s|%ju|%ju", list->tenant, list->sandbox_id,
-                     list->action, (uintmax_t)list->start_ms, (uintmax_t)list->end_ms);
+    int n = snprintf(text, sizeof text, "audit|%s|%s|%s|%ju|%ju|%d|%ju", list->tenant,
+                     list->sandbox_id, list->action, (uintmax_t)list->start_ms,
+                     (uintmax_t)list->end_ms, list->is_ascending, (uintmax_t)list->after);
     list->question = sb_hash_sip13(list->worker->page_key.key, text, (size_t)n);
     if (sb_page_cursor(&list->worker->page_key, sb_str_from(req->page_token), list->question,
                        &list->cursor, err) < 0) {
@@ -206,5 +213,6 @@ void sb_api_audit_list(struct sb_rpc_call *call,
         sb_rpc_call_fail(call, &err);
         return;
     }
-    sb_rpc_call_ref(call);
+    /* on_listed frees it */
+    sb_rpc_call_ref(call); // NOLINT(clang-analyzer-unix.Malloc)
 }
