@@ -73,6 +73,15 @@ struct sb_args {
     const char *tenant;
     const char *title;
     const char *expires;
+    /* audit */
+    const char *sandbox;
+    const char *action;
+    const char *since;
+    const char *until;
+    uint64_t limit;
+    uint64_t lines;
+    const char *format;
+    struct sb_texts heads;
     /* rest */
     struct sb_texts copies; /* texts owned: values that were split */
     char **operands;        /* borrowed from argv; NULL-terminated */

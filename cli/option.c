@@ -194,6 +194,46 @@ static const struct sb_option keys_list_rows[] = {
     TENANT_ROW("Only keys of this tenant"),
 };
 
+static const struct sb_option audit_rows[] = {
+    {0, "sandbox", SB_OPTION_TEXT, AT(sandbox), "ID", "Only of this sandbox, by its whole id", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {0, "action", SB_OPTION_TEXT, AT(action), "ACTION",
+     "Only this action and those below it: exec.start; exec finds all that begin with \"exec.\"", 0,
+     0, SB_OFFER_NOTHING, NULL},
+    {0, "since", SB_OPTION_TEXT, AT(since), "TIME",
+     "Not before: 2026-01-31T23:59:59Z, or how long ago: 10m, 2d", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "until", SB_OPTION_TEXT, AT(until), "TIME", "Before that time, in the same form", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option audit_tail_rows[] = {
+    {'f', "follow", SB_OPTION_FLAG, AT(follow), NULL,
+     "Go on with what is written from now on, until interrupted", 0, 0, SB_OFFER_NOTHING, NULL},
+    {'n', "lines", SB_OPTION_COUNT, AT(lines), "N", "This many of the newest; default: 10", 1, 1000,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option audit_query_rows[] = {
+    {0, "limit", SB_OPTION_COUNT, AT(limit), "N", "At most this many; default: 100", 1, 1000000,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const char *const audit_formats[] = {"jsonl", NULL};
+
+static const struct sb_option audit_export_rows[] = {
+    {0, "format", SB_OPTION_TEXT, AT(format), "FORMAT",
+     "jsonl: one JSON object a line; the default", 0, 0, SB_OFFER_CHOICES, audit_formats},
+    {'o', "output", SB_OPTION_TEXT, AT(output), "FILE",
+     "Write there, for its owner alone; default: standard output", 0, 0, SB_OFFER_FILE, NULL},
+};
+
+static const struct sb_option audit_verify_rows[] = {
+    {0, "head", SB_OPTION_TEXTS, AT(heads), "NUMBER:HASH",
+     "A record that was noted elsewhere (the worker's log has them as \"audit head\") must be in "
+     "the chain; may be repeated",
+     0, 0, SB_OFFER_NOTHING, NULL},
+};
+
 static const struct sb_option mcp_rows[] = {
     {0, "project", SB_OPTION_FLAG, AT(project), NULL,
      "Only for the project in the current directory, not for you everywhere", 0, 0,
@@ -228,6 +268,11 @@ const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);
 const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);
 const struct sb_option_group sb_option_keys = GROUP("Options of the key", keys_rows);
 const struct sb_option_group sb_option_keys_list = GROUP("Options", keys_list_rows);
+const struct sb_option_group sb_option_audit = GROUP("Which records", audit_rows);
+const struct sb_option_group sb_option_audit_tail = GROUP("Options", audit_tail_rows);
+const struct sb_option_group sb_option_audit_query = GROUP("Options", audit_query_rows);
+const struct sb_option_group sb_option_audit_export = GROUP("Options", audit_export_rows);
+const struct sb_option_group sb_option_audit_verify = GROUP("Options", audit_verify_rows);
 const struct sb_option_group sb_option_mcp = GROUP("Options", mcp_rows);
 const struct sb_option_group sb_option_mcp_install =
     GROUP("Options of the entry", mcp_install_rows);

@@ -58,5 +58,10 @@ extern const struct sb_option_group sb_option_explain;
 extern const struct sb_option_group sb_option_learn;
 extern const struct sb_option_group sb_option_keys; /* keys create */
 extern const struct sb_option_group sb_option_keys_list;
+extern const struct sb_option_group sb_option_audit; /* which records */
+extern const struct sb_option_group sb_option_audit_tail;
+extern const struct sb_option_group sb_option_audit_query;
+extern const struct sb_option_group sb_option_audit_export;
+extern const struct sb_option_group sb_option_audit_verify;
 extern const struct sb_option_group sb_option_mcp; /* mcp install, uninstall */
 extern const struct sb_option_group sb_option_mcp_install;

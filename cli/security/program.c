@@ -4,6 +4,7 @@
 
 #include "cli/option.h"
 #include "cli/program.h"
+#include "cli/security/audit.h"
 #include "cli/security/doctor.h"
 #include "cli/security/keys.h"
 #include "cli/security/learn.h"
@@ -61,6 +62,34 @@ static const char *const keys_list_examples[] = {
 static const char *const keys_revoke_examples[] = {
     "By the id that stands in its text after aisbx_",
     "aisbx-security keys revoke mfrggzdfmztwq2lkmfrggzdfm4",
+    NULL,
+};
+static const char *const audit_tail_examples[] = {
+    "What is decided, as it is decided",
+    "aisbx-security audit tail -f",
+    "Programs alone, for another program to read",
+    "aisbx-security audit tail -f --action exec.start --json | jq '.detail[\"exec.command.args\"]'",
+    NULL,
+};
+static const char *const audit_query_examples[] = {
+    "Who was refused in the last hour",
+    "aisbx-security audit query --action auth --since 1h",
+    "All about one sandbox",
+    "aisbx-security audit query --sandbox sb_mfrggzdfmztwq2lkmfrggzdfm4 --json | jq '.[].action'",
+    NULL,
+};
+static const char *const audit_export_examples[] = {
+    "A day, for safe keeping",
+    "aisbx-security audit export --since 1d -o audit.jsonl",
+    "From a database that no worker has open",
+    "aisbx-security audit export ./aisbx.db | gzip > audit.jsonl.gz",
+    NULL,
+};
+static const char *const audit_verify_examples[] = {
+    "The worker that root started, while it runs",
+    "sudo aisbx-security audit verify /var/lib/aisbx/aisbx.db",
+    "With a head that was noted elsewhere, so that a chain that was cut short is found, too",
+    "aisbx-security audit verify --head \"$(cat /mnt/elsewhere/head)\" aisbx.db",
     NULL,
 };
 static const char *const completion_examples[] = {
@@ -182,13 +211,70 @@ static const struct sb_verb table[] = {
         .examples = keys_revoke_examples,
         .run = sb_keys_revoke_run,
     },
+    {
+        .name = "audit tail",
+        .summary = "Show the newest records, and those to come",
+        .usage = "[OPTIONS]",
+        .about =
+            "One record a line, the newest last: number, time, outcome, action, who, tenant, "
+            "sandbox, exec, and detail as JSON. With --json each line is an object as \"audit "
+            "export\" writes it. The worker says what the caller may see: an auditor or admin, or "
+            "what the caller's own tenant did.",
+        .groups = {&sb_option_audit_tail, &sb_option_audit, NULL},
+        .examples = audit_tail_examples,
+        .run = sb_audit_tail_run,
+    },
+    {
+        .name = "audit query",
+        .summary = "Show records of a sandbox, an action, a time",
+        .usage = "[OPTIONS]",
+        .about = "Newest first, in the form of \"audit tail\"; with --json a list.",
+        .groups = {&sb_option_audit_query, &sb_option_audit, NULL},
+        .examples = audit_query_examples,
+        .run = sb_audit_query_run,
+    },
+    {
+        .name = "audit export",
+        .summary = "Write all records, one JSON object a line",
+        .usage = "[OPTIONS] [FILE]",
+        .about =
+            "Oldest first. Without FILE they come from the worker; with it from that database "
+            "(aisbx.db), without a worker. Whatever callers put into arguments, labels or names, "
+            "a record is one line.",
+        .groups = {&sb_option_audit_export, &sb_option_audit, NULL},
+        .max_operands = 1,
+        .offer = SB_VERB_OFFERS_FILES,
+        .examples = audit_export_examples,
+        .run = sb_audit_export_run,
+    },
+    {
+        .name = "audit verify",
+        .summary = "Tell whether the records are as they were written",
+        .usage = "[OPTIONS] [FILE]",
+        .about =
+            "Goes along the whole chain of hashes in a database, which is only read; its worker "
+            "may run. Tells how many records there are, and the head: the number and hash of the "
+            "last. Without FILE: /var/lib/aisbx/aisbx.db for root, else "
+            "$XDG_STATE_HOME/aisbx/aisbx.db or ~/.local/state/aisbx/aisbx.db.\n\n"
+            "Who can write the database can write another chain, whole and good. Note heads where "
+            "they cannot write, and name them with --head.\n\n"
+            "Exit status: 0 when all are as they were written, 1 when not, with the first that is "
+            "changed, missing or not the worker's, or when they could not be read, 2 for wrong "
+            "usage.",
+        .groups = {&sb_option_audit_verify, NULL},
+        .max_operands = 1,
+        .offer = SB_VERB_OFFERS_FILES,
+        .is_offline = true,
+        .examples = audit_verify_examples,
+        .run = sb_audit_verify_run,
+    },
     SB_VERBS_COMMON(completion_examples, help_examples),
     {.name = NULL},
 };
 
 static const char *const statuses[][2] = {
     {"0", "Done; doctor: every wall is up"},
-    {"1", "Failed"},
+    {"1", "Failed; audit verify: a record is not as it was written"},
     {"2", "Wrong usage"},
     {"3", "doctor: sandboxes run, but something is weaker than it could be; profile lint: "
           "something warns"},
