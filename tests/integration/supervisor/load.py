@@ -29,6 +29,7 @@ class Load:
     def __init__(self, port):
         self.port, self.is_over = port, False
         self.good, self.wrong, self.cut = 0, [], 0
+        self.n_ran = 0  # programs whose output came
         self.last_good = [0.0] * BUSY
         self.idle_open = 0
         self.quiet = ""  # a sandbox
@@ -61,6 +62,7 @@ class Load:
                 if status == 200 and is_right:
                     self.good += 1
                     self.last_good[me] = time.monotonic()
+                    self.n_ran += number % 8 == 0
                     if number % 8:
                         self.latencies.append(time.monotonic() - start)
                 elif status == 503 and is_right:
@@ -159,14 +161,13 @@ async def kill(sup, load, victim):
         await until("its sandboxes end", lambda: not with_marker(marker))
 
 
-def audit_verifies(sup):
-    worker = f"unix:{sup.dir}/worker.sock"
-    found = subprocess.run([f"{BIN}/aisbx-security", "audit", "--help"], capture_output=True, check=False)
-    if found.returncode != 0:
-        return "there is no audit"
-    done = subprocess.run([f"{BIN}/aisbx-security", "--address", worker, "audit", "verify"], capture_output=True, text=True, timeout=WAIT, check=False)
+def audit_verifies(sup, n_ran):
+    """The chain, across what was killed: as it was written, and as long as what was done."""
+    done = subprocess.run([f"{BIN}/aisbx-security", "audit", "verify", "--json", f"{sup.dir}.state/aisbx.db"], capture_output=True, text=True, timeout=WAIT, check=False)
     assert done.returncode == 0, done
-    return done.stdout.strip()
+    said = json.loads(done.stdout)
+    assert said["good"] and said["records"] > 2 * n_ran, (said, n_ran)  # an intent and an outcome each
+    return f"{said['records']} records, of {n_ran} programs at least, head {said['head']}"
 
 
 async def main():
@@ -181,7 +182,7 @@ async def main():
         for victim in ("gateway", "worker", "spawner"):
             await kill(sup, load, victim)
             await calm(sup, load, f"after {victim}")
-        print("audit:", await asyncio.to_thread(audit_verifies, sup))
+        print("audit:", await asyncio.to_thread(audit_verifies, sup, load.n_ran))
         load.is_over = True
         for task in tasks:
             task.cancel()
