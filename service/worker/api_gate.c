@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/list.h"
 #include "base/out.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/acts.h"
@@ -25,6 +26,7 @@
 
 /** What the gate keeps of a call. */
 struct sb_ticket {
+    struct sb_list link; /* worker->lookers, when the call only looks */
     struct sb_worker *worker;
     struct sb_rpc_call *call; /* a reference while the intent is on its way */
     const struct sb_act *act;
@@ -220,6 +222,7 @@ static void write_refusal(struct sb_ticket *ticket, const struct sb_err *status)
 
 static void ticket_free(struct sb_ticket *ticket)
 {
+    sb_list_remove(&ticket->link);
     free(ticket);
 }
 
@@ -271,7 +274,22 @@ static bool admit(struct sb_ticket *ticket)
     ticket->caller.ticket = ticket;
     ticket->is_admitted = true;
     sb_api_tell_rate(call, &rate);
+    if (ticket->act->action == NULL) {
+        sb_list_append(&worker->lookers, &ticket->link);
+    }
     return true;
+}
+
+void sb_gate_cut(struct sb_worker *worker, const char *actor)
+{
+    struct sb_err err;
+    (void)sb_err_set(&err, SB_UNAUTHENTICATED, "%s was revoked", actor);
+    SB_FOREACH (node, &worker->lookers) {
+        struct sb_ticket *ticket = SB_LIST_ENTRY(node, struct sb_ticket, link);
+        if (strcmp(ticket->caller.actor, actor) == 0) {
+            sb_rpc_call_fail(ticket->call, &err); /* leaves, which frees the ticket and no other */
+        }
+    }
 }
 
 static bool fail(struct sb_rpc_call *call, const struct sb_err *err)

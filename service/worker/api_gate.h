@@ -25,6 +25,10 @@ struct sb_worker;
  *  Errors: SB_INTERNAL: a method has no row in acts.c. */
 int sb_gate_install(struct sb_worker *worker, struct sb_err *err);
 
+/** Ends the calls of that actor that only look, as watching does: what it may not ask any more it
+ * is not told any more. What acts goes on, for others may wait for it. */
+void sb_gate_cut(struct sb_worker *worker, const char *actor);
+
 /** Who calls, as the gate found. */
 const struct sb_caller *sb_gate_caller(const struct sb_rpc_call *call);
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "service/worker/api.h"
+#include "service/worker/api_gate.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/auth/key_store.h"
 #include "service/worker/events.h"
@@ -295,6 +296,9 @@ static void revoke_key(struct sb_rpc_call *call, const Aisbx__V1__RevokeKeyReque
     if (key->revoke_ms == 0) {
         key->revoke_ms = sb_clock_real_ms(); /* at once, whatever the disk says */
         sb_event_key(worker, "key.revoked", key, caller.actor);
+        char actor[sizeof "key:" + SB_KEY_ID_SIZE];
+        (void)snprintf(actor, sizeof actor, "key:%s", key->id);
+        sb_gate_cut(worker, actor);
         SB_LOG_INFO("key revoked", "key=%s tenant=%s by=%s", key->id, key->tenant, caller.actor);
     }
     struct wait *wait = wait_new(call, worker, key->id);

@@ -56,6 +56,7 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     sb_auth_init(&worker->auth, worker->start_uid);
     sb_list_init(&worker->watches);
+    sb_list_init(&worker->lookers);
     if (sb_id_make(worker->id, "wk_", err) < 0 ||
         sb_metrics_init(&worker->metrics, sb_worker_metrics, SB_M_END_, err) < 0) {
         return -1;

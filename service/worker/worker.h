@@ -59,6 +59,7 @@ struct sb_worker {
     struct sb_auth auth;
     struct sb_page_key page_key;
     struct sb_list watches; /* of WatchSandboxes */
+    struct sb_list lookers; /* calls that only look, by the gate's tickets */
     struct sb_metrics metrics;
     struct sb_cpu_mark cpu_marks[2]; /* worker, sandboxes */
     int state_dir;                   /* O_DIRECTORY; -1: memory only */

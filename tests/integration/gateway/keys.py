@@ -1,5 +1,6 @@
 """Keys over REST: roles, tenants, revocation; what each may and may not."""
 
+import http.client
 import json
 import sys
 
@@ -107,3 +108,14 @@ for n in range(1100):
 assert rpc("ping", two, session=mine).status == 200, "a session was ended by those who have no key"
 for wrong in ({"X-API-Key": ""}, {"Authorization": "Basic eDp5"}, {**two, "X-API-Key": "another"}):
     assert rpc("initialize", wrong, {}).status == 401, wrong
+
+# ---- who may not ask any more is not told any more ----
+watcher_id, watcher = key("user", "two")
+connection = http.client.HTTPConnection("127.0.0.1", KEYED, timeout=20)
+connection.request("GET", "/api/v1/events", headers=watcher)
+stream = connection.getresponse()
+assert stream.status == 200
+admin.call("revokeKey", 200, [watcher_id])
+told = stream.read().decode()
+assert "event: error" in told and "UNAUTHENTICATED" in told, told
+connection.close()
