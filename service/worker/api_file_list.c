@@ -76,7 +76,7 @@ read_token(const struct list *list, struct sb_str token, char *ret_after, struct
         int high = digit_of(token.ptr[SEAL + 2 * i]);
         int low = digit_of(token.ptr[SEAL + 2 * i + 1]);
         is_good = high >= 0 && low >= 0 && high + low > 0;
-        ret_after[i] = is_good ? (char)(high << 4 | low) : 0;
+        ret_after[i] = (char)(is_good ? high << 4 | low : 0);
     }
     if (is_good) {
         char wanted[SEAL + 1];
