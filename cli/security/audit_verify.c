@@ -13,7 +13,7 @@
 #include "cli/verb.h"
 #include "trail/read.h"
 
-enum { HEAD_SIZE = 96 };
+enum { HEAD_SIZE = 96, HEADS_MAX = 256 };
 
 /* Where the worker of this user keeps it, unless it is told otherwise. */
 static int usual_path(char out[PATH_MAX], struct sb_err *err)
@@ -94,13 +94,13 @@ int sb_audit_verify_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_out_done) struct sb_out out;
     SB_CLEANUP(sb_trail_close_file) struct sqlite3 *db = NULL;
     const struct sb_texts *heads = &cli->args.heads;
-    SB_CLEANUP(sb_freep) struct sb_trail_head *noted = calloc(heads->n + 1, sizeof *noted);
+    struct sb_trail_head noted[HEADS_MAX];
     struct sb_trail_verdict verdict;
     char usual[PATH_MAX];
     const char *path = cli->args.n_operands > 0 ? cli->args.operands[0] : usual;
     sb_out_init(&out, STDOUT_FILENO);
-    if (noted == NULL) {
-        return sb_err_oom(err);
+    if (heads->n > HEADS_MAX) {
+        return sb_err_set(err, SB_INVALID, "--head: more than %d", HEADS_MAX);
     }
     for (size_t i = 0; i < heads->n; i++) {
         if (read_head(heads->items[i], &noted[i], err) < 0) {
