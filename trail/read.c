@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 
 #include "base/err.h"
 
-enum { BUSY_MS = 2000 };
+enum { BUSY_MS = 2000, URI_SIZE = 3 * PATH_MAX + 64 };
 
 #define COLUMNS                                                                                    \
     "sequence, time_ms, actor, tenant, action, outcome, sandbox_id, exec_id, policy_hash, "        \
@@ -28,26 +29,28 @@ int sb_trail_db_fail(sqlite3 *db, struct sb_err *err, const char *what)
     return sb_err_set(err, code, "%s: %s (%d)", what, sqlite3_errmsg(db), rc);
 }
 
-int sb_trail_open_file(const char *path, sqlite3 **ret_db, struct sb_err *err)
+/* On -1 *ret_rc says why; 0: it is a database without an audit. */
+static int
+open_one(const char *name, const char *path, sqlite3 **ret_db, int *ret_rc, struct sb_err *err)
 {
     sqlite3 *db = NULL;
     sqlite3_stmt *stmt = NULL;
-    if (access(path, R_OK) < 0) {
-        return sb_err_sys(err, errno, "%s", path);
-    }
-    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK ||
+    int flags =
+        SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_URI;
+    if (sqlite3_open_v2(name, &db, flags, NULL) != SQLITE_OK ||
         sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
         sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) != SQLITE_OK ||
         sqlite3_busy_timeout(db, BUSY_MS) != SQLITE_OK ||
         sqlite3_prepare_v2(db, "SELECT 1 FROM sqlite_schema WHERE name = 'audit'", -1, &stmt,
                            NULL) != SQLITE_OK) {
+        *ret_rc = sqlite3_errcode(db) & 0xff;
         (void)sb_trail_db_fail(db, err, path);
         (void)sqlite3_close(db);
         return -1;
     }
     int rc = sqlite3_step(stmt);
     if (rc != SQLITE_ROW) {
+        *ret_rc = rc == SQLITE_DONE ? 0 : sqlite3_errcode(db) & 0xff;
         if (rc == SQLITE_DONE) {
             (void)sb_err_set(err, SB_PRECONDITION, "%s: holds no audit", path);
         } else {
@@ -60,6 +63,55 @@ int sb_trail_open_file(const char *path, sqlite3 **ret_db, struct sb_err *err)
     (void)sqlite3_finalize(stmt);
     *ret_db = db;
     return 0;
+}
+
+/* Its name for SQLite, in which a path may hold anything. False: it is too long. */
+static bool make_uri(const char *path, const char *query, char out[URI_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = (size_t)snprintf(out, URI_SIZE, "file:");
+    for (; path[0] == '/' && path[1] == '/'; path++) { /* would name a host */
+    }
+    for (; *path != '\0' && n + 32 < URI_SIZE; path++) {
+        if (strchr("?#%", *path) == NULL) {
+            out[n++] = *path;
+        } else {
+            out[n++] = '%';
+            out[n++] = digits[*path >> 4];
+            out[n++] = digits[*path & 15];
+        }
+    }
+    (void)snprintf(out + n, URI_SIZE - n, "%s", query);
+    return *path == '\0';
+}
+
+/* Nobody has it open, and all is in the one file. */
+static bool is_at_rest(const char *path)
+{
+    char wal[PATH_MAX];
+    int n = snprintf(wal, sizeof wal, "%s-wal", path);
+    return n > 0 && (size_t)n < sizeof wal && access(wal, F_OK) < 0 && errno == ENOENT;
+}
+
+int sb_trail_open_file(const char *path, sqlite3 **ret_db, struct sb_err *err)
+{
+    char uri[URI_SIZE];
+    int rc = 0;
+    if (access(path, R_OK) < 0) {
+        return sb_err_sys(err, errno, "%s", path);
+    }
+    if (!make_uri(path, "", uri)) {
+        return sb_err_set(err, SB_INVALID, "the name of the database is too long");
+    }
+    if (open_one(uri, path, ret_db, &rc, err) == 0) {
+        return 0;
+    }
+    /* SQLite wants to write beside it; where nobody may, one that is at rest can do without. */
+    if ((rc != SQLITE_READONLY && rc != SQLITE_CANTOPEN) || !is_at_rest(path)) {
+        return -1;
+    }
+    (void)make_uri(path, "?immutable=1", uri);
+    return open_one(uri, path, ret_db, &rc, err);
 }
 
 void sb_trail_close_file(sqlite3 **db)

@@ -146,6 +146,17 @@ def check_tampered(file):
     evil = copy_of(file, "evil", ("UPDATE audit SET detail = ?, actor = ? WHERE sequence = ?", (f'{{"a":\n{FORGED}}}', f"x\n{FORGED}\n", at)))
     assert is_one_line_each(call("aisbx-security", "audit", "export", str(evil)).stdout, records)[at - 1]["sequence"] == at
 
+    # Where nothing can be written, under any name.
+    locked = DIR / "locked ?#%41 é"
+    locked.mkdir()
+    at_rest = shutil.copy(copy_of(file, "at-rest", "PRAGMA journal_mode = WAL"), locked / "a?mode=rwc#%41.db")
+    locked.chmod(0o500)
+    try:
+        assert must_verify(at_rest)["records"] == n
+        assert os.getuid() == 0 or os.listdir(locked) == ["a?mode=rwc#%41.db"]
+    finally:
+        locked.chmod(0o700)
+
     # No database at all, half of one, none with an audit.
     (DIR / "text.db").write_text("no database " * 1000)
     (DIR / "half.db").write_bytes(copy_of(file, "half-of").read_bytes()[: 4096 * 3])
