@@ -16,6 +16,7 @@
 #include "service/worker/acts.h"
 #include "service/worker/api.h"
 #include "service/worker/exec.h"
+#include "service/worker/idem_store.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/profiles.h"
 #include "service/worker/registry.h"
@@ -35,11 +36,13 @@ struct sb_ticket {
     char sandbox_id[SB_ID_SIZE];
     char exec_id[SB_ID_SIZE];
     char policy_hash[SB_POLICY_HASH_SIZE];
-    bool is_admitted;  /* caller is who it is */
-    bool has_intent;   /* an outcome is owed */
-    bool is_waiting;   /* for the disk */
-    bool has_left;     /* ended while it waited */
-    unsigned had_once; /* bit n: row n of act->more */
+    struct sb_idem_note *note; /* of its request_id; NULL: none is kept */
+    struct sb_err note_err;    /* why not; SB_OK: it is */
+    bool is_admitted;          /* caller is who it is */
+    bool has_intent;           /* an outcome is owed */
+    bool is_waiting;           /* for the disk */
+    bool has_left;             /* ended while it waited */
+    unsigned had_once;         /* bit n: row n of act->more */
 };
 
 /* ---- what a call is about ---- */
@@ -223,6 +226,7 @@ static void write_refusal(struct sb_ticket *ticket, const struct sb_err *status)
 static void ticket_free(struct sb_ticket *ticket)
 {
     sb_list_remove(&ticket->link);
+    sb_idem_note_end(&ticket->worker->idem, ticket->note);
     free(ticket);
 }
 
@@ -231,8 +235,12 @@ static void on_intent(void *ctx, const struct sb_err *err)
     struct sb_ticket *ticket = ctx;
     struct sb_rpc_call *call = ticket->call;
     ticket->is_waiting = false;
+    ticket->has_intent = err == NULL;
+    if (err == NULL && ticket->note_err.code != SB_OK) {
+        err = &ticket->note_err;
+    }
     if (ticket->has_left) {
-        if (err == NULL) {
+        if (ticket->has_intent) {
             write_outcome(ticket, NULL);
         }
         ticket_free(ticket);
@@ -242,10 +250,39 @@ static void on_intent(void *ctx, const struct sb_err *err)
                          "nothing was done, as it could not be written down before: %s", err->text);
         sb_rpc_call_fail(call, &failure);
     } else {
-        ticket->has_intent = true;
         sb_rpc_call_pass(call);
     }
     sb_rpc_call_unref(call);
+}
+
+/** Told before on_intent: both were posted in that order. */
+static void on_noted(void *ctx, const struct sb_err *err)
+{
+    struct sb_ticket *ticket = ctx;
+    if (err != NULL) {
+        ticket->note_err = *err;
+    }
+    if (ticket->worker->trail == NULL) {
+        on_intent(ticket, NULL);
+    }
+}
+
+/** The request_id is written with the intent: what was done once is not done again, even by the
+ *  worker after this one. */
+static int note_request(struct sb_ticket *ticket, const ProtobufCMessage *msg, struct sb_err *err)
+{
+    struct sb_idem_call call = {
+        .owner = ticket->caller.actor,
+        .method = sb_rpc_call_method(ticket->call)->name,
+        .content = sb_detail_message(msg, "start"), /* of InteractExec */
+    };
+    if (call.content == NULL) {
+        call.content = msg;
+    }
+    call.request_id = sb_detail_text(call.content, "request_id");
+    return call.request_id == NULL ? 0
+                                   : sb_idem_note(&ticket->worker->idem, &call, sb_clock_real_ms(),
+                                                  on_noted, ticket, &ticket->note, err);
 }
 
 /** False: the call has been refused. */
@@ -335,15 +372,21 @@ static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
 {
     struct sb_err err;
     const char *detail = NULL;
+    bool is_first = ticket->action == NULL;
+    bool is_kept = ticket->worker->trail != NULL;
     const char *action = action_of(ticket, msg, &detail);
-    if (action == NULL || ticket->worker->trail == NULL) {
+    if (action == NULL) {
         return true;
     }
     ticket->action = action;
     if (ticket->sandbox_id[0] == '\0') {
         look_up(ticket, msg);
     }
-    if (write_intent(ticket, msg, detail, &err) < 0) {
+    int rc = is_first ? note_request(ticket, msg, &err) : 0;
+    if (rc == 0 && !is_kept && (!is_first || ticket->note == NULL)) {
+        return true;
+    }
+    if (rc < 0 || (is_kept && write_intent(ticket, msg, detail, &err) < 0)) {
         (void)sb_err_wrap(&err, "nothing was done, as it could not be written down before");
         return fail(ticket->call, &err);
     }

@@ -289,26 +289,39 @@ static void fill_numbers(const struct sb_sandbox *sandbox, bool is_here, Aisbx__
     msg->idle_ms = sandbox->idle_ms;
 }
 
+/** What is known of every sandbox, however long ago. */
+static bool fill_facts(const struct sb_sandbox *sandbox, Aisbx__V1__Sandbox *msg)
+{
+    const struct sb_policy *policy = sandbox->policy;
+    return sb_api_pb_text(&msg->sandbox_id, sandbox->id) &&
+           sb_api_pb_text(&msg->profile, policy->profile) &&
+           sb_api_pb_text(&msg->policy_hash, policy->hash) &&
+           sb_api_pb_time(sandbox->create_ms, &msg->create_time) &&
+           sb_api_pb_time(sandbox->expire_ms, &msg->expire_time) &&
+           sb_api_pb_time(sandbox->destroy_ms, &msg->destroy_time) &&
+           (sandbox->state != SB_STATE_DESTROYED ||
+            sb_api_pb_text(&msg->destroy_message, sandbox->destroy_message));
+}
+
 static bool fill_sandbox(const struct sb_sandbox *sandbox, bool is_here, Aisbx__V1__Sandbox *msg)
 {
     const struct sb_policy *policy = sandbox->policy;
     fill_numbers(sandbox, is_here, msg);
+    if (!fill_facts(sandbox, msg)) {
+        return false;
+    }
+    if (sandbox->is_recalled) {
+        return true;
+    }
     msg->limits = sb_api_profile_limits(&policy->limits);
     msg->network = network_new(sandbox);
     return msg->limits != NULL && msg->network != NULL &&
            sb_api_profile_mounts(&policy->mounts, &msg->n_mounts, &msg->mounts) == 0 &&
-           sb_api_pb_text(&msg->sandbox_id, sandbox->id) &&
-           sb_api_pb_text(&msg->profile, policy->profile) &&
-           sb_api_pb_text(&msg->policy_hash, policy->hash) &&
            sb_api_pb_text(&msg->driver, sb_driver_names[policy->driver]) &&
            add_labels(&sandbox->labels, msg) &&
            sb_api_pb_controls(sandbox->worker->probe, policy->driver, &msg->n_controls,
                               &msg->controls) &&
-           adjust_controls(sandbox, msg) && sb_api_pb_time(sandbox->create_ms, &msg->create_time) &&
-           sb_api_pb_time(sandbox->expire_ms, &msg->expire_time) &&
-           sb_api_pb_time(sandbox->destroy_ms, &msg->destroy_time) &&
-           (sandbox->state != SB_STATE_DESTROYED ||
-            sb_api_pb_text(&msg->destroy_message, sandbox->destroy_message)) &&
+           adjust_controls(sandbox, msg) &&
            sb_api_pb_violations(policy, &sandbox->notify.denials, NULL, &msg->n_violations,
                                 &msg->violations) &&
            add_texts(&policy->notices, &sandbox->degraded, &msg->n_notices, &msg->notices);

@@ -6,17 +6,18 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "service/worker/idem_store.h"
 #include "service/worker/limits.h"
-
-enum { KEY_MAX = 1024 };
+#include "service/worker/policy/sha256.h"
 
 struct entry {
     struct sb_list link;
     char *key; /* owned; heap */
     size_t key_len;
-    uint64_t hash[2];
+    char hash[SB_IDEM_HASH_SIZE];
     uint64_t time_ms;
     char id[SB_ID_SIZE];
+    bool is_recalled; /* of a worker before this one */
 };
 
 void sb_idem_init(struct sb_idem *idem, size_t max, uint64_t max_age_ms)
@@ -24,8 +25,6 @@ void sb_idem_init(struct sb_idem *idem, size_t max, uint64_t max_age_ms)
     *idem = (struct sb_idem){.max_age_ms = max_age_ms, .max = max};
     sb_map_init(&idem->entries, max);
     sb_list_init(&idem->by_age);
-    idem->keys[0] = sb_hash_key_random();
-    idem->keys[1] = sb_hash_key_random();
 }
 
 static void forget(struct sb_idem *idem, struct entry *entry)
@@ -97,10 +96,9 @@ static void sort_maps(ProtobufCMessage *msg)
     }
 }
 
-static int hash_of(const struct sb_idem *idem,
-                   const ProtobufCMessage *content,
-                   uint64_t ret_hash[2],
-                   struct sb_err *err)
+int sb_idem_hash(const ProtobufCMessage *content,
+                 char ret_hash[SB_IDEM_HASH_SIZE],
+                 struct sb_err *err)
 {
     size_t len = protobuf_c_message_get_packed_size(content);
     SB_CLEANUP(sb_freep) uint8_t *bytes = malloc(len + 1);
@@ -115,12 +113,10 @@ static int hash_of(const struct sb_idem *idem,
     sort_maps(copy);
     len = protobuf_c_message_pack(copy, bytes);
     protobuf_c_message_free_unpacked(copy, NULL);
-    ret_hash[0] = sb_hash_sip13(idem->keys[0], bytes, len);
-    ret_hash[1] = sb_hash_sip13(idem->keys[1], bytes, len);
-    return 0;
+    return sb_sha256_hex(sb_str_of(bytes, len), ret_hash, err);
 }
 
-static int key_of(const struct sb_idem_call *call, struct sb_buf *key, struct sb_err *err)
+int sb_idem_key(const struct sb_idem_call *call, struct sb_buf *key, struct sb_err *err)
 {
     if (strlen(call->request_id) > SB_MAX_REQUEST_ID_BYTES) {
         return sb_err_set(err, SB_INVALID, "request_id: longer than %d bytes",
@@ -134,12 +130,18 @@ static int key_of(const struct sb_idem_call *call, struct sb_buf *key, struct sb
     return 0;
 }
 
+/** The clock may have been set back: then it is not. */
+static bool is_old(const struct sb_idem *idem, const struct entry *entry, uint64_t now_ms)
+{
+    return now_ms > entry->time_ms && now_ms - entry->time_ms >= idem->max_age_ms;
+}
+
 static void forget_old(struct sb_idem *idem, uint64_t now_ms)
 {
     SB_FOREACH (node, &idem->by_age) {
         struct entry *entry = SB_LIST_ENTRY(node, struct entry, link);
         bool is_full = sb_map_count(&idem->entries) >= idem->max;
-        if (!is_full && now_ms - entry->time_ms < idem->max_age_ms) {
+        if (!is_full && !is_old(idem, entry, now_ms)) {
             return;
         }
         forget(idem, entry);
@@ -156,17 +158,17 @@ int sb_idem_find(struct sb_idem *idem,
         ret_id[0] = '\0';
         return 0;
     }
-    SB_CLEANUP(sb_buf_done) struct sb_buf key = SB_BUF_INIT(KEY_MAX);
-    if (key_of(call, &key, err) < 0) {
+    SB_CLEANUP(sb_buf_done) struct sb_buf key = SB_BUF_INIT(SB_IDEM_KEY_MAX);
+    if (sb_idem_key(call, &key, err) < 0) {
         return -1;
     }
     const struct entry *entry = sb_map_get(&idem->entries, sb_buf_str(&key));
-    if (entry == NULL || now_ms - entry->time_ms >= idem->max_age_ms) {
+    if (entry == NULL || is_old(idem, entry, now_ms)) {
         ret_id[0] = '\0';
         return 0;
     }
-    uint64_t hash[2];
-    if (hash_of(idem, call->content, hash, err) < 0) {
+    char hash[SB_IDEM_HASH_SIZE];
+    if (sb_idem_hash(call->content, hash, err) < 0) {
         return -1;
     }
     if (memcmp(hash, entry->hash, sizeof hash) != 0) {
@@ -174,7 +176,39 @@ int sb_idem_find(struct sb_idem *idem,
                           "request_id %s was used before with another content; use a new one",
                           call->request_id);
     }
+    if (entry->is_recalled) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "request_id %s was used before this worker started: the call may have "
+                          "been done, and %s went with the worker before; use a new one to do it "
+                          "again",
+                          call->request_id, entry->id[0] == '\0' ? "what it made" : entry->id);
+    }
     memcpy(ret_id, entry->id, SB_ID_SIZE);
+    return 0;
+}
+
+bool sb_idem_has(const struct sb_idem *idem, struct sb_str key)
+{
+    return sb_map_get(&idem->entries, key) != NULL;
+}
+
+/** @key  taken over, also when it fails. */
+static int put(struct sb_idem *idem, struct sb_buf *key, struct entry *entry, struct sb_err *err)
+{
+    struct entry *old = sb_map_get(&idem->entries, sb_buf_str(key));
+    if (old != NULL) {
+        forget(idem, old);
+    }
+    entry->key_len = key->len;
+    entry->key = sb_buf_steal(key);
+    if (entry->key == NULL) {
+        return sb_err_oom(err);
+    }
+    if (sb_map_put(&idem->entries, sb_str_of(entry->key, entry->key_len), entry, err) < 0) {
+        free(entry->key);
+        return -1;
+    }
+    sb_list_append(&idem->by_age, &entry->link);
     return 0;
 }
 
@@ -188,35 +222,46 @@ int sb_idem_add(struct sb_idem *idem,
         return 0;
     }
     forget_old(idem, now_ms);
-    struct sb_buf key = SB_BUF_INIT(KEY_MAX);
+    SB_CLEANUP(sb_buf_done) struct sb_buf key = SB_BUF_INIT(SB_IDEM_KEY_MAX);
     struct entry *entry = calloc(1, sizeof *entry);
     if (entry == NULL) {
         return sb_err_oom(err);
     }
-    if (key_of(call, &key, err) < 0 || hash_of(idem, call->content, entry->hash, err) < 0) {
-        sb_buf_done(&key);
+    entry->time_ms = now_ms;
+    (void)strncpy(entry->id, id, SB_ID_SIZE - 1);
+    if (sb_idem_key(call, &key, err) < 0 || sb_idem_hash(call->content, entry->hash, err) < 0 ||
+        put(idem, &key, entry, err) < 0) {
         free(entry);
         return -1;
     }
-    entry->time_ms = now_ms;
-    entry->key_len = key.len;
-    (void)strncpy(entry->id, id, SB_ID_SIZE - 1);
-    struct entry *old = sb_map_get(&idem->entries, sb_buf_str(&key));
-    if (old != NULL) {
-        forget(idem, old);
+    if (idem->store != NULL) {
+        sb_idem_store_result(idem->store, sb_str_of(entry->key, entry->key_len), entry->hash,
+                             now_ms, entry->id);
     }
-    entry->key = sb_buf_steal(&key);
-    if (entry->key == NULL) {
-        sb_buf_done(&key);
+    return 0;
+}
+
+int sb_idem_recall(struct sb_idem *idem,
+                   struct sb_str key,
+                   const char *hash,
+                   const char *id,
+                   uint64_t time_ms,
+                   struct sb_err *err)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf copy = SB_BUF_INIT(SB_IDEM_KEY_MAX);
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL || sb_buf_append(&copy, key.ptr, key.len) < 0) {
         free(entry);
         return sb_err_oom(err);
     }
-    if (sb_map_put(&idem->entries, sb_str_of(entry->key, entry->key_len), entry, err) < 0) {
-        free(entry->key);
+    entry->time_ms = time_ms;
+    entry->is_recalled = true;
+    memcpy(entry->hash, hash, SB_IDEM_HASH_SIZE - 1);
+    (void)strncpy(entry->id, id, SB_ID_SIZE - 1);
+    if (put(idem, &copy, entry, err) < 0) {
         free(entry);
         return -1;
     }
-    sb_list_append(&idem->by_age, &entry->link);
     return 0;
 }
 
@@ -225,6 +270,9 @@ void sb_idem_drop(struct sb_idem *idem, const char *id)
     SB_FOREACH (node, &idem->by_age) {
         struct entry *entry = SB_LIST_ENTRY(node, struct entry, link);
         if (strcmp(entry->id, id) == 0) {
+            if (idem->store != NULL) {
+                sb_idem_store_forget(idem->store, sb_str_of(entry->key, entry->key_len));
+            }
             forget(idem, entry);
             return;
         }

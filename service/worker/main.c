@@ -32,6 +32,7 @@
 #include "service/worker/egress.h"
 #include "service/worker/events.h"
 #include "service/worker/harden.h"
+#include "service/worker/idem_store.h"
 #include "service/worker/limits.h"
 #include "service/worker/metrics.h"
 #include "service/worker/place.h"
@@ -41,6 +42,7 @@
 #include "service/worker/reload.h"
 #include "service/worker/spawner.h"
 #include "service/worker/store/store.h"
+#include "service/worker/tombs.h"
 #include "service/worker/trail/trail.h"
 #include "service/worker/worker.h"
 
@@ -286,6 +288,11 @@ static int step_records(struct sb_worker *worker, struct sb_err *err)
     if (audit != SB_OPTIONS_AUDIT_OFF && sb_trail_open(&kept, &worker->trail, err) < 0) {
         return -1;
     }
+    if (worker->state_dir >= 0 &&
+        (sb_tombs_load(worker, err) < 0 ||
+         sb_idem_store_load(worker->store, &worker->idem, sb_clock_real_ms(), err) < 0)) {
+        return -1;
+    }
     if (sb_key_store_load(worker->store, &worker->auth.keys, err) < 0 ||
         sb_store_start(worker->store, worker->base, err) < 0) {
         return -1;
@@ -294,6 +301,7 @@ static int step_records(struct sb_worker *worker, struct sb_err *err)
         sb_trail_start(worker->trail, worker->base);
         sb_event_worker(worker, "worker.start");
     }
+    sb_tombs_tell(worker);
     return 0;
 }
 

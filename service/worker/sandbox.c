@@ -15,6 +15,7 @@
 #include "service/worker/policy/request.h"
 #include "service/worker/spawner.h"
 #include "service/worker/timer.h"
+#include "service/worker/tombs.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
@@ -243,6 +244,7 @@ static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
     sandbox->destroy_ms = sb_clock_real_ms();
     free_parts(sandbox);
     sb_registry_bury(&sandbox->worker->registry, sandbox);
+    sb_tomb_write(sandbox);
     if (sandbox->start_err.code != SB_OK) {
         sb_idem_drop(&sandbox->worker->idem, sandbox->id);
     }

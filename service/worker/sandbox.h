@@ -58,7 +58,8 @@ struct sb_sandbox {
     char tenant[SB_TENANT_SIZE]; /* who may see it */
     struct sb_policy *policy;
     struct sb_pairs labels;
-    bool is_only; /* for one exec */
+    bool is_only;     /* for one exec */
+    bool is_recalled; /* of a worker before this one: a few facts are known, and no policy */
 
     int peer_fd; /* the caller's connection, for host mounts, until spawned; -1: none */
     uint64_t slot;
@@ -112,6 +113,8 @@ int sb_sandbox_new(struct sb_worker *worker,
                    const struct sb_sandbox_options *options,
                    struct sb_sandbox **ret_sandbox,
                    struct sb_err *err);
+/** One without anything, for who fills it: STARTING, one reference, no process. */
+struct sb_sandbox *sb_sandbox_blank(struct sb_worker *worker, struct sb_err *err);
 /** A reference less; the last frees. */
 void sb_sandbox_unref(struct sb_sandbox *sandbox);
 

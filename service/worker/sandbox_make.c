@@ -19,6 +19,7 @@
 #include "service/worker/probe.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
+#include "service/worker/tombs.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
@@ -333,6 +334,27 @@ fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struc
     return sandbox->peer_fd >= 0 ? 0 : sb_err_sys(err, errno, "keep the caller's connection");
 }
 
+struct sb_sandbox *sb_sandbox_blank(struct sb_worker *worker, struct sb_err *err)
+{
+    struct sb_sandbox *sandbox = calloc(1, sizeof *sandbox);
+    if (sandbox == NULL) {
+        (void)sb_err_oom(err);
+        return NULL;
+    }
+    sandbox->worker = worker;
+    sandbox->refs = 1;
+    sandbox->state = SB_STATE_STARTING;
+    sandbox->peer_fd = -1;
+    sandbox->init_fd = -1;
+    sb_handover_init(&sandbox->handover);
+    sb_notify_init(&sandbox->notify);
+    sb_egress_line_init(&sandbox->line);
+    sb_list_init(&sandbox->execs);
+    sb_list_init(&sandbox->observers);
+    sb_sandbox_timers_init(sandbox);
+    return sandbox;
+}
+
 int sb_sandbox_new(struct sb_worker *worker,
                    const struct sb_sandbox_options *options,
                    struct sb_sandbox **ret_sandbox,
@@ -342,27 +364,17 @@ int sb_sandbox_new(struct sb_worker *worker,
         return -1;
     }
     sb_registry_sweep(&worker->registry, sb_clock_real_ms());
-    struct sb_sandbox *sandbox = calloc(1, sizeof *sandbox);
+    struct sb_sandbox *sandbox = sb_sandbox_blank(worker, err);
     if (sandbox == NULL) {
-        return sb_err_oom(err);
+        return -1;
     }
-    sandbox->worker = worker;
-    sandbox->refs = 1;
-    sandbox->state = SB_STATE_STARTING;
     sandbox->is_only = options->is_only;
-    sandbox->peer_fd = -1;
-    sandbox->init_fd = -1;
-    sb_handover_init(&sandbox->handover);
-    sb_notify_init(&sandbox->notify);
-    sb_egress_line_init(&sandbox->line);
-    sb_list_init(&sandbox->execs);
-    sb_list_init(&sandbox->observers);
-    sb_sandbox_timers_init(sandbox);
     if (fill(sandbox, options, err) < 0 ||
         sb_registry_add_sandbox(&worker->registry, sandbox, err) < 0) {
         sb_sandbox_unref(sandbox);
         return -1;
     }
+    sb_tomb_write(sandbox);
     if (load_or_spawn(sandbox, err) < 0) {
         sb_sandbox_fail(sandbox, err);
         return -1;

@@ -55,6 +55,7 @@ struct sb_worker {
     struct sb_trail *trail;       /* NULL: nothing is written down */
     struct sb_decisions refusals; /* that were */
     struct sb_registry registry;
+    uint64_t n_tombs_written; /* ends */
     struct sb_idem idem;
     struct sb_auth auth;
     struct sb_page_key page_key;

@@ -262,6 +262,15 @@ const char *sb_detail_text(const ProtobufCMessage *msg, const char *path)
     return NULL;
 }
 
+const ProtobufCMessage *sb_detail_message(const ProtobufCMessage *msg, const char *name)
+{
+    const ProtobufCFieldDescriptor *field = find(msg, sb_str_from(name));
+    return field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE ||
+                   field->label == PROTOBUF_C_LABEL_REPEATED
+               ? NULL
+               : child(msg, field, 0);
+}
+
 bool sb_detail_has(const ProtobufCMessage *msg, const char *name)
 {
     const ProtobufCFieldDescriptor *field = find(msg, sb_str_from(name));

@@ -21,5 +21,7 @@ void sb_detail_write(struct sb_json *json, const ProtobufCMessage *msg, const ch
 
 /** The text of one field; NULL: not set, or no such field. */
 const char *sb_detail_text(const ProtobufCMessage *msg, const char *path);
+/** The message in one field; NULL: not set, or no such field. */
+const ProtobufCMessage *sb_detail_message(const ProtobufCMessage *msg, const char *name);
 /** True when that field of msg, by its name, is set. */
 bool sb_detail_has(const ProtobufCMessage *msg, const char *name);

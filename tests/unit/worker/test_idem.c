@@ -136,6 +136,17 @@ static void old_entries_are_forgotten(void **state)
     assert_int_equal(sb_idem_add(*state, &call, AGE_MS, made, &err), 0);
 }
 
+static void a_clock_set_back_makes_nothing_old(void **state)
+{
+    struct sb_err err;
+    char id[SB_ID_SIZE];
+    Aisbx__V1__SandboxSpec spec = AISBX__V1__SANDBOX_SPEC__INIT;
+    struct sb_idem_call call = call_of("uid:1", "r1", &spec);
+    assert_int_equal(sb_idem_add(*state, &call, AGE_MS, made, &err), 0);
+    assert_int_equal(sb_idem_find(*state, &call, 1, id, &err), 0);
+    assert_string_equal(id, made);
+}
+
 static void when_full_the_oldest_goes(void **state)
 {
     struct sb_err err;
@@ -179,6 +190,7 @@ int main(void)
         TEST(an_empty_id_is_no_id),
         TEST(too_long_an_id_is_refused),
         TEST(old_entries_are_forgotten),
+        TEST(a_clock_set_back_makes_nothing_old),
         TEST(when_full_the_oldest_goes),
         TEST(what_failed_can_be_tried_again),
     };
