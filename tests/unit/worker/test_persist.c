@@ -167,8 +167,7 @@ static void rows_that_no_worker_wrote_are_refused(void **state)
 {
     static const char *const rows[] = {
         "INSERT INTO tombstone VALUES ('x', 'o', 't', 'p', 'h', 1, 'm', 1, 9000000000000)",
-        "DELETE FROM tombstone; INSERT INTO tombstone VALUES ('sb_aaaaaaaaaaaaaaaaaaaaaaaaaa', "
-        "'o', 't', 'p', 'h', 99, 'm', 1, 9000000000000)",
+        "UPDATE tombstone SET sandbox_id = 'sb_aaaaaaaaaaaaaaaaaaaaaaaaaa', reason = 99",
         "DELETE FROM tombstone; INSERT INTO request VALUES (x'00', x'00', '', 9000000000000)",
     };
     (void)state;
