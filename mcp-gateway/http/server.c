@@ -112,6 +112,28 @@ static void turn_away(const struct sb_http_server *server, evutil_socket_t fd)
     (void)close(fd);
 }
 
+static struct sb_str host_of(const char *peer)
+{
+    const char *colon = strrchr(peer, ':');
+    return sb_str_of(peer, colon == NULL ? strlen(peer) : (size_t)(colon - peer));
+}
+
+/* Once half of the connections are taken, an address that has half of them gets no more: nobody
+ * shuts the others out alone. */
+static bool has_its_share(const struct sb_http_server *server, const char *peer)
+{
+    unsigned share = server->options.max_connections / 2;
+    unsigned n = 0;
+    if (server->n_conns < share || share == 0) {
+        return false;
+    }
+    SB_FOREACH (node, &server->conns) {
+        const struct sb_conn *conn = SB_LIST_ENTRY(node, struct sb_conn, node);
+        n += sb_str_eq(host_of(conn->peer), host_of(peer));
+    }
+    return n >= share;
+}
+
 static void on_accept(struct evconnlistener *listener,
                       evutil_socket_t fd,
                       struct sockaddr *address,
@@ -124,13 +146,13 @@ static void on_accept(struct evconnlistener *listener,
     (void)listener;
     (void)len;
     server->now_ms = sb_clock_mono_ms();
-    if (server->n_conns >= server->options.max_connections) {
+    format_peer(address, peer);
+    if (server->n_conns >= server->options.max_connections || has_its_share(server, peer)) {
         turn_away(server, fd);
         return;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void)evutil_make_socket_nonblocking(fd);
-    format_peer(address, peer);
     if (sb_conn_new(server, fd, peer) < 0) {
         (void)close(fd);
     }

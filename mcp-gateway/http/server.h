@@ -57,7 +57,7 @@ struct sb_http_options {
     const char *tls_ca;       /* clients must show a certificate */
     size_t max_body_bytes;    /* 0 = SB_HTTP_MAX_BODY_BYTES */
     size_t max_bodies_bytes;  /* of all requests together, beyond: 503; 0 = 64 * max_body_bytes */
-    unsigned max_connections; /* 0 = 4096; beyond: accepted and closed with 503 */
+    unsigned max_connections; /* 0 = 4096; beyond, or beyond half of it for one address: 503 */
     unsigned timeout_ms;      /* for a whole request to arrive, and for a client that does not read
                                * to take some more of the answer; 0 = 30000 */
     unsigned idle_ms;         /* a connection without a request; 0 = 75000 */

@@ -316,14 +316,26 @@ def ends_the_slow():
 
 
 def bounds_connections_and_bodies():
-    with Server(T_CONNECTIONS=3, T_BODIES=300000) as server:
-        held = [server.connect() for _ in range(3)]
-        for sock in held:
+    with Server(T_CONNECTIONS=6, T_BODIES=300000) as server:
+        def served(sock):
             sock.sendall(b"GET /hello HTTP/1.1\r\n" + HEAD)
             assert answer(sock)[0] == 200
-        with server.connect() as extra:
-            status, headers, body = answer(extra)
-            assert status == 503 and headers["Retry-After"] and json.loads(body)["status"] == 503
+            return sock
+
+        def turned_away(sock):
+            with sock:
+                status, headers, body = answer(sock)
+                assert status == 503 and headers["Retry-After"] and json.loads(body)["status"] == 503
+
+        def of(address):
+            return socket.create_connection(("127.0.0.1", server.port), timeout=20, source_address=(address, 0))
+
+        held = [served(server.connect()) for _ in range(3)]
+        turned_away(server.connect())  # half of them are its own
+        others = [served(of("127.0.0.2")) for _ in range(3)]
+        turned_away(of("127.0.0.3"))  # all are taken
+        for sock in others:
+            sock.close()
         held[0].sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 250000\r\n" + HEAD + b"x" * 249999)
         held[1].sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 100000\r\n" + HEAD + b"x" * 100000)
         # Whichever is read last finds no room.
