@@ -63,6 +63,7 @@ static void a_job_can_neither_accept_nor_take_the_port(void **state)
     Spawn__V1__Plan plan = limited_plan();
     struct rig_box box = fixture_box_of(&plan);
     SB_CLEANUP(sb_closep) int listener = take_listener(&box);
+    (void)listener;
     assert_string_equal(fixture_out(&box, "for fd in /proc/self/fd/*; do readlink $fd; done "
                                           "| grep -c socket || true"),
                         "0");
@@ -88,6 +89,7 @@ static void nothing_else_can_be_reached(void **state)
     Spawn__V1__Plan plan = limited_plan();
     struct rig_box box = fixture_box_of(&plan);
     SB_CLEANUP(sb_closep) int listener = take_listener(&box);
+    (void)listener;
     static const char *const others[] = {"192.0.2.1", "169.254.169.254", "10.0.0.1"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         char script[256];
@@ -195,6 +197,7 @@ static void the_proxy_has_no_rights_and_an_id_of_its_own(void **state)
     (void)state;
     char text[64];
     SB_CLEANUP(sb_closep) int sock = start_proxy();
+    (void)sock;
     long pid = await_proxy();
     static const char *const sets[] = {"CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
@@ -244,8 +247,10 @@ static void the_end_of_the_proxy_leaves_sandboxes_alone(void **state)
     (void)await_proxy();
     (void)close(sock); /* it ends by itself */
     SB_CLEANUP(sb_closep) int again = start_proxy();
+    (void)again;
     assert_int_equal(fixture_status(&box, "true"), 0);
     SB_CLEANUP(sb_closep) int listener = take_listener(&box);
+    (void)listener;
     fixture_end(&box);
 }
 
