@@ -52,6 +52,8 @@ int sb_fd_recv(int sock, struct sb_fd_msg *msg, int flags, struct sb_err *err);
 void sb_fd_close_all(int *fds, size_t n);
 
 int sb_fd_nonblock(int fd, struct sb_err *err);
+/** Lets this process open as many as the hard limit says. Best effort. */
+void sb_fd_raise_limit(void);
 
 /** ret_fds[0] is for reading, [1] for writing. */
 int sb_fd_pipe(int ret_fds[2], struct sb_err *err);

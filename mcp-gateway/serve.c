@@ -158,6 +158,7 @@ static int start_http(struct running *running, struct sb_err *err)
         .ended = on_ended,
         .user = running,
     };
+    sb_fd_raise_limit();
     if (sb_mcp_endpoint_new(&endpoint, &running->endpoint, err) < 0 ||
         sb_http_server_new(&http, &running->http, &port, err) < 0) {
         return -1;

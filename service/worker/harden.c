@@ -30,15 +30,6 @@ void sb_harden_ids(uid_t *ret_uid, gid_t *ret_gid)
     *ret_gid = is_usable ? user->pw_gid : SB_HARDEN_RESERVED_ID;
 }
 
-void sb_harden_raise_files(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 /** What a server of sandboxes never does itself. */
 static const int refused[] = {
     SCMP_SYS(execve),

@@ -15,8 +15,5 @@ enum { SB_HARDEN_RESERVED_ID = 0x6fffffff };
 /** Who the worker will be: the same as now unless that is root. */
 void sb_harden_ids(uid_t *ret_uid, gid_t *ret_gid);
 
-/** As many descriptors as we may have. */
-void sb_harden_raise_files(void);
-
 /** Drops everything. Errors: by errno, with the step; then the process must end. */
 int sb_harden_drop(uid_t uid, gid_t gid, struct sb_err *err);

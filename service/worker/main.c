@@ -153,7 +153,7 @@ static int step_state(struct sb_worker *worker, struct sb_err *err)
     uid_t uid = 0;
     gid_t gid = 0;
     sb_harden_ids(&uid, &gid);
-    sb_harden_raise_files();
+    sb_fd_raise_limit();
     return sb_place_state(&worker->options, uid, gid, &worker->state_dir, err);
 }
 
