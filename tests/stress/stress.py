@@ -202,14 +202,14 @@ def compare(idle, loaded):
     }
 
 
-def slower(idle, numbers, name):
-    """What is slower than it may be. The idle machine is as slow as in its worst window: where other work comes and
-    goes, the others tell nothing of it. On a quiet one they are all the same."""
+def slower(numbers):
+    """What is slower than it may be, median of windows against median of windows: the worst idle one would forgive all
+    that other work of the machine happens to do."""
     found = []
-    for part, share in (("p50", 0.5), ("p95", 0.95)):
-        worst = max(quantile(window[name], share) for window in idle)
-        if numbers[part][1] > max(FACTOR * worst, worst + SLACK_US):
-            found.append(f"{part} {round(worst)} -> {numbers[part][1]} us")
+    for part in ("p50", "p95"):
+        idle, loaded = numbers[part]
+        if loaded > max(FACTOR * idle, idle + SLACK_US):
+            found.append(f"{part} {idle} -> {loaded} us")
     return found
 
 
@@ -265,7 +265,7 @@ class Stress:
         if not self.options.quick:
             row["host_us"] = compare(idle, loaded)
             for key, numbers in row["host_us"].items():
-                slow = slower(idle, numbers, key)
+                slow = slower(numbers)
                 if slow:
                     wrong.append(f"the host's {key} is slower: {', '.join(slow)}")
         row["wrong"] = wrong
