@@ -56,6 +56,7 @@ struct sb_args {
     bool only_stderr;
     uint64_t tail_bytes;
     bool recursive;
+    const char *bind;
     /* profiles */
     struct sb_texts syscalls;
     struct sb_texts hosts;

@@ -254,6 +254,18 @@ static const struct sb_option mcp_install_rows[] = {
      NULL},
 };
 
+static const struct sb_option expose_rows[] = {
+    {0, "title", SB_OPTION_TEXT, AT(title), "TEXT", "What it is, for people", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option port_forward_rows[] = {
+    {0, "bind", SB_OPTION_TEXT, AT(bind), "ADDRESS",
+     "Listen on this IPv4 or IPv6 address of this machine; default: 127.0.0.1. Whoever can connect "
+     "there reaches the sandbox",
+     0, 0, SB_OFFER_NOTHING, NULL},
+};
+
 const struct sb_option_group sb_option_everywhere = GROUP("Options everywhere", everywhere_rows);
 const struct sb_option_group sb_option_sandbox = GROUP("Options of the sandbox", sandbox_rows);
 const struct sb_option_group sb_option_lifetime = GROUP("Options of its lifetime", lifetime_rows);
@@ -263,6 +275,8 @@ const struct sb_option_group sb_option_cp = GROUP("Options", cp_rows);
 const struct sb_option_group sb_option_ls = GROUP("Options", ls_rows);
 const struct sb_option_group sb_option_logs = GROUP("Options", logs_rows);
 const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);
+const struct sb_option_group sb_option_expose = GROUP("Options", expose_rows);
+const struct sb_option_group sb_option_port_forward = GROUP("Options", port_forward_rows);
 const struct sb_option_group sb_option_network = GROUP("Options of its network", network_rows);
 const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);
 const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);

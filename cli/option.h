@@ -54,6 +54,8 @@ extern const struct sb_option_group sb_option_cp;
 extern const struct sb_option_group sb_option_ls;
 extern const struct sb_option_group sb_option_logs;
 extern const struct sb_option_group sb_option_destroy;
+extern const struct sb_option_group sb_option_expose;
+extern const struct sb_option_group sb_option_port_forward;
 extern const struct sb_option_group sb_option_explain;
 extern const struct sb_option_group sb_option_learn;
 extern const struct sb_option_group sb_option_keys; /* keys create */

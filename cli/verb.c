@@ -56,6 +56,28 @@ static const char *const ls_examples[] = {
     "aisbx ls sb_9xq2 && aisbx ls -r sb_9xq2:/tmp",
     NULL,
 };
+static const char *const expose_examples[] = {
+    "Let callers reach a server in a sandbox through the gateway",
+    "aisbx exec --detach \"$id\" python3 -m http.server 8080 && aisbx expose \"$id\" 8080",
+    NULL,
+};
+static const char *const ports_examples[] = {
+    "What can be reached, and by how many connections it is",
+    "aisbx ports sb_9xq2",
+    NULL,
+};
+static const char *const unexpose_examples[] = {
+    "Close it again",
+    "aisbx unexpose sb_9xq2 8080",
+    NULL,
+};
+static const char *const port_forward_examples[] = {
+    "http://127.0.0.1:9000 leads to port 8080 in the sandbox, until Ctrl-C",
+    "aisbx port-forward sb_9xq2 9000:8080",
+    "Two ports, the first by whatever number is free here",
+    "aisbx port-forward sb_9xq2 0:5432 8888",
+    NULL,
+};
 static const char *const network_examples[] = {
     "What a sandbox may reach",
     "aisbx network sb_9xq2",
@@ -230,6 +252,60 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = ls_examples,
         .run = sb_verb_ls,
+    },
+    {
+        .name = "expose",
+        .summary = "Let callers reach a port of a sandbox",
+        .usage = "[OPTIONS] SANDBOX PORT",
+        .about = "A program inside may listen there now or later, on 127.0.0.1 or ::1. Prints the "
+                 "path at which the gateway (aisbx-mcp) passes HTTP and WebSocket on to it, for "
+                 "callers of the sandbox's tenant. Ports that are not exposed cannot be reached.",
+        .groups = {&sb_option_expose},
+        .min_operands = 2,
+        .max_operands = 2,
+        .wants = "a sandbox and a port",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = expose_examples,
+        .run = sb_verb_expose,
+    },
+    {
+        .name = "ports",
+        .summary = "List the exposed ports of a sandbox",
+        .usage = "SANDBOX",
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = ports_examples,
+        .run = sb_verb_ports,
+    },
+    {
+        .name = "unexpose",
+        .summary = "Let nobody reach ports of a sandbox any more",
+        .usage = "SANDBOX PORT...",
+        .about = "Open connections are closed.",
+        .min_operands = 2,
+        .max_operands = SIZE_MAX,
+        .wants = "a sandbox and a port",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = unexpose_examples,
+        .run = sb_verb_unexpose,
+    },
+    {
+        .name = "port-forward",
+        .summary = "Reach ports of a sandbox as if they were here",
+        .usage = "[OPTIONS] SANDBOX [LOCAL:]PORT...",
+        .about = "Listens here, and carries each connection to that port inside, until Ctrl-C or "
+                 "the end of the sandbox. LOCAL is the same number unless it is given; 0 picks "
+                 "one. A port that is not exposed is, for as long. The worker may be on another "
+                 "machine.",
+        .groups = {&sb_option_port_forward},
+        .min_operands = 2,
+        .max_operands = SIZE_MAX,
+        .wants = "a sandbox and a port",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = port_forward_examples,
+        .run = sb_verb_port_forward,
     },
     {
         .name = "network",

@@ -33,6 +33,7 @@ static const struct {
     {"snapshots", "Kept states of sandboxes"},
     {"execs", "Programs in sandboxes"},
     {"files", "Files of sandboxes, as bytes"},
+    {"ports", "Servers in sandboxes, reached from outside"},
     {"profiles", "Named policies"},
     {"worker", "The worker itself"},
     {"security", "Keys and audit"},
@@ -278,7 +279,15 @@ static void put_parameters(struct doc *doc, const struct sb_route *route)
         struct sb_str ignored;
         (void)sb_str_split(var, '.', &ignored, &var);
         strncat(name, var.ptr, var.len < sizeof name ? var.len : sizeof name - 1);
-        put_text_parameter(json, name, "path", true);
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field_by_name(route->rpc->in, name);
+        if (field != NULL && field->type == PROTOBUF_C_TYPE_UINT32) {
+            open_parameter(json, name, "path", true);
+            put_field(doc, "schema", field);
+            sb_json_close(json, '}');
+        } else {
+            put_text_parameter(json, name, "path", true);
+        }
     }
     put_query(doc, route);
     if (has_request_id) {

@@ -5,6 +5,7 @@
 
 #include "aisbx/v1/file_service.rpc.h"
 #include "aisbx/v1/key_service.rpc.h"
+#include "aisbx/v1/port_service.rpc.h"
 #include "aisbx/v1/sandbox_service.rpc.h"
 #include "aisbx/v1/worker_service.rpc.h"
 #include "proto/json/pbread.h"
@@ -14,6 +15,7 @@
 #define WORKER(name) &aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_##name]
 #define FILES(name)  &aisbx__v1__file_service__methods[AISBX__V1__FILE_SERVICE__METHOD_##name]
 
+#define PORTS(name) &aisbx__v1__port_service__methods[AISBX__V1__PORT_SERVICE__METHOD_##name]
 #define KEYS(name) &aisbx__v1__key_service__methods[AISBX__V1__KEY_SERVICE__METHOD_##name]
 
 #define GET    SB_HTTP_GET
@@ -112,6 +114,14 @@ const struct sb_route sb_routes[] = {
      .status = 200},
     {.id = "watchFiles", .tag = "files", .summary = "Changes below a directory as they happen",
      .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/events", .rpc = FILES(WATCH_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
+
+    {.id = "exposePort", .tag = "ports", .summary = "Lets callers reach a TCP port inside",
+     .method = POST, .pattern = "/sandboxes/{sandbox_id}/ports", .rpc = PORTS(EXPOSE_PORT), .body = SB_ROUTE_MESSAGE,
+     .reply_field = "port", .status = 201},
+    {.id = "listPorts", .tag = "ports", .summary = "Exposed ports, by number",
+     .method = GET, .pattern = "/sandboxes/{sandbox_id}/ports", .rpc = PORTS(LIST_PORTS), .status = 200},
+    {.id = "unexposePort", .tag = "ports", .summary = "Ends it; open connections are closed",
+     .method = DELETE, .pattern = "/sandboxes/{sandbox_id}/ports/{port}", .rpc = PORTS(UNEXPOSE_PORT), .status = 204},
 
     {.id = "listProfiles", .tag = "profiles", .summary = "Profiles, by name",
      .method = GET, .pattern = "/profiles", .rpc = WORKER(LIST_PROFILES), .status = 200},

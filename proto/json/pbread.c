@@ -602,10 +602,14 @@ int sb_pbread_bind(ProtobufCMessage *message,
     struct place place = {.pointer = text, .len = strlen(text)};
     sb_err_clear(err);
     const ProtobufCFieldDescriptor *field = find_param(message->descriptor, name, &message, err);
-    if (field == NULL || field->type != PROTOBUF_C_TYPE_STRING ||
+    bool is_number = field != NULL && field->type == PROTOBUF_C_TYPE_UINT32;
+    if (field == NULL || (field->type != PROTOBUF_C_TYPE_STRING && !is_number) ||
         field->label == PROTOBUF_C_LABEL_REPEATED) {
         return err->code != SB_OK ? -1
                                   : sb_err_set(err, SB_INTERNAL, "no text %.*s", SB_STR_ARG(name));
+    }
+    if (is_number) {
+        return store_param(field, value, (char *)message + field->offset, &place, err);
     }
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0) {
         STORE(uint32_t, (char *)message + field->quantifier_offset, field->id);

@@ -41,7 +41,7 @@ int sb_pbread_param(ProtobufCMessage *message,
                     struct sb_str value,
                     struct sb_err *err);
 
-/** Sets a text field from a segment of the path; also one of a oneof. */
+/** Sets a field, text (also one of a oneof) or uint32, from a segment of the path. */
 int sb_pbread_bind(ProtobufCMessage *message,
                    struct sb_str name,
                    struct sb_str value,

@@ -15,6 +15,9 @@
  * A helper for files is a fork as well; it serves one operation with init's own uid, so the job can
  * neither stop nor end it, and as its effective one is the job's, files are the job's.
  *
+ * A helper that connects to a port inside is one more: it hands the connection to the worker and
+ * ends.
+ *
  * With SB_INIT_ONLY there is no stub, and PID 1 does the stub's work. Where init has no uid of its
  * own the job can kill a stub. Then its socket closes, which the worker sees, and what was below it
  * becomes children of PID 1, which ends them. A stub that is stopped is killed, to the same end. */
@@ -28,6 +31,7 @@
 #include "base/mutate.h"
 #include "service/init/exec.h"
 #include "service/init/file.h"
+#include "service/init/reach.h"
 #include "service/init/serve.h"
 #include "service/init/sys.h"
 #include "service/init/tree.h"
@@ -98,6 +102,22 @@ static void start_helper(struct init *init, const struct sb_file *file)
     sb_sys_close(file->sock);
 }
 
+static void start_reach(struct init *init, const struct sb_reach *reach)
+{
+    int pid = init->n_stubs == MAX_STUBS ? -EAGAIN : (int)sb_sys_fork();
+    if (pid == 0) {
+        sb_sys_close(SB_INIT_FD);
+        sb_sys_close(init->signal_fd);
+        sb_reach_serve(reach);
+    }
+    if (pid < 0) {
+        fail(reach->sock, -pid);
+    } else {
+        init->stubs[init->n_stubs++] = pid;
+    }
+    sb_sys_close(reach->sock);
+}
+
 /* Takes the descriptors out of a received message; returns how many. */
 static int take_fds(struct msghdr *msg, int *fds, int max)
 {
@@ -139,6 +159,12 @@ static void on_control(struct init *init)
     if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
         sb_file_parse(packet, (unsigned long)len, fds, n_fds, &file) == 0) {
         start_helper(init, &file);
+        return;
+    }
+    struct sb_reach reach;
+    if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
+        sb_reach_parse(packet, (unsigned long)len, fds, n_fds, &reach) == 0) {
+        start_reach(init, &reach);
         return;
     }
     int error = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0

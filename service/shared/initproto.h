@@ -22,6 +22,10 @@
  *    worker -> init       SB_INIT_FILE + 1 fd: a helper for one operation on files
  * (service/shared/fileproto.h). Not to an init that serves its only exec.
  *
+ *    worker -> init       SB_INIT_CONNECT + 1 fd, one end of a new SOCK_SEQPACKET pair: a helper
+ * that connects to a TCP port of the sandbox's own loopback and answers over that socket with
+ * SB_INIT_CONNECTED + 1 fd, the connection, or with SB_INIT_FAILED. Nor to such an init.
+ *
  *  Before init runs, the child that becomes it may hand over descriptors that only it can make,
  * over the same socket: child -> worker SB_INIT_HANDOVER + 1 fd, at most once per kind. All of them
  * lie in the socket when the spawner says Spawned; init itself never sends any.
@@ -38,6 +42,7 @@ enum {
     SB_INIT_MAX_STRINGS = 8192,     /* args + env */
     SB_INIT_FDS = 4,
     SB_INIT_EGRESS_PORT = 3128, /* on 127.0.0.1 inside, where the egress proxy is reached */
+    SB_INIT_CONNECT_MS = 5000,  /* that connecting may take, for each of IPv4 and IPv6 */
 };
 
 enum sb_init_type {
@@ -50,6 +55,8 @@ enum sb_init_type {
     SB_INIT_EMPTY,
     SB_INIT_HANDOVER,
     SB_INIT_FILE,
+    SB_INIT_CONNECT,
+    SB_INIT_CONNECTED,
 };
 
 /** What a descriptor that is handed over is. */
@@ -99,7 +106,8 @@ enum sb_init_stage {
     SB_INIT_STAGE_CWD = 1,
     SB_INIT_STAGE_FORK,
     SB_INIT_STAGE_TERMINAL,
-    SB_INIT_STAGE_EXEC
+    SB_INIT_STAGE_EXEC,
+    SB_INIT_STAGE_CONNECT,
 };
 
 struct sb_init_failed {
@@ -140,6 +148,16 @@ struct sb_init_exited {
     uint64_t max_rss_bytes; /* largest process */
     struct sb_init_space spaces[SB_INIT_SPACES];
     struct sb_init_seen seen;
+};
+
+struct sb_init_connect {
+    uint32_t type; /* SB_INIT_CONNECT */
+    uint32_t port; /* 1..65535 */
+};
+
+/** With one descriptor. */
+struct sb_init_connected {
+    uint32_t type; /* SB_INIT_CONNECTED */
 };
 
 struct sb_init_empty {

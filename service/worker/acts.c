@@ -112,3 +112,8 @@ const struct sb_act *sb_act_find(const char *path)
     }
     return NULL;
 }
+
+bool sb_act_ends_with_key(const struct sb_act *act)
+{
+    return act->action == NULL || strcmp(act->path, PORTS("ForwardPort")) == 0;
+}

@@ -21,5 +21,8 @@ struct sb_act {
     bool is_open;                   /* for anybody, who is not even asked who he is */
 };
 
+/** A call of it that goes on ends when the key it was made with is revoked: what only looks, and
+ *  connections to ports. */
+bool sb_act_ends_with_key(const struct sb_act *act);
 /** NULL: there is none. @path  "/aisbx.v1.SandboxService/Run". */
 const struct sb_act *sb_act_find(const char *path);

@@ -14,6 +14,7 @@
 #include "service/worker/api_sandbox.h"
 #include "service/worker/api_worker.h"
 #include "service/worker/exec.h"
+#include "service/worker/port/api_port.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/worker.h"
 
@@ -125,7 +126,6 @@ void sb_api_finish(struct sb_rpc_call *call, void *msg, const struct sb_err *err
 /** Services without a handler yet: every method answers UNIMPLEMENTED, and reflection shows them.
  */
 static const struct aisbx__v1__context_service__server no_contexts;
-static const struct aisbx__v1__port_service__server no_ports;
 
 int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
 {
@@ -135,7 +135,7 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
         aisbx__v1__file_service__serve(server, &sb_api_file_service, worker, err) < 0 ||
         aisbx__v1__key_service__serve(server, &sb_api_key_service, worker, err) < 0 ||
         aisbx__v1__context_service__serve(server, &no_contexts, worker, err) < 0 ||
-        aisbx__v1__port_service__serve(server, &no_ports, worker, err) < 0) {
+        aisbx__v1__port_service__serve(server, &sb_api_port_service, worker, err) < 0) {
         return -1;
     }
     if (sb_gate_install(worker, err) < 0) {

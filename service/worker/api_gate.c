@@ -27,7 +27,7 @@
 
 /** What the gate keeps of a call. */
 struct sb_ticket {
-    struct sb_list link; /* worker->lookers, when the call only looks */
+    struct sb_list link; /* worker->lookers, when the call ends with its key */
     struct sb_worker *worker;
     struct sb_rpc_call *call; /* a reference while the intent is on its way */
     const struct sb_act *act;
@@ -311,7 +311,7 @@ static bool admit(struct sb_ticket *ticket)
     ticket->caller.ticket = ticket;
     ticket->is_admitted = true;
     sb_api_tell_rate(call, &rate);
-    if (ticket->act->action == NULL) {
+    if (sb_act_ends_with_key(ticket->act)) {
         sb_list_append(&worker->lookers, &ticket->link);
     }
     return true;

@@ -26,6 +26,9 @@
     X(FILE_WAIT_MS,     60000,      "ms",           "a file operation inside may take for its next step") \
     X(FILE_PAGE,        10000,      "files",        "on one page of ListFiles")                    \
     X(FILE_PAGE_BYTES,  3 << 20,    "bytes",        "on one page of ListFiles")                    \
+    X(PORTS,            32,         "ports",        "of one sandbox exposed at once")              \
+    X(PORT_CALLS,       256,        "connections",  "to exposed ports of one sandbox at once")     \
+    X(PORT_WAIT_MS,     15000,      "ms",           "a server inside may take to accept a connection") \
     X(PAGE,             1000,       "items",        "on one page of a list")                       \
     X(LABELS,           64,         "labels",       "of one sandbox")                              \
     X(LABEL_BYTES,      63,         "bytes",        "key or value of a label")                     \

@@ -13,6 +13,7 @@
 #include "service/worker/metrics.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
+#include "service/worker/port/port.h"
 #include "service/worker/spawner.h"
 #include "service/worker/timer.h"
 #include "service/worker/tombs.h"
@@ -110,7 +111,7 @@ void sb_sandbox_set_ttl(struct sb_sandbox *sandbox, uint64_t ttl_ms)
 
 static bool is_idle(const struct sb_sandbox *sandbox)
 {
-    return sandbox->n_active == 0 && sandbox->n_fileops == 0;
+    return sandbox->n_active == 0 && sandbox->n_fileops == 0 && sandbox->n_tunnels == 0;
 }
 
 void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms)
@@ -142,6 +143,20 @@ void sb_sandbox_file_joined(struct sb_sandbox *sandbox)
 void sb_sandbox_file_left(struct sb_sandbox *sandbox)
 {
     sandbox->n_fileops--;
+    if (is_idle(sandbox) && sandbox->state == SB_STATE_RUNNING) {
+        set(&sandbox->idle_timer, sandbox->idle_ms);
+    }
+}
+
+void sb_sandbox_tunnel_joined(struct sb_sandbox *sandbox)
+{
+    sandbox->n_tunnels++;
+    set(&sandbox->idle_timer, 0);
+}
+
+void sb_sandbox_tunnel_left(struct sb_sandbox *sandbox)
+{
+    sandbox->n_tunnels--;
     if (is_idle(sandbox) && sandbox->state == SB_STATE_RUNNING) {
         set(&sandbox->idle_timer, sandbox->idle_ms);
     }
@@ -214,6 +229,7 @@ static void free_parts(struct sb_sandbox *sandbox)
     }
     sandbox->peer_fd = -1;
     sandbox->init_fd = -1;
+    sb_ports_done(sandbox);
     sb_handover_done(&sandbox->handover);
     sb_egress_leave(sandbox->worker->egress, sandbox);
     sb_notify_stop(&sandbox->notify);
@@ -305,6 +321,7 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
     sb_sandbox_move(sandbox, SB_STATE_STOPPING);
     set(&sandbox->ttl_timer, 0);
     set(&sandbox->idle_timer, 0);
+    sb_ports_done(sandbox); /* before its servers end: a cut must not look like their end */
     if (is_running) {
         sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
     }

@@ -91,6 +91,9 @@ struct sb_sandbox {
     struct sb_list execs; /* of which a process may live */
     unsigned n_active;    /* execs without verdict */
     unsigned n_fileops;   /* operations on its files that go on */
+    struct sb_list ports; /* exposed ones, by number */
+    unsigned n_ports;
+    unsigned n_tunnels; /* connections to them */
     struct sb_list observers;
 };
 
@@ -144,6 +147,9 @@ void sb_sandbox_exec_left(struct sb_sandbox *sandbox);
 /** The same for an operation on its files. */
 void sb_sandbox_file_joined(struct sb_sandbox *sandbox);
 void sb_sandbox_file_left(struct sb_sandbox *sandbox);
+/** And for a connection to one of its ports. */
+void sb_sandbox_tunnel_joined(struct sb_sandbox *sandbox);
+void sb_sandbox_tunnel_left(struct sb_sandbox *sandbox);
 /** Execs wait to be told what was counted so far: sb_exec_counted. */
 void sb_sandbox_count(struct sb_sandbox *sandbox);
 /** An exec has a packet for init's control socket that did not fit. */

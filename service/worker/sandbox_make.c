@@ -351,6 +351,7 @@ struct sb_sandbox *sb_sandbox_blank(struct sb_worker *worker, struct sb_err *err
     sb_egress_line_init(&sandbox->line);
     sb_list_init(&sandbox->execs);
     sb_list_init(&sandbox->observers);
+    sb_list_init(&sandbox->ports);
     sb_sandbox_timers_init(sandbox);
     return sandbox;
 }

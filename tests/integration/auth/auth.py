@@ -110,6 +110,7 @@ def with_id(method, path, value):
 NEEDS_NOT_FOUND = {
     "GetSandbox", "UpdateSandbox", "UpdateNetwork", "DestroySandbox", "Run", "StartExec", "InteractExec", "AttachExec",
     "GetExec", "ReadExecOutput", "SendExecInput", "SignalExec", "CancelExec",
+    "ExposePort", "ListPorts", "UnexposePort", "ForwardPort",
 }
 
 

@@ -224,6 +224,17 @@ def keeps_files():
     call("destroySandbox", 200, [sandbox])
 
 
+def exposes_ports():
+    sandbox = call("createSandbox", 201, body={}).json()["sandbox_id"]
+    port = call("exposePort", 201, [sandbox], body={"port": 8080, "title": "web"}).json()
+    assert port["gateway_path"] == f"/api/v1/sandboxes/{sandbox}/ports/8080/" and port["title"] == "web", port
+    assert [p["port"] for p in call("listPorts", 200, [sandbox]).json()["ports"]] == [8080]
+    call("exposePort", 422, [sandbox], body={"port": 0})
+    call("unexposePort", 204, [sandbox, "8080"])
+    call("unexposePort", 404, [sandbox, "8080"])
+    call("destroySandbox", 200, [sandbox])
+
+
 def knows_methods():
     got = ask(PORT, "OPTIONS", "/api/v1/sandboxes")
     assert got.status == 204 and got.headers["Allow"] == "GET, HEAD, POST, OPTIONS"
@@ -237,7 +248,7 @@ def knows_methods():
 
 
 TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, shows_events, cancels_for_who_leaves,
-         tells_of_profiles_and_the_worker, keeps_files, knows_methods, answers_for_what_may_not_be_built)
+         tells_of_profiles_and_the_worker, keeps_files, exposes_ports, knows_methods, answers_for_what_may_not_be_built)
 for test in TESTS:
     test()
     print(f"ok {test.__name__}", flush=True)
