@@ -41,6 +41,9 @@ struct sb_args {
     uint64_t disk_bytes;
     uint64_t ttl_ms;
     uint64_t idle_ms;
+    bool no_ttl;
+    bool no_idle;
+    bool no_labels;
     /* what runs in it */
     const char *cwd;
     struct sb_texts env;
@@ -50,6 +53,7 @@ struct sb_args {
     bool no_stdin;
     /* which ones */
     bool all;
+    struct sb_texts states;
     bool quiet;
     bool follow;
     bool only_stdout;

@@ -77,6 +77,17 @@ static const struct sb_option lifetime_rows[] = {
      NULL},
 };
 
+static const struct sb_option update_rows[] = {
+    {0, "no-ttl", SB_OPTION_FLAG, AT(no_ttl), NULL, "Take the --ttl away", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+    {0, "no-idle", SB_OPTION_FLAG, AT(no_idle), NULL, "Take the --idle away", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {'l', "label", SB_OPTION_TEXTS, AT(labels), "KEY=VALUE",
+     "Label of the sandbox, in place of all it had; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "no-labels", SB_OPTION_FLAG, AT(no_labels), NULL, "Take all labels away", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
 static const struct sb_option program_rows[] = {
     {'t', "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME",
      "Kill the program and all it started after this long: 30s, 5m; exit status 124", 1, 86400000,
@@ -97,6 +108,9 @@ static const struct sb_option program_rows[] = {
 static const struct sb_option list_rows[] = {
     {'a', "all", SB_OPTION_FLAG, AT(all), NULL,
      "Destroyed sandboxes too, while they are remembered", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "state", SB_OPTION_COMMAS, AT(states), "STATE,...",
+     "Only those in one of these states: starting, running, paused, stopping, destroyed", 0, 0,
+     SB_OFFER_NOTHING, NULL},
     {'l', "label", SB_OPTION_TEXTS, AT(labels), "KEY=VALUE",
      "Only those with this label; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
     {'p', "profile", SB_OPTION_TEXT, AT(profile), "NAME", "Only those of this profile", 0, 0,
@@ -269,6 +283,7 @@ static const struct sb_option port_forward_rows[] = {
 const struct sb_option_group sb_option_everywhere = GROUP("Options everywhere", everywhere_rows);
 const struct sb_option_group sb_option_sandbox = GROUP("Options of the sandbox", sandbox_rows);
 const struct sb_option_group sb_option_lifetime = GROUP("Options of its lifetime", lifetime_rows);
+const struct sb_option_group sb_option_update = GROUP("Options of the change", update_rows);
 const struct sb_option_group sb_option_program = GROUP("Options of the program", program_rows);
 const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
 const struct sb_option_group sb_option_cp = GROUP("Options", cp_rows);

@@ -47,8 +47,9 @@ struct sb_option_group {
 extern const struct sb_option_group sb_option_everywhere;
 extern const struct sb_option_group sb_option_sandbox;  /* run, create */
 extern const struct sb_option_group sb_option_network;  /* run, create, network */
-extern const struct sb_option_group sb_option_lifetime; /* run, create */
-extern const struct sb_option_group sb_option_program;  /* run, exec */
+extern const struct sb_option_group sb_option_lifetime; /* run, create, update */
+extern const struct sb_option_group sb_option_update;
+extern const struct sb_option_group sb_option_program; /* run, exec */
 extern const struct sb_option_group sb_option_list;
 extern const struct sb_option_group sb_option_cp;
 extern const struct sb_option_group sb_option_ls;

@@ -87,6 +87,23 @@ static const char *const network_examples[] = {
     "aisbx network --network none sb_9xq2 && aisbx network --network limited sb_9xq2",
     NULL,
 };
+static const char *const update_examples[] = {
+    "Another hour from now, whatever it had before",
+    "aisbx update --ttl 1h sb_9xq2",
+    "Keep it until it is destroyed, under another label",
+    "aisbx update --no-ttl --no-idle --label state=kept sb_9xq2",
+    NULL,
+};
+static const char *const pause_examples[] = {
+    "Give the processors back for the night, and lose nothing",
+    "aisbx list --quiet --label project=demo | xargs -r aisbx pause",
+    NULL,
+};
+static const char *const resume_examples[] = {
+    "Let it run on",
+    "aisbx resume sb_9xq2",
+    NULL,
+};
 static const char *const destroy_examples[] = {
     "By id, or by the beginning of an id",
     "aisbx destroy sb_9xq2 sb_c41",
@@ -321,6 +338,45 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = network_examples,
         .run = sb_verb_network,
+    },
+    {
+        .name = "update",
+        .summary = "Change how long a sandbox lives, or its labels",
+        .usage = "OPTIONS SANDBOX",
+        .about = "Times count from now. Labels that are given take the place of all it had.",
+        .groups = {&sb_option_lifetime, &sb_option_update},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "a sandbox id",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = update_examples,
+        .run = sb_verb_update,
+    },
+    {
+        .name = "pause",
+        .summary = "Freeze everything in sandboxes",
+        .usage = "SANDBOX...",
+        .about = "Returns when no process of them runs. Memory and files stay. Programs that are "
+                 "started meanwhile wait, and the --timeout of those that run stands still; --ttl "
+                 "runs on. Files are reached again after aisbx resume. The worker needs a control "
+                 "group for it: one of root's, or in a delegated group.",
+        .min_operands = 1,
+        .max_operands = SIZE_MAX,
+        .wants = "a sandbox id",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = pause_examples,
+        .run = sb_verb_pause,
+    },
+    {
+        .name = "resume",
+        .summary = "Let paused sandboxes run on",
+        .usage = "SANDBOX...",
+        .min_operands = 1,
+        .max_operands = SIZE_MAX,
+        .wants = "a sandbox id",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = resume_examples,
+        .run = sb_verb_resume,
     },
     {
         .name = "destroy",

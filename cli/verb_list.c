@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "aisbx/v1/sandbox_service.rpc.h"
@@ -64,6 +65,44 @@ static void put_sandbox(struct listing *listing, const Aisbx__V1__Sandbox *sandb
     }
 }
 
+static bool find_state(const char *name, Aisbx__V1__SandboxState *ret_state)
+{
+    const ProtobufCEnumDescriptor *type = &aisbx__v1__sandbox_state__descriptor;
+    char scratch[64];
+    for (unsigned i = 0; i < type->n_values; i++) {
+        int value = type->values[i].value;
+        if (value != 0 && strcmp(sb_pbjson_enum(type, value, scratch), name) == 0) {
+            *ret_state = (Aisbx__V1__SandboxState)value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int take_states(const struct sb_args *args,
+                       struct sb_arena *arena,
+                       Aisbx__V1__ListSandboxesRequest *request,
+                       struct sb_err *err)
+{
+    if (args->all) {
+        return sb_err_set(err, SB_INVALID, "--all and --state exclude each other");
+    }
+    request->n_states = args->states.n;
+    request->states = sb_arena_alloc(arena, args->states.n, sizeof *request->states, err);
+    if (request->states == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < args->states.n; i++) {
+        if (!find_state(args->states.items[i], &request->states[i])) {
+            return sb_err_set(
+                err, SB_INVALID,
+                "--state: %s is none of starting, running, paused, stopping, destroyed",
+                args->states.items[i]);
+        }
+    }
+    return 0;
+}
+
 static int make_filter(const struct sb_args *args,
                        struct sb_arena *arena,
                        Aisbx__V1__ListSandboxesRequest *request,
@@ -90,6 +129,9 @@ static int make_filter(const struct sb_args *args,
     request->n_labels = pairs.n;
     request->states = all;
     request->n_states = args->all ? sizeof all / sizeof all[0] : 0;
+    if (args->states.n > 0 && take_states(args, arena, request, err) < 0) {
+        return -1;
+    }
     if (args->profile != NULL) {
         request->profile = sb_arena_text(arena, sb_str_from(args->profile), err);
     }

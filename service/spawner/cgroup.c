@@ -65,6 +65,7 @@ static int remove_group(int dir, const char *group)
         }
         if (i > 0 && !sb_mutated("cgroup.sweep")) { /* not just a moment: somebody is still in it */
             kill_listed(dir, group);
+            sb_cgroup_thaw_to_end(dir, group);
         }
         (void)nanosleep(&moment, NULL);
     }
@@ -153,18 +154,24 @@ int sb_cgroup_make_base(struct sb_cgroups *cgroups, int i, int parent_fd, struct
     return sb_err_set(err, SB_EXHAUSTED, "no free name for a cgroup");
 }
 
+void sb_cgroup_drop_base(struct sb_cgroups *cgroups, int i)
+{
+    if (cgroups->bases[i] >= 0) {
+        empty_base(cgroups->bases[i]);
+        (void)remove_group(cgroups->parents[i], cgroups->names[i]);
+    }
+    sb_closep(&cgroups->bases[i]);
+    sb_closep(&cgroups->parents[i]);
+    cgroups->bases[i] = cgroups->parents[i] = -1;
+}
+
 void sb_cgroup_close(struct sb_cgroups *cgroups)
 {
     for (int i = 0; i < SB_CGROUP_MAX_BASES; i++) {
-        if (cgroups->bases[i] >= 0) {
-            empty_base(cgroups->bases[i]);
-            (void)remove_group(cgroups->parents[i], cgroups->names[i]);
-        }
-        sb_closep(&cgroups->bases[i]);
-        sb_closep(&cgroups->parents[i]);
-        cgroups->bases[i] = cgroups->parents[i] = -1;
+        sb_cgroup_drop_base(cgroups, i);
     }
     cgroups->driver = NULL;
+    cgroups->freezer = NULL;
     cgroups->controllers = 0;
 }
 
@@ -300,11 +307,19 @@ int sb_cgroup_limit_io(const struct sb_cgroup *cgroup,
     return io->weight == 0 ? 0 : cgroup->host->driver->weigh_io(cgroup, io->weight, err);
 }
 
+/* The row in which clone3 starts a process; -1: none. */
+static int cloned_row(const struct sb_cgroups *host)
+{
+    const struct sb_cgroup_freezer *freezer = host->freezer;
+    return host->driver->clones_into                 ? 0
+           : freezer != NULL && freezer->clones_into ? freezer->base
+                                                     : -1;
+}
+
 int sb_cgroup_clone_fd(const struct sb_cgroup *cgroup)
 {
-    return cgroup->host != NULL && cgroup->host->driver->clones_into
-               ? open_dir(cgroup->host->bases[0], cgroup->name)
-               : -1;
+    int row = cgroup->host == NULL ? -1 : cloned_row(cgroup->host);
+    return row < 0 ? -1 : open_dir(cgroup->host->bases[row], cgroup->name);
 }
 
 int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err)
@@ -313,7 +328,7 @@ int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *er
         return 0;
     }
     for (int i = 0; i < SB_CGROUP_MAX_BASES; i++) {
-        int base = base_of(cgroup, i);
+        int base = i == cloned_row(cgroup->host) ? -1 : base_of(cgroup, i);
         if (base >= 0 &&
             sb_cgroup_write_u64(base, cgroup->name, "cgroup.procs", (uint64_t)pid, err) < 0) {
             return -1;
@@ -344,6 +359,11 @@ void sb_cgroup_kill(const struct sb_cgroup *cgroup)
     struct sb_err ignored;
     if (cgroup->host != NULL && cgroup->host->driver->clones_into) {
         (void)sb_cgroup_write(cgroup->host->bases[0], cgroup->name, "cgroup.kill", "1", &ignored);
+    }
+    const struct sb_cgroup_freezer *freezer = cgroup->host == NULL ? NULL : cgroup->host->freezer;
+    if (freezer != NULL && freezer->keeps_from_end) {
+        (void)sb_cgroup_write(cgroup->host->bases[freezer->base], cgroup->name, freezer->file,
+                              freezer->thaw, &ignored);
     }
 }
 

@@ -16,11 +16,12 @@
 #include "service/spawner/iodev.h"
 
 struct sb_cgroup_driver;
+struct sb_cgroup_freezer;
 struct sb_err;
 
 enum {
     SB_CGROUP_NAME_SIZE = 96, /* of a group below the base, with the NUL */
-    SB_CGROUP_MAX_BASES = 4,  /* version 1: memory, cpu, pids, blkio; version 2: one */
+    SB_CGROUP_MAX_BASES = 5, /* version 1: memory, cpu, pids, blkio, what freezes; version 2: one */
     SB_CGROUP_PERIOD_US = 100000,
     SB_CGROUP_WEIGHT = 100, /* of the processor: the usual share */
     SB_CGROUP_IDLE = 0,     /* of the processor: only what nobody else wants */
@@ -37,16 +38,17 @@ enum sb_cgroup_controller {
 
 /** What the host gives; found once at start. */
 struct sb_cgroups {
-    const struct sb_cgroup_driver *driver; /* NULL: no groups */
-    unsigned controllers;                  /* enum sb_cgroup_controller */
-    int parents[SB_CGROUP_MAX_BASES];      /* owned; directory that holds the base, or -1 */
-    int bases[SB_CGROUP_MAX_BASES];        /* owned; locked directory, or -1 */
-    char names[SB_CGROUP_MAX_BASES][32];   /* of the bases */
-    char detail[160];                      /* for people: what there is, or why not */
+    const struct sb_cgroup_driver *driver;   /* NULL: no groups */
+    const struct sb_cgroup_freezer *freezer; /* NULL: nothing here freezes */
+    unsigned controllers;                    /* enum sb_cgroup_controller */
+    int parents[SB_CGROUP_MAX_BASES];        /* owned; directory that holds the base, or -1 */
+    int bases[SB_CGROUP_MAX_BASES];          /* owned; locked directory, or -1 */
+    char names[SB_CGROUP_MAX_BASES][32];     /* of the bases */
+    char detail[160];                        /* for people: what there is, or why not */
 };
 
 #define SB_CGROUPS_NONE                                                                            \
-    ((struct sb_cgroups){.parents = {-1, -1, -1, -1}, .bases = {-1, -1, -1, -1}})
+    ((struct sb_cgroups){.parents = {-1, -1, -1, -1, -1}, .bases = {-1, -1, -1, -1, -1}})
 
 /** Of each disk; 0 means: no limit. */
 struct sb_cgroup_io {
@@ -124,8 +126,16 @@ int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *er
 /** Moves a process out, into a group without limits: one that serves the sandbox and is not part of
  *  it, so that no limit of the sandbox ends it. Errors: by errno. */
 int sb_cgroup_leave(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err);
-/** Kills all that is in it, as far as the version can. */
+/** Kills all that is in it, as far as the version can, and thaws what must run to die: call it
+ * after the processes that matter have their SIGKILL. */
 void sb_cgroup_kill(const struct sb_cgroup *cgroup);
+/** Freezes all that is in it, or thaws. Does not wait: ask again until *ret_done.
+ *  @ret_done  everything in it is frozen, or may run again.
+ *  Errors: SB_PRECONDITION: nothing here freezes, the text says what would; by errno. */
+int sb_cgroup_freeze(const struct sb_cgroup *cgroup,
+                     bool is_frozen,
+                     bool *ret_done,
+                     struct sb_err *err);
 void sb_cgroup_read(const struct sb_cgroup *cgroup, struct sb_cgroup_counters *ret_counters);
 /** Removes it. Only when no process is in it any more: what is left is killed. */
 void sb_cgroup_remove(struct sb_cgroup *cgroup);

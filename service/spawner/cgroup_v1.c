@@ -1,5 +1,5 @@
 /* Version 1: a hierarchy for each controller, and in each a base. A group can hold processes and
- * groups at once, so nobody has to move. The freezer is not used: SIGKILL would wait for it. */
+ * groups at once, so nobody has to move. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,7 +18,7 @@ enum { SOCKETS_PART = 4 /* of the memory limit */ };
 static const struct {
     const char *name;
     unsigned bit;
-} controllers[SB_CGROUP_MAX_BASES] = {
+} controllers[SB_CGROUP_FREEZE_BASE] = {
     [MEMORY] = {"memory", SB_CGROUP_MEMORY},
     [CPU] = {"cpu", SB_CGROUP_CPU},
     [PIDS] = {"pids", SB_CGROUP_PIDS},
@@ -34,7 +34,8 @@ static int open_bases(const struct sb_cgroup_view *view,
     char root[PATH_MAX];
     (void)is_root; /* the own group will do: its limits hold for the sandboxes too */
     (void)sb_err_set(err, SB_PRECONDITION, "not mounted");
-    for (int i = 0; i < SB_CGROUP_MAX_BASES; i++) {
+    sb_cgroup_freeze_by_v1(view, cgroups);
+    for (int i = 0; i < SB_CGROUP_FREEZE_BASE; i++) {
         if (!sb_cgroup_find(view, controllers[i].name, dir, root)) {
             continue;
         }

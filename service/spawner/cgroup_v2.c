@@ -132,6 +132,7 @@ try_dir(const char *path, bool may_move_all, struct sb_cgroups *cgroups, struct 
         return -1;
     }
     cgroups->controllers = give(cgroups->bases[0]);
+    sb_cgroup_freeze_by_v2(cgroups);
     return 0;
 }
 

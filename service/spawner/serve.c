@@ -131,6 +131,7 @@ struct call {
         Spawn__V1__Counters counters;
         struct sb_probe_result probed;
         Spawn__V1__EgressStarted egress_started;
+        Spawn__V1__Frozen frozen;
     } body; /* what the reply points at */
 };
 
@@ -258,6 +259,27 @@ static int on_count(struct server *server, struct call *call, struct sb_err *fai
     return 0;
 }
 
+static int on_freeze(struct server *server, struct call *call, struct sb_err *failure)
+{
+    const Spawn__V1__Freeze *freeze = call->request->freeze;
+    const struct sb_sandbox *sandbox = find_slot(server, freeze->slot);
+    bool is_done = false;
+    if (sandbox == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "no sandbox in slot %llu",
+                          (unsigned long long)freeze->slot);
+    }
+    if (sb_cgroup_freeze(&sandbox->cgroup, !freeze->thaw, &is_done, failure) < 0) {
+        return -1;
+    }
+    Spawn__V1__Frozen *body = &call->body.frozen;
+    spawn__v1__frozen__init(body);
+    body->done = is_done;
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_FROZEN;
+    call->reply->frozen = body;
+    call->is_answered = true;
+    return 0;
+}
+
 static int on_probe(struct server *server, struct call *call, struct sb_err *failure)
 {
     (void)failure;
@@ -320,6 +342,7 @@ static const struct row {
     {SPAWN__V1__REQUEST__BODY_SPAWN, STATE_READY, 1, "spawn", on_spawn},
     {SPAWN__V1__REQUEST__BODY_KILL, STATE_READY, 0, "kill", on_kill},
     {SPAWN__V1__REQUEST__BODY_COUNT, STATE_READY, 0, "count", on_count},
+    {SPAWN__V1__REQUEST__BODY_FREEZE, STATE_READY, 0, "freeze", on_freeze},
     {SPAWN__V1__REQUEST__BODY_PROBE, STATE_READY, 0, "probe", on_probe},
     {SPAWN__V1__REQUEST__BODY_START_EGRESS, STATE_READY, 0, "start_egress", on_start_egress},
     {SPAWN__V1__REQUEST__BODY_END, STATE_READY, 0, "end", on_end},

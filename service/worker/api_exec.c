@@ -342,6 +342,17 @@ void sb_api_exec_cancel(struct sb_rpc_call *call,
     if (exec == NULL) {
         return;
     }
+    bool is_frozen = exec->sandbox->state == SB_STATE_PAUSED && !exec->is_only && exec->sock >= 0;
+    if (is_frozen) {
+        struct sb_err err;
+        (void)sb_err_set(
+            &err, SB_PRECONDITION,
+            "sandbox %s is paused, and nothing in it can end alone: resume it first, or "
+            "destroy it",
+            exec->sandbox->id);
+        sb_rpc_call_fail(call, &err);
+        return;
+    }
     struct wait *wait = wait_new(call, exec);
     if (wait == NULL) {
         return;

@@ -12,6 +12,7 @@
 #include "service/worker/api_exec.h"
 #include "service/worker/api_gate.h"
 #include "service/worker/api_network.h"
+#include "service/worker/api_pause.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/api_run.h"
 #include "service/worker/api_stream.h"
@@ -79,7 +80,7 @@ static void answer_create(struct wait *wait)
 {
     struct sb_err err = wait->sandbox->start_err;
     Aisbx__V1__CreateSandboxResponse *msg = NULL;
-    if (err.code == SB_OK && wait->sandbox->state > SB_STATE_RUNNING) {
+    if (err.code == SB_OK && wait->sandbox->state > SB_STATE_PAUSED) {
         (void)sb_err_set(&err, SB_ABORTED, "sandbox %s is %s: %s", wait->sandbox->id,
                          sb_state_name(wait->sandbox->state), wait->sandbox->destroy_message);
     }
@@ -99,7 +100,8 @@ static void answer_create(struct wait *wait)
 static void on_created(struct sb_sandbox_observer *observer, struct sb_sandbox *sandbox)
 {
     struct wait *wait = SB_LIST_ENTRY(observer, struct wait, observer);
-    bool is_settled = sandbox->state == SB_STATE_RUNNING || sandbox->state == SB_STATE_DESTROYED;
+    bool is_settled = sandbox->state == SB_STATE_RUNNING || sandbox->state == SB_STATE_PAUSED ||
+                      sandbox->state == SB_STATE_DESTROYED;
     if (!wait->is_over && is_settled) {
         answer_create(wait);
     }
@@ -462,6 +464,8 @@ const struct aisbx__v1__sandbox_service__server sb_api_sandbox_service = {
     .update_sandbox = {update_sandbox, NULL},
     .update_network = {sb_api_network_update, sb_api_network_done},
     .destroy_sandbox = {destroy_sandbox, wait_done},
+    .pause_sandbox = {sb_api_pause_start, sb_api_pause_done},
+    .resume_sandbox = {sb_api_pause_resume, sb_api_pause_done},
     .watch_sandboxes = {sb_api_watch_start, sb_api_watch_drained, sb_api_watch_done},
     .run = {sb_api_run_start, sb_api_run_done},
     .start_exec = {sb_api_stream_start_exec, sb_api_stream_drained, sb_api_stream_done},

@@ -13,13 +13,13 @@
 #include "service/worker/events.h"
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
+#include "service/worker/exec_pause.h"
 #include "service/worker/limits.h"
 #include "service/worker/metrics.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
-#include "service/worker/timer.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
@@ -188,7 +188,7 @@ static void start(struct sb_exec *exec)
     exec->start_real_ms = sb_clock_real_ms();
     exec->start_mono_ms = sb_clock_mono_ms();
     if (exec->wall_ms != 0) {
-        sb_timer_arm(&exec->wall_timer, exec->wall_ms);
+        sb_exec_arm(exec, &exec->wall_timer, exec->wall_ms);
     }
     if (!sb_exec_send(exec)) {
         sb_sandbox_want_write(exec->sandbox);
@@ -219,6 +219,9 @@ static void take_counters(struct sb_exec *exec, const struct sb_counters *now)
 void sb_exec_counted(struct sb_exec *exec, const struct sb_counters *counters)
 {
     exec->count = SB_EXEC_COUNT_NONE;
+    if (exec->state == SB_EXEC_WAITING && exec->sandbox->state == SB_STATE_PAUSED) {
+        return; /* it begins anew */
+    }
     if (exec->state == SB_EXEC_WAITING) {
         exec->has_base = counters->version != 0;
         exec->base = *counters;
@@ -320,11 +323,11 @@ void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited
     if (exec->is_only) {
         /* Its sandbox ends with it: what it left behind has no home. */
         (void)sb_exec_init_kill(exec);
-        sb_timer_arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        sb_exec_arm(exec, &exec->kill_timer, SB_MAX_KILL_WAIT_MS);
         return;
     }
     sb_exec_io_drain(exec);
-    sb_timer_arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
+    sb_exec_arm(exec, &exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
     if (exec->has_base && exited->wait_status != 0) {
         want_count(exec); /* may say why */
     }
@@ -336,7 +339,8 @@ static void on_tree_end(struct sb_exec *exec)
 {
     sb_exec_init_close(exec);
     if (exec->is_only) {
-        sb_timer_arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS); /* PID 1 ends by itself, or else */
+        sb_exec_arm(exec, &exec->kill_timer,
+                    SB_MAX_KILL_WAIT_MS); /* PID 1 ends by itself, or else */
         sb_sandbox_expect_gone(exec->sandbox, end_reason(exec));
         return;
     }
@@ -365,7 +369,7 @@ void sb_exec_on_hangup(struct sb_exec *exec)
 {
     if (exec->is_only) {
         sb_exec_init_close(exec); /* Gone follows, and says why */
-        sb_timer_arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        sb_exec_arm(exec, &exec->kill_timer, SB_MAX_KILL_WAIT_MS);
         return;
     }
     if (exec->facts.has_exited || sb_exec_has_ended(exec)) {
@@ -374,7 +378,7 @@ void sb_exec_on_hangup(struct sb_exec *exec)
     }
     /* Either its supervisor alone is dead or PID 1 is: then Gone says so in a moment. */
     sb_exec_init_close(exec);
-    sb_timer_arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
+    sb_exec_arm(exec, &exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
 }
 
 /* ---- killing ---- */
@@ -391,7 +395,7 @@ static void on_kill_timeout(evutil_socket_t fd, short what, void *ctx)
     } else if (exec->sock >= 0) {
         (void)shutdown(exec->sock, SHUT_WR); /* end of file means KILL */
         exec->is_overdue = true;
-        sb_timer_arm(&exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
+        sb_exec_arm(exec, &exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
     }
 }
 
@@ -402,7 +406,7 @@ static void on_wall_timeout(evutil_socket_t fd, short what, void *ctx)
     struct sb_exec *exec = ctx;
     uint64_t ran_ms = sb_clock_mono_ms() - exec->start_mono_ms;
     if (ran_ms < exec->wall_ms) { /* the loop counts from when it last looked at the clock */
-        sb_timer_arm(&exec->wall_timer, exec->wall_ms - ran_ms);
+        sb_exec_arm(exec, &exec->wall_timer, exec->wall_ms - ran_ms);
         return;
     }
     sb_exec_settle(exec); /* it may have ended in time, unread yet */
@@ -417,9 +421,11 @@ void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause)
     if (is_alive && exec->facts.cause == SB_CAUSE_NONE) {
         exec->facts.cause = cause;
     }
-    if (exec->sock >= 0) {
+    if (is_alive && exec->is_only && exec->sandbox->state == SB_STATE_PAUSED) {
+        sb_sandbox_destroy(exec->sandbox, SB_REASON_CANCELLED, NULL); /* its init is frozen, too */
+    } else if (exec->sock >= 0) {
         (void)sb_exec_init_kill(exec);
-        sb_timer_arm(&exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        sb_exec_arm(exec, &exec->kill_timer, SB_MAX_KILL_WAIT_MS);
     } else if (is_alive && exec->is_only) {
         sb_sandbox_destroy(exec->sandbox, SB_REASON_CANCELLED, NULL);
     } else if (is_alive) {

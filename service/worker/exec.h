@@ -117,6 +117,7 @@ struct sb_exec {
     struct event wall_timer;
     struct event grace_timer;
     struct event kill_timer;
+    unsigned held_timers; /* bits of exec_pause.c: those that run on when its sandbox does */
 
     int64_t pid; /* inside */
     uint64_t start_real_ms;

@@ -179,7 +179,7 @@ int sb_exec_new(struct sb_sandbox *sandbox,
                 struct sb_exec **ret_exec,
                 struct sb_err *err)
 {
-    if (sandbox->state > SB_STATE_RUNNING) {
+    if (sandbox->state > SB_STATE_PAUSED) {
         return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
                           sb_state_name(sandbox->state));
     }

@@ -100,7 +100,7 @@ explain(const struct sb_fileop *op, const struct sb_file_failed *failed, struct 
 static void explain_hangup(const struct sb_fileop *op, struct sb_err *ret_err)
 {
     const struct sb_sandbox *sandbox = op->sandbox;
-    if (sandbox->state != SB_STATE_RUNNING) {
+    if (sandbox->state != SB_STATE_RUNNING && sandbox->state != SB_STATE_PAUSED) {
         (void)sb_err_set(ret_err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
                          sb_state_name(sandbox->state));
     } else {
@@ -222,6 +222,10 @@ static void on_timeout(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     struct sb_fileop *op = ctx;
     struct sb_err err;
+    if (op->sandbox->state == SB_STATE_PAUSED) { /* it goes on with the sandbox */
+        sb_timer_arm(&op->timer, SB_MAX_FILE_WAIT_MS);
+        return;
+    }
     (void)sb_err_set(&err, SB_DEADLINE, "%.200s: nothing came from inside for %d seconds", op->path,
                      SB_MAX_FILE_WAIT_MS / 1000);
     finish(op, 0, &err);
@@ -292,8 +296,11 @@ static int check(const struct sb_sandbox *sandbox, struct sb_err *err)
                           sandbox->id);
     }
     if (sandbox->state != SB_STATE_RUNNING) {
-        return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
-                          sb_state_name(sandbox->state));
+        return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s%s", sandbox->id,
+                          sb_state_name(sandbox->state),
+                          sandbox->state == SB_STATE_PAUSED
+                              ? ": its files are reached when it runs (ResumeSandbox, aisbx resume)"
+                              : "");
     }
     if (sandbox->n_fileops >= SB_MAX_FILE_CALLS) {
         return sb_err_set(err, SB_EXHAUSTED, "sandbox %s: %d file operations go on already",

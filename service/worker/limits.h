@@ -37,6 +37,7 @@
     X(KILL_WAIT_MS,     2000,       "ms",           "init may take to end a tree before its PID namespace is ended") \
     X(DRAIN_GRACE_MS,   10000,      "ms",           "live calls get to end on SIGTERM")            \
     X(OUTPUT_GRACE_MS,  100,        "ms",           "output may come after the end of a main process whose pipes are still held") \
+    X(FREEZE_MS,        5000,       "ms",           "the kernel may take to freeze a sandbox")     \
     X(PROBE_AGE_MS,     5000,       "ms",           "a probe of the host's controls is good for")
 /* clang-format on */
 

@@ -100,6 +100,7 @@ void sb_sandbox_timers_init(struct sb_sandbox *sandbox)
     struct event_base *base = sandbox->worker->base;
     (void)event_assign(&sandbox->ttl_timer, base, -1, 0, on_ttl, sandbox);
     (void)event_assign(&sandbox->idle_timer, base, -1, 0, on_idle, sandbox);
+    sb_pause_init(sandbox);
 }
 
 void sb_sandbox_set_ttl(struct sb_sandbox *sandbox, uint64_t ttl_ms)
@@ -111,7 +112,8 @@ void sb_sandbox_set_ttl(struct sb_sandbox *sandbox, uint64_t ttl_ms)
 
 static bool is_idle(const struct sb_sandbox *sandbox)
 {
-    return sandbox->n_active == 0 && sandbox->n_fileops == 0 && sandbox->n_tunnels == 0;
+    return sandbox->n_active == 0 && sandbox->n_fileops == 0 && sandbox->n_tunnels == 0 &&
+           sandbox->state == SB_STATE_RUNNING;
 }
 
 void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms)
@@ -129,7 +131,7 @@ void sb_sandbox_exec_joined(struct sb_sandbox *sandbox)
 void sb_sandbox_exec_left(struct sb_sandbox *sandbox)
 {
     sandbox->n_active--;
-    if (is_idle(sandbox) && sandbox->state == SB_STATE_RUNNING) {
+    if (is_idle(sandbox)) {
         set(&sandbox->idle_timer, sandbox->idle_ms);
     }
 }
@@ -143,7 +145,7 @@ void sb_sandbox_file_joined(struct sb_sandbox *sandbox)
 void sb_sandbox_file_left(struct sb_sandbox *sandbox)
 {
     sandbox->n_fileops--;
-    if (is_idle(sandbox) && sandbox->state == SB_STATE_RUNNING) {
+    if (is_idle(sandbox)) {
         set(&sandbox->idle_timer, sandbox->idle_ms);
     }
 }
@@ -157,7 +159,7 @@ void sb_sandbox_tunnel_joined(struct sb_sandbox *sandbox)
 void sb_sandbox_tunnel_left(struct sb_sandbox *sandbox)
 {
     sandbox->n_tunnels--;
-    if (is_idle(sandbox) && sandbox->state == SB_STATE_RUNNING) {
+    if (is_idle(sandbox)) {
         set(&sandbox->idle_timer, sandbox->idle_ms);
     }
 }
@@ -235,6 +237,7 @@ static void free_parts(struct sb_sandbox *sandbox)
     sb_notify_stop(&sandbox->notify);
     (void)event_del(&sandbox->ttl_timer);
     (void)event_del(&sandbox->idle_timer);
+    sb_pause_stop(sandbox);
 }
 
 void sb_sandbox_unref(struct sb_sandbox *sandbox)
@@ -309,19 +312,20 @@ static void blame(struct sb_sandbox *sandbox, enum sb_reason reason)
 
 void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message)
 {
-    bool is_running = sandbox->state == SB_STATE_RUNNING;
+    bool is_running = sandbox->state == SB_STATE_RUNNING || sandbox->state == SB_STATE_PAUSED;
     if (!is_running && sandbox->state != SB_STATE_STARTING) {
         return;
     }
     sb_sandbox_set_reason(sandbox, reason, message);
     blame(sandbox, reason);
-    if (sandbox->state > SB_STATE_RUNNING) {
+    if (sandbox->state > SB_STATE_PAUSED) {
         return; /* its only exec turned out to be over */
     }
     sb_sandbox_move(sandbox, SB_STATE_STOPPING);
     set(&sandbox->ttl_timer, 0);
     set(&sandbox->idle_timer, 0);
     sb_ports_done(sandbox); /* before its servers end: a cut must not look like their end */
+    sb_pause_stop(sandbox);
     if (is_running) {
         sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
     }
@@ -331,9 +335,13 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
 
 void sb_sandbox_expect_gone(struct sb_sandbox *sandbox, enum sb_reason reason)
 {
-    if (sandbox->state == SB_STATE_RUNNING) {
+    bool is_paused = sandbox->state == SB_STATE_PAUSED;
+    if (is_paused || sandbox->state == SB_STATE_RUNNING) {
         sb_sandbox_set_reason(sandbox, reason, NULL);
         sb_sandbox_move(sandbox, SB_STATE_STOPPING);
+    }
+    if (is_paused) { /* PID 1 cannot end while it is frozen */
+        sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
     }
 }
 
@@ -342,7 +350,7 @@ void sb_sandbox_gone(struct sb_sandbox *sandbox, const struct sb_gone *gone)
     SB_FOREACH (node, &sandbox->execs) {
         sb_exec_settle(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
     }
-    if (sandbox->state == SB_STATE_RUNNING) {
+    if (sandbox->state == SB_STATE_RUNNING || sandbox->state == SB_STATE_PAUSED) {
         sb_sandbox_set_reason(sandbox, SB_REASON_INIT_DIED,
                               "its PID 1 ended without being asked to");
     }

@@ -14,6 +14,7 @@
 #include "service/worker/egress.h"
 #include "service/worker/handover.h"
 #include "service/worker/notify.h"
+#include "service/worker/pause.h"
 #include "service/worker/policy/auth_config.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/state.h"
@@ -77,6 +78,7 @@ struct sb_sandbox {
     bool is_counting; /* the spawner was asked what it counted */
     struct sb_strings degraded;
 
+    struct sb_pause pause;
     struct event ttl_timer;
     struct event idle_timer;
     uint64_t ttl_ms; /* as asked, for expire_ms */
@@ -137,7 +139,7 @@ void sb_sandbox_expect_gone(struct sb_sandbox *sandbox, enum sb_reason reason);
 /** What a destroy reason means for an exec that still ran. */
 enum sb_cause sb_sandbox_cause(enum sb_reason reason);
 
-/** 0 takes the limit away. From now on. */
+/** 0 takes the limit away. From now on. A paused sandbox does not go idle; its TTL runs on. */
 void sb_sandbox_set_ttl(struct sb_sandbox *sandbox, uint64_t ttl_ms);
 void sb_sandbox_set_idle(struct sb_sandbox *sandbox, uint64_t idle_ms);
 

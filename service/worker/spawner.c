@@ -33,6 +33,7 @@ struct ask {
     Spawn__V1__Spawn spawn; /* body; owns its plan */
     Spawn__V1__Kill kill;
     Spawn__V1__Count count;
+    Spawn__V1__Freeze freeze;
     Spawn__V1__Probe probe;
     Spawn__V1__StartEgress start_egress;
     struct sb_filter *filter; /* reference, or NULL */
@@ -185,6 +186,7 @@ static const struct {
     {SPAWN__V1__REQUEST__BODY_SPAWN, SPAWN__V1__REPLY__BODY_SPAWNED},
     {SPAWN__V1__REQUEST__BODY_KILL, SPAWN__V1__REPLY__BODY_KILLED},
     {SPAWN__V1__REQUEST__BODY_COUNT, SPAWN__V1__REPLY__BODY_COUNTERS},
+    {SPAWN__V1__REQUEST__BODY_FREEZE, SPAWN__V1__REPLY__BODY_FROZEN},
     {SPAWN__V1__REQUEST__BODY_PROBE, SPAWN__V1__REPLY__BODY_PROBED},
     {SPAWN__V1__REQUEST__BODY_START_EGRESS, SPAWN__V1__REPLY__BODY_EGRESS_STARTED},
 };
@@ -553,6 +555,26 @@ int sb_spawner_count(struct sb_spawner *spawner,
     ask->count.slot = slot;
     ask->req.body_case = SPAWN__V1__REQUEST__BODY_COUNT;
     ask->req.count = &ask->count;
+    enqueue(spawner, ask);
+    return 0;
+}
+
+int sb_spawner_freeze(struct sb_spawner *spawner,
+                      uint64_t slot,
+                      bool is_frozen,
+                      sb_spawner_reply_fn *on_reply,
+                      void *ctx,
+                      struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        return -1;
+    }
+    spawn__v1__freeze__init(&ask->freeze);
+    ask->freeze.slot = slot;
+    ask->freeze.thaw = !is_frozen;
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_FREEZE;
+    ask->req.freeze = &ask->freeze;
     enqueue(spawner, ask);
     return 0;
 }

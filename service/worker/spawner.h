@@ -93,6 +93,13 @@ int sb_spawner_count(struct sb_spawner *spawner,
                      sb_spawner_reply_fn *on_reply,
                      void *ctx,
                      struct sb_err *err);
+/** Freezes a sandbox, or thaws it. The reply is Frozen; ask again until it is done. */
+int sb_spawner_freeze(struct sb_spawner *spawner,
+                      uint64_t slot,
+                      bool is_frozen,
+                      sb_spawner_reply_fn *on_reply,
+                      void *ctx,
+                      struct sb_err *err);
 /** Starts aisbx-egress; fails until the one before has ended. The reply is EgressStarted, with its
  *  socket. */
 int sb_spawner_start_egress(struct sb_spawner *spawner,

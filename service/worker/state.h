@@ -5,18 +5,21 @@ struct sb_err;
 
 /** Where a sandbox is in its life. The numbers are those of aisbx.v1.SandboxState.
  *
- *      STARTING ----> RUNNING ----> STOPPING ----> DESTROYED
- *        |  |                          ^              ^
- *        |  +--------------------------+              |
- *        +--------------------------------------------+
+ *                                PAUSED -------+
+ *                                 ^  |         |
+ *                                 |  v         v
+ *      STARTING ----------------> RUNNING ----> STOPPING ----> DESTROYED
+ *        |  |                                    ^              ^
+ *        |  +------------------------------------+              |
+ *        +------------------------------------------------------+
  *
  *  STARTING -> STOPPING: destroyed, or its call cancelled, before the spawner answered.
- *  STARTING -> DESTROYED: the spawner refused; RUNNING -> DESTROYED: PID 1 died by itself, or the
- *  spawner did. */
+ *  STARTING -> DESTROYED: the spawner refused; RUNNING or PAUSED -> DESTROYED: PID 1 died by
+ * itself, or the spawner did. */
 enum sb_state {
     SB_STATE_STARTING = 1,
     SB_STATE_RUNNING = 2,
-    SB_STATE_PAUSED = 3, /* no way into it yet */
+    SB_STATE_PAUSED = 3, /* frozen, or about to be: nothing new starts */
     SB_STATE_STOPPING = 4,
     SB_STATE_DESTROYED = 5,
     SB_STATE_END_,
