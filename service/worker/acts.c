@@ -22,10 +22,11 @@ static const struct sb_act_more interact_more[] = {
 #define CONTEXTS(name)  "/aisbx.v1.ContextService/" name
 #define PORTS(name)     "/aisbx.v1.PortService/" name
 #define WORKER(name)    "/aisbx.v1.WorkerService/" name
+#define PROCESS(name)   "/process.v1.ProcessService/" name
 
 /* clang-format off */
 static const struct sb_act acts[] = {
-    {SANDBOXES("CreateSandbox"), "sandbox.create", "request_id snapshot_id " SANDBOX("sandbox."), NULL, false},
+    {SANDBOXES("CreateSandbox"), "sandbox.create", "request_id snapshot_id home " SANDBOX("sandbox."), NULL, false},
     {SANDBOXES("GetSandbox"), NULL, NULL, NULL, false},
     {SANDBOXES("ListSandboxes"), NULL, NULL, NULL, false},
     {SANDBOXES("UpdateSandbox"), "sandbox.update", "update_mask.paths sandbox.ttl_ms sandbox.idle_ms", NULL, false},
@@ -79,6 +80,12 @@ static const struct sb_act acts[] = {
     {PORTS("ListPorts"), NULL, NULL, NULL, false},
     {PORTS("UnexposePort"), "port.unexpose", "port", NULL, false},
     {PORTS("ForwardPort"), "port.forward", "open.port", NULL, false},
+
+    {PROCESS("Start"), "exec.start", "config.command config.env_vars.key config.cwd", NULL, false},
+    {PROCESS("Execute"), "exec.start", "config.command config.env_vars.key config.cwd", NULL, false},
+    {PROCESS("WriteStdin"), "exec.input", "process_id input eof", NULL, false},
+    {PROCESS("SendSignal"), "exec.signal", "process_id signal", NULL, false},
+    {PROCESS("ResizeTTY"), NULL, NULL, NULL, false},
 
     {"/grpc.health.v1.Health/Check", NULL, NULL, NULL, true},
     {"/grpc.health.v1.Health/List", NULL, NULL, NULL, true},

@@ -15,6 +15,7 @@
 #include "service/worker/api_worker.h"
 #include "service/worker/exec.h"
 #include "service/worker/port/api_port.h"
+#include "service/worker/process/process.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/worker.h"
 
@@ -135,7 +136,8 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
         aisbx__v1__file_service__serve(server, &sb_api_file_service, worker, err) < 0 ||
         aisbx__v1__key_service__serve(server, &sb_api_key_service, worker, err) < 0 ||
         aisbx__v1__context_service__serve(server, &no_contexts, worker, err) < 0 ||
-        aisbx__v1__port_service__serve(server, &sb_api_port_service, worker, err) < 0) {
+        aisbx__v1__port_service__serve(server, &sb_api_port_service, worker, err) < 0 ||
+        process__v1__process_service__serve(server, &sb_process_service, worker, err) < 0) {
         return -1;
     }
     if (sb_gate_install(worker, err) < 0) {
@@ -147,6 +149,7 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
     sb_rpc_server_describe(server, &aisbx_v1_file_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_context_service__descriptors);
     sb_rpc_server_describe(server, &aisbx_v1_port_service__descriptors);
+    sb_rpc_server_describe(server, &process_v1_process__descriptors);
     sb_worker_tell_health(worker);
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "service/worker/api_watch.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
+#include "service/worker/process/home.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
@@ -107,6 +108,22 @@ static void on_created(struct sb_sandbox_observer *observer, struct sb_sandbox *
     }
 }
 
+/** Nobody's but the tenant's: it stays when the call goes. */
+static int create_home(struct sb_worker *worker,
+                       const struct sb_caller *caller,
+                       const Aisbx__V1__CreateSandboxRequest *req,
+                       struct sb_rate *ret_rate,
+                       struct sb_sandbox **ret_sandbox,
+                       struct sb_err *err)
+{
+    if (req->sandbox != NULL || req->snapshot_id[0] != '\0' || req->request_id[0] != '\0') {
+        return sb_err_set(err, SB_INVALID,
+                          "home: what it is says the worker; leave sandbox, snapshot_id and "
+                          "request_id out");
+    }
+    return sb_home_open(worker, caller, ret_rate, ret_sandbox, err);
+}
+
 /** Returns 1: made now, 0: the first call with this request_id made it, or -1. */
 static int create(struct sb_worker *worker,
                   const struct sb_caller *caller,
@@ -117,6 +134,9 @@ static int create(struct sb_worker *worker,
 {
     char known[SB_ID_SIZE];
     const struct sb_idem_call id = {caller->actor, "CreateSandbox", req->request_id, &req->base};
+    if (req->home) {
+        return create_home(worker, caller, req, ret_rate, ret_sandbox, err);
+    }
     if (req->snapshot_id[0] != '\0') {
         return sb_err_set(err, SB_UNIMPLEMENTED,
                           "snapshot_id: this worker keeps no snapshots; leave it out");
@@ -218,6 +238,24 @@ destroy_sandbox(struct sb_rpc_call *call, const Aisbx__V1__DestroySandboxRequest
 
 /* ---- GetSandbox, UpdateSandbox ---- */
 
+static int find_home(const struct sb_worker *worker,
+                     const struct sb_caller *caller,
+                     const Aisbx__V1__GetSandboxRequest *req,
+                     struct sb_sandbox **ret_sandbox,
+                     struct sb_err *err)
+{
+    if (req->sandbox_id[0] != '\0') {
+        return sb_err_set(err, SB_INVALID, "sandbox_id: either it or home");
+    }
+    struct sb_sandbox *sandbox = sb_home_find(worker, caller);
+    if (sandbox == NULL || sandbox->state == SB_STATE_STARTING) {
+        return sb_err_set(err, SB_NOT_FOUND,
+                          "no sandbox of one's own runs (CreateSandbox with home makes it)");
+    }
+    *ret_sandbox = sandbox;
+    return 0;
+}
+
 static void
 get_sandbox(struct sb_rpc_call *call, const Aisbx__V1__GetSandboxRequest *req, void *svc)
 {
@@ -228,7 +266,8 @@ get_sandbox(struct sb_rpc_call *call, const Aisbx__V1__GetSandboxRequest *req, v
     if (!sb_api_identify(call, worker, &caller)) {
         return;
     }
-    if (sb_api_find_sandbox(worker, &caller, req->sandbox_id, &sandbox, &err) < 0) {
+    if (req->home ? find_home(worker, &caller, req, &sandbox, &err) < 0
+                  : sb_api_find_sandbox(worker, &caller, req->sandbox_id, &sandbox, &err) < 0) {
         sb_rpc_call_fail(call, &err);
         return;
     }

@@ -119,7 +119,8 @@ struct sb_exec {
     struct event kill_timer;
     unsigned held_timers; /* bits of exec_pause.c: those that run on when its sandbox does */
 
-    int64_t pid; /* inside */
+    int64_t pid;        /* inside */
+    int32_t process_id; /* of process.v1; 0: none */
     uint64_t start_real_ms;
     uint64_t start_mono_ms;
     uint64_t end_real_ms;

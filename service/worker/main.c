@@ -39,6 +39,8 @@
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/profiles.h"
 #include "service/worker/probe.h"
+#include "service/worker/process/home.h"
+#include "service/worker/process/process.h"
 #include "service/worker/reload.h"
 #include "service/worker/spawner.h"
 #include "service/worker/store/store.h"
@@ -145,7 +147,7 @@ static int step_bind(struct sb_worker *worker, struct sb_err *err)
 
 static int step_profiles(struct sb_worker *worker, struct sb_err *err)
 {
-    return sb_worker_configure(worker, err);
+    return sb_worker_configure(worker, err) < 0 ? -1 : sb_home_check(worker, err);
 }
 
 static int step_state(struct sb_worker *worker, struct sb_err *err)
@@ -318,7 +320,8 @@ static int step_grpc(struct sb_worker *worker, struct sb_err *err)
 
 static int step_serve(struct sb_worker *worker, struct sb_err *err)
 {
-    return sb_api_serve(worker, err) < 0 || sb_worker_arm(worker, err) < 0
+    return sb_processes_new(&worker->processes, err) < 0 || sb_api_serve(worker, err) < 0 ||
+                   sb_worker_arm(worker, err) < 0
                ? -1
                : sb_rpc_server_start(worker->server, err);
 }
@@ -374,6 +377,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
 {
     sb_store_settle(worker->store); /* what waits for it holds calls of the server */
     sb_rpc_server_free(worker->server);
+    sb_processes_free(worker->processes);
     sb_registry_done(&worker->registry);
     sb_egress_free(worker->egress);
     sb_audit_free(worker->audit);

@@ -65,6 +65,11 @@ static const struct sb_field fields[] = {
      "Records older than this are dropped", NULL},
     {SB_STR("audit-max"), SB_FIELD_BYTES, AT(audit_max_bytes), 1 << 20, 1ULL << 40, "SIZE",
      "The oldest records are dropped while all take more than this", NULL},
+    {SB_STR("sandboxd"), SB_FIELD_STRING, AT(sandboxd), 1, 63, "PROFILE",
+     "Serve Kubernetes agent-sandbox (process.v1): each tenant has one lasting sandbox of its own, "
+     "of "
+     "that profile, made with the first call; the gateway serves its files with --sandboxd",
+     NULL},
     {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
      "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "
      "each "

@@ -29,6 +29,7 @@ struct sb_options {
     char *tls_ca;
     char *config;    /* NULL: where it is by default, if there is one */
     char *state_dir; /* NULL: a default */
+    char *sandboxd;  /* profile of the tenants' own sandboxes; NULL: they have none */
     bool is_embedded;
     uint64_t idle_exit_ms;
     uint64_t drain_grace_ms;

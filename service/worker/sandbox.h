@@ -60,6 +60,7 @@ struct sb_sandbox {
     struct sb_policy *policy;
     struct sb_pairs labels;
     bool is_only;     /* for one exec */
+    bool is_home;     /* its tenant's own, see process/home.h */
     bool is_recalled; /* of a worker before this one: a few facts are known, and no policy */
 
     int peer_fd; /* the caller's connection, for host mounts, until spawned; -1: none */
@@ -105,6 +106,7 @@ struct sb_sandbox_options {
     const char *tenant;
     const struct sb_request *request; /* borrowed */
     bool is_only;
+    bool is_home;
     bool is_admin;        /* may take a weaker driver than the profile's */
     int peer_fd;          /* the caller's unix connection, borrowed; -1: none */
     struct sb_rate *rate; /* filled when a quota of the tenant refuses; NULL: nobody asks */

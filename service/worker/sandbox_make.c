@@ -370,6 +370,7 @@ int sb_sandbox_new(struct sb_worker *worker,
         return -1;
     }
     sandbox->is_only = options->is_only;
+    sandbox->is_home = options->is_home;
     if (fill(sandbox, options, err) < 0 ||
         sb_registry_add_sandbox(&worker->registry, sandbox, err) < 0) {
         sb_sandbox_unref(sandbox);

@@ -28,7 +28,7 @@ static void arm(struct event *timer, uint64_t ms)
 void sb_worker_tell_health(struct sb_worker *worker)
 {
     static const char *const services[] = {"", "aisbx.v1.SandboxService", "aisbx.v1.FileService",
-                                           "aisbx.v1.WorkerService"};
+                                           "aisbx.v1.WorkerService", "process.v1.ProcessService"};
     struct sb_err ignored;
     bool works = sb_store_works(worker->store, &ignored) && !worker->is_stopping;
     for (size_t i = 0; i < sizeof services / sizeof *services && worker->server != NULL; i++) {

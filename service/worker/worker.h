@@ -21,6 +21,7 @@ struct sb_trail;
 struct sb_egress;
 struct sb_err;
 struct sb_probe;
+struct sb_processes;
 struct sb_profiles;
 struct sb_rpc_server;
 struct sb_spawner;
@@ -59,8 +60,9 @@ struct sb_worker {
     struct sb_idem idem;
     struct sb_auth auth;
     struct sb_page_key page_key;
-    struct sb_list watches; /* of WatchSandboxes */
-    struct sb_list lookers; /* calls that only look, by the gate's tickets */
+    struct sb_list watches;         /* of WatchSandboxes */
+    struct sb_processes *processes; /* of process.v1 */
+    struct sb_list lookers;         /* calls that only look, by the gate's tickets */
     struct sb_metrics metrics;
     struct sb_cpu_mark cpu_marks[2]; /* worker, sandboxes */
     int state_dir;                   /* O_DIRECTORY; -1: memory only */

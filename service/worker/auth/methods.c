@@ -14,6 +14,7 @@
 #define CONTEXT(m) "/aisbx.v1.ContextService/" m
 #define PORT(m)    "/aisbx.v1.PortService/" m
 #define KEY(m)     "/aisbx.v1.KeyService/" m
+#define PROCESS(m) "/process.v1.ProcessService/" m
 
 /* Every method of the contract. What is not here nobody may call. An auditor sees that things are,
  * and what was decided; never what programs read, write or print. */
@@ -81,6 +82,11 @@ static const struct {
     {PORT("ListPorts"), USER},
     {PORT("UnexposePort"), USER},
     {PORT("ForwardPort"), USER},
+    {PROCESS("Start"), USER},
+    {PROCESS("Execute"), USER},
+    {PROCESS("WriteStdin"), USER},
+    {PROCESS("SendSignal"), USER},
+    {PROCESS("ResizeTTY"), USER},
     {KEY("CreateKey"), ADMIN},
     {KEY("ListKeys"), ADMIN},
     {KEY("RevokeKey"), ADMIN},
