@@ -17,15 +17,25 @@
 #include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/options.h"
 #include "mcp-gateway/rest/rest.h"
+#include "mcp-gateway/sandboxd/sandboxd.h"
 #include "mcp-gateway/serve.h"
 #include "mcp-gateway/tools/tools.h"
 
 enum { EXIT_USAGE = 2 };
 
-/* REST beside MCP, over HTTP. */
+/* What is beside MCP, over HTTP. */
+struct others {
+    struct sb_rest *rest;
+    struct sb_sandboxd *sandboxd; /* NULL: without --sandboxd */
+};
+
 static void on_other(struct sb_http_request *request, void *user)
 {
-    if (!sb_rest_take(user, request)) {
+    const struct others *others = user;
+    if (others->sandboxd != NULL && sb_sandboxd_take(others->sandboxd, request)) {
+        return;
+    }
+    if (!sb_rest_take(others->rest, request)) {
         sb_http_problem(request, &(struct sb_http_problem){
                                      .status = 404,
                                      .code = SB_NOT_FOUND,
@@ -36,12 +46,14 @@ static void on_other(struct sb_http_request *request, void *user)
 
 static void on_ended(const struct sb_http_request *request, int status, uint64_t us, void *user)
 {
-    sb_rest_ended(user, request, status, us);
+    const struct others *others = user;
+    sb_rest_ended(others->rest, request, status, us);
 }
 
 static void on_listening(struct sb_http_server *server, void *user)
 {
-    sb_rest_set_server(user, server);
+    const struct others *others = user;
+    sb_rest_set_server(others->rest, server);
 }
 
 static int
@@ -53,7 +65,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
         .version = SB_VERSION,
     };
     struct sb_backend *backend = NULL;
-    struct sb_rest *rest = NULL;
+    struct others others = {NULL, NULL};
     struct sb_tools *tools = NULL;
     const struct sb_backend_options to_worker = {.base = base, .address = options->worker};
     int rc = sb_backend_new(&to_worker, &backend, err);
@@ -63,7 +75,12 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
                                                      .worker = options->worker,
                                                      .loopback_without_key =
                                                          options->loopback_without_key};
-        rc = sb_rest_new(&rest_options, &rest, err);
+        rc = sb_rest_new(&rest_options, &others.rest, err);
+    }
+    if (rc == 0 && options->sandboxd) {
+        const struct sb_sandboxd_options sandboxd = {
+            .backend = backend, .loopback_without_key = options->loopback_without_key};
+        rc = sb_sandboxd_new(&sandboxd, &others.sandboxd, err);
     }
     if (rc == 0) {
         rc = sb_tools_new(base, backend, &tools, err);
@@ -76,10 +93,11 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
                                        .listening = on_listening,
                                        .other = on_other,
                                        .ended = on_ended,
-                                       .user = rest};
+                                       .user = &others};
         rc = sb_serve_run(&serve, err);
     }
-    sb_rest_free(rest);
+    sb_sandboxd_free(others.sandboxd);
+    sb_rest_free(others.rest);
     sb_tools_free(tools);
     sb_backend_free(backend);
     return rc;

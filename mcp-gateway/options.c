@@ -28,6 +28,11 @@ static const struct sb_field fields[] = {
      NULL},
     {SB_STR("loopback-without-key"), SB_FIELD_BOOL, AT(loopback_without_key), 0, 1, NULL,
      "Calls over HTTP without an API key are yours; only with a loopback address", NULL},
+    {SB_STR("sandboxd"), SB_FIELD_BOOL, AT(sandboxd), 0, 1, NULL,
+     "Serve /v1/files, /v1/health and /v1/metadata of Kubernetes agent-sandbox over HTTP; the "
+     "worker "
+     "needs --sandboxd, too",
+     NULL},
     {SB_STR("tls-cert"), SB_FIELD_STRING, AT(tls_cert), 1, 4095, "FILE", "Certificate chain, PEM",
      NULL},
     {SB_STR("tls-key"), SB_FIELD_STRING, AT(tls_key), 1, 4095, "FILE", "Its private key, PEM",

@@ -20,6 +20,7 @@ struct sb_gateway_options {
     uint64_t port; /* 0: one that is free, printed on stderr */
     char *worker;  /* NULL: the default, see proto/client/setting.h */
     bool loopback_without_key;
+    bool sandboxd; /* serves /v1/files of Kubernetes agent-sandbox */
     char *tls_cert;
     char *tls_key;
     char *tls_ca;

@@ -16,6 +16,7 @@
 #include "mcp-gateway/mcp/stdio.h"
 #include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/options.h"
+#include "mcp-gateway/sandboxd/sandboxd.h"
 
 enum { N_SIGNALS = 2 };
 
@@ -154,6 +155,7 @@ static int start_http(struct running *running, struct sb_err *err)
         .n_origins = options->n_origins,
         .hosts = (const char *const *)options->hosts,
         .n_hosts = options->n_hosts,
+        .open_path = options->sandboxd ? SB_SANDBOXD_FILES : NULL,
         .handle = on_request,
         .ended = on_ended,
         .user = running,

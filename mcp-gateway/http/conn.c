@@ -246,7 +246,8 @@ static int check_head(struct sb_http_request *request, int *ret_status, struct s
         return -1;
     }
     char *room = request->text + request->text_len;
-    if (sb_target_parse(head->target, head->host, room, &request->target, err) < 0) {
+    if (sb_target_parse(head->target, head->host, server->options.open_path, room, &request->target,
+                        err) < 0) {
         return -1;
     }
     if (head->body_bytes > server->options.max_body_bytes) {

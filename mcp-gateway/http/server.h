@@ -67,6 +67,7 @@ struct sb_http_options {
     size_t n_origins;
     const char *const *hosts;
     size_t n_hosts;
+    const char *open_path; /* prefix of paths whose form is the handler's to judge; NULL: none */
     /** Each request that passed the checks. */
     void (*handle)(struct sb_http_request *request, void *user);
     /** How each request ended, those refused by the checks included; for metrics and the log.
@@ -94,7 +95,7 @@ unsigned sb_http_server_connections(const struct sb_http_server *server);
 
 enum sb_http_method sb_http_method(const struct sb_http_request *request);
 /** Percent-decoded, valid UTF-8, without NUL or encoded slashes; segments "." and ".." and empty
- * ones are 400 before the handler. */
+ * ones are 400 before the handler. Below open_path there may be any of these but NUL. */
 struct sb_str sb_http_path(const struct sb_http_request *request);
 /** Decoded value of a query parameter; false when it is not there. Twice is 400 before. */
 bool sb_http_query(const struct sb_http_request *request, const char *name, struct sb_str *ret);

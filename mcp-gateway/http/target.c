@@ -26,16 +26,19 @@ static int decode_percent(struct sb_str text)
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-static bool is_forbidden(int byte, bool is_query)
+enum kind { PATH, OPEN_PATH, QUERY };
+
+static bool is_forbidden(int byte, enum kind kind)
 {
-    return byte == 0 || (!is_query && (byte == '/' || byte < 0x20 || byte == 0x7f));
+    bool is_control = byte < 0x20 || byte == 0x7f;
+    return byte == 0 || (kind != QUERY && is_control) || (kind == PATH && byte == '/');
 }
 
 /* Decodes into *at, which moves on. */
 static int
-decode(struct sb_str text, bool is_query, char **at, struct sb_str *ret_text, struct sb_err *err)
+decode(struct sb_str text, enum kind kind, char **at, struct sb_str *ret_text, struct sb_err *err)
 {
-    const char *what = is_query ? "query" : "path";
+    const char *what = kind == QUERY ? "query" : "path";
     char *start = *at;
     char *out = start;
     for (size_t i = 0; i < text.len; i++) {
@@ -43,14 +46,14 @@ decode(struct sb_str text, bool is_query, char **at, struct sb_str *ret_text, st
         if ((unsigned char)c <= 0x20 || (unsigned char)c >= 0x7f) {
             return sb_err_set(err, SB_INVALID, "the %s has a character no URI may have", what);
         }
-        if (c == '+' && is_query) {
+        if (c == '+' && kind == QUERY) {
             c = ' ';
         } else if (c == '%') {
             int byte = decode_percent(sb_str_skip(text, i));
             if (byte < 0) {
                 return sb_err_set(err, SB_INVALID, "the %s has a %% without two digits", what);
             }
-            if (is_forbidden(byte, is_query)) {
+            if (is_forbidden(byte, kind)) {
                 return sb_err_set(err, SB_INVALID, "the %s has an encoded slash or control", what);
             }
             c = (char)byte;
@@ -122,6 +125,7 @@ static int add_param(struct sb_target *target, struct sb_target_param param, str
 
 int sb_target_parse(struct sb_str target,
                     const char *host,
+                    const char *open,
                     char *room,
                     struct sb_target *ret_target,
                     struct sb_err *err)
@@ -134,8 +138,9 @@ int sb_target_parse(struct sb_str target,
     struct sb_str query = {NULL, 0};
     (void)sb_str_split(target, '?', &path, &query);
     char *at = room;
-    if (decode(path, false, &at, &ret_target->path, err) < 0 ||
-        check_segments(ret_target->path, err) < 0) {
+    bool is_open = open != NULL && sb_str_starts_with(path, sb_str_from(open));
+    if (decode(path, is_open ? OPEN_PATH : PATH, &at, &ret_target->path, err) < 0 ||
+        (!is_open && check_segments(ret_target->path, err) < 0)) {
         return -1;
     }
     struct sb_str piece;
@@ -147,8 +152,8 @@ int sb_target_parse(struct sb_str target,
         struct sb_str value = {NULL, 0};
         struct sb_target_param param = {{NULL, 0}, {NULL, 0}};
         (void)sb_str_split(piece, '=', &name, &value);
-        if (decode(name, true, &at, &param.name, err) < 0 ||
-            decode(value, true, &at, &param.value, err) < 0 ||
+        if (decode(name, QUERY, &at, &param.name, err) < 0 ||
+            decode(value, QUERY, &at, &param.value, err) < 0 ||
             add_param(ret_target, param, err) < 0) {
             return -1;
         }

@@ -16,14 +16,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct sb_head head; /* large */
 static struct sb_target target;
 
-static void check_target(struct sb_str text, const char *host)
+static void check_target(struct sb_str text, const char *host, const char *open)
 {
     struct sb_err err;
     SB_CLEANUP(sb_freep) char *room = malloc(text.len + 1);
-    if (room == NULL || sb_target_parse(text, host, room, &target, &err) < 0) {
+    if (room == NULL || sb_target_parse(text, host, open, room, &target, &err) < 0) {
         return;
     }
     struct sb_str path = target.path;
+    if (open != NULL && sb_str_starts_with(path, sb_str_from(open))) {
+        if (sb_str_has_nul(path) || !sb_utf8_valid(path.ptr, path.len)) {
+            abort();
+        }
+        return;
+    }
     if (path.len == 0 || path.ptr[0] != '/' || sb_str_has_nul(path) ||
         !sb_utf8_valid(path.ptr, path.len) || memmem(path.ptr, path.len, "//", 2) != NULL ||
         memmem(path.ptr, path.len, "/../", 4) != NULL || target.n_params > SB_TARGET_MAX_PARAMS) {
@@ -63,7 +69,8 @@ static void check_head(struct sb_str bytes)
     }
     (void)sb_guard_check_host(&guard, head.host, &err);
     (void)sb_guard_check_origin(&guard, sb_head_get(&head, "origin"), &err);
-    check_target(head.target, head.host);
+    check_target(head.target, head.host, NULL);
+    check_target(head.target, head.host, "/v1/files/");
 }
 
 /* In whatever pieces the body comes, it is the same. */
@@ -96,7 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct sb_str bytes = sb_str_of(data, size);
     check_head(bytes);
-    check_target(bytes, "localhost");
+    check_target(bytes, "localhost", NULL);
+    check_target(bytes, "localhost", "/v1/files/");
     if (size < 4096) {
         check_chunks(bytes);
     }
