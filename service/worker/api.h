@@ -16,6 +16,7 @@ struct sb_rate;
 struct sb_rpc_call;
 struct sb_rpc_server;
 struct sb_sandbox;
+struct sb_stage;
 struct sb_worker;
 
 /** Registers every service of the contract. */
@@ -62,6 +63,8 @@ struct sb_api_start {
     bool has_stdin;
     struct sb_rpc_call *call; /* its fds are taken when the spec says PASSED */
     struct sb_rate *rate;     /* filled when a quota refuses; for sb_api_refuse */
+    struct sb_stage *stage;   /* files to be put there before; borrowed; NULL: none */
+    bool keeps_sandbox;       /* a new one stays when the exec has ended: the caller destroys it */
 };
 int sb_api_start_exec(struct sb_worker *worker,
                       const struct sb_api_start *start,

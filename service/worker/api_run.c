@@ -2,132 +2,87 @@
 
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "service/worker/api.h"
-#include "service/worker/api_pb.h"
+#include "service/worker/api_result.h"
 #include "service/worker/exec.h"
 #include "service/worker/limits.h"
+#include "service/worker/sandbox.h"
+#include "service/worker/stage/take.h"
 #include "service/worker/worker.h"
 
-enum { DEFAULT_OUTPUT = 64 << 10, MAX_OUTPUT = 1 << 20, MAX_STDIN = 1 << 20 };
+enum { MAX_STDIN = 1 << 20 };
 
 struct run {
     struct sb_exec_observer observer;
     struct sb_rpc_call *call;
     struct sb_exec *exec;
+    struct sb_take *take; /* brings files back */
+    char **fetch;         /* owned */
+    size_t n_fetch;
     size_t max_output;
+    bool owns_sandbox; /* it was made for this call, and stays for its files */
     bool is_owner;
     bool is_here;
     bool is_over;
 };
 
-/** Reads [from, from + len) of a stream, as far as it is kept. */
-static int read_range(const struct sb_spool *spool,
-                      uint64_t from,
-                      size_t len,
-                      ProtobufCBinaryData *ret_data,
-                      struct sb_err *err)
-{
-    if (len == 0) {
-        return 0;
-    }
-    ret_data->data = malloc(len);
-    if (ret_data->data == NULL) {
-        return sb_err_oom(err);
-    }
-    while (ret_data->len < len) {
-        uint64_t at = 0;
-        int64_t n = sb_spool_read(spool, from, ret_data->data + ret_data->len, len - ret_data->len,
-                                  &at, err);
-        if (n < 0) {
-            return -1;
-        }
-        if (n == 0 || at != from) {
-            break;
-        }
-        ret_data->len += (size_t)n;
-        from += (uint64_t)n;
-    }
-    return 0;
-}
-
-/** All of a stream, or half of `max` from its head and half from its tail. */
-static int read_ends(const struct sb_spool *spool,
-                     size_t max,
-                     ProtobufCBinaryData *ret_head,
-                     ProtobufCBinaryData *ret_tail,
-                     uint64_t *ret_omitted,
-                     struct sb_err *err)
-{
-    if (spool->total <= max && sb_spool_dropped(spool) == 0) {
-        return read_range(spool, 0, (size_t)spool->total, ret_head, err);
-    }
-    uint64_t half = max / 2;
-    uint64_t kept_half = spool->max / 2;
-    half = half < kept_half ? half : kept_half;
-    if (half > spool->total / 2) {
-        half = spool->total / 2;
-    }
-    if (read_range(spool, 0, (size_t)half, ret_head, err) < 0 ||
-        read_range(spool, spool->total - half, (size_t)half, ret_tail, err) < 0) {
-        return -1;
-    }
-    *ret_omitted = spool->total - ret_head->len - ret_tail->len;
-    return 0;
-}
-
-static int fill(const struct run *run, Aisbx__V1__RunResponse *msg, struct sb_err *err)
-{
-    const struct sb_exec *exec = run->exec;
-    msg->exec = sb_api_pb_exec(exec);
-    msg->sandbox = sb_api_pb_sandbox(exec->sandbox, run->is_here);
-    if (msg->exec == NULL || msg->sandbox == NULL) {
-        return sb_err_oom(err);
-    }
-    if (read_ends(&exec->out[0].spool, run->max_output, &msg->stdout, &msg->stdout_tail,
-                  &msg->stdout_omitted_bytes, err) < 0) {
-        return -1;
-    }
-    return read_ends(&exec->out[1].spool, run->max_output, &msg->stderr, &msg->stderr_tail,
-                     &msg->stderr_omitted_bytes, err);
-}
-
-static void answer(struct run *run)
+static void answer(struct run *run, const struct sb_stage *files)
 {
     struct sb_err err = run->exec->start_err;
     Aisbx__V1__RunResponse *msg = NULL;
     if (err.code == SB_OK) {
-        msg = sb_api_pb_new(&aisbx__v1__run_response__descriptor);
-        if (msg != NULL) {
-            (void)fill(run, msg, &err);
-        }
+        msg = sb_api_result(run->exec, run->max_output, run->is_here, files, &err);
     }
     run->is_over = true;
     sb_api_finish(run->call, msg, &err);
 }
 
+static void on_taken(void *ctx, struct sb_stage *files, const struct sb_err *err)
+{
+    struct run *run = ctx;
+    (void)err; /* files that cannot be had are told with those that can */
+    answer(run, files);
+}
+
 static void on_changed(struct sb_exec_observer *observer, struct sb_exec *exec)
 {
     struct run *run = SB_LIST_ENTRY(observer, struct run, observer);
-    if (!run->is_over && sb_exec_has_ended(exec)) {
-        answer(run);
+    struct sb_err err;
+    if (run->is_over || run->take != NULL || !sb_exec_has_ended(exec)) {
+        return;
+    }
+    const struct sb_take_options options = {
+        .sandbox = exec->sandbox,
+        .paths = run->fetch,
+        .n_paths = run->n_fetch,
+        .max_bytes = SB_API_RESULT_MAX_FILES,
+        .is_lenient = true,
+    };
+    bool has_files = run->n_fetch > 0 && exec->start_err.code == SB_OK &&
+                     sb_take_start(&options, on_taken, run, &run->take, &err) == 0;
+    if (!has_files) { /* there are none, or no sandbox any more */
+        answer(run, NULL);
     }
 }
 
 static int check(const Aisbx__V1__RunRequest *req, struct sb_err *err)
 {
-    if (req->n_files > 0 || req->n_fetch > 0) {
-        return sb_err_set(
-            err, SB_UNIMPLEMENTED,
-            "files, fetch: this worker does not transfer files yet; mount a directory "
-            "or use stdin and stdout");
+    bool is_new = req->target != NULL &&
+                  req->target->sandbox_case == AISBX__V1__EXEC_TARGET__SANDBOX_NEW_SANDBOX;
+    if (is_new && req->n_fetch > 0 && req->request_id[0] != '\0') {
+        return sb_err_set(err, SB_INVALID,
+                          "request_id: a repeated call could not fetch from a sandbox that is made "
+                          "for the first one only; make the sandbox before, or leave one out");
     }
     if (req->stdin.len > MAX_STDIN) {
         return sb_err_set(err, SB_INVALID, "stdin: more than %d bytes", MAX_STDIN);
     }
-    if (req->max_output_bytes > MAX_OUTPUT) {
-        return sb_err_set(err, SB_INVALID, "max_output_bytes: more than %d", MAX_OUTPUT);
+    if (req->max_output_bytes > SB_API_RESULT_MAX_OUTPUT) {
+        return sb_err_set(err, SB_INVALID, "max_output_bytes: more than %d",
+                          SB_API_RESULT_MAX_OUTPUT);
     }
     if (req->exec != NULL && req->exec->stdio == AISBX__V1__STDIO_MODE__STDIO_MODE_PASSED) {
         return sb_err_set(err, SB_INVALID,
@@ -153,12 +108,18 @@ static int start(struct sb_worker *worker,
     if (known[0] != '\0') {
         return sb_api_find_exec(worker, caller, known, ret_exec, err);
     }
+    SB_CLEANUP(sb_stage_unrefp) struct sb_stage *stage = NULL;
+    if (sb_api_result_stage(req->files, req->n_files, &stage, err) < 0) {
+        return -1;
+    }
     const struct sb_api_start start = {
         .caller = caller,
         .target = req->target,
         .spec = req->exec,
         .has_stdin = req->stdin.len > 0,
         .rate = ret_rate,
+        .stage = stage,
+        .keeps_sandbox = req->n_fetch > 0,
     };
     if (sb_api_start_exec(worker, &start, ret_exec, err) < 0) {
         return -1;
@@ -188,6 +149,11 @@ void sb_api_run_start(struct sb_rpc_call *call, const Aisbx__V1__RunRequest *req
         return;
     }
     struct sb_rate rate = {0};
+    char **fetch = NULL;
+    if (sb_api_result_paths(req->fetch, req->n_fetch, &fetch, &err) < 0) {
+        sb_rpc_call_fail(call, &err);
+        return;
+    }
     int is_first = start(worker, &caller, req, &rate, &exec, &err);
     struct run *run = is_first < 0 ? NULL : calloc(1, sizeof *run);
     if (run == NULL) {
@@ -195,6 +161,7 @@ void sb_api_run_start(struct sb_rpc_call *call, const Aisbx__V1__RunRequest *req
             (void)sb_err_oom(&err);
             sb_exec_kill(exec, SB_CAUSE_CANCELLED);
         }
+        sb_api_result_free_paths(fetch, req->n_fetch);
         sb_api_refuse(call, &rate, &err);
         return;
     }
@@ -202,7 +169,11 @@ void sb_api_run_start(struct sb_rpc_call *call, const Aisbx__V1__RunRequest *req
         .observer = {.changed = on_changed},
         .call = call,
         .exec = exec,
-        .max_output = req->max_output_bytes == 0 ? DEFAULT_OUTPUT : req->max_output_bytes,
+        .fetch = fetch,
+        .n_fetch = req->n_fetch,
+        .owns_sandbox = req->n_fetch > 0 &&
+                        req->target->sandbox_case == AISBX__V1__EXEC_TARGET__SANDBOX_NEW_SANDBOX,
+        .max_output = req->max_output_bytes == 0 ? SB_API_RESULT_OUTPUT : req->max_output_bytes,
         .is_owner = is_first > 0,
         .is_here = caller.is_here,
     };
@@ -220,8 +191,14 @@ void sb_api_run_done(struct sb_rpc_call *call, bool cancelled, void *svc)
     }
     sb_rpc_call_set_user(call, NULL);
     sb_exec_unobserve(&run->observer);
+    sb_take_free(run->take);
+    sb_api_result_free_paths(run->fetch, run->n_fetch);
     if (cancelled && run->is_owner && !run->exec->is_background && !sb_exec_has_ended(run->exec)) {
         sb_exec_kill(run->exec, SB_CAUSE_CLIENT_GONE);
+    }
+    if (run->owns_sandbox) {
+        sb_sandbox_destroy(run->exec->sandbox,
+                           cancelled ? SB_REASON_CANCELLED : SB_REASON_EXEC_ENDED, NULL);
     }
     free(run);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "service/worker/api.h"
+#include "service/worker/api_batch.h"
 #include "service/worker/api_exec.h"
 #include "service/worker/api_gate.h"
 #include "service/worker/api_network.h"
@@ -507,6 +508,7 @@ const struct aisbx__v1__sandbox_service__server sb_api_sandbox_service = {
     .resume_sandbox = {sb_api_pause_resume, sb_api_pause_done},
     .watch_sandboxes = {sb_api_watch_start, sb_api_watch_drained, sb_api_watch_done},
     .run = {sb_api_run_start, sb_api_run_done},
+    .run_batch = {sb_api_batch_start, sb_api_batch_drained, sb_api_batch_done},
     .start_exec = {sb_api_stream_start_exec, sb_api_stream_drained, sb_api_stream_done},
     .interact_exec = {sb_api_stream_interact, sb_api_stream_interact_message,
                       sb_api_stream_interact_half_close, sb_api_stream_drained, sb_api_stream_done},

@@ -15,6 +15,8 @@
 #include "service/worker/policy/collections.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/script.h"
+#include "service/worker/stage/stage.h"
 #include "service/worker/worker.h"
 
 enum { PASSED = 3, MAX_ARGS = 4096 };
@@ -24,16 +26,12 @@ static int check_spec(const Aisbx__V1__ExecSpec *spec, struct sb_err *err)
     if (spec == NULL || spec->program_case == AISBX__V1__EXEC_SPEC__PROGRAM__NOT_SET) {
         return sb_err_set(err, SB_INVALID, "exec.command: is missing");
     }
-    if (spec->program_case == AISBX__V1__EXEC_SPEC__PROGRAM_SCRIPT) {
-        return sb_err_set(err, SB_UNIMPLEMENTED,
-                          "exec.script: this worker runs programs by their arguments only; use "
-                          "exec.command");
-    }
     if (spec->terminal != NULL) {
         return sb_err_set(err, SB_UNIMPLEMENTED,
                           "exec.terminal: this worker gives no terminals; leave it out");
     }
-    if (spec->command->n_args > MAX_ARGS) {
+    if (spec->program_case == AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND &&
+        spec->command->n_args > MAX_ARGS) {
         return sb_err_set(err, SB_INVALID, "exec.command.args: more than %d", MAX_ARGS);
     }
     return 0;
@@ -101,7 +99,7 @@ static int make_sandbox(struct sb_worker *worker,
         .tenant = start->caller->tenant,
         .rate = start->rate,
         .request = request,
-        .is_only = true,
+        .is_only = !start->keeps_sandbox,
         .is_admin = sb_caller_is_admin(start->caller),
         .peer_fd = start->caller->peer_fd,
     };
@@ -129,9 +127,53 @@ static int get_sandbox(struct sb_worker *worker,
     }
 }
 
+/* What is run: the arguments of a command, or what a script becomes. */
+struct program {
+    const enum sb_language *language; /* NULL: a command */
+    enum sb_language of;
+    struct sb_script script;
+    struct sb_stage *stage; /* a reference; NULL: no files */
+    char *const *args;
+    size_t n_args;
+};
+
+static void program_done(struct program *program)
+{
+    sb_script_done(&program->script);
+    sb_stage_unref(program->stage);
+}
+
+static int make_program(const Aisbx__V1__ExecSpec *spec,
+                        struct sb_stage *stage,
+                        struct program *program,
+                        struct sb_err *err)
+{
+    char token[SB_ID_SIZE];
+    program->stage = stage == NULL ? NULL : sb_stage_ref(stage);
+    if (spec->program_case == AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND) {
+        program->args = spec->command->args;
+        program->n_args = spec->command->n_args;
+        return 0;
+    }
+    const Aisbx__V1__Script *script = spec->script;
+    if (sb_language_from(sb_str_from(script->language), &program->of, err) < 0) {
+        return sb_err_wrap(err, "exec.script.language");
+    }
+    if (sb_id_make(token, "ex_", err) < 0 ||
+        sb_script_make(program->of, sb_str_from(script->source), script->args, script->n_args,
+                       token, &program->stage, &program->script, err) < 0) {
+        return sb_err_wrap(err, "exec");
+    }
+    program->language = &program->of;
+    program->args = program->script.args;
+    program->n_args = program->script.n_args;
+    return 0;
+}
+
 static int start_in(struct sb_worker *worker,
                     const struct sb_api_start *start,
                     const struct sb_exec_options *options,
+                    const struct program *program,
                     struct sb_exec **ret_exec,
                     struct sb_err *err)
 {
@@ -141,11 +183,19 @@ static int start_in(struct sb_worker *worker,
     }
     assert(sandbox != NULL);
     bool is_new = start->target->sandbox_case == AISBX__V1__EXEC_TARGET__SANDBOX_NEW_SANDBOX;
+    bool is_fit =
+        program->language == NULL || sb_script_check(*program->language, sandbox->policy, err) == 0;
+    if (!is_fit && is_new) {
+        sb_sandbox_destroy(sandbox, SB_REASON_CANCELLED, err->text);
+    }
+    if (!is_fit) {
+        return sb_err_wrap(err, "exec");
+    }
     if (!is_new && sandbox->is_only) {
         return sb_err_set(err, SB_PRECONDITION,
                           "sandbox %s was made for one exec only; create one first", sandbox->id);
     }
-    if (sb_exec_new(sandbox, options, is_new, ret_exec, err) < 0) {
+    if (sb_exec_new(sandbox, options, is_new && !start->keeps_sandbox, ret_exec, err) < 0) {
         if (is_new) {
             sb_sandbox_destroy(sandbox, SB_REASON_CANCELLED, err->text);
         }
@@ -161,8 +211,10 @@ int sb_api_start_exec(struct sb_worker *worker,
 {
     const Aisbx__V1__ExecSpec *spec = start->spec;
     SB_CLEANUP(sb_pairs_done) struct sb_pairs env = {NULL, 0};
+    SB_CLEANUP(program_done) struct program program = {.language = NULL};
     int passed[PASSED] = {-1, -1, -1};
-    if (check_spec(spec, err) < 0 || take_env(spec, &env, err) < 0) {
+    if (check_spec(spec, err) < 0 || take_env(spec, &env, err) < 0 ||
+        make_program(spec, start->stage, &program, err) < 0) {
         return -1;
     }
     bool is_passed = spec->stdio == AISBX__V1__STDIO_MODE__STDIO_MODE_PASSED;
@@ -171,16 +223,17 @@ int sb_api_start_exec(struct sb_worker *worker,
         return -1;
     }
     const struct sb_exec_options options = {
-        .args = spec->command->args,
-        .n_args = spec->command->n_args,
+        .args = program.args,
+        .n_args = program.n_args,
         .env = &env,
         .cwd = spec->cwd[0] == '\0' ? NULL : spec->cwd,
         .wall_ms = spec->wall_ms,
         .is_background = spec->background,
         .has_stdin = !is_passed && (start->has_stdin || spec->open_stdin),
+        .stage = program.stage,
         .passed = is_passed ? passed : NULL,
     };
-    if (start_in(worker, start, &options, ret_exec, err) < 0) {
+    if (start_in(worker, start, &options, &program, ret_exec, err) < 0) {
         sb_fd_close_all(passed, PASSED);
         return -1;
     }

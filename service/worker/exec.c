@@ -14,6 +14,7 @@
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
 #include "service/worker/exec_pause.h"
+#include "service/worker/exec_stage.h"
 #include "service/worker/limits.h"
 #include "service/worker/metrics.h"
 #include "service/worker/policy/policy.h"
@@ -91,6 +92,7 @@ static void end(struct sb_exec *exec)
     sb_egress_settle(exec->worker->egress); /* what it was refused is said by now */
     sb_audit_settle(exec->worker->audit);
     exec->state = SB_EXEC_ENDED;
+    sb_exec_stage_done(exec);
     (void)event_del(&exec->wall_timer);
     (void)event_del(&exec->grace_timer);
     if (exec->packet != NULL) {
@@ -455,7 +457,8 @@ void sb_exec_timers_init(struct sb_exec *exec)
 
 void sb_exec_begin(struct sb_exec *exec)
 {
-    if (exec->state != SB_EXEC_WAITING || exec->count != SB_EXEC_COUNT_NONE) {
+    if (exec->state != SB_EXEC_WAITING || exec->count != SB_EXEC_COUNT_NONE ||
+        exec->sandbox->state != SB_STATE_RUNNING || !sb_exec_stage_ready(exec)) {
         return;
     }
     if (exec->is_only || !exec->sandbox->has_group) {

@@ -7,11 +7,11 @@
  *         |             |            |                       ^
  *         +-------------+------------+-----------------------+
  *
- *  WAITING: its sandbox is still being made. STARTING: init has the request. EXITED: the main
- *  process ended; for a sandbox of its own we wait until the sandbox is gone, else until the output
- *  pipes are drained, at most SB_MAX_OUTPUT_GRACE_MS when somebody left behind holds them.
- *  ENDED: the verdict stands. An exec that could not even be asked for (its sandbox did not start)
- *  ends without verdict, with start_err.
+ *  WAITING: its sandbox is still being made, is paused, or gets the files of the exec. STARTING:
+ * init has the request. EXITED: the main process ended; for a sandbox of its own we wait until the
+ * sandbox is gone, else until the output pipes are drained, at most SB_MAX_OUTPUT_GRACE_MS when
+ * somebody left behind holds them. ENDED: the verdict stands. An exec that could not even be asked
+ * for (its sandbox did not start) ends without verdict, with start_err.
  *
  *  The socket to init stays open after the end while leftovers live: closing it would kill them.
  *  Everything runs on the loop thread. */
@@ -35,7 +35,9 @@ struct sb_gone;
 struct sb_init_empty;
 struct sb_init_exited;
 struct sb_pairs;
+struct sb_put;
 struct sb_sandbox;
+struct sb_stage;
 struct sb_worker;
 
 enum sb_exec_state {
@@ -69,8 +71,9 @@ struct sb_exec_options {
     const char *cwd;            /* NULL: the sandbox's */
     uint64_t wall_ms;           /* 0: the sandbox's */
     bool is_background;
-    bool has_stdin;    /* a pipe that sb_exec_input fills; else empty input */
-    const int *passed; /* three fds, taken (set to -1) on success; NULL: output is kept */
+    bool has_stdin;         /* a pipe that sb_exec_input fills; else empty input */
+    struct sb_stage *stage; /* files to be put there before; NULL: none; a reference is taken */
+    const int *passed;      /* three fds, taken (set to -1) on success; NULL: output is kept */
 };
 
 struct sb_exec_output {
@@ -105,6 +108,9 @@ struct sb_exec {
     bool is_passed;
     bool is_overdue; /* its tree did not end in time after it was killed */
     bool is_only;    /* the only one of its sandbox, which ends with it */
+
+    struct sb_stage *stage; /* a reference, until its files are there; NULL: nothing to put */
+    struct sb_put *put;     /* puts them */
 
     char *packet; /* for init, until sent */
     size_t packet_len;

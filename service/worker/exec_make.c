@@ -12,9 +12,11 @@
 #include "service/worker/exec.h"
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
+#include "service/worker/exec_stage.h"
 #include "service/worker/limits.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/stage/stage.h"
 #include "service/worker/worker.h"
 
 static int copy_args(struct sb_exec *exec, const struct sb_exec_options *options)
@@ -90,6 +92,7 @@ static void free_parts(struct sb_exec *exec)
     sb_exec_io_close(exec);
     sb_exec_init_close(exec);
     sb_fd_close_all(exec->stdio, 3);
+    sb_exec_stage_done(exec);
     sb_spool_done(&exec->out[0].spool);
     sb_spool_done(&exec->out[1].spool);
     free(exec->packet);
@@ -149,6 +152,7 @@ static int fill(struct sb_exec *exec, const struct sb_exec_options *options, str
 {
     exec->is_background = options->is_background;
     exec->is_passed = options->passed != NULL;
+    exec->stage = options->stage == NULL ? NULL : sb_stage_ref(options->stage);
     if (fill_wall(exec, options->wall_ms, err) < 0 || sb_id_make(exec->id, "ex_", err) < 0 ||
         pack(exec, options, err) < 0) {
         return -1;

@@ -287,9 +287,9 @@ void sb_fileop_pause(struct sb_fileop *op, bool is_paused)
 
 /* ---- the beginning and the end ---- */
 
-static int check(const struct sb_sandbox *sandbox, struct sb_err *err)
+static int check(const struct sb_sandbox *sandbox, bool is_ours, struct sb_err *err)
 {
-    if (sandbox->is_only) {
+    if (sandbox->is_only && !is_ours) {
         return sb_err_set(err, SB_PRECONDITION,
                           "sandbox %s was made for one program and ends with it; make one that "
                           "stays (CreateSandbox, aisbx create)",
@@ -346,7 +346,7 @@ int sb_fileop_start(const struct sb_fileop_options *options,
                     struct sb_err *err)
 {
     struct sb_sandbox *sandbox = options->sandbox;
-    if (check(sandbox, err) < 0) {
+    if (check(sandbox, options->is_ours, err) < 0) {
         return -1;
     }
     struct sb_fileop *op = calloc(1, sizeof *op);

@@ -29,6 +29,7 @@ struct sb_fileop_events {
 
 struct sb_fileop_options {
     struct sb_sandbox *sandbox;
+    bool is_ours; /* of the worker itself, before the one exec of a sandbox starts */
     struct sb_file_request request; /* type is filled in */
     struct sb_str path;             /* absolute, less than SB_FILE_MAX_PATH bytes, without NUL */
     struct sb_str second;

@@ -57,6 +57,7 @@ struct sb_worker {
     struct sb_decisions refusals; /* that were */
     struct sb_registry registry;
     uint64_t n_tombs_written; /* ends */
+    unsigned n_batches;       /* calls of RunBatch */
     struct sb_idem idem;
     struct sb_auth auth;
     struct sb_page_key page_key;
