@@ -6,12 +6,18 @@
  * mount that is made of it is idmapped: what the peer owns on disk appears to be the job's, and
  * what the job writes is the peer's on disk. When root is the peer it is the owner of the source
  * that counts, since root itself owns nothing by being root. No job ever has host id 0: where ids
- * cannot be mapped it runs as the peer's own id, and for root not at all. */
+ * cannot be mapped it runs as the peer's own id, and for root not at all.
+ *
+ * What the worker keeps for sandboxes (packages) comes as open directories. They are bound
+ * read-only and without a mapping, so a job sees of them what anybody may see, and nothing that the
+ * worker could not read to it itself. A worker's descriptor is of its own mount namespace, which in
+ * user mode is not the spawner's: there the same directory is opened by its path. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -100,6 +106,11 @@ static void work_done(struct work *work)
     sb_hostmount_done(&work->mounts);
 }
 
+static size_t n_of_peer(const struct sb_plan *plan)
+{
+    return plan->n_mounts - plan->n_of_worker;
+}
+
 static int open_sources(struct work *work, struct sb_err *err)
 {
     struct sb_hostmounts *sources = &work->sources;
@@ -108,7 +119,7 @@ static int open_sources(struct work *work, struct sb_err *err)
         return -1;
     }
     int done = 0;
-    for (size_t i = 0; i < work->plan->n_mounts && done == 0; i++) {
+    for (size_t i = 0; i < n_of_peer(work->plan) && done == 0; i++) {
         int fd = open_source(&work->plan->mounts[i], &sources->is_dir[i], err);
         if (fd < 0) {
             done = -1;
@@ -209,23 +220,83 @@ static int make_mounts(struct work *work, struct sb_ids *ids, struct sb_err *err
     return share_ids(work, ids, err) < 0 || clone_sources(work, NULL, err) < 0 ? -1 : 0;
 }
 
+/* The directory of the spawner's own mount namespace that the worker's descriptor is of. */
+static int open_same(const struct sb_plan_mount *mount, int theirs, struct sb_err *err)
+{
+    struct stat want;
+    struct stat got;
+    SB_CLEANUP(sb_closep)
+    int fd = open(mount->source, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &got) < 0 || fstat(theirs, &want) < 0) {
+        return sb_err_sys(err, errno, "open %s", mount->source);
+    }
+    if (want.st_dev != got.st_dev || want.st_ino != got.st_ino) {
+        return sb_err_set(err, SB_DENIED, "%s is not the directory that the worker has open",
+                          mount->source);
+    }
+    return SB_STEAL_FD(fd);
+}
+
+static int clone_of_worker(struct work *work,
+                           const struct sb_plan_mount *mount,
+                           int theirs,
+                           struct sb_err *err)
+{
+    const uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                          (sb_mutated("bind.read-only") ? 0ULL : MOUNT_ATTR_RDONLY);
+    bool is_dir = false;
+    SB_CLEANUP(sb_closep) int own = -1;
+    if (check_kind(theirs, mount->source, &is_dir, err) < 0) {
+        return -1;
+    }
+    if (!is_dir) {
+        return sb_err_set(err, SB_INVALID, "%s is not a directory", mount->source);
+    }
+    if (!work->host->is_root) {
+        own = open_same(mount, theirs, err);
+        if (own < 0) {
+            return -1;
+        }
+    }
+    int fd = sb_mount_clone(own >= 0 ? own : theirs, "", attr, err);
+    if (fd < 0) {
+        return sb_err_wrap(err, "%s", mount->source);
+    }
+    work->mounts.is_dir[work->mounts.n] = true;
+    work->mounts.fds[work->mounts.n++] = fd;
+    return 0;
+}
+
+static int make_peer_mounts(struct work *work, struct sb_ids *ids, struct sb_err *err)
+{
+    /* In user mode the spawner has the rights of its one user, who is id 0 to it. */
+    if (!work->host->is_root && work->peer->uid != 0) {
+        return sb_err_set(err, SB_DENIED, "only the user who runs the worker may bind directories");
+    }
+    if (open_sources(work, err) < 0 || make_mounts(work, ids, err) < 0) {
+        return -1;
+    }
+    memcpy(work->mounts.is_dir, work->sources.is_dir, sizeof work->mounts.is_dir);
+    return 0;
+}
+
 int sb_hostmount_open(const struct sb_host *host,
                       const struct sb_plan *plan,
                       const struct sb_peer *peer,
+                      const int *of_worker,
                       struct sb_ids *ids,
                       struct sb_hostmounts *ret_mounts,
                       struct sb_err *err)
 {
-    /* In user mode the spawner has the rights of its one user, who is id 0 to it. */
-    if (!host->is_root && peer->uid != 0) {
-        return sb_err_set(err, SB_DENIED, "only the user who runs the worker may bind directories");
-    }
     SB_CLEANUP(work_done) struct work work = {.host = host, .plan = plan, .peer = peer};
-    if (open_sources(&work, err) < 0 || make_mounts(&work, ids, err) < 0) {
+    size_t n = n_of_peer(plan);
+    if (n > 0 && make_peer_mounts(&work, ids, err) < 0) {
         return -1;
     }
-    for (size_t i = 0; i < work.mounts.n; i++) {
-        work.mounts.is_dir[i] = work.sources.is_dir[i];
+    for (size_t i = n; i < plan->n_mounts; i++) {
+        if (clone_of_worker(&work, &plan->mounts[i], of_worker[i - n], err) < 0) {
+            return -1;
+        }
     }
     *ret_mounts = work.mounts;
     work.mounts.n = 0;

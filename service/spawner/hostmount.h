@@ -18,13 +18,17 @@ struct sb_hostmounts {
 };
 
 /** Opens what the plan names with the rights of the peer, and maps the ids so that the peer's files
- *  are the job's. Where a file system cannot do that, *ids becomes the owner's own.
+ *  are the job's. Where a file system cannot do that, *ids becomes the owner's own. What the worker
+ *  has sent is bound as it is.
+ *  @peer  NULL: every mount is of the worker.
+ *  @of_worker  a directory for each of those, in their order; borrowed.
  *  @ids  taken from the pool; released and shared by this call where need be.
  *  Errors: by errno, as the peer would get them; SB_DENIED, SB_INVALID, SB_PRECONDITION: the text
  *  names the path. On failure nothing is held. */
 int sb_hostmount_open(const struct sb_host *host,
                       const struct sb_plan *plan,
                       const struct sb_peer *peer,
+                      const int *of_worker,
                       struct sb_ids *ids,
                       struct sb_hostmounts *ret_mounts,
                       struct sb_err *err);

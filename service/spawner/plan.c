@@ -105,10 +105,18 @@ static int check_mount(const Spawn__V1__HostMount *msg, struct sb_plan *plan, st
         }
     }
     bool is_workspace = strcmp(msg->target, "/workspace") == 0;
+    if (msg->of_worker && (msg->writable || is_workspace)) {
+        return sb_err_set(err, SB_INVALID, "mounts.of_worker: %s can only be read", msg->target);
+    }
+    if (!msg->of_worker && plan->n_of_worker > 0) {
+        return sb_err_set(err, SB_INVALID, "mounts: those of the worker come last");
+    }
+    plan->n_of_worker += msg->of_worker ? 1 : 0;
     plan->mounts[plan->n_mounts++] = (struct sb_plan_mount){
         .source = msg->source,
         .target = msg->target,
         .is_writable = msg->writable && !(is_workspace && plan->workspace_read_only),
+        .is_of_worker = msg->of_worker != 0,
     };
     return 0;
 }

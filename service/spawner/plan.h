@@ -19,6 +19,7 @@ struct sb_plan_mount {
     const char *source;
     const char *target;
     bool is_writable;
+    bool is_of_worker; /* a directory that the worker has sent; nobody's rights are needed */
 };
 
 struct sb_plan_rlimit {
@@ -40,6 +41,7 @@ struct sb_plan {
     uint64_t inodes;     /* of each writable tmpfs */
     struct sb_plan_mount mounts[SB_PLAN_MAX_MOUNTS];
     size_t n_mounts;
+    size_t n_of_worker; /* of them; the last ones */
     struct sb_plan_rlimit rlimits[SB_PLAN_MAX_RLIMITS];
     size_t n_rlimits;
     uint64_t filter_id;

@@ -35,6 +35,7 @@ struct start {
     struct sb_ids_pool *pool;
     const struct sb_plan *plan;
     const struct sb_peer *peer;
+    const int *of_worker; /* descriptors of its mounts */
     struct sb_sandbox *sandbox;
     struct sb_hostmounts mounts;
     struct sb_child child; /* the child's copy of all it needs */
@@ -102,11 +103,11 @@ static int open_mounts(struct start *start, struct sb_err *err)
     if (start->plan->n_mounts == 0) {
         return 0;
     }
-    if (start->peer == NULL) {
+    if (start->peer == NULL && start->plan->n_of_worker < start->plan->n_mounts) {
         return sb_err_set(err, SB_INVALID, "mounts: the caller's connection is missing");
     }
-    return sb_hostmount_open(start->host, start->plan, start->peer, &start->sandbox->ids,
-                             &start->mounts, err);
+    return sb_hostmount_open(start->host, start->plan, start->peer, start->of_worker,
+                             &start->sandbox->ids, &start->mounts, err);
 }
 
 static int refuse_root(struct start *start, struct sb_err *err)
@@ -337,7 +338,7 @@ static void note_degraded(struct sb_sandbox *sandbox, const struct start *start)
     if (!sb_ids_are_distinct(&sandbox->ids)) {
         sandbox->degraded[sandbox->n_degraded++] =
             start->mounts.lacks_idmap ? "distinct uid: a file system of its mounts cannot map ids"
-            : start->plan->n_mounts > 0 && !start->host->is_root
+            : start->plan->n_mounts > start->plan->n_of_worker && !start->host->is_root
                 ? "distinct uid: mounts of an ordinary user need the user's own id"
                 : "distinct uid: no sub-ids of the user, or no newuidmap";
     }
@@ -374,6 +375,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
                                     const struct sb_plan *plan,
                                     const struct sb_filter *filter,
                                     const struct sb_peer *peer,
+                                    const int *of_worker,
                                     struct sb_err *err)
 {
     struct sb_sandbox *sandbox = calloc(1, sizeof *sandbox);
@@ -392,6 +394,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         .pool = pool,
         .plan = plan,
         .peer = peer,
+        .of_worker = of_worker,
         .sandbox = sandbox,
         .child = {.driver = plan->driver, .plan = plan, .filter = filter},
         .child_sync_fd = -1,

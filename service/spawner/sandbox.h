@@ -58,13 +58,15 @@ struct sb_sandbox {
 };
 
 /** Clones a child that becomes a sandbox of that plan; it is STARTING.
- *  @peer  NULL when the plan has no mounts.
+ *  @peer  NULL when the plan has no mounts of the caller.
+ *  @of_worker  a directory for each mount of the worker; borrowed.
  *  Errors: by errno; SB_DENIED, SB_PRECONDITION, SB_EXHAUSTED: the text starts with the step. */
 struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
                                     struct sb_ids_pool *pool,
                                     const struct sb_plan *plan,
                                     const struct sb_filter *filter,
                                     const struct sb_peer *peer,
+                                    const int *of_worker,
                                     struct sb_err *err);
 
 /** Reads what the child of a STARTING sandbox says; call when report_fd is readable.

@@ -190,15 +190,20 @@ static int on_spawn(struct server *server, struct call *call, struct sb_err *fai
         return sb_err_set(failure, SB_NOT_FOUND, "filter_id: no filter %llu is loaded",
                           (unsigned long long)plan.filter_id);
     }
-    if (plan.n_mounts > 0 && call->frame->nfds == 1) {
+    size_t n_peers = call->frame->nfds - plan.n_of_worker;
+    if (call->frame->nfds < plan.n_of_worker || n_peers > 1) {
+        return sb_err_set(failure, SB_INVALID, "mounts: %zu descriptors came for %zu of the worker",
+                          call->frame->nfds, plan.n_of_worker);
+    }
+    if (plan.n_mounts > plan.n_of_worker && n_peers == 1) {
         if (sb_peer_of(call->frame->fds[0], &peer, failure) < 0) {
             return -1;
         }
         has_peer = &peer;
     }
     plan.slot = ++server->last_slot;
-    struct sb_sandbox *sandbox =
-        sb_sandbox_start(server->host, &server->pool, &plan, filter, has_peer, failure);
+    struct sb_sandbox *sandbox = sb_sandbox_start(server->host, &server->pool, &plan, filter,
+                                                  has_peer, call->frame->fds + n_peers, failure);
     if (sandbox == NULL) {
         return -1;
     }
@@ -339,7 +344,7 @@ static const struct row {
 } rows[] = {
     {SPAWN__V1__REQUEST__BODY_HELLO, STATE_NEW, 0, "hello", on_hello},
     {SPAWN__V1__REQUEST__BODY_LOAD_FILTER, STATE_READY, 0, "load_filter", on_load_filter},
-    {SPAWN__V1__REQUEST__BODY_SPAWN, STATE_READY, 1, "spawn", on_spawn},
+    {SPAWN__V1__REQUEST__BODY_SPAWN, STATE_READY, SB_FRAME_MAX_FDS, "spawn", on_spawn},
     {SPAWN__V1__REQUEST__BODY_KILL, STATE_READY, 0, "kill", on_kill},
     {SPAWN__V1__REQUEST__BODY_COUNT, STATE_READY, 0, "count", on_count},
     {SPAWN__V1__REQUEST__BODY_FREEZE, STATE_READY, 0, "freeze", on_freeze},

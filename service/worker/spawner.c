@@ -1,5 +1,6 @@
 #include "service/worker/spawner.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -36,8 +37,9 @@ struct ask {
     Spawn__V1__Freeze freeze;
     Spawn__V1__Probe probe;
     Spawn__V1__StartEgress start_egress;
-    struct sb_filter *filter; /* reference, or NULL */
-    int fd;                   /* -1: none */
+    struct sb_filter *filter;    /* reference, or NULL */
+    int fds[SB_SPAWNER_MAX_FDS]; /* owned; n_fds of them */
+    size_t n_fds;
     sb_spawner_reply_fn *on_reply;
     void *ctx;
 };
@@ -77,9 +79,7 @@ static void free_ask(struct sb_spawner *spawner, struct ask *ask)
         spawn__v1__plan__free_unpacked(ask->spawn.plan, NULL);
     }
     sb_filter_unref(ask->filter);
-    if (ask->fd >= 0) {
-        close(ask->fd);
-    }
+    sb_fd_close_all(ask->fds, ask->n_fds);
     free(ask);
 }
 
@@ -147,7 +147,7 @@ static void flush(struct sb_spawner *spawner)
     struct ask *ask = NULL;
     while (!spawner->is_lost && (ask = next_unsent(spawner)) != NULL) {
         struct sb_err err;
-        int rc = sb_frame_send(spawner->sock, &ask->req.base, &ask->fd, ask->fd >= 0 ? 1 : 0, &err);
+        int rc = sb_frame_send(spawner->sock, &ask->req.base, ask->fds, ask->n_fds, &err);
         if (rc < 0 && err.sys == EAGAIN) {
             (void)event_add(&spawner->writable, NULL);
             return;
@@ -162,10 +162,8 @@ static void flush(struct sb_spawner *spawner)
             continue;
         }
         sb_list_append(&spawner->sent, &ask->link);
-        if (ask->fd >= 0) {
-            close(ask->fd);
-            ask->fd = -1;
-        }
+        sb_fd_close_all(ask->fds, ask->n_fds);
+        ask->n_fds = 0;
     }
 }
 
@@ -455,7 +453,6 @@ new_ask(struct sb_spawner *spawner, sb_spawner_reply_fn *on_reply, void *ctx, st
     }
     spawn__v1__request__init(&ask->req);
     ask->req.tag = spawner->next_tag++;
-    ask->fd = -1;
     ask->on_reply = on_reply;
     ask->ctx = ctx;
     return ask;
@@ -503,7 +500,8 @@ int sb_spawner_load_filter(struct sb_spawner *spawner,
 
 int sb_spawner_spawn(struct sb_spawner *spawner,
                      Spawn__V1__Plan *plan,
-                     int peer_fd,
+                     int *fds,
+                     size_t n_fds,
                      sb_spawner_reply_fn *on_reply,
                      void *ctx,
                      struct sb_err *err)
@@ -511,14 +509,14 @@ int sb_spawner_spawn(struct sb_spawner *spawner,
     struct ask *ask = new_ask(spawner, on_reply, ctx, err);
     if (ask == NULL) {
         spawn__v1__plan__free_unpacked(plan, NULL);
-        if (peer_fd >= 0) {
-            close(peer_fd);
-        }
+        sb_fd_close_all(fds, n_fds);
         return -1;
     }
     spawn__v1__spawn__init(&ask->spawn);
     ask->spawn.plan = plan;
-    ask->fd = peer_fd;
+    assert(n_fds <= SB_SPAWNER_MAX_FDS);
+    memcpy(ask->fds, fds, n_fds * sizeof *fds);
+    ask->n_fds = n_fds;
     ask->req.body_case = SPAWN__V1__REQUEST__BODY_SPAWN;
     ask->req.spawn = &ask->spawn;
     enqueue(spawner, ask);

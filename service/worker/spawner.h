@@ -77,10 +77,15 @@ int sb_spawner_load_filter(struct sb_spawner *spawner,
                            sb_spawner_reply_fn *on_reply,
                            void *ctx,
                            struct sb_err *err);
-/** @plan  taken in every case.   @peer_fd  taken in every case; -1: none. */
+enum { SB_SPAWNER_MAX_FDS = 4 };
+
+/** @plan  taken in every case.
+ *  @fds  the caller's connection, when the plan has mounts of the caller; then a directory for each
+ *        mount of the worker. Taken in every case.   @n_fds  at most SB_SPAWNER_MAX_FDS */
 int sb_spawner_spawn(struct sb_spawner *spawner,
                      Spawn__V1__Plan *plan,
-                     int peer_fd,
+                     int *fds,
+                     size_t n_fds,
                      sb_spawner_reply_fn *on_reply,
                      void *ctx,
                      struct sb_err *err);

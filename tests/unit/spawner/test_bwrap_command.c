@@ -97,9 +97,9 @@ static void binds_what_was_staged_as_the_plan_says(void **state)
     struct sb_plan plan = good();
     plan.workspace_is_tmpfs = false;
     plan.n_mounts = 3;
-    plan.mounts[0] = (struct sb_plan_mount){"/home/u", "/workspace", true};
-    plan.mounts[1] = (struct sb_plan_mount){"/srv", "/data/srv", false};
-    plan.mounts[2] = (struct sb_plan_mount){"/srv", "/tmp/srv", false};
+    plan.mounts[0] = (struct sb_plan_mount){"/home/u", "/workspace", true, false};
+    plan.mounts[1] = (struct sb_plan_mount){"/srv", "/data/srv", false, false};
+    plan.mounts[2] = (struct sb_plan_mount){"/srv", "/tmp/srv", false, false};
     compile(&plan, true);
     assert_true(has("--bind", "/tmp/workspace", "/workspace"));
     assert_true(has("--ro-bind", "/tmp/data/srv", "/data/srv"));
@@ -152,7 +152,7 @@ static void has_room_for_the_longest_plan(void **state)
     target[0] = '/';
     plan.n_mounts = SB_PLAN_MAX_MOUNTS;
     for (size_t i = 0; i < SB_PLAN_MAX_MOUNTS; i++) {
-        plan.mounts[i] = (struct sb_plan_mount){"/x", target, false};
+        plan.mounts[i] = (struct sb_plan_mount){"/x", target, false, false};
     }
     assert_int_equal(sb_bwrap_compile(&plan, &bwrap, &command, &err), 0);
 }
