@@ -242,7 +242,7 @@ void sb_args_done(struct sb_args *args)
                               &args->copies,      &args->mounts,     &args->labels,
                               &args->require,     &args->env,        &args->env_files,
                               &args->allow_hosts, &args->deny_hosts, &args->without_secrets,
-                              &args->heads,       &args->states};
+                              &args->heads,       &args->states,     &args->packages};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         free(all[i]->items);
         *all[i] = (struct sb_texts){0};

@@ -35,6 +35,7 @@ struct sb_args {
     struct sb_texts labels;
     struct sb_texts require;
     struct sb_texts without_secrets;
+    struct sb_texts packages;
     uint64_t memory_bytes;
     uint64_t cpu_millis;
     uint64_t pids;

@@ -23,6 +23,8 @@ static void on_started(const Aisbx__V1__ExecStarted *started, void *user)
     const struct sb_cli *cli = user;
     if (cli->args.verbose && started->sandbox != NULL) {
         sb_report_sandbox(started->sandbox);
+    } else if (started->sandbox != NULL && isatty(STDERR_FILENO) != 0) {
+        sb_report_packages(started->sandbox);
     }
 }
 

@@ -60,6 +60,11 @@ static const struct sb_option sandbox_rows[] = {
      SB_OFFER_NOTHING, NULL},
     {0, "without-secret", SB_OPTION_COMMAS, AT(without_secrets), "NAME,...",
      "Leave out these secrets of the profile; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "packages", SB_OPTION_COMMAS, AT(packages), "NAME,...",
+     "Packages that programs find installed: requests, numpy>=1.26,<2, npm:left-pad@1.3.0; from "
+     "the "
+     "registries of the profile, kept for the next time; may be repeated",
+     0, 0, SB_OFFER_NOTHING, NULL},
     {0, "require", SB_OPTION_COMMAS, AT(require), "CONTROL,...",
      "Refuse to run unless these controls are enforced: " SB_CONTROL_NAMES, 0, 0, SB_OFFER_NOTHING,
      NULL},

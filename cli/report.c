@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/out.h"
 #include "base/say.h"
@@ -48,8 +49,52 @@ void sb_report_sandbox(const Aisbx__V1__Sandbox *sandbox)
             say_weaker(sandbox->controls[i]);
         }
     }
+    sb_report_packages(sandbox);
     for (size_t i = 0; i < sandbox->n_notices; i++) {
         sb_say_detail("notice: %s", sandbox->notices[i]);
+    }
+}
+
+void sb_report_getting(const Aisbx__V1__SandboxSpec *spec)
+{
+    struct sb_out out;
+    if (spec->n_packages == 0 || isatty(STDERR_FILENO) == 0) {
+        return;
+    }
+    sb_out_init(&out, -1);
+    for (size_t i = 0; i < spec->n_packages; i++) {
+        sb_out_put(&out, i == 0 ? "" : ", ");
+        sb_out_put_safe(&out, sb_str_from(spec->packages[i]));
+    }
+    sb_say_note("getting %s", sb_buf_cstr(&out.buf));
+    sb_out_done(&out);
+}
+
+static void say_packages(const Aisbx__V1__PackageSet *set)
+{
+    enum { MAX_NAMES = 16 };
+    struct sb_out out;
+    sb_out_init(&out, -1);
+    for (size_t i = 0; i < set->n_installed && i < MAX_NAMES; i++) {
+        sb_out_put(&out, " ");
+        sb_out_put_safe(&out, sb_str_from(set->installed[i]));
+    }
+    if (set->n_installed > MAX_NAMES) {
+        sb_out_printf(&out, " and %zu more", set->n_installed - MAX_NAMES);
+    }
+    if (set->cached) {
+        sb_say_detail("%s, as installed before:%s", set->manager, sb_buf_cstr(&out.buf));
+    } else {
+        sb_say_detail("%s, installed in %" PRIu64 ".%" PRIu64 " s:%s", set->manager,
+                      set->install_ms / 1000, set->install_ms % 1000 / 100, sb_buf_cstr(&out.buf));
+    }
+    sb_out_done(&out);
+}
+
+void sb_report_packages(const Aisbx__V1__Sandbox *sandbox)
+{
+    for (size_t i = 0; i < sandbox->n_packages; i++) {
+        say_packages(sandbox->packages[i]);
     }
 }
 

@@ -1,6 +1,8 @@
 #include "cli/spec.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -153,6 +155,41 @@ static int borrow_texts(const struct sb_texts *texts,
     return 0;
 }
 
+/* A comma is also within a list of versions ("numpy>=1.26,<2") or extras ("uvicorn[a,b]"). */
+static bool goes_on(const char *before, const char *text)
+{
+    const char *bracket = strrchr(before, '[');
+    return (*text != '\0' && strchr("<>=!~", *text) != NULL) ||
+           (bracket != NULL && strchr(bracket, ']') == NULL);
+}
+
+static int put_packages(struct sb_spec *spec, const struct sb_args *args, struct sb_err *err)
+{
+    const struct sb_texts *texts = &args->packages;
+    char **packages = sb_arena_alloc(&spec->arena, texts->n, sizeof *packages, err);
+    size_t n = 0;
+    if (packages == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < texts->n; i++) {
+        SB_CLEANUP(sb_freep) char *joined = NULL;
+        bool is_part = n > 0 && goes_on(packages[n - 1], texts->items[i]);
+        if (asprintf(&joined, "%s%s%s", is_part ? packages[n - 1] : "", is_part ? "," : "",
+                     texts->items[i]) < 0) {
+            joined = NULL;
+            return sb_err_oom(err);
+        }
+        n -= is_part ? 1 : 0;
+        packages[n] = sb_arena_text(&spec->arena, sb_str_from(joined), err);
+        if (packages[n++] == NULL) {
+            return -1;
+        }
+    }
+    spec->sandbox.packages = packages;
+    spec->sandbox.n_packages = n;
+    return 0;
+}
+
 bool sb_spec_has_network(const struct sb_args *args)
 {
     return args->network != NULL || args->allow_hosts.n > 0 || args->deny_hosts.n > 0;
@@ -204,7 +241,8 @@ int sb_spec_sandbox(struct sb_spec *spec, const struct sb_args *args, struct sb_
     spec->sandbox.idle_ms = args->idle_ms;
     put_limits(spec, args);
     if (put_network(spec, args, err) < 0 || put_mounts(spec, args, err) < 0 ||
-        put_labels(spec, args, err) < 0 || put_require(spec, args, err) < 0 ||
+        put_packages(spec, args, err) < 0 || put_labels(spec, args, err) < 0 ||
+        put_require(spec, args, err) < 0 ||
         borrow_texts(&args->without_secrets, &spec->arena, &spec->sandbox.n_without_secrets,
                      &spec->sandbox.without_secrets, err) < 0) {
         return -1;

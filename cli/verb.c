@@ -12,6 +12,8 @@ static const char *const run_examples[] = {
     "aisbx run --timeout 30s --memory 256m --require userns,seccomp -- ./untrusted --flag",
     "Data in and out by pipes, no directory bound",
     "cat data.csv | aisbx run --no-workspace awk -F, '{ n += $2 } END { print n }'",
+    "With packages, installed by the profile's registries and kept for the next time",
+    "aisbx run -p python-dev --packages 'requests>=2.31,numpy' python3 script.py",
     "Everything about one run as JSON",
     "aisbx run --json -p strict sh -c 'echo hello; exit 3' | jq .verdict",
     NULL,

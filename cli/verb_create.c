@@ -43,6 +43,7 @@ int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         sb_say_note("the current directory is not the workspace: %s", spec.workspace.note);
     }
     request.sandbox = &spec.sandbox;
+    sb_report_getting(&spec.sandbox);
     if (sb_connect_open(cli, SB_CONNECT_FRESH, &connect, err) < 0) {
         return -1;
     }

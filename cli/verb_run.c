@@ -4,6 +4,7 @@
 #include "base/say.h"
 #include "cli/connect.h"
 #include "cli/launch.h"
+#include "cli/report.h"
 #include "cli/spec.h"
 #include "cli/verb.h"
 #include "proto/client/message.h"
@@ -88,6 +89,7 @@ int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         return -1;
     }
     say_workspace(cli, &spec);
+    sb_report_getting(&spec.sandbox);
     target.sandbox_case = AISBX__V1__EXEC_TARGET__SANDBOX_NEW_SANDBOX;
     target.new_sandbox = &spec.sandbox;
     request.target = &target;

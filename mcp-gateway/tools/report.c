@@ -12,7 +12,7 @@
 #include "mcp-gateway/mcp/tool.h"
 #include "proto/json/pbjson.h"
 
-enum { MAX_EVIDENCE = 4, MAX_VIOLATIONS = 8, LEAST_OF_STDERR = 2000 };
+enum { MAX_EVIDENCE = 4, MAX_VIOLATIONS = 8, LEAST_OF_STDERR = 2000, MAX_PACKAGES = 12 };
 
 #define KIND(name) AISBX__V1__VERDICT_KIND__VERDICT_KIND_##name
 
@@ -215,6 +215,41 @@ void sb_report_sandbox(struct sb_out *out, const Aisbx__V1__Sandbox *sandbox)
     if (left >= 0) {
         sb_out_printf(out, ", expires in %" PRId64 " s", left);
     }
+}
+
+void sb_report_packages(struct sb_out *out, const Aisbx__V1__Sandbox *sandbox)
+{
+    for (size_t i = 0; i < sandbox->n_packages; i++) {
+        const Aisbx__V1__PackageSet *set = sandbox->packages[i];
+        sb_out_printf(out, "packages of %s:", set->manager);
+        for (size_t k = 0; k < set->n_installed && k < MAX_PACKAGES; k++) {
+            sb_out_put(out, " ");
+            sb_out_put_safe(out, sb_str_from(set->installed[k]));
+        }
+        if (set->n_installed > MAX_PACKAGES) {
+            sb_out_printf(out, " and %zu more", set->n_installed - MAX_PACKAGES);
+        }
+        if (set->cached) {
+            sb_out_put(out, " (as installed before)\n");
+        } else {
+            sb_out_printf(out, " (installed in %" PRIu64 ".%" PRIu64 " s)\n",
+                          set->install_ms / 1000, set->install_ms % 1000 / 100);
+        }
+    }
+}
+
+void sb_report_packages_field(struct sb_json *json, const Aisbx__V1__Sandbox *sandbox)
+{
+    if (sandbox->n_packages == 0) {
+        return;
+    }
+    sb_json_open(json, "packages", '[');
+    for (size_t i = 0; i < sandbox->n_packages; i++) {
+        for (size_t k = 0; k < sandbox->packages[i]->n_installed; k++) {
+            sb_json_cstr(json, NULL, sandbox->packages[i]->installed[k]);
+        }
+    }
+    sb_json_close(json, ']');
 }
 
 void sb_report_sandbox_fields(struct sb_json *json, const Aisbx__V1__Sandbox *sandbox)

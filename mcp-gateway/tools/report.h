@@ -27,5 +27,9 @@ void sb_report_link(struct sb_mcp_call *call, const char *exec_id, int i);
 
 /** "sandbox sb_... (python-dev), expires in 3600 s"; without a line end. */
 void sb_report_sandbox(struct sb_out *out, const Aisbx__V1__Sandbox *sandbox);
+/** A line for each manager: what is installed. */
+void sb_report_packages(struct sb_out *out, const Aisbx__V1__Sandbox *sandbox);
+/** packages of an open object, when there are any. */
+void sb_report_packages_field(struct sb_json *json, const Aisbx__V1__Sandbox *sandbox);
 /** sandbox_id, profile, state, expires_in_s of an open object. */
 void sb_report_sandbox_fields(struct sb_json *json, const Aisbx__V1__Sandbox *sandbox);

@@ -81,6 +81,8 @@ static void put_structured(struct sb_run *run)
     sb_json_cstr(&json, "exec_id", run->exec_id);
     if (!run->is_own && run->sandbox != NULL) {
         sb_report_sandbox_fields(&json, run->sandbox);
+    } else if (run->sandbox != NULL) {
+        sb_report_packages_field(&json, run->sandbox);
     }
     if (!run->is_background) {
         sb_json_bool(&json, "is_truncated", run->cut != 0);
@@ -108,6 +110,8 @@ static void put_text(struct sb_run *run)
     if (!run->is_own && run->sandbox != NULL) {
         sb_report_sandbox(&out, run->sandbox);
         sb_out_put(&out, "\n");
+    } else if (run->sandbox != NULL) {
+        sb_report_packages(&out, run->sandbox);
     }
     sb_mcp_text(run->job.call, sb_buf_str(&out.buf));
     sb_out_done(&out);
@@ -320,6 +324,7 @@ static void create(struct sb_run *run)
     spec.sandbox.idle_ms = IDLE_MS;
     request.sandbox = &spec.sandbox;
     run->is_own = true;
+    sb_spec_tell(&spec, run->job.call);
     sb_job_ask(&run->job, SB_SANDBOX_RPC(CREATE_SANDBOX), &request.base, created);
 }
 
@@ -370,6 +375,11 @@ static void begin(struct sb_run *run)
     const char *sandbox_id = sb_arg_text(run->arguments, "sandbox_id");
     if (sandbox_id == NULL) {
         create(run);
+        return;
+    }
+    if (cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(run->arguments, "packages")) > 0) {
+        sb_job_refuse(&run->job, "packages: are of new sandboxes; name them in sandbox_create, or "
+                                 "install into /workspace with shell: pip install --target");
         return;
     }
     (void)snprintf(run->sandbox_id, sizeof run->sandbox_id, "%s", sandbox_id);

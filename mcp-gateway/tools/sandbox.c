@@ -54,6 +54,7 @@ static void created(struct sb_job *job, const ProtobufCMessage *reply)
     sb_out_init(&fields, -1);
     sb_report_sandbox(&text, sandbox);
     sb_out_put(&text, ", work in /workspace\n");
+    sb_report_packages(&text, sandbox);
     put_network(&text, sandbox->network);
     for (size_t i = 0; i < sandbox->n_notices && i < MAX_NOTICES; i++) {
         sb_out_put(&text, "notice: ");
@@ -62,6 +63,7 @@ static void created(struct sb_job *job, const ProtobufCMessage *reply)
     }
     sb_json_open(&json, NULL, '{');
     sb_report_sandbox_fields(&json, sandbox);
+    sb_report_packages_field(&json, sandbox);
     sb_json_close(&json, '}');
     answer(job, &text, &fields);
 }
@@ -78,6 +80,7 @@ void sb_tool_sandbox_create(struct sb_mcp_call *call, const struct cJSON *argume
     spec.sandbox.ttl_ms = (uint64_t)sb_arg_number(arguments, "ttl_s", TTL_S) * 1000;
     request.request_id = sb_arg_field(arguments, "request_id");
     request.sandbox = &spec.sandbox;
+    sb_spec_tell(&spec, call);
     sb_job_ask(job, SB_SANDBOX_RPC(CREATE_SANDBOX), &request.base, created);
 }
 

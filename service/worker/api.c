@@ -81,7 +81,7 @@ int sb_api_find_sandbox(const struct sb_worker *worker,
         return -1;
     }
     struct sb_sandbox *sandbox = sb_registry_sandbox(&worker->registry, id);
-    if (sandbox == NULL || !sb_caller_sees(caller, sandbox->tenant)) {
+    if (sandbox == NULL || sandbox->is_internal || !sb_caller_sees(caller, sandbox->tenant)) {
         return sb_err_set(err, SB_NOT_FOUND, "no sandbox %s (aisbx list shows what there is)", id);
     }
     sb_gate_note(caller->ticket, sandbox, NULL);
@@ -99,7 +99,8 @@ int sb_api_find_exec(const struct sb_worker *worker,
         return -1;
     }
     struct sb_exec *exec = sb_registry_exec(&worker->registry, id);
-    if (exec == NULL || !sb_caller_sees(caller, exec->sandbox->tenant)) {
+    if (exec == NULL || exec->sandbox->is_internal ||
+        !sb_caller_sees(caller, exec->sandbox->tenant)) {
         return sb_err_set(err, SB_NOT_FOUND, "no exec %s", id);
     }
     sb_gate_note(caller->ticket, exec->sandbox, exec);

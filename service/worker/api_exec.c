@@ -59,7 +59,7 @@ static bool matches(const struct sb_exec *exec,
                     const struct sb_caller *caller,
                     const Aisbx__V1__ListExecsRequest *req)
 {
-    return sb_caller_sees(caller, exec->sandbox->tenant) &&
+    return !exec->sandbox->is_internal && sb_caller_sees(caller, exec->sandbox->tenant) &&
            (req->sandbox_id[0] == '\0' || strcmp(req->sandbox_id, exec->sandbox->id) == 0) &&
            (!req->running_only || !sb_exec_has_ended(exec));
 }

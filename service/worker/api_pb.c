@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "service/shared/floor.h"
 #include "service/worker/exec.h"
+#include "service/worker/packages/cache.h"
 #include "service/worker/policy/api_profile.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/probe.h"
@@ -278,6 +279,44 @@ add_texts(const struct sb_strings *a, const struct sb_strings *b, size_t *ret_n,
     return true;
 }
 
+static Aisbx__V1__PackageSet *package_set_new(enum sb_manager manager,
+                                              const struct sb_package_use *use)
+{
+    const struct sb_package_entry *entry = use->entry;
+    Aisbx__V1__PackageSet *set = sb_api_pb_new(&aisbx__v1__package_set__descriptor);
+    if (set == NULL) {
+        return NULL;
+    }
+    set->cached = use->was_kept;
+    set->install_ms = entry->took_ms;
+    set->size_bytes = entry->bytes;
+    if (!sb_api_pb_text(&set->manager, sb_manager_names[manager]) ||
+        !add_texts(&entry->names, NULL, &set->n_requested, &set->requested) ||
+        !add_texts(&entry->installed, NULL, &set->n_installed, &set->installed)) {
+        aisbx__v1__package_set__free_unpacked(set, NULL);
+        return NULL;
+    }
+    return set;
+}
+
+/** What is in use: of a sandbox that has ended nothing is. */
+static bool add_packages(const struct sb_sandbox *sandbox, Aisbx__V1__Sandbox *msg)
+{
+    msg->packages = calloc(SB_MANAGER_END_, sizeof(Aisbx__V1__PackageSet *));
+    for (int i = SB_MANAGER_PIP; msg->packages != NULL && i < SB_MANAGER_END_; i++) {
+        if (sandbox->packages.uses[i].entry == NULL) {
+            continue;
+        }
+        Aisbx__V1__PackageSet *set =
+            package_set_new((enum sb_manager)i, &sandbox->packages.uses[i]);
+        if (set == NULL) {
+            return false;
+        }
+        msg->packages[msg->n_packages++] = set;
+    }
+    return msg->packages != NULL;
+}
+
 static void fill_numbers(const struct sb_sandbox *sandbox, bool is_here, Aisbx__V1__Sandbox *msg)
 {
     msg->state = (Aisbx__V1__SandboxState)sandbox->state;
@@ -321,7 +360,7 @@ static bool fill_sandbox(const struct sb_sandbox *sandbox, bool is_here, Aisbx__
            add_labels(&sandbox->labels, msg) &&
            sb_api_pb_controls(sandbox->worker->probe, policy->driver, &msg->n_controls,
                               &msg->controls) &&
-           adjust_controls(sandbox, msg) &&
+           adjust_controls(sandbox, msg) && add_packages(sandbox, msg) &&
            sb_api_pb_violations(policy, &sandbox->notify.denials, NULL, &msg->n_violations,
                                 &msg->violations) &&
            add_texts(&policy->notices, &sandbox->degraded, &msg->n_notices, &msg->notices);

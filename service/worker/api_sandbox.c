@@ -413,7 +413,8 @@ static bool matches(const struct sb_sandbox *sandbox,
                     const struct sb_caller *caller,
                     const Aisbx__V1__ListSandboxesRequest *req)
 {
-    return sb_caller_sees(caller, sandbox->tenant) && has_state(sandbox, req) &&
+    return !sandbox->is_internal && sb_caller_sees(caller, sandbox->tenant) &&
+           has_state(sandbox, req) &&
            (req->profile[0] == '\0' || strcmp(req->profile, sandbox->policy->profile) == 0) &&
            has_labels(sandbox, req);
 }

@@ -66,7 +66,7 @@ static void tell(struct sb_worker *worker,
         struct watch *watch = SB_LIST_ENTRY(node, struct watch, link);
         bool is_wanted =
             watch->sandbox_id[0] == '\0' || strcmp(watch->sandbox_id, sandbox->id) == 0;
-        if (is_wanted && sb_caller_sees(&watch->caller, sandbox->tenant)) {
+        if (is_wanted && !sandbox->is_internal && sb_caller_sees(&watch->caller, sandbox->tenant)) {
             send_event(watch, kind, sandbox, exec, denial);
         }
     }

@@ -4,6 +4,7 @@
 #include "base/out.h"
 #include "service/worker/denials.h"
 #include "service/worker/exec.h"
+#include "service/worker/packages/cache.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/trail/trail.h"
@@ -187,4 +188,29 @@ void sb_event_connected(const struct sb_sandbox *sandbox, const struct sb_event_
         sb_json_u64(&json, "more_before", what->n_more);
     }
     end(&json, sandbox, NULL, "network.connect", "ended");
+}
+
+void sb_event_packages(const struct sb_sandbox *sandbox,
+                       const struct sb_package_entry *entry,
+                       const char *why)
+{
+    struct sb_out out;
+    struct sb_json json;
+    if (sandbox->worker->trail == NULL || sandbox->policy == NULL) {
+        return;
+    }
+    begin(&json, &out);
+    if (entry == NULL) {
+        sb_json_cstr(&json, "why", why);
+    } else {
+        sb_json_cstr(&json, "manager", sb_manager_names[entry->manager]);
+        sb_json_open(&json, "installed", '[');
+        for (size_t i = 0; i < entry->installed.n && i < 64; i++) {
+            sb_json_cstr(&json, NULL, entry->installed.items[i]);
+        }
+        sb_json_close(&json, ']');
+        sb_json_u64(&json, "bytes", entry->bytes);
+        sb_json_u64(&json, "wall_ms", entry->took_ms);
+    }
+    end(&json, sandbox, NULL, "packages.install", entry == NULL ? "failed" : "ended");
 }

@@ -4,6 +4,7 @@
 struct sb_denial;
 struct sb_exec;
 struct sb_key;
+struct sb_package_entry;
 struct sb_sandbox;
 struct sb_worker;
 
@@ -23,6 +24,10 @@ void sb_event_sandbox_ended(const struct sb_sandbox *sandbox);
 void sb_event_exec_ended(const struct sb_exec *exec);
 /** The first refusal of its kind in that sandbox. */
 void sb_event_denied(const struct sb_sandbox *sandbox, const struct sb_denial *denial);
+/** An install of packages is over. @entry  NULL: it failed, @why says so. */
+void sb_event_packages(const struct sb_sandbox *sandbox,
+                       const struct sb_package_entry *entry,
+                       const char *why);
 void sb_event_connected(const struct sb_sandbox *sandbox, const struct sb_event_connection *what);
 /** @action  "key.created", "key.revoked".   @actor  who did it */
 void sb_event_key(struct sb_worker *worker,

@@ -29,6 +29,8 @@
     X(PORTS,            32,         "ports",        "of one sandbox exposed at once")              \
     X(PORT_CALLS,       256,        "connections",  "to exposed ports of one sandbox at once")     \
     X(PORT_WAIT_MS,     15000,      "ms",           "a server inside may take to accept a connection") \
+    X(PACKAGE_BYTES,    1ULL << 30, "bytes",        "of all files of one install of packages")      \
+    X(PACKAGE_FILES,    200000,     "files",        "of one install of packages, directories included") \
     X(PAGE,             1000,       "items",        "on one page of a list")                       \
     X(LABELS,           64,         "labels",       "of one sandbox")                              \
     X(LABEL_BYTES,      63,         "bytes",        "key or value of a label")                     \

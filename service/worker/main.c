@@ -35,6 +35,7 @@
 #include "service/worker/idem_store.h"
 #include "service/worker/limits.h"
 #include "service/worker/metrics.h"
+#include "service/worker/packages/packages.h"
 #include "service/worker/place.h"
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/profiles.h"
@@ -318,6 +319,12 @@ static int step_grpc(struct sb_worker *worker, struct sb_err *err)
     return rc;
 }
 
+/* Without privilege, as all that is ever written there. */
+static int step_packages(struct sb_worker *worker, struct sb_err *err)
+{
+    return sb_packages_new(worker, worker->options.packages_max_bytes, &worker->packages, err);
+}
+
 static int step_serve(struct sb_worker *worker, struct sb_err *err)
 {
     return sb_processes_new(&worker->processes, err) < 0 || sb_api_serve(worker, err) < 0 ||
@@ -342,8 +349,9 @@ static const struct {
     {"TLS", step_tls}, /* may be files of root's */
     {"drop privilege", step_drop},
     {"records", step_records}, /* starts a thread; parses what was written without privilege */
-    {"gRPC", step_grpc},       /* starts threads */
-    {"serve", step_serve},     /* the first byte of anybody */
+    {"packages", step_packages},
+    {"gRPC", step_grpc},   /* starts threads */
+    {"serve", step_serve}, /* the first byte of anybody */
 };
 
 static int start(struct sb_worker *worker, struct sb_err *err)
@@ -378,7 +386,9 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     sb_store_settle(worker->store); /* what waits for it holds calls of the server */
     sb_rpc_server_free(worker->server);
     sb_processes_free(worker->processes);
+    sb_packages_end(worker->packages);
     sb_registry_done(&worker->registry);
+    sb_packages_free(worker->packages);
     sb_egress_free(worker->egress);
     sb_audit_free(worker->audit);
     sb_event_worker(worker, "worker.stop");

@@ -70,6 +70,8 @@ static const struct sb_field fields[] = {
      "of "
      "that profile, made with the first call; the gateway serves its files with --sandboxd",
      NULL},
+    {SB_STR("packages-max"), SB_FIELD_BYTES, AT(packages_max_bytes), 1 << 20, 1ULL << 40, "SIZE",
+     "What is kept of installed packages; those not used longest are removed beyond it", NULL},
     {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
      "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "
      "each "
@@ -205,6 +207,7 @@ int sb_options_parse(int argc,
         .cpu_weight = 100,
         .audit_keep_ms = 90ULL * DAY_MS,
         .audit_max_bytes = 1ULL << 30,
+        .packages_max_bytes = 4ULL << 30,
     };
     for (int i = 1; i < argc; i++) {
         if (parse_one(argc, argv, &i, ret_options, err) < 0) {
@@ -238,7 +241,8 @@ void sb_options_help(FILE *out)
                                         .grpc_threads = 1,
                                         .cpu_weight = 100,
                                         .audit_keep_ms = 90ULL * DAY_MS,
-                                        .audit_max_bytes = 1ULL << 30};
+                                        .audit_max_bytes = 1ULL << 30,
+                                        .packages_max_bytes = 4ULL << 30};
     (void)fputs(
         "aisbx-worker: serves sandboxes (aisbx.v1) over gRPC and over the local transport.\n\n"
         "Usage: aisbx-worker [--embedded] [--listen ADDRESS]... [OPTION]...\n\n"

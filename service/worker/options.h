@@ -41,7 +41,8 @@ struct sb_options {
     int audit;           /* enum sb_options_audit */
     uint64_t audit_keep_ms;
     uint64_t audit_max_bytes; /* of the database */
-    char *check;              /* NULL: serve */
+    uint64_t packages_max_bytes;
+    char *check; /* NULL: serve */
     bool wants_help;
     bool wants_version;
 };

@@ -234,6 +234,7 @@ static void free_parts(struct sb_sandbox *sandbox)
     sb_ports_done(sandbox);
     sb_handover_done(&sandbox->handover);
     sb_egress_leave(sandbox->worker->egress, sandbox);
+    sb_packages_leave(sandbox);
     sb_notify_stop(&sandbox->notify);
     (void)event_del(&sandbox->ttl_timer);
     (void)event_del(&sandbox->idle_timer);
@@ -328,6 +329,8 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
     sb_pause_stop(sandbox);
     if (is_running) {
         sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
+    } else if (sb_packages_is_waiting(sandbox)) {
+        sb_packages_stop(sandbox);
     }
     sb_watch_sandbox(sandbox->worker, SB_WATCH_CHANGED, sandbox);
     sb_sandbox_tell(sandbox);

@@ -14,6 +14,7 @@
 #include "service/worker/egress.h"
 #include "service/worker/handover.h"
 #include "service/worker/notify.h"
+#include "service/worker/packages/packages.h"
 #include "service/worker/pause.h"
 #include "service/worker/policy/auth_config.h"
 #include "service/worker/policy/collections.h"
@@ -61,6 +62,7 @@ struct sb_sandbox {
     struct sb_pairs labels;
     bool is_only;     /* for one exec */
     bool is_home;     /* its tenant's own, see process/home.h */
+    bool is_internal; /* the worker's own: nobody may act on it */
     bool is_recalled; /* of a worker before this one: a few facts are known, and no policy */
 
     int peer_fd; /* the caller's connection, for host mounts, until spawned; -1: none */
@@ -70,6 +72,7 @@ struct sb_sandbox {
     struct sb_handover handover;
     struct sb_notify notify;
     struct sb_egress_line line; /* to the egress proxy */
+    struct sb_sandbox_packages packages;
     int64_t init_pid;
     uint64_t domain; /* its wall of Landlock, as records name it; 0: not known */
     uint32_t host_uid;
@@ -107,6 +110,7 @@ struct sb_sandbox_options {
     const struct sb_request *request; /* borrowed */
     bool is_only;
     bool is_home;
+    bool is_internal;
     bool is_admin;        /* may take a weaker driver than the profile's */
     int peer_fd;          /* the caller's unix connection, borrowed; -1: none */
     struct sb_rate *rate; /* filled when a quota of the tenant refuses; NULL: nobody asks */
@@ -167,6 +171,8 @@ void sb_sandbox_move(struct sb_sandbox *sandbox, enum sb_state to);
 void sb_sandbox_set_reason(struct sb_sandbox *sandbox, enum sb_reason reason, const char *message);
 /** There is no process of it: DESTROYED, and its execs fail with err when it never ran. */
 void sb_sandbox_fail(struct sb_sandbox *sandbox, const struct sb_err *err);
+/** Its packages are there. */
+void sb_sandbox_packed(struct sb_sandbox *sandbox);
 /** Nothing runs yet. */
 void sb_sandbox_timers_init(struct sb_sandbox *sandbox);
 

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "service/shared/frame.h"
 #include "service/worker/audit.h"
@@ -218,15 +220,23 @@ static void on_spawned(void *ctx,
 static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *err)
 {
     Spawn__V1__Plan *plan = NULL;
+    int fds[SB_SPAWNER_MAX_FDS];
+    size_t n_fds = 0;
     if (sb_plan_make(sandbox->policy, sandbox->id, filter_id, &plan, err) < 0) {
         return -1;
     }
-    int peer_fd = sandbox->peer_fd;
-    sandbox->peer_fd = -1;
+    if (sandbox->peer_fd >= 0) {
+        fds[n_fds++] = SB_STEAL_FD(sandbox->peer_fd);
+    }
+    if (sb_packages_bind(sandbox, plan, fds, &n_fds, err) < 0) {
+        sb_fd_close_all(fds, n_fds);
+        spawn__v1__plan__free_unpacked(plan, NULL);
+        return -1;
+    }
     if (plan->egress_port != 0) {
         sb_egress_want(sandbox->worker->egress);
     }
-    return sb_spawner_spawn(sandbox->worker->spawner, plan, peer_fd, on_spawned, sandbox, err);
+    return sb_spawner_spawn(sandbox->worker->spawner, plan, fds, n_fds, on_spawned, sandbox, err);
 }
 
 static void on_filter(void *ctx,
@@ -259,6 +269,17 @@ static int load_or_spawn(struct sb_sandbox *sandbox, struct sb_err *err)
     return sb_spawner_knows_filter(spawner, filter, &filter_id)
                ? spawn(sandbox, filter_id, err)
                : sb_spawner_load_filter(spawner, filter, on_filter, sandbox, err);
+}
+
+void sb_sandbox_packed(struct sb_sandbox *sandbox)
+{
+    struct sb_err err;
+    if (sandbox->state != SB_STATE_STARTING) {
+        (void)sb_err_set(&err, SB_CANCELLED, "destroyed before it was started");
+        sb_sandbox_fail(sandbox, &err);
+    } else if (load_or_spawn(sandbox, &err) < 0) {
+        sb_sandbox_fail(sandbox, &err);
+    }
 }
 
 static int check_worker(struct sb_worker *worker, struct sb_err *err)
@@ -294,6 +315,9 @@ static int check_quota(struct sb_worker *worker,
                        struct sb_err *err)
 {
     struct sb_rate unused;
+    if (sandbox->is_internal) { /* the one it is for counts */
+        return 0;
+    }
     if (sb_quota_check(&worker->registry, sb_profiles_auth(worker->profiles), sandbox->tenant,
                        &sandbox->policy->limits, rate == NULL ? &unused : rate, err) < 0) {
         worker->auth.counts[SB_AUTH_QUOTA]++;
@@ -353,6 +377,7 @@ struct sb_sandbox *sb_sandbox_blank(struct sb_worker *worker, struct sb_err *err
     sb_list_init(&sandbox->observers);
     sb_list_init(&sandbox->ports);
     sb_sandbox_timers_init(sandbox);
+    sb_packages_init(sandbox);
     return sandbox;
 }
 
@@ -371,13 +396,15 @@ int sb_sandbox_new(struct sb_worker *worker,
     }
     sandbox->is_only = options->is_only;
     sandbox->is_home = options->is_home;
+    sandbox->is_internal = options->is_internal;
     if (fill(sandbox, options, err) < 0 ||
         sb_registry_add_sandbox(&worker->registry, sandbox, err) < 0) {
         sb_sandbox_unref(sandbox);
         return -1;
     }
     sb_tomb_write(sandbox);
-    if (load_or_spawn(sandbox, err) < 0) {
+    int packed = sb_packages_want(sandbox, err);
+    if (packed < 0 || (packed > 0 && load_or_spawn(sandbox, err) < 0)) {
         sb_sandbox_fail(sandbox, err);
         return -1;
     }

@@ -121,7 +121,7 @@ void sb_tomb_write(const struct sb_sandbox *sandbox)
 {
     struct sb_err err = {.code = SB_OK};
     struct sb_worker *worker = sandbox->worker;
-    if (worker->store == NULL || worker->state_dir < 0) {
+    if (worker->store == NULL || worker->state_dir < 0 || sandbox->is_internal) {
         return;
     }
     struct row *row = row_new(sandbox);

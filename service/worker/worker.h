@@ -19,6 +19,7 @@
 struct sb_audit;
 struct sb_trail;
 struct sb_egress;
+struct sb_packages;
 struct sb_err;
 struct sb_probe;
 struct sb_processes;
@@ -51,6 +52,7 @@ struct sb_worker {
     struct sb_rpc_server *server;
     struct sb_probe *probe;
     struct sb_egress *egress;
+    struct sb_packages *packages;
     struct sb_audit *audit;
     struct sb_store *store;
     struct sb_trail *trail;       /* NULL: nothing is written down */

@@ -32,7 +32,8 @@ static struct used count(const struct sb_registry *registry, const char *tenant)
     struct used used = {0};
     SB_FOREACH (node, &registry->sandbox_list) {
         const struct sb_sandbox *sandbox = SB_LIST_ENTRY(node, struct sb_sandbox, link);
-        if (sandbox->state == SB_STATE_DESTROYED || strcmp(sandbox->tenant, tenant) != 0) {
+        if (sandbox->state == SB_STATE_DESTROYED || sandbox->is_internal ||
+            strcmp(sandbox->tenant, tenant) != 0) {
             continue;
         }
         used.sandboxes++;

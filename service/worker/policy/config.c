@@ -15,6 +15,7 @@
 #include "service/shared/network.h"
 #include "service/worker/policy/builtin.h"
 #include "service/worker/policy/config_auth.h"
+#include "service/worker/policy/config_packages.h"
 #include "service/worker/policy/config_read.h"
 #include "service/worker/policy/config_secrets.h"
 #include "service/worker/policy/limits.h"
@@ -413,6 +414,7 @@ static const struct sb_config_key profile_keys[] = {
     {"mounts", SB_YAML_LIST, NULL, read_mounts},
     {"environment", SB_YAML_MAP, NULL, read_environment},
     {"secrets", SB_YAML_MAP, NULL, sb_config_secrets_read},
+    {"packages", SB_YAML_MAP, NULL, sb_config_packages_read},
     {"seccomp", SB_YAML_SCALAR, "seccomp", read_seccomp},
 };
 

@@ -12,6 +12,7 @@
 struct sb_auth_identity;
 struct sb_auth_tenant;
 struct sb_profile_secret;
+struct sb_registry_source;
 
 struct sb_config_reader {
     const struct sb_config_source *source;
@@ -22,6 +23,7 @@ struct sb_config_reader {
     struct sb_mount *mount;           /* the mount being read */
     struct sb_profile_secret *secret; /* the secret being read, and its host */
     const struct sb_yaml_node *secret_host;
+    struct sb_registry_source *registry; /* the one being read */
     bool is_secret_tls;
     struct sb_auth_identity *identity; /* the one being read */
     struct sb_auth_tenant *tenant;

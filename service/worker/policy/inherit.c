@@ -105,7 +105,10 @@ inherit_from(struct sb_profile *profile, const struct sb_profile *base, struct s
         inherit_network(&profile->network, &base->network, err) < 0) {
         return -1;
     }
-    return inherit_collections(profile, base, err) < 0 ? -1 : inherit_names(profile, base, err);
+    return inherit_collections(profile, base, err) < 0 ||
+                   sb_profile_packages_inherit(&profile->packages, &base->packages, err) < 0
+               ? -1
+               : inherit_names(profile, base, err);
 }
 
 /* One that the profile says without a source narrows what it inherits. */

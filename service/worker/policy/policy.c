@@ -117,7 +117,7 @@ static int add_mounts(struct sb_policy *policy,
                       const struct sb_request *request,
                       struct sb_err *err)
 {
-    for (size_t i = 0; i < profile->mounts.n; i++) {
+    for (size_t i = 0; !request->is_install && i < profile->mounts.n; i++) {
         if (add_mount(policy, &profile->mounts.items[i], "profile.mounts", err) < 0) {
             return -1;
         }
@@ -226,6 +226,19 @@ static int put_secrets(struct sb_buf *out, const struct sb_profile_secrets *secr
     return rc;
 }
 
+static int put_packages(struct sb_buf *out, const struct sb_policy_packages *packages)
+{
+    int rc = 0;
+    for (int i = SB_MANAGER_PIP; rc == 0 && i < SB_MANAGER_END_; i++) {
+        const struct sb_package_set *set = &packages->sets[i];
+        if (set->names.n > 0) {
+            rc = put_strings(out, sb_manager_names[i], &set->names);
+            rc = rc == 0 ? put(out, "registry", set->url) : rc;
+        }
+    }
+    return rc;
+}
+
 static int make_hash(struct sb_policy *policy, struct sb_err *err)
 {
     SB_CLEANUP(sb_buf_done) struct sb_buf out = SB_BUF_INIT(HASH_INPUT_MAX);
@@ -238,7 +251,8 @@ static int make_hash(struct sb_policy *policy, struct sb_err *err)
         put(&out, "filesystem", sb_filesystem_names[policy->filesystem]) < 0 ||
         put_mounts(&out, &policy->mounts) < 0 || put_env(&out, &policy->env) < 0 ||
         put_secrets(&out, &policy->secrets) < 0 || put(&out, "seccomp", policy->filter->hash) < 0 ||
-        put_number(&out, "require", policy->require) < 0) {
+        put_number(&out, "require", policy->require) < 0 ||
+        put_packages(&out, &policy->packages) < 0) {
         return sb_err_sys(err, errno, "policy hash");
     }
     return sb_sha256_hex(sb_buf_str(&out), policy->hash, err);
@@ -426,7 +440,8 @@ static int make(const struct sb_profiles *profiles,
         narrow_network(policy, request, err) < 0 ||
         add_secrets(policy, profile, request, err) < 0 ||
         fill_env(policy, profile, request, err) < 0 ||
-        add_mounts(policy, profile, request, err) < 0 || make_hash(policy, err) < 0) {
+        add_mounts(policy, profile, request, err) < 0 ||
+        sb_policy_packages_make(policy, profile, request, err) < 0 || make_hash(policy, err) < 0) {
         return -1;
     }
     *ret_policy = SB_STEAL_PTR(policy);
@@ -503,6 +518,7 @@ void sb_policy_free(struct sb_policy *policy)
     sb_mounts_done(&policy->mounts);
     sb_pairs_done(&policy->env);
     sb_profile_secrets_done(&policy->secrets);
+    sb_policy_packages_done(&policy->packages);
     sb_authority_done(&policy->authority);
     sb_filter_unref(policy->filter);
     free(policy->hostname);

@@ -7,6 +7,7 @@
 #include "service/worker/policy/authority.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/policy/limits.h"
+#include "service/worker/policy/packages.h"
 #include "service/worker/policy/profile.h"
 
 struct sb_err;
@@ -37,7 +38,8 @@ struct sb_policy {
     struct sb_pairs env;               /* everything a command gets, but TERM */
     struct sb_profile_secrets secrets; /* with placeholders; none without a network */
     struct sb_authority authority;     /* for those within TLS */
-    struct sb_filter *filter;          /* reference */
+    struct sb_policy_packages packages;
+    struct sb_filter *filter; /* reference */
     char *hostname;
     bool learns;                    /* notes the calls that are allowed */
     uint64_t ttl_ms;                /* 0: never */

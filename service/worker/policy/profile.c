@@ -41,6 +41,7 @@ void sb_profile_free(struct sb_profile *profile)
     sb_mounts_done(&profile->mounts);
     sb_pairs_done(&profile->env);
     sb_profile_secrets_done(&profile->secrets);
+    sb_profile_packages_done(&profile->packages);
     free(profile->seccomp);
     free(profile->seccomp_path);
     free(profile->origin);
@@ -215,8 +216,13 @@ int sb_profile_yaml(const struct sb_profile *profile, struct sb_buf *out, struct
         write_network(out, &profile->network, err) < 0 ||
         word(out, "filesystem", sb_filesystem_names[profile->filesystem], err) < 0 ||
         write_mounts(out, &profile->mounts, err) < 0 || write_env(out, &profile->env, err) < 0 ||
-        write_secrets(out, &profile->secrets, err) < 0 ||
-        line(out, "    ", "seccomp", seccomp, err) < 0) {
+        write_secrets(out, &profile->secrets, err) < 0) {
+        return -1;
+    }
+    if (sb_profile_packages_yaml(&profile->packages, out) < 0) {
+        return sb_err_sys(err, errno, "profile");
+    }
+    if (line(out, "    ", "seccomp", seccomp, err) < 0) {
         return -1;
     }
     return 0;

@@ -8,6 +8,7 @@
 #include "service/worker/policy/collections.h"
 #include "service/worker/policy/limits.h"
 #include "service/worker/policy/origin.h"
+#include "service/worker/policy/packages.h"
 #include "service/worker/policy/profile_secrets.h"
 
 struct sb_buf;
@@ -69,6 +70,7 @@ struct sb_profile {
     struct sb_mounts mounts;
     struct sb_pairs env;
     struct sb_profile_secrets secrets;
+    struct sb_profile_packages packages;
     char *seccomp;      /* name of a built-in list, or path of a file as written; or NULL */
     char *seccomp_path; /* absolute path of that file; NULL for a built-in list */
     char *origin;       /* "built-in", or "config.yaml:12" */

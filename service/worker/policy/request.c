@@ -357,6 +357,22 @@ static int take_secrets(const Aisbx__V1__SandboxSpec *spec,
     return 0;
 }
 
+static int take_packages(const Aisbx__V1__SandboxSpec *spec,
+                         const char *field,
+                         struct sb_request *to,
+                         struct sb_err *err)
+{
+    if (spec->n_packages > SB_PACKAGES_MAX) {
+        return bad(err, field, "packages", "more than 64 packages");
+    }
+    for (size_t i = 0; i < spec->n_packages; i++) {
+        if (sb_strings_add(&to->packages, sb_str_from(spec->packages[i]), err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
                     const char *field,
                     struct sb_request **ret_request,
@@ -381,7 +397,8 @@ int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
         take_labels(spec, field, &request->labels, err) < 0 ||
         take_life(spec, field, request, err) < 0 || take_require(spec, field, request, err) < 0 ||
         take_hostname(spec, field, request, err) < 0 ||
-        take_secrets(spec, field, request, err) < 0) {
+        take_secrets(spec, field, request, err) < 0 ||
+        take_packages(spec, field, request, err) < 0) {
         return -1;
     }
     *ret_request = SB_STEAL_PTR(request);
@@ -400,6 +417,7 @@ void sb_request_free(struct sb_request *request)
     sb_pairs_done(&request->env);
     sb_pairs_done(&request->labels);
     sb_strings_done(&request->without_secrets);
+    sb_strings_done(&request->packages);
     free(request->hostname);
     free(request);
 }

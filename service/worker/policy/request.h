@@ -27,7 +27,9 @@ struct sb_request {
     uint64_t require; /* bit n: aisbx.v1.Control number n must be enforced */
     char *hostname;   /* never NULL */
     struct sb_strings without_secrets;
-    bool learns; /* notes the calls that are allowed */
+    struct sb_strings packages; /* as written */
+    bool is_install;            /* of packages: nothing of the host is bound */
+    bool learns;                /* notes the calls that are allowed */
 };
 
 /** Checks a SandboxSpec (NULL: an empty one).
