@@ -54,18 +54,39 @@ int sb_exec_parse(char *packet, unsigned long len, const int *fds, int n_fds, st
         ret->fds[i] = fds[i];
     }
     ret->flags = head.flags;
+    ret->rows = head.rows;
+    ret->columns = head.columns;
+    __builtin_memcpy(ret->rlimits, head.rlimits, sizeof ret->rlimits);
     ret->cwd = cwd;
     ret->argv = &pointers[1];
     ret->envp = &pointers[1 + head.n_args + 1];
     return 0;
 }
 
-void sb_exec_send(int sock, const void *data, unsigned long len)
+static void send_message(int sock, const void *data, unsigned long len, struct msghdr *msg)
 {
     struct iovec iov = {.iov_len = len};
     __builtin_memcpy(&iov.iov_base, &data, sizeof data);
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    (void)sb_sys_sendmsg(sock, &msg, MSG_NOSIGNAL);
+    msg->msg_iov = &iov;
+    msg->msg_iovlen = 1;
+    (void)sb_sys_sendmsg(sock, msg, MSG_NOSIGNAL);
+}
+
+void sb_exec_send(int sock, const void *data, unsigned long len)
+{
+    struct msghdr msg = {.msg_iov = NULL};
+    send_message(sock, data, len, &msg);
+}
+
+void sb_exec_send_fd(int sock, const void *data, unsigned long len, int fd)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof fd)];
+    } control = {.head = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
+    struct msghdr msg = {.msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    __builtin_memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+    send_message(sock, data, len, &msg);
 }
 
 /* execve, and what shells do with a script that has no "#!". Returns -errno. */
@@ -128,6 +149,26 @@ static long become_job(void)
     return error < 0 ? error : sb_sys_setresuid(job, job, job);
 }
 
+/* Hard limits, too, so that the job cannot raise them. SIGXCPU comes before the kill. */
+static long lower_limits(const struct sb_exec *exec)
+{
+    static const int resources[SB_INIT_RLIMITS] = {
+        [SB_INIT_RLIMIT_CPU] = RLIMIT_CPU,
+        [SB_INIT_RLIMIT_ADDRESS] = RLIMIT_AS,
+        [SB_INIT_RLIMIT_FILES] = RLIMIT_NOFILE,
+        [SB_INIT_RLIMIT_FILE] = RLIMIT_FSIZE,
+    };
+    for (int i = 0; i < SB_INIT_RLIMITS; i++) {
+        uint64_t value = exec->rlimits[i];
+        const struct sb_sys_rlimit limit = {value, value + (i == SB_INIT_RLIMIT_CPU)};
+        long error = value == 0 ? 0 : sb_sys_set_rlimit(resources[i], &limit);
+        if (error < 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
 /* The child. Returns -errno. */
 static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
 {
@@ -158,6 +199,11 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
     if ((error = become_job()) < 0) {
         return (int)error;
     }
+    *stage = SB_INIT_STAGE_LIMITS;
+    if ((error = lower_limits(exec)) < 0) {
+        return (int)error;
+    }
+    *stage = SB_INIT_STAGE_EXEC;
     return search(exec);
 }
 

@@ -5,6 +5,9 @@
 struct sb_exec {
     int fds[SB_INIT_FDS]; /* stdin, stdout, stderr, the exec's own socket; all close-on-exec */
     uint32_t flags;       /* enum sb_init_flags */
+    uint16_t rows;
+    uint16_t columns;
+    uint64_t rlimits[SB_INIT_RLIMITS]; /* 0: not to be lowered */
     const char *cwd;
     const char **argv; /* ends with NULL; argv[-1] is writable room for an interpreter */
     const char *const *envp;
@@ -19,3 +22,5 @@ int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage);
 
 /** Sends one packet; a peer that is gone or slow is ignored. */
 void sb_exec_send(int sock, const void *data, unsigned long len);
+/** The same with a descriptor. */
+void sb_exec_send_fd(int sock, const void *data, unsigned long len, int fd);

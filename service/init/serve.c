@@ -1,12 +1,15 @@
 #include "service/init/serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/wait.h>
 
 #include "base/mutate.h"
 #include "service/init/exec.h"
 #include "service/init/sys.h"
+#include "service/init/terminal.h"
 #include "service/init/tree.h"
 #include "service/init/watch.h"
 
@@ -18,6 +21,7 @@ struct serve {
     int ctl_fd;    /* -1: this is a stub */
     int signal_fd; /* SIGCHLD */
     int main_pid;  /* 0: ended */
+    struct sb_terminal terminal;
     int is_killing;
     struct sb_init_seen seen;
     uint32_t killed;
@@ -46,6 +50,7 @@ static void on_main_exit(struct serve *serve, int status, const struct rusage *u
     }
     exited.seen = serve->seen;
     serve->main_pid = 0;
+    sb_terminal_close(&serve->terminal);
     sb_exec_send(serve->sock, &exited, sizeof exited);
 }
 
@@ -150,20 +155,58 @@ static void clear_signals(int signal_fd)
     }
 }
 
+static _Noreturn void fail(const struct serve *serve, int error, enum sb_init_stage stage)
+{
+    struct sb_init_failed failed = {SB_INIT_FAILED, -error, stage};
+    sb_exec_send(serve->sock, &failed, sizeof failed);
+    sb_sys_exit(0);
+}
+
+/* The program's streams become copies of the slave side; sb_exec_start closes them. */
+static void give_terminal(struct serve *serve, struct sb_exec *exec)
+{
+    int error = sb_terminal_open(exec->rows, exec->columns, &serve->terminal);
+    for (int i = 0; i < 3 && error >= 0; i++) {
+        sb_sys_close(exec->fds[i]);
+        error = (int)sb_sys_fcntl(serve->terminal.slave, F_DUPFD_CLOEXEC, 3);
+        exec->fds[i] = error;
+    }
+    if (error < 0) {
+        fail(serve, error, SB_INIT_STAGE_TERMINAL);
+    }
+}
+
+static void start(struct serve *serve, struct sb_exec *exec)
+{
+    enum sb_init_stage stage = SB_INIT_STAGE_FORK;
+    bool has_terminal = (exec->flags & SB_INIT_TERMINAL) != 0;
+    if (has_terminal) {
+        give_terminal(serve, exec);
+    }
+    int pid = sb_exec_start(exec, &stage);
+    if (pid < 0) {
+        fail(serve, pid, stage);
+    }
+    struct sb_init_started started = {SB_INIT_STARTED, pid};
+    serve->main_pid = pid;
+    if (!has_terminal) {
+        sb_exec_send(serve->sock, &started, sizeof started);
+        return;
+    }
+    sb_exec_send_fd(serve->sock, &started, sizeof started, serve->terminal.master);
+    sb_sys_close(serve->terminal.master);
+    serve->terminal.master = -1;
+}
+
 _Noreturn void sb_serve_exec(struct sb_exec *exec, int ctl_fd, int signal_fd)
 {
     struct serve serve = {
-        .sock = exec->fds[SB_INIT_FDS - 1], .ctl_fd = ctl_fd, .signal_fd = signal_fd};
-    enum sb_init_stage stage = SB_INIT_STAGE_FORK;
-    int pid = sb_exec_start(exec, &stage);
-    if (pid < 0) {
-        struct sb_init_failed failed = {SB_INIT_FAILED, -pid, stage};
-        sb_exec_send(serve.sock, &failed, sizeof failed);
-        sb_sys_exit(0);
-    }
-    struct sb_init_started started = {SB_INIT_STARTED, pid};
-    serve.main_pid = pid;
-    sb_exec_send(serve.sock, &started, sizeof started);
+        .sock = exec->fds[SB_INIT_FDS - 1],
+        .ctl_fd = ctl_fd,
+        .signal_fd = signal_fd,
+        .terminal = SB_TERMINAL_NONE,
+    };
+    start(&serve, exec);
     struct timespec to_look = {.tv_nsec = LOOK_MS * 1000000L};
     for (;;) {
         struct timespec round = {.tv_nsec = KILL_ROUND_MS * 1000000L};

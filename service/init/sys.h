@@ -173,6 +173,19 @@ static inline int sb_sys_getpid(void)
     return (int)SB_SYS(__NR_getpid, 0, 0, 0, 0, 0);
 }
 
+/* As struct rlimit64. */
+struct sb_sys_rlimit {
+    uint64_t now;
+    uint64_t most;
+};
+
+/* Of this process. Not in the table of service/shared/floor.c: a profile that refuses it to its
+ * programs has no execs with limits of their own. */
+static inline long sb_sys_set_rlimit(int resource, const struct sb_sys_rlimit *limit)
+{
+    return SB_SYS(__NR_prlimit64, 0, resource, SB_SYS_PTR(limit), 0, 0);
+}
+
 static inline long sb_sys_getresuid(unsigned *real, unsigned *effective, unsigned *saved)
 {
     return SB_SYS(__NR_getresuid, SB_SYS_PTR(real), SB_SYS_PTR(effective), SB_SYS_PTR(saved), 0, 0);

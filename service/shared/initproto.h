@@ -26,6 +26,11 @@
  * that connects to a TCP port of the sandbox's own loopback and answers over that socket with
  * SB_INIT_CONNECTED + 1 fd, the connection, or with SB_INIT_FAILED. Nor to such an init.
  *
+ *  With SB_INIT_TERMINAL init opens a pty of the sandbox's own devpts. The three streams that came
+ * are closed, the program has the pty's slave side for all of them and as controlling terminal, and
+ * SB_INIT_STARTED brings its master side. init holds the slave side open until the main process
+ * ends, so that the master does not read as ended when programs close theirs for a moment.
+ *
  *  Before init runs, the child that becomes it may hand over descriptors that only it can make,
  * over the same socket: child -> worker SB_INIT_HANDOVER + 1 fd, at most once per kind. All of them
  * lie in the socket when the spawner says Spawned; init itself never sends any.
@@ -41,6 +46,7 @@ enum {
     SB_INIT_MAX_PACKET = 160 << 10, /* an EXEC with its strings; fits the default socket buffer */
     SB_INIT_MAX_STRINGS = 8192,     /* args + env */
     SB_INIT_FDS = 4,
+    SB_INIT_JOB_ID = 1000,      /* uid and gid of the job, in a user namespace */
     SB_INIT_EGRESS_PORT = 3128, /* on 127.0.0.1 inside, where the egress proxy is reached */
     SB_INIT_CONNECT_MS = 5000,  /* that connecting may take, for each of IPv4 and IPv6 */
 };
@@ -74,7 +80,16 @@ struct sb_init_handover {
 
 enum sb_init_flags {
     SB_INIT_ONLY = 1,     /* the sandbox's only exec */
-    SB_INIT_TERMINAL = 2, /* stdin is a pty of the sandbox's: make it the controlling terminal */
+    SB_INIT_TERMINAL = 2, /* a pty instead of the three streams */
+};
+
+/** Limits of each process of an exec. */
+enum sb_init_rlimit {
+    SB_INIT_RLIMIT_CPU,     /* seconds */
+    SB_INIT_RLIMIT_ADDRESS, /* bytes */
+    SB_INIT_RLIMIT_FILES,   /* open descriptors */
+    SB_INIT_RLIMIT_FILE,    /* bytes written to one file */
+    SB_INIT_RLIMITS,
 };
 
 /** Followed by cwd, args (n_args), env (n_env), each NUL-terminated, nothing between, nothing
@@ -85,6 +100,10 @@ struct sb_init_exec {
     uint32_t flags;
     uint32_t n_args; /* at least 1 */
     uint32_t n_env;
+    uint16_t rows; /* SB_INIT_TERMINAL */
+    uint16_t columns;
+    uint32_t reserved;
+    uint64_t rlimits[SB_INIT_RLIMITS]; /* 0: as the sandbox has it */
 };
 
 struct sb_init_signal {
@@ -97,6 +116,7 @@ struct sb_init_kill {
     uint32_t type; /* SB_INIT_KILL: SIGKILL to the whole tree, until it is empty */
 };
 
+/** With one descriptor when the exec has a terminal. */
 struct sb_init_started {
     uint32_t type; /* SB_INIT_STARTED */
     int32_t pid;   /* inside the sandbox */
@@ -108,6 +128,7 @@ enum sb_init_stage {
     SB_INIT_STAGE_TERMINAL,
     SB_INIT_STAGE_EXEC,
     SB_INIT_STAGE_CONNECT,
+    SB_INIT_STAGE_LIMITS,
 };
 
 struct sb_init_failed {

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "service/shared/initproto.h"
 #include "service/spawner/plan.h"
 
 struct sb_bwrap_start;
@@ -10,7 +11,7 @@ struct sb_driver;
 struct sb_filter;
 
 enum {
-    SB_CHILD_ID = 1000,      /* uid and gid of the job, in a user namespace */
+    SB_CHILD_ID = SB_INIT_JOB_ID,
     SB_CHILD_INIT_ID = 1001, /* real uid of init, likewise */
     SB_CHILD_STEP_SIZE = 24, /* bytes of a step's name, with the NUL */
 };

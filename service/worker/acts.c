@@ -7,7 +7,7 @@
            "network.deny " prefix "mounts.source " prefix "labels.key " prefix "learn_syscalls"
 #define EXEC(prefix)                                                                               \
     prefix "command.args " prefix "script.language " prefix "script.args " prefix "cwd " prefix    \
-           "env.key " prefix "wall_ms " prefix "background"
+           "env.key " prefix "wall_ms " prefix "background " prefix "user"
 #define TARGET(prefix) SANDBOX(prefix "new_sandbox.")
 
 static const struct sb_act_more interact_more[] = {

@@ -397,3 +397,20 @@ void sb_api_exec_signal(struct sb_rpc_call *call,
     }
     sb_api_finish(call, sb_api_pb_new(&aisbx__v1__signal_exec_response__descriptor), &err);
 }
+
+void sb_api_exec_resize(struct sb_rpc_call *call,
+                        const Aisbx__V1__ResizeExecRequest *req,
+                        void *svc)
+{
+    struct sb_exec *exec = find(call, svc, req->exec_id);
+    if (exec == NULL) {
+        return;
+    }
+    struct sb_err err = {.code = SB_OK};
+    if (req->terminal == NULL) {
+        (void)sb_err_set(&err, SB_INVALID, "terminal: is missing (rows, columns)");
+    } else {
+        (void)sb_exec_terminal_resize(exec, req->terminal->rows, req->terminal->columns, &err);
+    }
+    sb_api_finish(call, sb_api_pb_new(&aisbx__v1__resize_exec_response__descriptor), &err);
+}

@@ -16,5 +16,8 @@ void sb_api_exec_signal(struct sb_rpc_call *call,
 void sb_api_exec_cancel(struct sb_rpc_call *call,
                         const Aisbx__V1__CancelExecRequest *req,
                         void *svc);
+void sb_api_exec_resize(struct sb_rpc_call *call,
+                        const Aisbx__V1__ResizeExecRequest *req,
+                        void *svc);
 /** Of read and cancel, which may wait. */
 void sb_api_exec_wait_done(struct sb_rpc_call *call, bool cancelled, void *svc);

@@ -479,6 +479,36 @@ static bool add_verdict(const struct sb_exec *exec, Aisbx__V1__Exec *exec_msg)
            add_texts(&exec->sandbox->degraded, NULL, &msg->n_degraded, &msg->degraded);
 }
 
+/** What it was given of its own. */
+static bool add_own(const struct sb_exec *exec, Aisbx__V1__Exec *msg)
+{
+    static const struct sb_exec_limits none;
+    const struct sb_exec_limits *limits = &exec->limits;
+    msg->open_stdin = !sb_exec_has_ended(exec) && !exec->is_passed && !exec->in.is_eof;
+    if (exec->terminal.is_wanted) {
+        msg->open_stdin = !sb_exec_has_ended(exec);
+        msg->terminal = sb_api_pb_new(&aisbx__v1__terminal__descriptor);
+        if (msg->terminal == NULL || !sb_api_pb_text(&msg->terminal->term, exec->terminal.name)) {
+            return false;
+        }
+        msg->terminal->rows = exec->terminal.rows;
+        msg->terminal->columns = exec->terminal.columns;
+    }
+    if (memcmp(limits, &none, sizeof none) == 0) {
+        return true;
+    }
+    msg->limits = sb_api_pb_new(&aisbx__v1__exec_limits__descriptor);
+    if (msg->limits == NULL) {
+        return false;
+    }
+    msg->limits->output_bytes = limits->output_bytes;
+    msg->limits->process_cpu_ms = limits->rlimits[SB_INIT_RLIMIT_CPU] * 1000;
+    msg->limits->process_address_bytes = limits->rlimits[SB_INIT_RLIMIT_ADDRESS];
+    msg->limits->process_open_files = limits->rlimits[SB_INIT_RLIMIT_FILES];
+    msg->limits->file_bytes = limits->rlimits[SB_INIT_RLIMIT_FILE];
+    return true;
+}
+
 static bool fill_exec(const struct sb_exec *exec, Aisbx__V1__Exec *msg)
 {
     msg->stdout_bytes = exec->out[0].spool.total;
@@ -492,7 +522,7 @@ static bool fill_exec(const struct sb_exec *exec, Aisbx__V1__Exec *msg)
            add_texts(&args, NULL, &msg->n_args, &msg->args) &&
            sb_api_pb_time(exec->start_real_ms, &msg->start_time) &&
            sb_api_pb_time(exec->state == SB_EXEC_ENDED ? exec->end_real_ms : 0, &msg->end_time) &&
-           add_verdict(exec, msg);
+           add_own(exec, msg) && add_verdict(exec, msg);
 }
 
 Aisbx__V1__Exec *sb_api_pb_exec(const struct sb_exec *exec)

@@ -520,4 +520,5 @@ const struct aisbx__v1__sandbox_service__server sb_api_sandbox_service = {
     .send_exec_input = {sb_api_exec_send_input, NULL},
     .signal_exec = {sb_api_exec_signal, NULL},
     .cancel_exec = {sb_api_exec_cancel, sb_api_exec_wait_done},
+    .resize_exec = {sb_api_exec_resize, NULL},
 };

@@ -10,6 +10,7 @@
 #include "base/mutate.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/api.h"
+#include "service/worker/api_exec_spec.h"
 #include "service/worker/api_gate.h"
 #include "service/worker/exec.h"
 #include "service/worker/policy/collections.h"
@@ -25,10 +26,6 @@ static int check_spec(const Aisbx__V1__ExecSpec *spec, struct sb_err *err)
 {
     if (spec == NULL || spec->program_case == AISBX__V1__EXEC_SPEC__PROGRAM__NOT_SET) {
         return sb_err_set(err, SB_INVALID, "exec.command: is missing");
-    }
-    if (spec->terminal != NULL) {
-        return sb_err_set(err, SB_UNIMPLEMENTED,
-                          "exec.terminal: this worker gives no terminals; leave it out");
     }
     if (spec->program_case == AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND &&
         spec->command->n_args > MAX_ARGS) {
@@ -195,7 +192,8 @@ static int start_in(struct sb_worker *worker,
         return sb_err_set(err, SB_PRECONDITION,
                           "sandbox %s was made for one exec only; create one first", sandbox->id);
     }
-    if (sb_exec_new(sandbox, options, is_new && !start->keeps_sandbox, ret_exec, err) < 0) {
+    if (sb_api_exec_user(start->spec, sandbox, err) < 0 ||
+        sb_exec_new(sandbox, options, is_new && !start->keeps_sandbox, ret_exec, err) < 0) {
         if (is_new) {
             sb_sandbox_destroy(sandbox, SB_REASON_CANCELLED, err->text);
         }
@@ -212,8 +210,12 @@ int sb_api_start_exec(struct sb_worker *worker,
     const Aisbx__V1__ExecSpec *spec = start->spec;
     SB_CLEANUP(sb_pairs_done) struct sb_pairs env = {NULL, 0};
     SB_CLEANUP(program_done) struct program program = {.language = NULL};
+    struct sb_exec_terminal terminal = {.is_wanted = false};
+    struct sb_exec_limits limits = {.output_bytes = 0};
     int passed[PASSED] = {-1, -1, -1};
     if (check_spec(spec, err) < 0 || take_env(spec, &env, err) < 0 ||
+        sb_api_exec_terminal(spec, &terminal, err) < 0 ||
+        sb_api_exec_limits(spec, &limits, err) < 0 ||
         make_program(spec, start->stage, &program, err) < 0) {
         return -1;
     }
@@ -230,6 +232,8 @@ int sb_api_start_exec(struct sb_worker *worker,
         .wall_ms = spec->wall_ms,
         .is_background = spec->background,
         .has_stdin = !is_passed && (start->has_stdin || spec->open_stdin),
+        .limits = &limits,
+        .terminal = terminal.is_wanted ? &terminal : NULL,
         .stage = program.stage,
         .passed = is_passed ? passed : NULL,
     };

@@ -172,11 +172,19 @@ static void read_next(struct sb_rpc_call *call, struct sb_follow *follow)
     }
 }
 
+/** The program may end at any time: what comes too late is nobody's fault. */
+static int resize(struct sb_exec *exec, const Aisbx__V1__Terminal *size, struct sb_err *err)
+{
+    return sb_exec_terminal_resize(exec, size->rows, size->columns, err) < 0 &&
+                   (err->code != SB_PRECONDITION || !exec->terminal.is_wanted)
+               ? -1
+               : 0;
+}
+
 static int act(struct sb_exec *exec, const Aisbx__V1__InteractExecRequest *msg, struct sb_err *err)
 {
     switch (msg->message_case) {
     case AISBX__V1__INTERACT_EXEC_REQUEST__MESSAGE_STDIN:
-        /* The program may end at any time: input that comes too late is nobody's fault. */
         return sb_exec_has_ended(exec) ? 0
                                        : sb_exec_write(exec, msg->stdin.data, msg->stdin.len, err);
     case AISBX__V1__INTERACT_EXEC_REQUEST__MESSAGE_STDIN_EOF:
@@ -189,7 +197,7 @@ static int act(struct sb_exec *exec, const Aisbx__V1__InteractExecRequest *msg, 
         (void)sb_exec_signal(exec, msg->signal, false, err);
         return 0;
     case AISBX__V1__INTERACT_EXEC_REQUEST__MESSAGE_RESIZE:
-        return sb_err_set(err, SB_UNIMPLEMENTED, "resize: this exec has no terminal");
+        return resize(exec, msg->resize, err);
     case AISBX__V1__INTERACT_EXEC_REQUEST__MESSAGE_START:
         return sb_err_set(err, SB_INVALID, "start: only the first message may start");
     case AISBX__V1__INTERACT_EXEC_REQUEST__MESSAGE__NOT_SET:

@@ -240,6 +240,13 @@ void sb_exec_counted(struct sb_exec *exec, const struct sb_counters *counters)
 
 /* ---- what init says ---- */
 
+static void kill_now(struct sb_exec *exec)
+{
+    exec->is_hanging_up = false;
+    (void)sb_exec_init_kill(exec);
+    sb_exec_arm(exec, &exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+}
+
 /** Why the sandbox of its only exec goes. */
 static enum sb_reason end_reason(const struct sb_exec *exec)
 {
@@ -248,13 +255,19 @@ static enum sb_reason end_reason(const struct sb_exec *exec)
     return is_cancelled ? SB_REASON_CANCELLED : SB_REASON_EXEC_ENDED;
 }
 
-void sb_exec_on_started(struct sb_exec *exec, int64_t pid)
+void sb_exec_on_started(struct sb_exec *exec, int64_t pid, int *terminal_fd)
 {
+    struct sb_err err;
     if (exec->state != SB_EXEC_STARTING) {
         return;
     }
     exec->state = SB_EXEC_RUNNING;
     exec->pid = pid;
+    if (exec->terminal.is_wanted && sb_exec_terminal_adopt(exec, terminal_fd, &err) < 0) {
+        SB_LOG_WARN("no terminal", "exec=%s sandbox=%s why=%s", exec->id, exec->sandbox->id,
+                    err.text);
+        sb_exec_kill(exec, SB_CAUSE_STUB_DIED);
+    }
     sb_exec_io_start(exec);
     sb_watch_exec(exec->worker, SB_WATCH_EXEC_STARTED, exec);
     sb_exec_notify(exec);
@@ -322,10 +335,11 @@ void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited
     exec->facts.signals_limit = exited->seen.max_signals;
     take_usage(exec, exited->user_us, exited->system_us, exited->max_rss_bytes);
     (void)event_del(&exec->wall_timer);
+    if (exec->is_only || exec->terminal.is_hung_up) {
+        /* Its sandbox ends with it: what it left behind has no home. Or it was to end anyway. */
+        kill_now(exec);
+    }
     if (exec->is_only) {
-        /* Its sandbox ends with it: what it left behind has no home. */
-        (void)sb_exec_init_kill(exec);
-        sb_exec_arm(exec, &exec->kill_timer, SB_MAX_KILL_WAIT_MS);
         return;
     }
     sb_exec_io_drain(exec);
@@ -390,6 +404,10 @@ static void on_kill_timeout(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     struct sb_exec *exec = ctx;
+    if (exec->is_hanging_up) {
+        kill_now(exec);
+        return;
+    }
     SB_LOG_WARN("init did not end an exec in time", "exec=%s", exec->id);
     if (exec->is_only) {
         sb_sandbox_expect_gone(exec->sandbox, end_reason(exec));
@@ -417,6 +435,12 @@ static void on_wall_timeout(evutil_socket_t fd, short what, void *ctx)
     }
 }
 
+/** Whether whom it concerns may still write down what it has. */
+static bool is_polite(enum sb_cause cause)
+{
+    return cause == SB_CAUSE_CANCELLED || cause == SB_CAUSE_CLIENT_GONE;
+}
+
 void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause)
 {
     bool is_alive = exec->state < SB_EXEC_EXITED;
@@ -425,9 +449,11 @@ void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause)
     }
     if (is_alive && exec->is_only && exec->sandbox->state == SB_STATE_PAUSED) {
         sb_sandbox_destroy(exec->sandbox, SB_REASON_CANCELLED, NULL); /* its init is frozen, too */
+    } else if (exec->sock >= 0 && is_alive && is_polite(cause) && sb_exec_terminal_hang_up(exec)) {
+        exec->is_hanging_up = true;
+        sb_exec_arm(exec, &exec->kill_timer, SB_MAX_HANGUP_MS);
     } else if (exec->sock >= 0) {
-        (void)sb_exec_init_kill(exec);
-        sb_exec_arm(exec, &exec->kill_timer, SB_MAX_KILL_WAIT_MS);
+        kill_now(exec);
     } else if (is_alive && exec->is_only) {
         sb_sandbox_destroy(exec->sandbox, SB_REASON_CANCELLED, NULL);
     } else if (is_alive) {

@@ -26,14 +26,14 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/list.h"
+#include "service/shared/initproto.h"
 #include "service/worker/denials.h"
+#include "service/worker/exec_terminal.h"
 #include "service/worker/spool.h"
 #include "service/worker/verdict.h"
 
 struct sb_exec;
 struct sb_gone;
-struct sb_init_empty;
-struct sb_init_exited;
 struct sb_pairs;
 struct sb_put;
 struct sb_sandbox;
@@ -63,6 +63,12 @@ struct sb_exec_observer {
     void (*changed)(struct sb_exec_observer *observer, struct sb_exec *exec);
 };
 
+/** Limits of one exec alone; 0: the sandbox's, or none. */
+struct sb_exec_limits {
+    uint64_t output_bytes;             /* kept of each stream */
+    uint64_t rlimits[SB_INIT_RLIMITS]; /* of each process */
+};
+
 /** What to run. All borrowed. */
 struct sb_exec_options {
     char *const *args; /* n_args, at least 1 */
@@ -71,7 +77,9 @@ struct sb_exec_options {
     const char *cwd;            /* NULL: the sandbox's */
     uint64_t wall_ms;           /* 0: the sandbox's */
     bool is_background;
-    bool has_stdin;         /* a pipe that sb_exec_input fills; else empty input */
+    bool has_stdin;                          /* a pipe that sb_exec_input fills; else empty input */
+    const struct sb_exec_limits *limits;     /* NULL: none */
+    const struct sb_exec_terminal *terminal; /* checked; NULL: pipes */
     struct sb_stage *stage; /* files to be put there before; NULL: none; a reference is taken */
     const int *passed;      /* three fds, taken (set to -1) on success; NULL: output is kept */
 };
@@ -106,8 +114,9 @@ struct sb_exec {
     uint64_t wall_ms;
     bool is_background;
     bool is_passed;
-    bool is_overdue; /* its tree did not end in time after it was killed */
-    bool is_only;    /* the only one of its sandbox, which ends with it */
+    bool is_overdue;    /* its tree did not end in time after it was killed */
+    bool is_only;       /* the only one of its sandbox, which ends with it */
+    bool is_hanging_up; /* the kill timer kills what its terminal's end did not */
 
     struct sb_stage *stage; /* a reference, until its files are there; NULL: nothing to put */
     struct sb_put *put;     /* puts them */
@@ -120,6 +129,8 @@ struct sb_exec {
     struct event sock_event;
     struct sb_exec_output out[2]; /* stdout, stderr */
     struct sb_exec_input in;
+    struct sb_exec_terminal terminal;
+    struct sb_exec_limits limits;
     struct event wall_timer;
     struct event grace_timer;
     struct event kill_timer;
@@ -160,7 +171,7 @@ bool sb_exec_has_ended(const struct sb_exec *exec);
 bool sb_exec_is_empty(const struct sb_exec *exec);
 
 /** Kills the whole tree, leftovers included. The first cause counts; none after the main process
- *  ended by itself. */
+ *  ended by itself. A terminal hangs up first when a caller is the cause. */
 void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause);
 /** SB_PRECONDITION: it has ended. */
 int sb_exec_signal(struct sb_exec *exec, int signal, bool is_tree, struct sb_err *err);
@@ -197,8 +208,9 @@ void sb_exec_timers_init(struct sb_exec *exec);
 /* ---- for exec_io.c and exec_init.c ---- */
 
 void sb_exec_notify(struct sb_exec *exec);
-/** What init said. */
-void sb_exec_on_started(struct sb_exec *exec, int64_t pid);
+/** What init said.
+ *  @terminal_fd  -1, or taken and set to -1. */
+void sb_exec_on_started(struct sb_exec *exec, int64_t pid, int *terminal_fd);
 void sb_exec_on_failed(struct sb_exec *exec, int sys, unsigned stage);
 void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited);
 void sb_exec_on_empty(struct sb_exec *exec, const struct sb_init_empty *empty);

@@ -31,12 +31,16 @@ int sb_exec_init_pack(const struct sb_exec *exec,
         return sb_err_set(err, SB_INVALID, "exec: more than %d arguments and environment variables",
                           SB_INIT_MAX_STRINGS);
     }
-    const struct sb_init_exec head = {
+    struct sb_init_exec head = {
         .type = SB_INIT_EXEC,
-        .flags = exec->is_only ? SB_INIT_ONLY : 0,
+        .flags = (exec->is_only ? SB_INIT_ONLY : 0U) |
+                 (exec->terminal.is_wanted ? SB_INIT_TERMINAL : 0U),
         .n_args = (uint32_t)exec->n_args,
         .n_env = (uint32_t)n_env,
+        .rows = exec->terminal.rows,
+        .columns = exec->terminal.columns,
     };
+    memcpy(head.rlimits, exec->limits.rlimits, sizeof head.rlimits);
     SB_CLEANUP(sb_buf_done) struct sb_buf buf = SB_BUF_INIT(SB_INIT_MAX_PACKET);
     int failed = sb_buf_append(&buf, &head, sizeof head) < 0 || add_string(&buf, exec->cwd) < 0;
     for (size_t i = 0; i < exec->n_args && !failed; i++) {
@@ -70,18 +74,22 @@ static int read_packet(struct sb_exec *exec)
         struct sb_init_exited exited;
         struct sb_init_empty empty;
     } packet;
-    ssize_t n = 0;
+    SB_CLEANUP(sb_closep) int terminal_fd = -1;
+    struct sb_fd_msg msg = {
+        .data = &packet, .cap = sizeof packet, .fds = &terminal_fd, .nfds_cap = 1};
+    struct sb_err err;
+    int got = 0;
     /* A reset, told once, says that init ended with a KILL of ours unread; its last words are still
      * in the queue behind it. */
     do {
-        n = recv(exec->sock, &packet, sizeof packet, MSG_DONTWAIT);
-    } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
-    if (n < 0 && errno == EAGAIN) {
+        got = sb_fd_recv(exec->sock, &msg, MSG_DONTWAIT, &err);
+    } while (got < 0 && err.sys == ECONNRESET);
+    if (got < 0 && err.sys == EAGAIN) {
         return 0;
     }
-    size_t len = n < 0 ? 0 : (size_t)n;
+    size_t len = got < 0 ? 0 : msg.len;
     if (len == sizeof packet.started && packet.type == SB_INIT_STARTED) {
-        sb_exec_on_started(exec, packet.started.pid);
+        sb_exec_on_started(exec, packet.started.pid, &terminal_fd);
     } else if (len == sizeof packet.failed && packet.type == SB_INIT_FAILED) {
         sb_exec_on_failed(exec, packet.failed.error, packet.failed.stage);
     } else if (len == sizeof packet.exited && packet.type == SB_INIT_EXITED) {

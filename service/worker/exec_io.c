@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "service/worker/exec.h"
+#include "service/worker/exec_terminal.h"
 #include "service/worker/limits.h"
 #include "service/worker/worker.h"
 
@@ -70,17 +71,17 @@ static void flush_input(struct sb_exec *exec)
         if (n < 0 && errno == EINTR) {
             continue;
         }
-        if (n < 0 && errno == EAGAIN) {
+        if (n == 0 || (n < 0 && errno == EAGAIN)) {
             (void)event_add(&in->event, NULL);
             return;
         }
-        if (n < 0) { /* EPIPE: the program does not want it */
+        if (n < 0) { /* EPIPE, EIO: the program does not want it */
             close_input(in);
             return;
         }
         sb_buf_consume(&in->waiting, (size_t)n);
     }
-    if (in->is_eof) {
+    if (in->is_eof && !exec->terminal.is_wanted) {
         close_input(in);
     }
 }
@@ -109,9 +110,29 @@ static int open_pipe(int *ret_ours, int *ret_theirs, bool is_output, struct sb_e
     return sb_fd_nonblock(*ret_ours, err);
 }
 
+static int open_null(struct sb_exec *exec, int i, struct sb_err *err)
+{
+    exec->stdio[i] = fcntl(exec->worker->null_fd, F_DUPFD_CLOEXEC, 3);
+    return exec->stdio[i] >= 0 ? 0 : sb_err_sys(err, errno, "/dev/null");
+}
+
+void sb_exec_io_adopt(struct sb_exec *exec, int output, int input)
+{
+    struct event_base *base = exec->worker->base;
+    struct sb_exec_output *out = &exec->out[0];
+    out->fd = output;
+    (void)event_assign(&out->event, base, output, EV_READ | EV_PERSIST, on_readable, out);
+    exec->in.fd = input;
+    (void)event_assign(&exec->in.event, base, input, EV_WRITE, on_writable, exec);
+}
+
 int sb_exec_io_open(struct sb_exec *exec, bool has_stdin, struct sb_err *err)
 {
     struct event_base *base = exec->worker->base;
+    if (exec->terminal.is_wanted) {
+        return open_null(exec, 0, err) < 0 || open_null(exec, 1, err) < 0 ? -1
+                                                                          : open_null(exec, 2, err);
+    }
     for (int i = 0; i < 2; i++) {
         struct sb_exec_output *out = &exec->out[i];
         if (open_pipe(&out->fd, &exec->stdio[i + 1], true, err) < 0) {
@@ -126,8 +147,7 @@ int sb_exec_io_open(struct sb_exec *exec, bool has_stdin, struct sb_err *err)
         (void)event_assign(&exec->in.event, base, exec->in.fd, EV_WRITE, on_writable, exec);
         return 0;
     }
-    exec->stdio[0] = fcntl(exec->worker->null_fd, F_DUPFD_CLOEXEC, 3);
-    return exec->stdio[0] >= 0 ? 0 : sb_err_sys(err, errno, "/dev/null");
+    return open_null(exec, 0, err);
 }
 
 void sb_exec_io_start(struct sb_exec *exec)
@@ -170,11 +190,12 @@ bool sb_exec_io_is_drained(const struct sb_exec *exec)
 int sb_exec_write(struct sb_exec *exec, const void *data, size_t len, struct sb_err *err)
 {
     struct sb_exec_input *in = &exec->in;
-    if (exec->is_passed || in->is_eof || sb_exec_has_ended(exec)) {
+    bool is_terminal = exec->terminal.is_wanted;
+    if (exec->is_passed || (in->is_eof && !is_terminal) || sb_exec_has_ended(exec)) {
         return sb_err_set(err, SB_PRECONDITION, "exec %s has no open standard input%s", exec->id,
                           exec->is_passed || sb_exec_has_ended(exec) ? "" : "; set open_stdin");
     }
-    if (in->fd < 0) {
+    if (in->fd < 0 && (!is_terminal || exec->state >= SB_EXEC_RUNNING)) {
         return 0; /* the program closed its end: like a pipe whose reader is gone */
     }
     if (sb_buf_append(&in->waiting, data, len) < 0) {
@@ -182,6 +203,9 @@ int sb_exec_write(struct sb_exec *exec, const void *data, size_t len, struct sb_
             err, SB_EXHAUSTED,
             "%zu bytes of input wait already and the program does not read; try again",
             in->waiting.len);
+    }
+    if (is_terminal && len > 0) {
+        sb_exec_terminal_typed(exec, ((const unsigned char *)data)[len - 1]);
     }
     if (exec->state == SB_EXEC_RUNNING) {
         flush_input(exec);
@@ -191,6 +215,10 @@ int sb_exec_write(struct sb_exec *exec, const void *data, size_t len, struct sb_
 
 void sb_exec_write_eof(struct sb_exec *exec)
 {
+    if (exec->terminal.is_wanted) {
+        sb_exec_terminal_type_eof(exec);
+        return;
+    }
     exec->in.is_eof = true;
     if (exec->in.fd >= 0 && exec->state == SB_EXEC_RUNNING) {
         flush_input(exec);

@@ -6,8 +6,12 @@ struct sb_err;
 struct sb_exec;
 
 /** Makes the three ends for the program in exec->stdio and the worker's own in exec->out, exec->in.
+ *  With a terminal, which only comes later, the program's are /dev/null.
  *  @has_stdin  a pipe; else /dev/null. */
 int sb_exec_io_open(struct sb_exec *exec, bool has_stdin, struct sb_err *err);
+/** A terminal instead of both: output is read from one descriptor, input written to the other,
+ * which are taken. */
+void sb_exec_io_adopt(struct sb_exec *exec, int output, int input);
 /** Starts to read output and to write input. */
 void sb_exec_io_start(struct sb_exec *exec);
 /** Reads what is there, without waiting for more. */

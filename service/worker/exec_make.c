@@ -1,5 +1,6 @@
 /* An exec is made from what the caller wants and what its sandbox permits, and freed. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,11 +68,55 @@ static int fill_wall(struct sb_exec *exec, uint64_t wanted_ms, struct sb_err *er
     return 0;
 }
 
+/** A limit of the exec that the sandbox has as well. */
+static int lower(const struct sb_exec *exec, const char *name, uint64_t value, struct sb_err *err)
+{
+    const struct sb_limits_row *row = sb_limits_table;
+    while (strcmp(row->proto_name, name) != 0) {
+        row++;
+    }
+    uint64_t limit = sb_limits_get(&exec->sandbox->policy->limits, row);
+    if (value == 0 || (value >= row->field.min && (limit == 0 || value <= limit))) {
+        return 0;
+    }
+    return sb_err_set(err, SB_INVALID,
+                      "exec.limits: %" PRIu64 " is %s %" PRIu64 ", the %s of limits.%s", value,
+                      value < row->field.min ? "less than" : "more than",
+                      value < row->field.min ? row->field.min : limit,
+                      value < row->field.min ? "least" : "sandbox's own value", name);
+}
+
+static int
+fill_limits(struct sb_exec *exec, const struct sb_exec_limits *limits, struct sb_err *err)
+{
+    if (limits == NULL) {
+        return 0;
+    }
+    if (lower(exec, "output_bytes", limits->output_bytes, err) < 0 ||
+        lower(exec, "open_files", limits->rlimits[SB_INIT_RLIMIT_FILES], err) < 0 ||
+        lower(exec, "file_bytes", limits->rlimits[SB_INIT_RLIMIT_FILE], err) < 0) {
+        return -1;
+    }
+    exec->limits = *limits;
+    if (limits->output_bytes != 0) {
+        exec->facts.output_limit = limits->output_bytes;
+        for (int i = 0; i < 2; i++) {
+            sb_spool_init(&exec->out[i].spool, exec->worker->state_dir, limits->output_bytes);
+        }
+    }
+    exec->facts.has_own_files_limit = limits->rlimits[SB_INIT_RLIMIT_FILES] != 0;
+    if (exec->facts.has_own_files_limit) {
+        exec->facts.files_limit = limits->rlimits[SB_INIT_RLIMIT_FILES];
+    }
+    return 0;
+}
+
 static int pack(struct sb_exec *exec, const struct sb_exec_options *options, struct sb_err *err)
 {
     size_t n_env = 0;
     SB_CLEANUP(sb_freep)
-    char **env = sb_policy_environ(exec->sandbox->policy, options->env, NULL, &n_env);
+    char **env = sb_policy_environ(exec->sandbox->policy, options->env,
+                                   exec->terminal.is_wanted ? exec->terminal.name : NULL, &n_env);
     const char *cwd = options->cwd == NULL ? sb_policy_cwd(exec->sandbox->policy) : options->cwd;
     exec->cwd = sb_str_dup(sb_str_from(cwd));
     if (env == NULL || exec->cwd == NULL || copy_args(exec, options) < 0) {
@@ -153,8 +198,13 @@ static int fill(struct sb_exec *exec, const struct sb_exec_options *options, str
     exec->is_background = options->is_background;
     exec->is_passed = options->passed != NULL;
     exec->stage = options->stage == NULL ? NULL : sb_stage_ref(options->stage);
-    if (fill_wall(exec, options->wall_ms, err) < 0 || sb_id_make(exec->id, "ex_", err) < 0 ||
-        pack(exec, options, err) < 0) {
+    exec->in.is_eof = !options->has_stdin;
+    if (options->terminal != NULL) {
+        exec->terminal = *options->terminal;
+        exec->in.is_eof = false;
+    }
+    if (fill_wall(exec, options->wall_ms, err) < 0 || fill_limits(exec, options->limits, err) < 0 ||
+        sb_id_make(exec->id, "ex_", err) < 0 || pack(exec, options, err) < 0) {
         return -1;
     }
     exec->facts.wall_limit_ms = exec->wall_ms;

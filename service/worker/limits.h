@@ -37,6 +37,7 @@
     X(SPAWNER_REQUESTS, 4096,       "requests",     "waiting for the spawner")                     \
     X(LISTEN,           8,          "addresses",    "listened on")                                 \
     X(KILL_WAIT_MS,     2000,       "ms",           "init may take to end a tree before its PID namespace is ended") \
+    X(HANGUP_MS,        500,        "ms",           "programs may go on when the terminal of a cancelled exec has hung up") \
     X(DRAIN_GRACE_MS,   10000,      "ms",           "live calls get to end on SIGTERM")            \
     X(OUTPUT_GRACE_MS,  100,        "ms",           "output may come after the end of a main process whose pipes are still held") \
     X(FREEZE_MS,        5000,       "ms",           "the kernel may take to freeze a sandbox")     \

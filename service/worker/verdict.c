@@ -87,6 +87,23 @@ static void decide_start_failed(const struct sb_facts *facts, struct sb_verdict 
                  "create it first, mount it, or choose another cwd");
         return;
     }
+    if (facts->fail_stage == SB_INIT_STAGE_TERMINAL) {
+        put_text(verdict->message, sizeof verdict->message, "%s: no terminal could be had: %s",
+                 program,
+                 facts->fail_errno == ENOSPC ? "the sandbox uses as many as it may"
+                                             : strerrordesc_np(facts->fail_errno));
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "end programs that use terminals, or run it without one");
+        return;
+    }
+    if (facts->fail_stage == SB_INIT_STAGE_LIMITS) {
+        put_text(verdict->message, sizeof verdict->message,
+                 "%s: its own limits could not be set: %s", program,
+                 strerrordesc_np(facts->fail_errno));
+        put_text(verdict->next_step, sizeof verdict->next_step,
+                 "allow prlimit64 in the profile's seccomp list, or leave exec.limits out");
+        return;
+    }
     if (facts->fail_stage == SB_INIT_STAGE_EXEC && is_missing) {
         verdict->exit_code = 127;
         put_text(verdict->message, sizeof verdict->message,
@@ -287,7 +304,7 @@ static const struct {
 } signal_hints[] = {
     {SIGSYS, "a system call the profile's seccomp list kills for is the usual reason"},
     {SIGXFSZ, "it wrote past limits.file_bytes: raise it"},
-    {SIGXCPU, "it used up its CPU time limit"},
+    {SIGXCPU, "a process used up its CPU time: raise exec.limits.process_cpu_ms"},
 };
 
 static void decide_status(const struct sb_facts *facts, struct sb_verdict *verdict)
@@ -434,7 +451,9 @@ static void note_met(const struct sb_facts *facts, struct sb_verdict *verdict)
     add_met(verdict, "memory", count_of(facts, OOM_KILLS), "processes killed by the kernel");
     add_met(verdict, "pids", count_of(facts, PIDS_REFUSED), "processes or threads refused");
     note_full(facts, verdict);
-    add_met(verdict, "open_files", facts->most_files > 0 && facts->most_files >= facts->files_limit,
+    bool is_files_known =
+        facts->most_files > 0 && !(facts->has_own_files_limit && facts->has_company);
+    add_met(verdict, "open_files", is_files_known && facts->most_files >= facts->files_limit,
             "a process had %" PRIu64 " open", facts->most_files);
     add_met(verdict, "signals",
             facts->signals_limit > 0 && facts->most_signals >= facts->signals_limit,

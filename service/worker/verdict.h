@@ -94,6 +94,7 @@ struct sb_facts {
     uint64_t disk_limit;    /* bytes of each space */
     uint64_t inodes_limit;
     uint64_t files_limit;
+    bool has_own_files_limit; /* not the sandbox's */
     bool files_by_memory; /* no group bounds memory, and a part of its limit the size of a file */
 
     uint64_t wall_limit_ms;

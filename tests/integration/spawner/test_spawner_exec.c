@@ -453,18 +453,22 @@ static void kills_a_stub_that_the_job_stops(void **state)
 static void refuses_strange_packets_and_goes_on(void **state)
 {
     (void)state;
+#define EXEC(flags_, args_, env_)                                                                  \
+    {                                                                                              \
+        .type = SB_INIT_EXEC, .flags = (flags_), .n_args = (args_), .n_env = (env_)                \
+    }
     static const struct {
         struct sb_init_exec head;
         const char *strings;
         size_t len;
     } rows[] = {
-        {{SB_INIT_EXEC, 0, 1, 0}, "\0x", 2},       /* no NUL at the end */
-        {{SB_INIT_EXEC, 0, 0, 0}, "", 1},          /* no command */
-        {{SB_INIT_EXEC, 0, 2, 0}, "\0x\0", 3},     /* one string missing */
-        {{SB_INIT_EXEC, 0, 1, 0}, "\0x\0y\0", 5},  /* one too many */
-        {{SB_INIT_EXEC, 0, 8000, 8000}, "\0x", 3}, /* too many */
-        {{SB_INIT_EXEC, 64, 1, 0}, "\0x\0", 3},    /* unknown flag */
-        {{SB_INIT_KILL, 0, 1, 0}, "\0x\0", 3},     /* not an exec */
+        {EXEC(0, 1, 0), "\0x", 2},                         /* no NUL at the end */
+        {EXEC(0, 0, 0), "", 1},                            /* no command */
+        {EXEC(0, 2, 0), "\0x\0", 3},                       /* one string missing */
+        {EXEC(0, 1, 0), "\0x\0y\0", 5},                    /* one too many */
+        {EXEC(0, 8000, 8000), "\0x", 3},                   /* too many */
+        {EXEC(64, 1, 0), "\0x\0", 3},                      /* unknown flag */
+        {{.type = SB_INIT_KILL, .n_args = 1}, "\0x\0", 3}, /* not an exec */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char packet[64];
