@@ -52,6 +52,14 @@ struct sb_args {
     uint64_t timeout_ms;
     bool detach;
     bool no_stdin;
+    bool interactive;
+    bool tty;
+    const char *user;
+    uint64_t output_bytes; /* limits of the program alone */
+    uint64_t cpu_time_ms;
+    uint64_t address_bytes;
+    uint64_t open_files;
+    uint64_t file_bytes;
     /* which ones */
     bool all;
     struct sb_texts states;
@@ -60,6 +68,10 @@ struct sb_args {
     bool only_stdout;
     bool only_stderr;
     uint64_t tail_bytes;
+    uint64_t from_bytes;
+    uint64_t from_stderr_bytes;
+    const char *signal;
+    bool tree;
     bool recursive;
     const char *bind;
     /* profiles */

@@ -97,6 +97,14 @@ static void say_cut(const struct sb_session_result *result, int *status)
     }
 }
 
+void sb_launch_say_end(const Aisbx__V1__Verdict *verdict, bool has_terminal)
+{
+    bool is_cut = verdict->kind == AISBX__V1__VERDICT_KIND__VERDICT_KIND_OUTPUT_TRUNCATED;
+    if (!is_cut || !has_terminal) {
+        sb_status_say(verdict);
+    }
+}
+
 int sb_launch_run(struct sb_cli *cli,
                   struct sb_connect *connect,
                   Aisbx__V1__StartExecRequest *request,
@@ -122,9 +130,10 @@ int sb_launch_run(struct sb_cli *cli,
     if (rc < 0) {
         return result.signal == SIGPIPE ? 0 : -1;
     }
+    bool has_terminal = request->exec->terminal != NULL;
     if (verdict != NULL && result.signal == 0) {
-        sb_status_say(verdict);
-        if (!cli->args.json) {
+        sb_launch_say_end(verdict, has_terminal);
+        if (!cli->args.json && !has_terminal) {
             say_cut(&result, ret_status);
         }
         if (status != 0 && !cli->args.verbose) {

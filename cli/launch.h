@@ -26,5 +26,9 @@ int sb_launch_detached(struct sb_cli *cli,
                        const char *sandbox_id,
                        struct sb_err *err);
 
+/** Says how a program ended that did not end by itself. @has_terminal  it had one: what was shown
+ * is all there is to see, whatever was kept of it. */
+void sb_launch_say_end(const Aisbx__V1__Verdict *verdict, bool has_terminal);
+
 /** Prints a result whose output was captured as one JSON object. @status  exit status; -1: none. */
 int sb_launch_print_json(const struct sb_session_result *result, int status, struct sb_err *err);

@@ -94,7 +94,15 @@ static const struct sb_option update_rows[] = {
 };
 
 static const struct sb_option program_rows[] = {
-    {'t', "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME",
+    {'i', "interactive", SB_OPTION_FLAG, AT(interactive), NULL,
+     "Standard input is the program's, as it is anyway; with --detach it stays open for aisbx "
+     "attach",
+     0, 0, SB_OFFER_NOTHING, NULL},
+    {'t', "tty", SB_OPTION_FLAG, AT(tty), NULL,
+     "Give the program a terminal of the sandbox's own, of the size of yours; what you type is its "
+     "input, Ctrl-C included",
+     0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME",
      "Kill the program and all it started after this long: 30s, 5m; exit status 124", 1, 86400000,
      SB_OFFER_NOTHING, NULL},
     {'e', "env", SB_OPTION_TEXTS, AT(env), "KEY[=VALUE]",
@@ -103,11 +111,32 @@ static const struct sb_option program_rows[] = {
      "Read KEY=VALUE lines from a file; may be repeated", 0, 0, SB_OFFER_FILE, NULL},
     {'C', "cwd", SB_OPTION_TEXT, AT(cwd), "DIR",
      "Directory inside to start in; default: /workspace", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "workdir", SB_OPTION_TEXT, AT(cwd), "DIR", "The same as --cwd", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+    {'u', "user", SB_OPTION_TEXT, AT(user), "USER",
+     "Who it runs as: sandbox, or that user's number inside; a sandbox has no other", 0, 0,
+     SB_OFFER_NOTHING, NULL},
     {'n', "no-stdin", SB_OPTION_FLAG, AT(no_stdin), NULL,
      "Give the program an empty standard input", 0, 0, SB_OFFER_NOTHING, NULL},
     {'d', "detach", SB_OPTION_FLAG, AT(detach), NULL,
      "Start the program and leave it running; prints the id for aisbx logs", 0, 0, SB_OFFER_NOTHING,
      NULL},
+};
+
+/* As aisbx.v1.ExecLimits has them. */
+static const struct sb_option alone_rows[] = {
+    {0, "output-limit", SB_OPTION_BYTES, AT(output_bytes), "SIZE",
+     "Lower how much is kept of each output", 1 << 10, 1ULL << 30, SB_OFFER_NOTHING, NULL},
+    {0, "cpu-time", SB_OPTION_MILLIS, AT(cpu_time_ms), "TIME",
+     "End each process that has used this much processor time, in whole seconds: 10s", 1, 86400000,
+     SB_OFFER_NOTHING, NULL},
+    {0, "address-space", SB_OPTION_BYTES, AT(address_bytes), "SIZE",
+     "Limit the address space of each process; runtimes reserve far more than they use", 1 << 20,
+     1ULL << 46, SB_OFFER_NOTHING, NULL},
+    {0, "open-files", SB_OPTION_COUNT, AT(open_files), "N",
+     "Lower the limit of open files of each process", 16, 1048576, SB_OFFER_NOTHING, NULL},
+    {0, "file-size", SB_OPTION_BYTES, AT(file_bytes), "SIZE",
+     "Lower the limit of the size of a file", 4 << 10, 1ULL << 40, SB_OFFER_NOTHING, NULL},
 };
 
 static const struct sb_option list_rows[] = {
@@ -132,6 +161,34 @@ static const struct sb_option logs_rows[] = {
     {0, "stdout", SB_OPTION_FLAG, AT(only_stdout), NULL, "Only standard output", 0, 0,
      SB_OFFER_NOTHING, NULL},
     {0, "stderr", SB_OPTION_FLAG, AT(only_stderr), NULL, "Only standard error", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option ps_rows[] = {
+    {'a', "all", SB_OPTION_FLAG, AT(all), NULL, "Ended ones too, while they are remembered", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "Only the ids, one a line", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option attach_rows[] = {
+    {0, "from", SB_OPTION_BYTES, AT(from_bytes), "OFFSET",
+     "First byte of standard output, and of a terminal; default: 0", 0, UINT64_MAX >> 1,
+     SB_OFFER_NOTHING, NULL},
+    {0, "from-stderr", SB_OPTION_BYTES, AT(from_stderr_bytes), "OFFSET",
+     "First byte of standard error; default: 0", 0, UINT64_MAX >> 1, SB_OFFER_NOTHING, NULL},
+    {'i', "interactive", SB_OPTION_FLAG, AT(interactive), NULL,
+     "Send it our standard input, as is done anyway from terminal to terminal", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {'n', "no-stdin", SB_OPTION_FLAG, AT(no_stdin), NULL, "Only look", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+};
+
+static const struct sb_option kill_rows[] = {
+    {'s', "signal", SB_OPTION_TEXT, AT(signal), "SIGNAL",
+     "Send this signal to the main process and return: TERM, SIGINT, 10", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+    {0, "tree", SB_OPTION_FLAG, AT(tree), NULL, "Send it to every process of the program", 0, 0,
      SB_OFFER_NOTHING, NULL},
 };
 
@@ -290,6 +347,10 @@ const struct sb_option_group sb_option_sandbox = GROUP("Options of the sandbox",
 const struct sb_option_group sb_option_lifetime = GROUP("Options of its lifetime", lifetime_rows);
 const struct sb_option_group sb_option_update = GROUP("Options of the change", update_rows);
 const struct sb_option_group sb_option_program = GROUP("Options of the program", program_rows);
+const struct sb_option_group sb_option_alone = GROUP("Limits of the program alone", alone_rows);
+const struct sb_option_group sb_option_ps = GROUP("Options", ps_rows);
+const struct sb_option_group sb_option_attach = GROUP("Options", attach_rows);
+const struct sb_option_group sb_option_kill = GROUP("Options", kill_rows);
 const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
 const struct sb_option_group sb_option_cp = GROUP("Options", cp_rows);
 const struct sb_option_group sb_option_ls = GROUP("Options", ls_rows);

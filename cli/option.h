@@ -50,7 +50,11 @@ extern const struct sb_option_group sb_option_network;  /* run, create, network 
 extern const struct sb_option_group sb_option_lifetime; /* run, create, update */
 extern const struct sb_option_group sb_option_update;
 extern const struct sb_option_group sb_option_program; /* run, exec */
+extern const struct sb_option_group sb_option_alone;   /* run, exec: limits of the program */
 extern const struct sb_option_group sb_option_list;
+extern const struct sb_option_group sb_option_ps;
+extern const struct sb_option_group sb_option_attach;
+extern const struct sb_option_group sb_option_kill;
 extern const struct sb_option_group sb_option_cp;
 extern const struct sb_option_group sb_option_ls;
 extern const struct sb_option_group sb_option_logs;

@@ -12,6 +12,12 @@ int sb_resolve_sandbox(struct sb_connect *connect,
                        char ret_id[SB_ID_SIZE],
                        struct sb_err *err);
 
+/** An exec by its id, or the newest of a sandbox. */
+int sb_resolve_exec_of(struct sb_connect *connect,
+                       const char *text,
+                       char ret_id[SB_ID_SIZE],
+                       struct sb_err *err);
+
 /** The same for execs. */
 int sb_resolve_exec(struct sb_connect *connect,
                     const char *text,

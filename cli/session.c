@@ -11,29 +11,10 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cli/connect.h"
-#include "cli/signals.h"
-#include "cli/streams.h"
+#include "cli/session_inside.h"
 #include "proto/client/message.h"
 
-enum { STDIN_CHUNK_BYTES = 32 << 10, CANCEL_WAIT_MS = 10000 };
-
-struct session {
-    struct sb_connect *connect;
-    const struct sb_session_options *options;
-    struct sb_session_result *result;
-    struct sb_rpc_stream *stream; /* NULL: over */
-    struct sb_signals signals;
-    struct sb_streams streams; /* when descriptors are passed */
-    struct sb_err status;      /* of the call, once over */
-    uint64_t left[2];          /* bytes of output that may still come as messages */
-    char *exec_id;             /* owned */
-    bool is_over;              /* nothing more to wait for */
-    bool is_background;        /* over as soon as it runs */
-    bool is_look;              /* AttachExec: may end without a verdict */
-    bool sends_stdin;
-    bool is_choked;      /* the call takes no more input now */
-    uint64_t give_up_ms; /* monotonic; 0: wait for ever */
-};
+enum { CANCEL_WAIT_MS = 10000 };
 
 /* ---- what comes from the worker ---- */
 
@@ -50,9 +31,11 @@ static void on_started(struct session *s, const Aisbx__V1__ExecStarted *started)
     struct sb_err err = {0};
     s->result->is_started = true;
     s->result->sandbox = (void *)sb_message_copy((const void *)started->sandbox, &err);
-    s->exec_id = started->exec == NULL ? NULL : sb_str_dup(sb_str_from(started->exec->exec_id));
-    if (s->result->sandbox != NULL && s->result->sandbox->limits != NULL &&
-        s->result->sandbox->limits->output_bytes != 0) {
+    if (s->exec_id == NULL && started->exec != NULL) {
+        s->exec_id = sb_str_dup(sb_str_from(started->exec->exec_id));
+    }
+    if (!s->has_terminal && !s->is_look && s->result->sandbox != NULL &&
+        s->result->sandbox->limits != NULL && s->result->sandbox->limits->output_bytes != 0) {
         uint64_t limit = s->result->sandbox->limits->output_bytes;
         sb_streams_limit(&s->streams, limit);
         s->left[0] = limit;
@@ -85,6 +68,7 @@ static void on_output(struct session *s, const Aisbx__V1__ExecOutput *output)
 {
     struct sb_err err = {0};
     bool is_stderr = output->stream == AISBX__V1__OUTPUT_STREAM__OUTPUT_STREAM_STDERR;
+    s->result->offsets[is_stderr] = output->offset + output->data.len;
     if (s->options->ignores[is_stderr]) {
         return;
     }
@@ -239,24 +223,6 @@ start_background(struct session *s, Aisbx__V1__StartExecRequest *request, struct
 
 /* ---- the loop ---- */
 
-static void send_stdin(struct session *s)
-{
-    uint8_t chunk[STDIN_CHUNK_BYTES];
-    Aisbx__V1__InteractExecRequest msg = AISBX__V1__INTERACT_EXEC_REQUEST__INIT;
-    ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
-        return;
-    }
-    if (n > 0) {
-        msg.message_case = AISBX__V1__INTERACT_EXEC_REQUEST__MESSAGE_STDIN;
-        msg.stdin = (ProtobufCBinaryData){(size_t)n, chunk};
-        s->is_choked = !aisbx__v1__sandbox_service__interact_exec__write(s->stream, &msg);
-        return;
-    }
-    s->sends_stdin = false;
-    sb_rpc_stream_half_close(s->stream);
-}
-
 static void on_cancelled(struct sb_rpc_stream *stream, const struct sb_err *err, void *user)
 {
     struct session *s = user;
@@ -274,7 +240,12 @@ static void cancel(struct session *s, int signal)
     };
     Aisbx__V1__CancelExecRequest request = AISBX__V1__CANCEL_EXEC_REQUEST__INIT;
     struct sb_err err;
+    sb_tty_leave(&s->tty); /* the next signal takes its default action */
     s->result->signal = signal;
+    if (s->is_look) { /* the program goes on */
+        s->is_over = true;
+        return;
+    }
     s->give_up_ms = sb_clock_mono_ms() + CANCEL_WAIT_MS;
     request.exec_id = s->exec_id;
     if (s->stream != NULL &&
@@ -285,25 +256,28 @@ static void cancel(struct session *s, int signal)
     }
 }
 
+enum { CHANNEL, SIGNALS, INPUT, TTY, STREAMS };
+
 struct poll_set {
-    struct pollfd fds[3 + SB_STREAMS_POLL_MAX];
-    size_t n_streams; /* from [3] on */
+    struct pollfd fds[STREAMS + SB_STREAMS_POLL_MAX];
+    size_t n_streams;
     int timeout_ms;
 };
 
 static void prepare(struct session *s, struct poll_set *set)
 {
-    set->timeout_ms = sb_rpc_channel_prepare(s->connect->channel, &set->fds[0]);
-    set->fds[1] = (struct pollfd){.fd = s->signals.fd, .events = POLLIN};
-    set->fds[2] = (struct pollfd){.fd = -1};
+    set->timeout_ms = sb_rpc_channel_prepare(s->connect->channel, &set->fds[CHANNEL]);
+    set->fds[SIGNALS] = (struct pollfd){.fd = s->signals.fd, .events = POLLIN};
+    set->fds[INPUT] = (struct pollfd){.fd = -1};
+    set->fds[TTY] = (struct pollfd){.fd = s->tty.fd, .events = POLLIN};
     if (s->sends_stdin && !s->is_choked && s->result->is_started && s->stream != NULL) {
         bool may_read = sb_streams_may_read(STDIN_FILENO);
-        set->fds[2] = (struct pollfd){.fd = may_read ? STDIN_FILENO : -1, .events = POLLIN};
+        set->fds[INPUT] = (struct pollfd){.fd = may_read ? STDIN_FILENO : -1, .events = POLLIN};
         if (!may_read && (set->timeout_ms < 0 || set->timeout_ms > SB_STREAMS_RECHECK_MS)) {
             set->timeout_ms = SB_STREAMS_RECHECK_MS;
         }
     }
-    set->n_streams = sb_streams_prepare(&s->streams, &set->fds[3], &set->timeout_ms);
+    set->n_streams = sb_streams_prepare(&s->streams, &set->fds[STREAMS], &set->timeout_ms);
     if (s->give_up_ms != 0) {
         int left = sb_clock_left_ms(s->give_up_ms);
         set->timeout_ms = set->timeout_ms < 0 || set->timeout_ms > left ? left : set->timeout_ms;
@@ -314,7 +288,7 @@ static void step(struct session *s)
 {
     struct poll_set set;
     prepare(s, &set);
-    if (poll(set.fds, 3 + set.n_streams, set.timeout_ms) < 0) {
+    if (poll(set.fds, STREAMS + set.n_streams, set.timeout_ms) < 0) {
         if (errno == EINTR) {
             return;
         }
@@ -323,12 +297,15 @@ static void step(struct session *s)
         fail(s, &err);
         return;
     }
-    sb_streams_step(&s->streams, &set.fds[3], set.n_streams);
+    sb_streams_step(&s->streams, &set.fds[STREAMS], set.n_streams);
     sb_rpc_channel_process(s->connect->channel);
-    if (set.fds[2].revents != 0 && !s->is_over && s->stream != NULL) {
-        send_stdin(s);
+    if (set.fds[TTY].revents != 0 && !s->is_over) {
+        sb_session_input_resize(s);
     }
-    if (set.fds[1].revents != 0) {
+    if (set.fds[INPUT].revents != 0 && !s->is_over && s->stream != NULL) {
+        sb_session_input_send(s);
+    }
+    if (set.fds[SIGNALS].revents != 0) {
         int signal = sb_signals_take(&s->signals);
         if (signal != 0) {
             cancel(s, signal);
@@ -388,6 +365,7 @@ static int run(struct session *s, struct sb_err *err)
 
 static void session_done(struct session *s)
 {
+    sb_tty_leave(&s->tty);
     sb_connect_done(s->connect); /* callbacks that are due run now, while s is there */
     sb_streams_done(&s->streams);
     sb_signals_done(&s->signals);
@@ -403,10 +381,19 @@ static void session_init(struct session *s,
                           .options = options,
                           .result = result,
                           .signals = SB_SIGNALS_NONE,
+                          .tty = SB_TTY_NONE,
+                          .typed = SB_TYPED_INIT,
                           .left = {UINT64_MAX, UINT64_MAX}};
     sb_streams_init(&s->streams);
     *result = (struct sb_session_result){
         .captured = {SB_BUF_INIT(SB_SESSION_CAPTURE_MAX), SB_BUF_INIT(SB_SESSION_CAPTURE_MAX)}};
+}
+
+/* From before the program starts: what is typed early is echoed once, and by its terminal. */
+static int enter_tty(struct session *s, struct sb_err *err)
+{
+    bool is_typed = s->has_terminal && !s->options->captures && !s->options->no_stdin;
+    return is_typed && isatty(STDIN_FILENO) == 1 ? sb_tty_enter(&s->tty, err) : 0;
 }
 
 int sb_session_run(struct sb_connect *connect,
@@ -417,8 +404,9 @@ int sb_session_run(struct sb_connect *connect,
 {
     SB_CLEANUP(session_done) struct session s;
     session_init(&s, connect, options, ret);
-    bool passes = connect->is_local && !options->captures;
-    if (sb_signals_catch(&s.signals, err) < 0 ||
+    s.has_terminal = request->exec->terminal != NULL;
+    bool passes = connect->is_local && !options->captures && !s.has_terminal;
+    if (sb_signals_catch(&s.signals, err) < 0 || enter_tty(&s, err) < 0 ||
         (passes ? start_passed : start_streamed)(&s, request, err) < 0) {
         return -1;
     }
@@ -466,6 +454,20 @@ int sb_session_attach(struct sb_connect *connect,
     SB_CLEANUP(session_done) struct session s;
     session_init(&s, connect, options, ret);
     s.is_look = true;
+    s.has_terminal = options->has_terminal;
+    s.sends_stdin = !options->no_stdin;
+    s.exec_id = sb_str_dup(sb_str_from(request->exec_id));
+    ret->offsets[0] = request->stdout_offset;
+    ret->offsets[1] = request->stderr_offset;
+    if (s.exec_id == NULL) {
+        return sb_err_oom(err);
+    }
+    if (enter_tty(&s, err) < 0 || (s.tty.fd >= 0 && sb_signals_catch(&s.signals, err) < 0)) {
+        return -1;
+    }
+    if (s.tty.fd >= 0) {
+        sb_session_input_resize(&s);
+    }
     if (aisbx__v1__sandbox_service__attach_exec__start(connect->channel, request, &connect->options,
                                                        &callbacks, &s, &s.stream, err) < 0) {
         return -1;

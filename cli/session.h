@@ -10,6 +10,12 @@
  *
  *      InteractExec(start, stdin ..., eof) -->     <-- started, output ..., ended
  *
+ *  A program on a terminal of the sandbox's always has the second form; ours is raw meanwhile
+ *  (cli/tty.h). Attached to one that runs already, what is typed goes by calls of their own:
+ *
+ *      AttachExec(exec, offsets) -->               <-- output ..., ended
+ *      SendExecInput, ResizeExec -->
+ *
  *  One loop polls the channel, the signals and the streams. The first signal cancels the exec and
  *  waits until its whole tree is gone; the second ends aisbx, and the worker, seeing the connection
  *  close, does the same by itself. */
@@ -27,7 +33,8 @@ enum { SB_SESSION_CAPTURE_MAX = 32 << 20 }; /* bytes kept of each stream */
 struct sb_session_options {
     bool captures; /* keep output in the result instead of writing it to our streams */
     bool no_stdin;
-    bool ignores[2]; /* stdout, stderr: drop what comes */
+    bool ignores[2];   /* stdout, stderr: drop what comes */
+    bool has_terminal; /* attach: the program has one */
     void (*started)(const Aisbx__V1__ExecStarted *started, void *user); /* may be NULL */
     void *user;
 };
@@ -37,6 +44,8 @@ struct sb_session_result {
     Aisbx__V1__Sandbox *sandbox; /* owned; NULL: not told */
     Aisbx__V1__Exec *exec;       /* owned, with its verdict; NULL: the end is not known */
     int signal;                  /* that made us cancel; 0: none */
+    bool is_detached;            /* attach: by what was typed; the program goes on */
+    uint64_t offsets[2];         /* of the next byte of stdout and stderr */
     struct sb_buf captured[2];   /* stdout, stderr */
     uint64_t dropped_bytes[2];   /* beyond the limit, or what was kept */
 };
@@ -59,8 +68,10 @@ int sb_session_start(struct sb_connect *connect,
                      Aisbx__V1__Exec **ret_exec,
                      struct sb_err *err);
 
-/** Shows what an exec wrote, as it comes (unless @request says no_follow), by the same options;
- *  closes the connection. Signals take their default action. */
+/** Shows what an exec wrote, as it comes (unless @request says no_follow), by the same options, and
+ *  unless no_stdin sends it what we read; closes the connection. Signals take their default action,
+ *  after a terminal of ours was put back. Lines that begin with "~." leave, on a terminal.
+ *  On SB_UNAVAILABLE it can be called again from ret->offsets. */
 int sb_session_attach(struct sb_connect *connect,
                       const Aisbx__V1__AttachExecRequest *request,
                       const struct sb_session_options *options,

@@ -12,6 +12,7 @@
 #include "cli/args.h"
 #include "cli/mount.h"
 #include "cli/pairs.h"
+#include "cli/tty.h"
 #include "proto/client/setting.h"
 #include "proto/json/control.h"
 
@@ -279,6 +280,30 @@ static int put_env(struct sb_spec *spec, const struct sb_args *args, struct sb_e
     return spec->exec.env == NULL ? -1 : 0;
 }
 
+static void put_alone(struct sb_spec *spec, const struct sb_args *args)
+{
+    spec->alone = (Aisbx__V1__ExecLimits)AISBX__V1__EXEC_LIMITS__INIT;
+    spec->alone.output_bytes = args->output_bytes;
+    spec->alone.process_cpu_ms = args->cpu_time_ms;
+    spec->alone.process_address_bytes = args->address_bytes;
+    spec->alone.process_open_files = args->open_files;
+    spec->alone.file_bytes = args->file_bytes;
+    bool is_asked = args->output_bytes != 0 || args->cpu_time_ms != 0 || args->address_bytes != 0 ||
+                    args->open_files != 0 || args->file_bytes != 0;
+    spec->exec.limits = is_asked ? &spec->alone : NULL;
+}
+
+static void put_terminal(struct sb_spec *spec)
+{
+    const char *name = sb_tty_name();
+    spec->terminal = (Aisbx__V1__Terminal)AISBX__V1__TERMINAL__INIT;
+    sb_tty_size(&spec->terminal.rows, &spec->terminal.columns);
+    if (name != NULL) {
+        spec->terminal.term = borrow(name);
+    }
+    spec->exec.terminal = &spec->terminal;
+}
+
 int sb_spec_exec(struct sb_spec *spec, const struct sb_args *args, char **words, struct sb_err *err)
 {
     spec->command = (Aisbx__V1__Command)AISBX__V1__COMMAND__INIT;
@@ -294,8 +319,16 @@ int sb_spec_exec(struct sb_spec *spec, const struct sb_args *args, char **words,
     spec->exec.command = &spec->command;
     spec->exec.wall_ms = args->timeout_ms;
     spec->exec.background = args->detach;
+    spec->exec.open_stdin = args->detach && args->interactive;
     if (args->cwd != NULL) {
         spec->exec.cwd = borrow(args->cwd);
+    }
+    if (args->user != NULL) {
+        spec->exec.user = borrow(args->user);
+    }
+    put_alone(spec, args);
+    if (args->tty) {
+        put_terminal(spec);
     }
     return put_env(spec, args, err);
 }

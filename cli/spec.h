@@ -16,6 +16,8 @@ struct sb_spec {
     Aisbx__V1__Limits limits;
     Aisbx__V1__Network network;
     Aisbx__V1__ExecSpec exec;
+    Aisbx__V1__ExecLimits alone;
+    Aisbx__V1__Terminal terminal;
     Aisbx__V1__Command command;
 };
 

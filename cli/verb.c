@@ -28,6 +28,27 @@ static const char *const exec_examples[] = {
     "aisbx exec \"$id\" npm test",
     "Start a server there and read its output later",
     "ex=$(aisbx exec --detach \"$id\" node server.js) && aisbx logs --follow \"$ex\"",
+    "A shell on a terminal",
+    "aisbx exec -it \"$id\" bash",
+    NULL,
+};
+static const char *const ps_examples[] = {
+    "What runs in a sandbox, and what ran in it",
+    "aisbx ps sb_9xq2 && aisbx ps --all sb_9xq2",
+    NULL,
+};
+static const char *const attach_examples[] = {
+    "A shell that stays when you leave it by Enter ~ .",
+    "ex=$(aisbx exec --detach -it sb_9xq2 bash) && aisbx attach \"$ex\"",
+    "Go on where another reader stopped",
+    "aisbx attach --from 1048576 ex_4m2c >>output",
+    NULL,
+};
+static const char *const kill_examples[] = {
+    "End a program with all it started",
+    "aisbx kill ex_4m2c",
+    "Let it write down what it has",
+    "aisbx kill --signal TERM ex_4m2c",
     NULL,
 };
 static const char *const list_examples[] = {
@@ -182,7 +203,8 @@ static const struct sb_verb table[] = {
             "absolute path: one below the workspace is found there, any other outside the system "
             "directories is made visible read-only.\n\n"
             "Ctrl-C, SIGTERM, SIGHUP and SIGQUIT end everything the program started.",
-        .groups = {&sb_option_sandbox, &sb_option_network, &sb_option_lifetime, &sb_option_program},
+        .groups = {&sb_option_sandbox, &sb_option_network, &sb_option_lifetime, &sb_option_program,
+                   &sb_option_alone},
         .style = SB_ARGS_COMMAND,
         .min_operands = 1,
         .max_operands = SIZE_MAX,
@@ -209,7 +231,7 @@ static const struct sb_verb table[] = {
         .usage = "[OPTIONS] SANDBOX [--] COMMAND [ARGS...]",
         .about = "As aisbx run, but files and leftover processes of earlier programs are there. "
                  "Options end at COMMAND.",
-        .groups = {&sb_option_program},
+        .groups = {&sb_option_program, &sb_option_alone},
         .style = SB_ARGS_IN_COMMAND,
         .min_operands = 2,
         .max_operands = SIZE_MAX,
@@ -218,6 +240,49 @@ static const struct sb_verb table[] = {
         .runs_program = true,
         .examples = exec_examples,
         .run = sb_verb_exec,
+    },
+    {
+        .name = "attach",
+        .summary = "Follow a program that runs in the background, and type to it",
+        .usage = "[OPTIONS] EXEC|SANDBOX",
+        .about =
+            "Shows its output from --from on as it comes, to its end; the exit status is its own. "
+            "A "
+            "lost connection is made again where it broke off. From a terminal to a program that "
+            "has one, what you type is its input; a line that begins with ~. leaves it running, "
+            "and "
+            "~~ is one ~. Any number may be attached at once.",
+        .groups = {&sb_option_attach},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "the id of an exec or a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .runs_program = true,
+        .examples = attach_examples,
+        .run = sb_verb_attach,
+    },
+    {
+        .name = "ps",
+        .summary = "List programs, newest first",
+        .usage = "[OPTIONS] [SANDBOX]",
+        .groups = {&sb_option_ps},
+        .max_operands = 1,
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = ps_examples,
+        .run = sb_verb_ps,
+    },
+    {
+        .name = "kill",
+        .summary = "End programs, or send them a signal",
+        .usage = "[OPTIONS] EXEC...",
+        .about = "Without --signal: the program with all it started; returns when nothing of it is "
+                 "left. One with a terminal hangs up first.",
+        .groups = {&sb_option_kill},
+        .min_operands = 1,
+        .max_operands = SIZE_MAX,
+        .wants = "the id of an exec (aisbx ps)",
+        .examples = kill_examples,
+        .run = sb_verb_kill,
     },
     {
         .name = "list",

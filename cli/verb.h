@@ -30,7 +30,7 @@ enum sb_verb_offer {
 };
 
 enum {
-    SB_VERB_GROUPS_MAX = 5,
+    SB_VERB_GROUPS_MAX = 6,
     SB_STATUS_FAILED = 1, /* the verb could not do it */
     SB_STATUS_USAGE = 2,  /* the command line is wrong */
     SB_STATUS_TIMEOUT = 124,
@@ -115,6 +115,9 @@ void sb_verb_hint(struct sb_cli *cli, const char *fmt, ...) __attribute__((forma
 int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_exec(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_attach(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_ps(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_kill(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_logs(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_cp(struct sb_cli *cli, int *ret_status, struct sb_err *err);

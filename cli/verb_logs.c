@@ -1,6 +1,3 @@
-#include <stdio.h>
-#include <string.h>
-
 #include "aisbx/v1/sandbox_service.rpc.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -10,37 +7,6 @@
 #include "cli/session.h"
 #include "cli/verb.h"
 #include "proto/client/message.h"
-
-static int
-newest_of(struct sb_connect *connect, char *sandbox_id, char ret_id[SB_ID_SIZE], struct sb_err *err)
-{
-    Aisbx__V1__ListExecsRequest request = AISBX__V1__LIST_EXECS_REQUEST__INIT;
-    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListExecsResponse *reply = NULL;
-    request.sandbox_id = sandbox_id;
-    request.page_size = 1;
-    if (aisbx__v1__sandbox_service__list_execs__call(connect->channel, &request, &connect->options,
-                                                     &reply, err) < 0) {
-        return sb_err_wrap(err, "cannot list the programs of %s", sandbox_id);
-    }
-    if (reply->n_execs == 0) {
-        return sb_err_set(err, SB_NOT_FOUND, "no program has run in %s", sandbox_id);
-    }
-    (void)snprintf(ret_id, SB_ID_SIZE, "%s", reply->execs[0]->exec_id);
-    return 0;
-}
-
-static int
-find(struct sb_connect *connect, const char *text, char ret_id[SB_ID_SIZE], struct sb_err *err)
-{
-    char sandbox_id[SB_ID_SIZE];
-    if (strncmp(text, "ex_", 3) == 0) {
-        return sb_resolve_exec(connect, text, ret_id, err);
-    }
-    if (sb_resolve_sandbox(connect, text, sandbox_id, err) < 0) {
-        return -1;
-    }
-    return newest_of(connect, sandbox_id, ret_id, err);
-}
 
 /* Offsets from which the last bytes begin, and past what is not wanted. */
 static int skip(struct sb_connect *connect,
@@ -85,7 +51,7 @@ int sb_verb_logs(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         return sb_err_set(err, SB_INVALID, "--stdout and --stderr exclude each other");
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0 ||
-        find(&connect, args->operands[0], id, err) < 0) {
+        sb_resolve_exec_of(&connect, args->operands[0], id, err) < 0) {
         return -1;
     }
     request.exec_id = id;
