@@ -1,6 +1,7 @@
 #include "mcp-gateway/tools/sandbox.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "aisbx/v1/sandbox_service.pb-c.h"
 #include "aisbx/v1/sandbox_service.rpc.h"
@@ -11,9 +12,10 @@
 #include "mcp-gateway/tools/job.h"
 #include "mcp-gateway/tools/report.h"
 #include "mcp-gateway/tools/spec.h"
+#include "proto/client/message.h"
 #include "proto/json/pbjson.h"
 
-enum { TTL_S = 3600, PAGE = 20, MAX_NOTICES = 8 };
+enum { TTL_S = 3600, PAGE = 20, MAX_NOTICES = 8, MAX_PROGRAMS = 200, MAX_PROGRAM = 64 };
 
 static const struct sb_job_ops plain = {.cancelled = NULL};
 
@@ -96,7 +98,42 @@ static void put_labels(struct sb_out *text, const Aisbx__V1__Sandbox *sandbox)
     }
 }
 
-static void put_row(struct sb_out *text, struct sb_json *json, const Aisbx__V1__Sandbox *sandbox)
+struct listing {
+    struct sb_job job;
+    Aisbx__V1__ListSandboxesResponse *sandboxes;
+};
+
+static void free_listing(struct sb_job *job)
+{
+    sb_message_freep(&((struct listing *)job)->sandboxes);
+}
+
+static const struct sb_job_ops listing_ops = {.done = free_listing};
+
+/* What runs there: its ids are what exec_output and exec_input take. */
+static void put_programs(struct sb_out *text,
+                         struct sb_json *json,
+                         const Aisbx__V1__Sandbox *sandbox,
+                         const Aisbx__V1__ListExecsResponse *execs)
+{
+    sb_json_open(json, "execs", '[');
+    for (size_t i = 0; i < execs->n_execs; i++) {
+        const Aisbx__V1__Exec *exec = execs->execs[i];
+        if (strcmp(exec->sandbox_id, sandbox->sandbox_id) == 0) {
+            sb_json_cstr(json, NULL, exec->exec_id);
+            sb_out_printf(text, "  %s ", exec->exec_id);
+            struct sb_str name = sb_str_from(exec->n_args == 0 ? "" : exec->args[0]);
+            sb_out_put_safe(text, sb_str_head(name, MAX_PROGRAM));
+            sb_out_put(text, "\n");
+        }
+    }
+    sb_json_close(json, ']');
+}
+
+static void put_row(struct sb_out *text,
+                    struct sb_json *json,
+                    const Aisbx__V1__Sandbox *sandbox,
+                    const Aisbx__V1__ListExecsResponse *execs)
 {
     char scratch[64];
     sb_report_sandbox(text, sandbox);
@@ -108,12 +145,14 @@ static void put_row(struct sb_out *text, struct sb_json *json, const Aisbx__V1__
     sb_out_put(text, "\n");
     sb_json_open(json, NULL, '{');
     sb_report_sandbox_fields(json, sandbox);
+    put_programs(text, json, sandbox, execs);
     sb_json_close(json, '}');
 }
 
-static void listed(struct sb_job *job, const ProtobufCMessage *reply)
+static void listed_execs(struct sb_job *job, const ProtobufCMessage *reply)
 {
-    const Aisbx__V1__ListSandboxesResponse *list = (const void *)reply;
+    const Aisbx__V1__ListSandboxesResponse *list = ((struct listing *)job)->sandboxes;
+    const Aisbx__V1__ListExecsResponse *execs = (const void *)reply;
     struct sb_out text;
     struct sb_out fields;
     struct sb_json json = {.out = &fields};
@@ -122,7 +161,7 @@ static void listed(struct sb_job *job, const ProtobufCMessage *reply)
     sb_json_open(&json, NULL, '{');
     sb_json_open(&json, "sandboxes", '[');
     for (size_t i = 0; i < list->n_sandboxes; i++) {
-        put_row(&text, &json, list->sandboxes[i]);
+        put_row(&text, &json, list->sandboxes[i], execs);
     }
     sb_json_close(&json, ']');
     if (list->n_sandboxes == 0) {
@@ -136,16 +175,31 @@ static void listed(struct sb_job *job, const ProtobufCMessage *reply)
     answer(job, &text, &fields);
 }
 
+static void listed(struct sb_job *job, const ProtobufCMessage *reply)
+{
+    struct listing *listing = (struct listing *)job;
+    struct sb_err err;
+    Aisbx__V1__ListExecsRequest request = AISBX__V1__LIST_EXECS_REQUEST__INIT;
+    listing->sandboxes = (Aisbx__V1__ListSandboxesResponse *)sb_message_copy(reply, &err);
+    if (listing->sandboxes == NULL) {
+        sb_job_failed(job, &err);
+        return;
+    }
+    request.running_only = 1;
+    request.page_size = MAX_PROGRAMS;
+    sb_job_ask(job, SB_SANDBOX_RPC(LIST_EXECS), &request.base, listed_execs);
+}
+
 void sb_tool_sandbox_list(struct sb_mcp_call *call, const struct cJSON *arguments, void *user)
 {
     Aisbx__V1__ListSandboxesRequest request = AISBX__V1__LIST_SANDBOXES_REQUEST__INIT;
-    struct sb_job *job = sb_job_new(user, call, sizeof *job, &plain);
-    if (job == NULL) {
+    struct listing *listing = sb_job_new(user, call, sizeof *listing, &listing_ops);
+    if (listing == NULL) {
         return;
     }
     request.page_size = (uint32_t)sb_arg_number(arguments, "limit", PAGE);
     request.page_token = sb_arg_field(arguments, "cursor");
-    sb_job_ask(job, SB_SANDBOX_RPC(LIST_SANDBOXES), &request.base, listed);
+    sb_job_ask(&listing->job, SB_SANDBOX_RPC(LIST_SANDBOXES), &request.base, listed);
 }
 
 /* ---- destroy ---- */

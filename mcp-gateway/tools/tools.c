@@ -67,9 +67,8 @@ static const struct sb_mcp_tool tools_table[] = {
      "lists the profiles. Example: {\"profile\":\"python-dev\",\"ttl_s\":1800}",
      sb_tool_schema_sandbox_create, sb_tool_schema_sandbox, MAKES, sb_tool_sandbox_create},
     {"sandbox_list", "List sandboxes",
-     "Lists your sandboxes that are alive, newest first, with the seconds each has left. Use it "
-     "when a "
-     "sandbox_id is lost or refused. Example: {}",
+     "Lists your sandboxes that are alive, newest first, with the seconds each has left and the "
+     "programs that run there. Use it when a sandbox_id or exec_id is lost or refused. Example: {}",
      sb_tool_schema_sandbox_list, sb_tool_schema_sandboxes, READS, sb_tool_sandbox_list},
     {"sandbox_destroy", "Destroy a sandbox",
      "Kills everything in a sandbox and removes it with its files. Do it when the work is done; "

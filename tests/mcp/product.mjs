@@ -144,6 +144,8 @@ const cases = {
 
         const run = await call('shell', { sandbox_id, command: 'read x; echo "got $x"; sleep 1000', background: true });
         const { exec_id } = run.structuredContent;
+        const there = (await call('sandbox_list')).structuredContent.sandboxes.find(s => s.sandbox_id === sandbox_id);
+        assert.deepEqual(there.execs, [exec_id], 'what runs is found again');
         await call('exec_input', { exec_id, data: 'it\n' });
         const output = await call('exec_output', { exec_id, wait_s: 10 });
         assert.match(text(output), /^running\n[^]*got it/);
