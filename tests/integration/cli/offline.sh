@@ -43,7 +43,7 @@ words=$(bash -c '
     complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _aisbx; echo "${COMPREPLY[*]}"; }
     complete_words aisbx pro
     complete_words aisbx profile v
-    complete_words aisbx run --wor
+    complete_words aisbx run --works
     complete_words aisbx run --profile str
     complete_words aisbx run --network ""
 ' - "$dir/completion.bash")

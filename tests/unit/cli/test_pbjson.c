@@ -63,7 +63,7 @@ static void maps_are_objects_and_timestamps_text(void **state)
         sb_buf_cstr(&out.buf),
         "{\"exec_id\":\"\",\"sandbox_id\":\"\",\"args\":[\"a\",\"b c\"],\"cwd\":\"\","
         "\"start_time\":\"2025-12-31T23:59:59.123Z\",\"stdout_bytes\":0,\"stderr_bytes\":0,"
-        "\"pid\":-3,\"background\":false}");
+        "\"pid\":-3,\"background\":false,\"open_stdin\":false}");
     sb_out_done(&out);
 
     Aisbx__V1__ListSandboxesRequest request = AISBX__V1__LIST_SANDBOXES_REQUEST__INIT;
