@@ -74,6 +74,9 @@ struct sb_args {
     bool tree;
     bool recursive;
     const char *bind;
+    const char *snapshot;
+    uint64_t count;
+    bool forget;
     /* profiles */
     struct sb_texts syscalls;
     struct sb_texts hosts;

@@ -221,6 +221,30 @@ static const struct sb_option destroy_rows[] = {
      SB_OFFER_NOTHING, NULL},
 };
 
+static const struct sb_option from_rows[] = {
+    {0, "snapshot", SB_OPTION_TEXT, AT(snapshot), "SNAPSHOT",
+     "Begin with what was in /workspace and /tmp when that was taken", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+};
+
+static const struct sb_option snapshot_rows[] = {
+    {0, "title", SB_OPTION_TEXT, AT(title), "TEXT", "What it is, for people", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option snapshots_rows[] = {
+    {0, "delete", SB_OPTION_FLAG, AT(forget), NULL,
+     "Forget the snapshots that are named; sandboxes made from them go on", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+    {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "Only the ids, one a line", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option fork_rows[] = {
+    {'n', "count", SB_OPTION_COUNT, AT(count), "N", "How many; else one", 1, 256, SB_OFFER_NOTHING,
+     NULL},
+};
+
 static const struct sb_option explain_rows[] = {
     {0, "syscall", SB_OPTION_COMMAS, AT(syscalls), "NAME,...",
      "Say whether programs may make this system call, by which list, and what would allow it; may "
@@ -360,6 +384,10 @@ const struct sb_option_group sb_option_expose = GROUP("Options", expose_rows);
 const struct sb_option_group sb_option_port_forward = GROUP("Options", port_forward_rows);
 const struct sb_option_group sb_option_network = GROUP("Options of its network", network_rows);
 const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);
+const struct sb_option_group sb_option_from = GROUP("Options of its beginning", from_rows);
+const struct sb_option_group sb_option_snapshot = GROUP("Options", snapshot_rows);
+const struct sb_option_group sb_option_snapshots = GROUP("Options", snapshots_rows);
+const struct sb_option_group sb_option_fork = GROUP("Options", fork_rows);
 const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);
 const struct sb_option_group sb_option_keys = GROUP("Options of the key", keys_rows);
 const struct sb_option_group sb_option_keys_list = GROUP("Options", keys_list_rows);

@@ -143,3 +143,27 @@ int sb_resolve_exec_of(struct sb_connect *connect,
     }
     return newest_of(connect, sandbox_id, ret_id, err);
 }
+
+int sb_resolve_snapshot(struct sb_connect *connect,
+                        const char *text,
+                        char ret_id[SB_ID_SIZE],
+                        struct sb_err *err)
+{
+    struct search search = {.kind = "snapshot", .prefix = "sn_"};
+    Aisbx__V1__ListSnapshotsRequest request = AISBX__V1__LIST_SNAPSHOTS_REQUEST__INIT;
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListSnapshotsResponse *reply = NULL;
+    bool is_whole = begin(&search, text);
+    request.page_size = PAGE;
+    if (!is_whole && aisbx__v1__sandbox_service__list_snapshots__call(
+                         connect->channel, &request, &connect->options, &reply, err) < 0) {
+        return sb_err_wrap(err, "cannot look for snapshot %s", text);
+    }
+    for (size_t i = 0; reply != NULL && i < reply->n_snapshots; i++) {
+        look_at(&search, reply->snapshots[i]->snapshot_id);
+    }
+    if (!is_whole && finish(&search, text, err) < 0) {
+        return -1;
+    }
+    memcpy(ret_id, search.found, SB_ID_SIZE);
+    return 0;
+}

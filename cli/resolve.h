@@ -18,6 +18,12 @@ int sb_resolve_exec_of(struct sb_connect *connect,
                        char ret_id[SB_ID_SIZE],
                        struct sb_err *err);
 
+/** The same for snapshots. */
+int sb_resolve_snapshot(struct sb_connect *connect,
+                        const char *text,
+                        char ret_id[SB_ID_SIZE],
+                        struct sb_err *err);
+
 /** The same for execs. */
 int sb_resolve_exec(struct sb_connect *connect,
                     const char *text,

@@ -127,6 +127,28 @@ static const char *const resume_examples[] = {
     "aisbx resume sb_9xq2",
     NULL,
 };
+static const char *const snapshot_examples[] = {
+    "Keep what a sandbox has written, and come back to it",
+    "sn=$(aisbx snapshot sb_9xq2 --title installed) && aisbx rollback sb_9xq2 \"$sn\"",
+    NULL,
+};
+static const char *const snapshots_examples[] = {
+    "What is kept, and how much of it",
+    "aisbx snapshots",
+    "Forget all that were taken of one sandbox",
+    "aisbx snapshots --quiet sb_9xq2 | xargs -r aisbx snapshots --delete",
+    NULL,
+};
+static const char *const fork_examples[] = {
+    "Try eight ways from one state",
+    "for sb in $(aisbx fork sb_9xq2 --count 8); do aisbx exec --detach \"$sb\" ./try.sh; done",
+    NULL,
+};
+static const char *const rollback_examples[] = {
+    "Undo what happened since",
+    "aisbx rollback sb_9xq2 sn_4m2c",
+    NULL,
+};
 static const char *const destroy_examples[] = {
     "By id, or by the beginning of an id",
     "aisbx destroy sb_9xq2 sb_c41",
@@ -221,7 +243,7 @@ static const struct sb_verb table[] = {
         .about =
             "The sandbox lives until aisbx destroy, its --ttl or its --idle. Without either it "
             "lives as long as the worker.",
-        .groups = {&sb_option_sandbox, &sb_option_network, &sb_option_lifetime},
+        .groups = {&sb_option_sandbox, &sb_option_network, &sb_option_lifetime, &sb_option_from},
         .examples = create_examples,
         .run = sb_verb_create,
     },
@@ -444,6 +466,60 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = resume_examples,
         .run = sb_verb_resume,
+    },
+    {
+        .name = "snapshot",
+        .summary = "Keep what a sandbox has written, and print the snapshot's id",
+        .usage = "[OPTIONS] SANDBOX",
+        .about =
+            "What is in /workspace and /tmp; not programs, /dev/shm, or directories of the host. "
+            "Programs are stopped meanwhile and go on. Snapshots live in memory, and end with the "
+            "worker. Of a sandbox that began with a snapshot only what changed since is copied.",
+        .groups = {&sb_option_snapshot},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "the id of a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = snapshot_examples,
+        .run = sb_verb_snapshot,
+    },
+    {
+        .name = "snapshots",
+        .summary = "List snapshots, newest first, or forget some",
+        .usage = "[OPTIONS] [SANDBOX]",
+        .groups = {&sb_option_snapshots},
+        .max_operands = SIZE_MAX,
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = snapshots_examples,
+        .run = sb_verb_snapshots,
+    },
+    {
+        .name = "fork",
+        .summary = "Make sandboxes that begin as this one is now, and print their ids",
+        .usage = "[OPTIONS] SANDBOX",
+        .about = "They share what is in /workspace and /tmp until they change it, and have the "
+                 "profile, limits, environment, labels and network rules of this one. Programs "
+                 "that run in it are not copied. All are made, or none.",
+        .groups = {&sb_option_fork},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "the id of a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = fork_examples,
+        .run = sb_verb_fork,
+    },
+    {
+        .name = "rollback",
+        .summary = "Take a sandbox back to a snapshot of it",
+        .usage = "SANDBOX SNAPSHOT",
+        .about = "Everything that runs in it is killed; /workspace and /tmp are as they were. Its "
+                 "id, its time, its labels and its network rules stay.",
+        .min_operands = 2,
+        .max_operands = 2,
+        .wants = "the ids of a sandbox and of a snapshot",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = rollback_examples,
+        .run = sb_verb_rollback,
     },
     {
         .name = "destroy",

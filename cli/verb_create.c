@@ -8,6 +8,7 @@
 #include "base/say.h"
 #include "cli/connect.h"
 #include "cli/report.h"
+#include "cli/resolve.h"
 #include "cli/spec.h"
 #include "cli/verb.h"
 #include "proto/client/message.h"
@@ -36,6 +37,9 @@ int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
     SB_CLEANUP(sb_message_freep) Aisbx__V1__CreateSandboxResponse *reply = NULL;
     Aisbx__V1__CreateSandboxRequest request = AISBX__V1__CREATE_SANDBOX_REQUEST__INIT;
+    if (cli->args.snapshot != NULL && cli->args.workspace == NULL) {
+        cli->args.no_workspace = true; /* it would cover what the snapshot has there */
+    }
     if (sb_spec_sandbox(&spec, &cli->args, err) < 0) {
         return -1;
     }
@@ -47,6 +51,12 @@ int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     if (sb_connect_open(cli, SB_CONNECT_FRESH, &connect, err) < 0) {
         return -1;
     }
+    char snapshot[SB_ID_SIZE] = "";
+    if (cli->args.snapshot != NULL &&
+        sb_resolve_snapshot(&connect, cli->args.snapshot, snapshot, err) < 0) {
+        return -1;
+    }
+    request.snapshot_id = snapshot;
     if (aisbx__v1__sandbox_service__create_sandbox__call(connect.channel, &request,
                                                          &connect.options, &reply, err) < 0) {
         return sb_err_wrap(err, "cannot make a sandbox");

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "service/shared/initproto.h"
+#include "service/spawner/layers/give.h"
 #include "service/spawner/plan.h"
 
 struct sb_bwrap_start;
@@ -43,6 +44,7 @@ struct sb_child {
     int root_fd;      /* the new root; set by the child */
     int mount_fds[SB_PLAN_MAX_MOUNTS]; /* detached; order of plan->mounts */
     bool mount_is_dir[SB_PLAN_MAX_MOUNTS];
+    struct sb_given given; /* the snapshot it starts from */
 };
 
 #define SB_CHILD_REPORT_MAGIC "\0sb" /* no text begins with it */

@@ -31,6 +31,7 @@ struct sb_driver {
     uint64_t namespaces;                /* CLONE_NEW* of the child */
     const struct sb_driver_step *steps; /* the last one does not return when it works */
     unsigned extra_processes;           /* of its own, in the sandbox's group */
+    bool keeps_places;                  /* snapshots can be taken of its sandboxes */
     bool tells_ready;                   /* the child becomes another program than init, whose
                                            complaints come as text; init tells when it runs */
     /* NULL: it works wherever the spawner does. SB_PRECONDITION: why not, and what would help. */

@@ -179,7 +179,7 @@ static int clone_sources(struct work *work, const struct sb_ids *job, struct sb_
         if (owner_of(work, i, &owner, err) < 0) {
             return -1;
         }
-        struct sb_idmap map = {owner.uid, owner.gid, sb_ids_job_uid(job), sb_ids_job_gid(job)};
+        struct sb_idmap map = {owner.uid, owner.gid, sb_ids_job_uid(job), sb_ids_job_gid(job), 1};
         int mapped = sb_idmap_apply(work->mounts.fds[i], &map, err);
         if (mapped <= 0) {
             return mapped;

@@ -22,7 +22,7 @@ static int open_map(const struct sb_idmap *map, struct sb_err *err)
         .outside_uid = map->host_uid,
         .inside_gid = map->disk_gid,
         .outside_gid = map->host_gid,
-        .count = 1,
+        .count = map->count,
         .has_setgroups = true,
     };
     char path[64];
@@ -67,7 +67,7 @@ int sb_idmap_apply(int tree_fd, const struct sb_idmap *map, struct sb_err *err)
 bool sb_idmap_works(void)
 {
     struct sb_err err;
-    struct sb_idmap map = {.host_uid = SB_IDS_FIRST, .host_gid = SB_IDS_FIRST};
+    struct sb_idmap map = {.host_uid = SB_IDS_FIRST, .host_gid = SB_IDS_FIRST, .count = 1};
     SB_CLEANUP(sb_closep) int fd = sb_mount_new_tmpfs("size=64k,nr_inodes=16", &err);
     return fd >= 0 && sb_idmap_apply(fd, &map, &err) == 1;
 }

@@ -10,9 +10,10 @@ struct sb_idmap {
     uint32_t disk_gid;
     uint32_t host_uid;
     uint32_t host_gid;
+    uint32_t count; /* of both */
 };
 
-/** Maps the ids of a detached mount tree and of all mounts in it. Root mode.
+/** Maps the ids of a detached mount tree and of all mounts in it.
  *  Returns 1, or 0 when a file system in the tree has no support for it, or -1. */
 int sb_idmap_apply(int tree_fd, const struct sb_idmap *map, struct sb_err *err);
 

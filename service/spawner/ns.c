@@ -1,10 +1,12 @@
 #include "service/spawner/ns.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -30,19 +32,16 @@ pid_t sb_ns_clone(
         .exit_signal = SIGCHLD,
         .cgroup = (unsigned)(cgroup_fd < 0 ? 0 : cgroup_fd),
     };
-    /* In user mode the maps of the child can be written only while it is dumpable, which it
-     * inherits; there the caller can look into the spawner by other ways anyway. */
-    if (!is_root) {
-        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    }
+    /* What is not dumpable, which the child inherits, shows neither its namespaces nor, in user
+     * mode, its maps. In user mode the caller can look into the spawner by other ways anyway; as
+     * root only who has all its capabilities could. */
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     long pid = syscall(SYS_clone3, &args, sizeof args);
     if (pid == 0) {
         return 0;
     }
     int sys = errno;
-    if (!is_root) {
-        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    }
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (pid < 0 && (sys == ENOSPC || sys == EUSERS)) {
         bool has_fallback = is_root && (namespaces & CLONE_NEWUSER) != 0;
         return (pid_t)sb_err_set(err, SB_EXHAUSTED,
@@ -56,6 +55,14 @@ pid_t sb_ns_clone(
     }
     *ret_pidfd = pidfd;
     return (pid_t)pid;
+}
+
+int sb_ns_open(pid_t pid, const char *name, struct sb_err *err)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/%s", pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? sb_err_sys(err, errno, "open namespace %s", name) : fd;
 }
 
 int sb_ns_cgroup(struct sb_child *child, struct sb_err *err)

@@ -15,6 +15,10 @@ struct sb_err;
 pid_t sb_ns_clone(
     uint64_t namespaces, int cgroup_fd, bool is_root, int *ret_pidfd, struct sb_err *err);
 
+/** A descriptor of a namespace of a child that has not changed its ids yet. @name  "mnt".
+ *  Errors: by errno. */
+int sb_ns_open(pid_t pid, const char *name, struct sb_err *err);
+
 /* Steps of the child. */
 
 /** A cgroup namespace whose root is the group the sandbox is in by then: a clone into one would

@@ -141,6 +141,22 @@ static int check_mounts(const Spawn__V1__Plan *msg, struct sb_plan *plan, struct
     return 0;
 }
 
+/* A mount point within what a job has written before would have to be looked for among its links.
+ */
+static int check_layer(const struct sb_plan *plan, struct sb_err *err)
+{
+    for (size_t i = 0; plan->layer_id != 0 && i < plan->n_mounts; i++) {
+        const char *target = plan->mounts[i].target;
+        bool is_workspace = plan->workspace_is_tmpfs && is_below(target, "/workspace");
+        if (is_below(target, "/tmp") || is_workspace) {
+            return sb_err_set(
+                err, SB_PRECONDITION,
+                "mounts.target: %s is within what a snapshot brings: put it elsewhere", target);
+        }
+    }
+    return 0;
+}
+
 static int check_rlimits(const Spawn__V1__Plan *msg, struct sb_plan *plan, struct sb_err *err)
 {
     if (msg->n_rlimits > SB_PLAN_MAX_RLIMITS) {
@@ -273,9 +289,10 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         .learns = msg->learn,
         .egress_port = (uint16_t)msg->egress_port,
         .trusted_certificate = msg->trusted_certificate,
+        .layer_id = msg->layer_id,
     };
     if (check_cgroup(msg, &plan, err) < 0 || check_mounts(msg, &plan, err) < 0 ||
-        check_rlimits(msg, &plan, err) < 0) {
+        check_layer(&plan, err) < 0 || check_rlimits(msg, &plan, err) < 0) {
         return -1;
     }
     *ret_plan = plan;

@@ -51,6 +51,7 @@ struct sb_plan {
     bool learns;                     /* the listener is asked about what nothing refuses */
     uint16_t egress_port;            /* 0: no listening socket */
     const char *trusted_certificate; /* "": none */
+    uint64_t layer_id;               /* 0: it starts from nothing */
 };
 
 /** Checks every field and fills *ret_plan.

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/mutate.h"
 #include "service/spawner/child.h"
+#include "service/spawner/layers/give.h"
 #include "service/spawner/mount.h"
 
 #define SYSTEM_ATTR  (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
@@ -175,21 +176,22 @@ int sb_rootfs_space(struct sb_child *child, struct sb_err *err)
     const struct sb_plan *plan = child->plan;
     const struct sb_mount_space shared = {plan->disk_bytes, plan->inodes, 01777, child->setup_id,
                                           child->setup_id};
-    if (sb_mount_tmpfs("tmp", &shared, err) < 0 || sb_mount_tmpfs("dev/shm", &shared, err) < 0) {
+    unsigned given = 0; /* places that start from a snapshot */
+    if (plan->has_workspace && sb_rootfs_mkdir("workspace", 0755, err) < 0) {
         return -1;
     }
-    if (!plan->has_workspace) {
-        return 0;
-    }
-    if (sb_rootfs_mkdir("workspace", 0755, err) < 0) {
+    if (sb_given_mount(child, &given, err) < 0 || sb_mount_tmpfs("dev/shm", &shared, err) < 0) {
         return -1;
     }
-    if (!plan->workspace_is_tmpfs) {
+    if ((given >> SB_PLACE_TMP & 1) == 0 && sb_mount_tmpfs("tmp", &shared, err) < 0) {
+        return -1;
+    }
+    if (!plan->has_workspace || !plan->workspace_is_tmpfs) {
         return 0;
     }
     const struct sb_mount_space own = {plan->disk_bytes, plan->inodes, 0755, child->job_uid,
                                        child->job_gid};
-    if (sb_mount_tmpfs("workspace", &own, err) < 0) {
+    if ((given >> SB_PLACE_WORKSPACE & 1) == 0 && sb_mount_tmpfs("workspace", &own, err) < 0) {
         return -1;
     }
     return plan->workspace_read_only

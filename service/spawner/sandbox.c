@@ -24,6 +24,8 @@
 #include "service/spawner/host.h"
 #include "service/spawner/hostmount.h"
 #include "service/spawner/iodev.h"
+#include "service/spawner/layers/give.h"
+#include "service/spawner/layers/layer.h"
 #include "service/spawner/ns.h"
 #include "service/spawner/peer.h"
 #include "service/spawner/plan.h"
@@ -33,6 +35,8 @@
 struct start {
     const struct sb_host *host;
     struct sb_ids_pool *pool;
+    struct sb_layers *layers;
+    struct sb_layer *layer;
     const struct sb_plan *plan;
     const struct sb_peer *peer;
     const int *of_worker; /* descriptors of its mounts */
@@ -50,6 +54,7 @@ static void start_done(struct start *start)
         start->plan->driver->release(&start->child);
     }
     sb_hostmount_done(&start->mounts);
+    sb_given_done(&start->child.given);
     sb_closep(&start->child_sync_fd);
     sb_closep(&start->child_report_fd);
     sb_closep(&start->child_ctl_fd);
@@ -108,6 +113,24 @@ static int open_mounts(struct start *start, struct sb_err *err)
     }
     return sb_hostmount_open(start->host, start->plan, start->peer, start->of_worker,
                              &start->sandbox->ids, &start->mounts, err);
+}
+
+static int open_layers(struct start *start, struct sb_err *err)
+{
+    struct sb_sandbox *sandbox = start->sandbox;
+    const struct sb_plan *plan = start->plan;
+    sandbox->inodes = plan->inodes;
+    sandbox->places =
+        1U << SB_PLACE_TMP | (plan->workspace_is_tmpfs ? 1U << SB_PLACE_WORKSPACE : 0);
+    if (start->layer == NULL) {
+        return 0;
+    }
+    if (!plan->driver->keeps_places) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "the driver %s cannot start from a snapshot: take native",
+                          plan->driver->name);
+    }
+    return sb_given_make(start->layers, start->layer, plan, sandbox, &start->child.given, err);
 }
 
 static int refuse_root(struct start *start, struct sb_err *err)
@@ -292,6 +315,17 @@ static int write_maps(struct start *start, struct sb_err *err)
     return sb_userns_write(start->sandbox->pid, &map, err);
 }
 
+static int open_namespaces(struct start *start, struct sb_err *err)
+{
+    struct sb_sandbox *sandbox = start->sandbox;
+    if (!start->plan->driver->keeps_places) {
+        return 0;
+    }
+    sandbox->mnt_fd = sb_ns_open(sandbox->pid, "mnt", err);
+    sandbox->pid_fd = sandbox->mnt_fd < 0 ? -1 : sb_ns_open(sandbox->pid, "pid", err);
+    return sandbox->pid_fd < 0 ? -1 : 0;
+}
+
 static int let_go(struct start *start, struct sb_err *err)
 {
     return sb_fd_write_full(start->sandbox->sync_fd, "g", 1, err);
@@ -305,7 +339,8 @@ static const struct step {
     {"driver", check_driver},
     {"ids", take_ids},
     {"mounts", open_mounts}, /* may change the ids */
-    {"root", refuse_root},   /* whatever the steps above have done */
+    {"layers", open_layers},
+    {"root", refuse_root}, /* whatever the steps above have done */
     {"cgroup", make_cgroup},
     {"io", limit_io},
     {"channels", open_channels},
@@ -313,6 +348,7 @@ static const struct step {
     {"clone", clone_child},
     {"enter", enter_cgroup}, /* it waits still, so all it does is in it */
     {"maps", write_maps},    /* before that the child of a user namespace has no rights at all */
+    {"namespaces", open_namespaces},
     {"go", let_go},
 };
 
@@ -372,6 +408,8 @@ static void abandon(struct sb_sandbox *sandbox)
 
 struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
                                     struct sb_ids_pool *pool,
+                                    struct sb_layers *layers,
+                                    struct sb_layer *layer,
                                     const struct sb_plan *plan,
                                     const struct sb_filter *filter,
                                     const struct sb_peer *peer,
@@ -383,7 +421,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         (void)sb_err_oom(err);
         return NULL;
     }
-    sandbox->init_pidfd = -1;
+    sandbox->init_pidfd = sandbox->mnt_fd = sandbox->pid_fd = -1;
     sandbox->pidfd = sandbox->report_fd = sandbox->sync_fd = sandbox->ctl_fd = -1;
     sandbox->state = SB_SANDBOX_STARTING;
     sandbox->tells_ready = plan->driver->tells_ready;
@@ -392,11 +430,16 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
     struct start start = {
         .host = host,
         .pool = pool,
+        .layers = layers,
+        .layer = layer,
         .plan = plan,
         .peer = peer,
         .of_worker = of_worker,
         .sandbox = sandbox,
-        .child = {.driver = plan->driver, .plan = plan, .filter = filter},
+        .child = {.driver = plan->driver,
+                  .plan = plan,
+                  .filter = filter,
+                  .given = {.uppers = {-1, -1}}},
         .child_sync_fd = -1,
         .child_report_fd = -1,
         .child_ctl_fd = -1,
@@ -562,7 +605,13 @@ void sb_sandbox_free(struct sb_sandbox *sandbox)
     sb_list_remove(&sandbox->link);
     sb_cgroup_remove(&sandbox->cgroup);
     sb_ids_release(&sandbox->ids);
+    for (size_t i = 0; i < SB_PLACES && sandbox->layers != NULL; i++) {
+        sb_keeper_drop(&sandbox->layers->keeper, sandbox->uppers[i]);
+    }
+    sb_layer_unref(sandbox->layers, sandbox->layer);
     sb_closep(&sandbox->pidfd);
+    sb_closep(&sandbox->mnt_fd);
+    sb_closep(&sandbox->pid_fd);
     sb_closep(&sandbox->init_pidfd);
     sb_closep(&sandbox->report_fd);
     sb_closep(&sandbox->sync_fd);

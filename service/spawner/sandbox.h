@@ -9,10 +9,13 @@
 #include "service/spawner/cgroup.h"
 #include "service/spawner/child.h"
 #include "service/spawner/ids.h"
+#include "service/spawner/layers/layer.h"
 
 struct sb_err;
 struct sb_filter;
 struct sb_host;
+struct sb_layer;
+struct sb_layers;
 struct sb_peer;
 struct sb_plan;
 
@@ -52,17 +55,27 @@ struct sb_sandbox {
     int ctl_fd;  /* owned; STARTING: the worker's end of init's socket */
     struct sb_ids ids;
     struct sb_cgroup cgroup;
-    char io_lacks[192];                            /* why input and output are not limited */
+    int mnt_fd; /* owned; its namespaces, for who takes a snapshot; -1: its driver has none taken */
+    int pid_fd; /* owned; likewise */
+    unsigned places;            /* bits of enum sb_place: what it can write there is its own */
+    struct sb_layers *layers;   /* borrowed */
+    struct sb_layer *layer;     /* a reference; NULL: it started from nothing */
+    uint64_t uppers[SB_PLACES]; /* what it writes on top of that, by the keeper; 0: none */
+    uint64_t inodes;            /* limit of each place */
+    char io_lacks[192];         /* why input and output are not limited */
     const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts, and io_lacks */
     size_t n_degraded;
 };
 
 /** Clones a child that becomes a sandbox of that plan; it is STARTING.
+ *  @layer  what its writable places begin with; NULL: nothing.
  *  @peer  NULL when the plan has no mounts of the caller.
  *  @of_worker  a directory for each mount of the worker; borrowed.
  *  Errors: by errno; SB_DENIED, SB_PRECONDITION, SB_EXHAUSTED: the text starts with the step. */
 struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
                                     struct sb_ids_pool *pool,
+                                    struct sb_layers *layers,
+                                    struct sb_layer *layer,
                                     const struct sb_plan *plan,
                                     const struct sb_filter *filter,
                                     const struct sb_peer *peer,

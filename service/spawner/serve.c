@@ -29,6 +29,8 @@
 #include "service/spawner/filter.h"
 #include "service/spawner/host.h"
 #include "service/spawner/ids.h"
+#include "service/spawner/layers/layer.h"
+#include "service/spawner/layers/take.h"
 #include "service/spawner/peer.h"
 #include "service/spawner/plan.h"
 #include "service/spawner/probe.h"
@@ -60,6 +62,9 @@ struct server {
     struct sb_list sandboxes;
     struct sb_ids_pool pool;
     struct sb_filter_cache filters;
+    struct sb_layers layers;
+    struct sb_list takes; /* snapshots that are being taken */
+    size_t n_takes;
 };
 
 static int reply(struct server *server,
@@ -132,6 +137,7 @@ struct call {
         struct sb_probe_result probed;
         Spawn__V1__EgressStarted egress_started;
         Spawn__V1__Frozen frozen;
+        Spawn__V1__LayerDropped layer_dropped;
     } body; /* what the reply points at */
 };
 
@@ -178,6 +184,7 @@ static int on_spawn(struct server *server, struct call *call, struct sb_err *fai
     struct sb_plan plan;
     struct sb_peer peer;
     const struct sb_peer *has_peer = NULL;
+    struct sb_layer *layer = NULL;
     if (sb_plan_check(call->request->spawn->plan, &plan, failure) < 0) {
         return -1;
     }
@@ -189,6 +196,9 @@ static int on_spawn(struct server *server, struct call *call, struct sb_err *fai
     if (filter == NULL) {
         return sb_err_set(failure, SB_NOT_FOUND, "filter_id: no filter %llu is loaded",
                           (unsigned long long)plan.filter_id);
+    }
+    if (plan.layer_id != 0 && (layer = sb_layer_find(&server->layers, plan.layer_id)) == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "layer_id: the snapshot is gone");
     }
     size_t n_peers = call->frame->nfds - plan.n_of_worker;
     if (call->frame->nfds < plan.n_of_worker || n_peers > 1) {
@@ -202,8 +212,9 @@ static int on_spawn(struct server *server, struct call *call, struct sb_err *fai
         has_peer = &peer;
     }
     plan.slot = ++server->last_slot;
-    struct sb_sandbox *sandbox = sb_sandbox_start(server->host, &server->pool, &plan, filter,
-                                                  has_peer, call->frame->fds + n_peers, failure);
+    struct sb_sandbox *sandbox =
+        sb_sandbox_start(server->host, &server->pool, &server->layers, layer, &plan, filter,
+                         has_peer, call->frame->fds + n_peers, failure);
     if (sandbox == NULL) {
         return -1;
     }
@@ -324,6 +335,39 @@ static int on_start_egress(struct server *server, struct call *call, struct sb_e
     return 0;
 }
 
+static int on_take_layer(struct server *server, struct call *call, struct sb_err *failure)
+{
+    const Spawn__V1__TakeLayer *request = call->request->take_layer;
+    const struct sb_sandbox *sandbox = find_slot(server, request->slot);
+    if (sandbox == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "no sandbox in slot %llu",
+                          (unsigned long long)request->slot);
+    }
+    if (server->n_takes >= SB_TAKE_MAX) {
+        return sb_err_set(failure, SB_EXHAUSTED, "%d snapshots are being taken; try again",
+                          SB_TAKE_MAX);
+    }
+    struct sb_take *take = sb_take_start(&server->layers, sandbox, request->max_bytes,
+                                         request->is_frozen, call->request->tag, failure);
+    if (take == NULL) {
+        return -1;
+    }
+    sb_list_append(&server->takes, &take->link);
+    server->n_takes++;
+    return 0;
+}
+
+static int on_drop_layer(struct server *server, struct call *call, struct sb_err *failure)
+{
+    (void)failure;
+    sb_layer_release(&server->layers, call->request->drop_layer->layer_id);
+    spawn__v1__layer_dropped__init(&call->body.layer_dropped);
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_LAYER_DROPPED;
+    call->reply->layer_dropped = &call->body.layer_dropped;
+    call->is_answered = true;
+    return 0;
+}
+
 /* Which request is permitted when, and how many descriptors it may bring. */
 static int on_end(struct server *server, struct call *call, struct sb_err *failure)
 {
@@ -351,6 +395,8 @@ static const struct row {
     {SPAWN__V1__REQUEST__BODY_PROBE, STATE_READY, 0, "probe", on_probe},
     {SPAWN__V1__REQUEST__BODY_START_EGRESS, STATE_READY, 0, "start_egress", on_start_egress},
     {SPAWN__V1__REQUEST__BODY_END, STATE_READY, 0, "end", on_end},
+    {SPAWN__V1__REQUEST__BODY_TAKE_LAYER, STATE_READY, 0, "take_layer", on_take_layer},
+    {SPAWN__V1__REQUEST__BODY_DROP_LAYER, STATE_READY, 0, "drop_layer", on_drop_layer},
 };
 
 static int dispatch(struct server *server, struct sb_frame *frame, struct sb_err *err)
@@ -439,6 +485,31 @@ on_report(struct server *server, struct sb_sandbox *sandbox, bool is_dead, struc
     server->n_starting--;
     return started < 0 ? reply_failure(server, sandbox->tag, step, &failure, err)
                        : tell_spawned(server, sandbox, err);
+}
+
+/* A child that copies has something to say, or died. */
+static int on_taken(struct server *server, struct sb_take *take, struct sb_err *err)
+{
+    struct sb_err failure;
+    struct sb_taken taken = {0};
+    Spawn__V1__LayerTaken body = SPAWN__V1__LAYER_TAKEN__INIT;
+    Spawn__V1__Reply message = SPAWN__V1__REPLY__INIT;
+    const struct sb_layer *layer = sb_take_finish(&server->layers, take, &taken, &failure);
+    uint64_t tag = take->tag;
+    sb_take_free(&server->layers, take);
+    server->n_takes--;
+    if (layer == NULL) {
+        return reply_failure(server, tag, "take_layer", &failure, err);
+    }
+    body.layer_id = layer->id;
+    body.depth = layer->depth;
+    body.size_bytes = taken.size_bytes;
+    body.copied_bytes = taken.copied_bytes;
+    body.copied_files = taken.files;
+    message.tag = tag;
+    message.body_case = SPAWN__V1__REPLY__BODY_LAYER_TAKEN;
+    message.layer_taken = &body;
+    return reply(server, &message, NULL, 0, err);
 }
 
 static uint64_t micros(struct timeval time)
@@ -541,7 +612,7 @@ static int check_deadlines(struct server *server, int *ret_wait_ms, struct sb_er
 
 static int turn(struct server *server, struct sb_err *err)
 {
-    struct pollfd fds[2 + MAX_STARTING] = {
+    struct pollfd fds[2 + MAX_STARTING + SB_TAKE_MAX] = {
         {.fd = server->sock, .events = POLLIN},
         {.fd = server->signal_fd, .events = POLLIN},
     };
@@ -558,12 +629,21 @@ static int turn(struct server *server, struct sb_err *err)
             fds[n++] = (struct pollfd){.fd = sandbox->report_fd, .events = POLLIN};
         }
     }
+    nfds_t n_starting = n;
+    struct sb_take *takes[2 + MAX_STARTING + SB_TAKE_MAX];
+    SB_FOREACH (node, &server->takes) {
+        takes[n] = SB_LIST_ENTRY(node, struct sb_take, link);
+        fds[n] = (struct pollfd){.fd = takes[n]->report_fd, .events = POLLIN};
+        n++;
+    }
     if (poll(fds, n, wait_ms) < 0) {
         return errno == EINTR ? 0 : sb_err_sys(err, errno, "poll");
     }
     /* Reports first: reaping frees sandboxes. */
     for (nfds_t i = 2; i < n; i++) {
-        if (fds[i].revents != 0 && on_report(server, starting[i], false, err) < 0) {
+        bool is_start = i < n_starting;
+        if (fds[i].revents != 0 && (is_start ? on_report(server, starting[i], false, err)
+                                             : on_taken(server, takes[i], err)) < 0) {
             return -1;
         }
     }
@@ -609,6 +689,8 @@ int sb_serve_run(
     server->signal_fd = signal_fd;
     server->egress_sock = -1;
     sb_list_init(&server->sandboxes);
+    sb_list_init(&server->takes);
+    sb_layers_init(&server->layers);
     sb_ids_pool_init(&server->pool, host);
     int done = 0;
     while (done == 0 && !server->is_stopping) {
@@ -619,6 +701,10 @@ int sb_serve_run(
         }
     }
     end_all(server);
+    SB_FOREACH (node, &server->takes) {
+        sb_take_free(&server->layers, SB_LIST_ENTRY(node, struct sb_take, link));
+    }
+    sb_layers_done(&server->layers);
     sb_filter_cache_done(&server->filters);
     *ret_is_orderly = server->is_orderly;
     free(server);

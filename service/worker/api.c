@@ -89,6 +89,27 @@ int sb_api_find_sandbox(const struct sb_worker *worker,
     return 0;
 }
 
+int sb_api_find_snapshot(const struct sb_worker *worker,
+                         const struct sb_caller *caller,
+                         const char *id,
+                         struct sb_snapshot **ret_snapshot,
+                         struct sb_err *err)
+{
+    if (check_id(id, "sn_", "snapshot_id", err) < 0) {
+        return -1;
+    }
+    struct sb_snapshot *snapshot = sb_snapshot_find(worker, id);
+    if (snapshot == NULL || !sb_caller_sees(caller, snapshot->tenant)) {
+        return sb_err_set(
+            err, SB_NOT_FOUND,
+            "no snapshot %s (aisbx snapshots shows what there is; they live in memory, "
+            "and end with the worker that took them)",
+            id);
+    }
+    *ret_snapshot = snapshot;
+    return 0;
+}
+
 int sb_api_find_exec(const struct sb_worker *worker,
                      const struct sb_caller *caller,
                      const char *id,

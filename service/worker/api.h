@@ -16,6 +16,7 @@ struct sb_rate;
 struct sb_rpc_call;
 struct sb_rpc_server;
 struct sb_sandbox;
+struct sb_snapshot;
 struct sb_stage;
 struct sb_worker;
 
@@ -43,6 +44,12 @@ int sb_api_find_sandbox(const struct sb_worker *worker,
                         const char *id,
                         struct sb_sandbox **ret_sandbox,
                         struct sb_err *err);
+/** The snapshot with that id, in whatever state; as sb_api_find_sandbox. */
+int sb_api_find_snapshot(const struct sb_worker *worker,
+                         const struct sb_caller *caller,
+                         const char *id,
+                         struct sb_snapshot **ret_snapshot,
+                         struct sb_err *err);
 int sb_api_find_exec(const struct sb_worker *worker,
                      const struct sb_caller *caller,
                      const char *id,

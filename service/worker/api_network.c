@@ -10,6 +10,7 @@
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/snapshot/spec.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
@@ -77,6 +78,9 @@ change(struct sb_sandbox *sandbox, const Aisbx__V1__UpdateNetworkRequest *req, s
     if (sb_request_network(req->network, "network", &asked, err) < 0 || check(sandbox, err) < 0 ||
         sb_policy_set_network(sandbox->policy, &asked, err) < 0) {
         return -1;
+    }
+    if (sb_spec_set_network(sandbox, req->network, err) < 0) {
+        return -1; /* it holds already; only forks would not have it */
     }
     sb_egress_change(sandbox->worker->egress, sandbox);
     sb_watch_sandbox(sandbox->worker, SB_WATCH_CHANGED, sandbox);

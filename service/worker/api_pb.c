@@ -12,6 +12,7 @@
 #include "service/worker/policy/policy.h"
 #include "service/worker/probe.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/snapshot/snapshot.h"
 #include "service/worker/worker.h"
 
 void *sb_api_pb_new(const ProtobufCMessageDescriptor *desc)
@@ -363,7 +364,51 @@ static bool fill_sandbox(const struct sb_sandbox *sandbox, bool is_here, Aisbx__
            adjust_controls(sandbox, msg) && add_packages(sandbox, msg) &&
            sb_api_pb_violations(policy, &sandbox->notify.denials, NULL, &msg->n_violations,
                                 &msg->violations) &&
-           add_texts(&policy->notices, &sandbox->degraded, &msg->n_notices, &msg->notices);
+           add_texts(&policy->notices, &sandbox->degraded, &msg->n_notices, &msg->notices) &&
+           sb_api_pb_text(&msg->forked_from, sandbox->forked_from) &&
+           (sandbox->base == NULL || !sandbox->base->is_listed ||
+            sb_api_pb_text(&msg->snapshot_id, sandbox->base->id));
+}
+
+static bool add_paths(const struct sb_snapshot *snapshot, Aisbx__V1__Snapshot *msg)
+{
+    static const char *const paths[] = {"/tmp", "/workspace"};
+    size_t n = snapshot->has_workspace ? 2 : 1;
+    msg->paths = calloc(n, sizeof(char *));
+    for (size_t i = 0; msg->paths != NULL && i < n; i++) {
+        msg->paths[i] = strdup(paths[i]);
+        if (msg->paths[i] == NULL) {
+            return false;
+        }
+        msg->n_paths++;
+    }
+    return msg->paths != NULL;
+}
+
+static bool fill_snapshot(const struct sb_snapshot *snapshot, Aisbx__V1__Snapshot *msg)
+{
+    const struct sb_snapshot *base = snapshot->base;
+    msg->size_bytes = snapshot->size_bytes;
+    msg->copied_bytes = snapshot->copied_bytes;
+    msg->copied_files = snapshot->copied_files;
+    msg->method = snapshot->is_delta ? AISBX__V1__SNAPSHOT_METHOD__SNAPSHOT_METHOD_CHANGES
+                                     : AISBX__V1__SNAPSHOT_METHOD__SNAPSHOT_METHOD_COPY;
+    return sb_api_pb_text(&msg->snapshot_id, snapshot->id) &&
+           sb_api_pb_text(&msg->sandbox_id, snapshot->sandbox_id) &&
+           sb_api_pb_text(&msg->title, snapshot->title) &&
+           sb_api_pb_time(snapshot->create_ms, &msg->create_time) &&
+           (base == NULL || !base->is_listed || sb_api_pb_text(&msg->base_snapshot_id, base->id)) &&
+           add_paths(snapshot, msg);
+}
+
+Aisbx__V1__Snapshot *sb_api_pb_snapshot(const struct sb_snapshot *snapshot)
+{
+    Aisbx__V1__Snapshot *msg = sb_api_pb_new(&aisbx__v1__snapshot__descriptor);
+    if (msg != NULL && !fill_snapshot(snapshot, msg)) {
+        aisbx__v1__snapshot__free_unpacked(msg, NULL);
+        return NULL;
+    }
+    return msg;
 }
 
 Aisbx__V1__Sandbox *sb_api_pb_sandbox(const struct sb_sandbox *sandbox, bool is_here)

@@ -6,6 +6,7 @@
 
 #include "aisbx/v1/exec.pb-c.h"
 #include "aisbx/v1/sandbox.pb-c.h"
+#include "aisbx/v1/sandbox_service.pb-c.h"
 #include "aisbx/v1/verdict.pb-c.h"
 #include "aisbx/v1/worker_service.pb-c.h"
 #include "service/worker/policy/profile.h"
@@ -17,6 +18,7 @@ struct sb_exec;
 struct sb_policy;
 struct sb_probe;
 struct sb_sandbox;
+struct sb_snapshot;
 struct sb_verdict;
 
 /** A zeroed message of that kind. */
@@ -28,6 +30,7 @@ bool sb_api_pb_time(uint64_t real_ms, Google__Protobuf__Timestamp **field);
 
 /** @is_here  the reader is on this machine. */
 Aisbx__V1__Sandbox *sb_api_pb_sandbox(const struct sb_sandbox *sandbox, bool is_here);
+Aisbx__V1__Snapshot *sb_api_pb_snapshot(const struct sb_snapshot *snapshot);
 Aisbx__V1__Exec *sb_api_pb_exec(const struct sb_exec *exec);
 
 /** Controls as probed under a driver; UNSET: of the host. False: out of memory (what was made is in

@@ -22,6 +22,7 @@
 #include "service/worker/policy/request.h"
 #include "service/worker/process/home.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/snapshot/api_snapshot.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
@@ -135,18 +136,23 @@ static int create(struct sb_worker *worker,
 {
     char known[SB_ID_SIZE];
     const struct sb_idem_call id = {caller->actor, "CreateSandbox", req->request_id, &req->base};
+    struct sb_snapshot *base = NULL;
     if (req->home) {
         return create_home(worker, caller, req, ret_rate, ret_sandbox, err);
-    }
-    if (req->snapshot_id[0] != '\0') {
-        return sb_err_set(err, SB_UNIMPLEMENTED,
-                          "snapshot_id: this worker keeps no snapshots; leave it out");
     }
     if (sb_idem_find(&worker->idem, &id, sb_clock_real_ms(), known, err) < 0) {
         return -1;
     }
     if (known[0] != '\0') {
         return sb_api_find_sandbox(worker, caller, known, ret_sandbox, err);
+    }
+    if (req->snapshot_id[0] != '\0' &&
+        sb_api_find_snapshot(worker, caller, req->snapshot_id, &base, err) < 0) {
+        return -1;
+    }
+    if (base != NULL && base->state != SB_SNAPSHOT_KEPT) {
+        return sb_err_set(err, SB_UNAVAILABLE, "snapshot %s is still being taken; try again",
+                          base->id);
     }
     SB_CLEANUP(sb_request_freep) struct sb_request *request = NULL;
     if (sb_request_make(req->sandbox, "sandbox", &request, err) < 0) {
@@ -159,6 +165,7 @@ static int create(struct sb_worker *worker,
         .request = request,
         .is_admin = sb_caller_is_admin(caller),
         .peer_fd = caller->peer_fd,
+        .base = base,
     };
     if (sb_sandbox_new(worker, &options, ret_sandbox, err) < 0) {
         return -1;
@@ -507,6 +514,11 @@ const struct aisbx__v1__sandbox_service__server sb_api_sandbox_service = {
     .destroy_sandbox = {destroy_sandbox, wait_done},
     .pause_sandbox = {sb_api_pause_start, sb_api_pause_done},
     .resume_sandbox = {sb_api_pause_resume, sb_api_pause_done},
+    .snapshot_sandbox = {sb_api_snapshot_take, sb_api_snapshot_done},
+    .list_snapshots = {sb_api_snapshot_list, NULL},
+    .delete_snapshot = {sb_api_snapshot_delete, NULL},
+    .fork_sandbox = {sb_api_fork_start, sb_api_fork_done},
+    .rollback_sandbox = {sb_api_rollback_start, sb_api_rollback_done},
     .watch_sandboxes = {sb_api_watch_start, sb_api_watch_drained, sb_api_watch_done},
     .run = {sb_api_run_start, sb_api_run_done},
     .run_batch = {sb_api_batch_start, sb_api_batch_drained, sb_api_batch_done},

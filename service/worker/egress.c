@@ -568,6 +568,11 @@ void sb_egress_leave(struct sb_egress *egress, struct sb_sandbox *sandbox)
         sb_profile_secrets_forget(&sandbox->policy->secrets);
         sb_authority_done(&sandbox->policy->authority);
     }
+    sb_egress_part(egress, sandbox);
+}
+
+void sb_egress_part(struct sb_egress *egress, struct sb_sandbox *sandbox)
+{
     if (sandbox->line.listener < 0 || !unplug(sandbox)) {
         return;
     }

@@ -57,6 +57,8 @@ void sb_egress_change(struct sb_egress *egress, struct sb_sandbox *sandbox);
 bool sb_egress_is_settled(const struct sb_sandbox *sandbox);
 /** Ends every connection of it. Twice is harmless. */
 void sb_egress_leave(struct sb_egress *egress, struct sb_sandbox *sandbox);
+/** The same, of one that comes back: its secrets stay. */
+void sb_egress_part(struct sb_egress *egress, struct sb_sandbox *sandbox);
 
 /** Hears what the proxy has said so far: what was refused to a program that ended. */
 void sb_egress_settle(struct sb_egress *egress);

@@ -237,6 +237,10 @@ int sb_exec_new(struct sb_sandbox *sandbox,
         return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
                           sb_state_name(sandbox->state));
     }
+    if (sandbox->is_rolling) {
+        return sb_err_set(err, SB_UNAVAILABLE,
+                          "sandbox %s is being taken back to a snapshot; try again", sandbox->id);
+    }
     if (check(options, err) < 0) {
         return -1;
     }

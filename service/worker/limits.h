@@ -9,6 +9,12 @@
 #define SB_WORKER_LIMITS(X)                                                                        \
     X(SANDBOXES,        1024,       "sandboxes",    "alive at once")                               \
     X(EXECS,            4096,       "execs",        "alive at once, leftovers of ended ones included") \
+    X(SNAPSHOTS,        1024,       "snapshots",    "kept at once")                                \
+    X(SNAPSHOT_BYTES,   8ULL << 30, "bytes",        "of all snapshots, those included that only sandboxes stand on") \
+    X(TENANT_SNAPSHOTS, 256,        "snapshots",    "of one tenant, kept at once")                 \
+    X(TENANT_SNAPSHOT_BYTES, 4ULL << 30, "bytes",   "of all snapshots of one tenant")              \
+    X(FORKS,            256,        "sandboxes",    "made by one ForkSandbox")                     \
+    X(FORKS_AT_ONCE,    16,         "sandboxes",    "of one ForkSandbox starting at once")         \
     X(TOMBSTONES,       1024,       "sandboxes",    "remembered after their end")                  \
     X(ENDED_EXECS,      2048,       "execs",        "remembered after their end")                  \
     X(KEPT_BYTES,       1ULL << 30, "bytes",        "output kept of ended execs, all together")    \

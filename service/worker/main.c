@@ -58,6 +58,7 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
     worker->start_ms = sb_clock_real_ms();
     worker->page_key.key = sb_hash_key_random();
     sb_registry_init(&worker->registry);
+    sb_snapshots_init(&worker->snapshots);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     sb_auth_init(&worker->auth, worker->start_uid);
     sb_list_init(&worker->watches);
@@ -389,6 +390,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     sb_packages_end(worker->packages);
     sb_registry_done(&worker->registry);
     sb_packages_free(worker->packages);
+    sb_snapshots_done(&worker->snapshots);
     sb_egress_free(worker->egress);
     sb_audit_free(worker->audit);
     sb_event_worker(worker, "worker.stop");

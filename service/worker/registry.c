@@ -93,6 +93,13 @@ int sb_registry_add_slot(struct sb_registry *registry,
     return sb_map_put(&registry->slots, slot_key(&sandbox->slot), sandbox, err);
 }
 
+void sb_registry_remove_slot(struct sb_registry *registry, const struct sb_sandbox *sandbox)
+{
+    if (sb_registry_slot(registry, sandbox->slot) == sandbox) {
+        (void)sb_map_remove(&registry->slots, slot_key(&sandbox->slot));
+    }
+}
+
 int sb_registry_add_exec(struct sb_registry *registry, struct sb_exec *exec, struct sb_err *err)
 {
     if (registry->n_live_execs >= SB_MAX_EXECS) {
@@ -127,9 +134,7 @@ struct sb_exec *sb_registry_exec(const struct sb_registry *registry, const char 
 
 void sb_registry_bury(struct sb_registry *registry, struct sb_sandbox *sandbox)
 {
-    if (sb_registry_slot(registry, sandbox->slot) == sandbox) {
-        (void)sb_map_remove(&registry->slots, slot_key(&sandbox->slot));
-    }
+    sb_registry_remove_slot(registry, sandbox);
     registry->n_live--;
     registry->n_tombs++;
     sb_list_append(&registry->tombs, &sandbox->tomb_link);

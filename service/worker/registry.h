@@ -39,6 +39,8 @@ int sb_registry_add_sandbox(struct sb_registry *registry,
 int sb_registry_add_slot(struct sb_registry *registry,
                          struct sb_sandbox *sandbox,
                          struct sb_err *err);
+/** It is in no slot for now. */
+void sb_registry_remove_slot(struct sb_registry *registry, const struct sb_sandbox *sandbox);
 int sb_registry_add_exec(struct sb_registry *registry, struct sb_exec *exec, struct sb_err *err);
 /** NULL: not there. */
 struct sb_sandbox *sb_registry_sandbox(const struct sb_registry *registry, const char *id);

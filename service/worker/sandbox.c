@@ -1,8 +1,11 @@
 #include "service/worker/sandbox.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
@@ -14,6 +17,7 @@
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/port/port.h"
+#include "service/worker/snapshot/snapshot.h"
 #include "service/worker/spawner.h"
 #include "service/worker/timer.h"
 #include "service/worker/tombs.h"
@@ -236,6 +240,7 @@ static void free_parts(struct sb_sandbox *sandbox)
     sb_egress_leave(sandbox->worker->egress, sandbox);
     sb_packages_leave(sandbox);
     sb_notify_stop(&sandbox->notify);
+    sb_snapshot_unref(sandbox->worker, SB_STEAL_PTR(sandbox->base));
     (void)event_del(&sandbox->ttl_timer);
     (void)event_del(&sandbox->idle_timer);
     sb_pause_stop(sandbox);
@@ -252,6 +257,7 @@ void sb_sandbox_unref(struct sb_sandbox *sandbox)
     sb_pairs_done(&sandbox->labels);
     sb_strings_done(&sandbox->degraded);
     free(sandbox->owner);
+    free(sandbox->spec);
     free(sandbox);
 }
 
@@ -300,13 +306,13 @@ void sb_sandbox_fail(struct sb_sandbox *sandbox, const struct sb_err *err)
     finish(sandbox, &nothing);
 }
 
-static void blame(struct sb_sandbox *sandbox, enum sb_reason reason)
+static void blame(struct sb_sandbox *sandbox, enum sb_cause cause)
 {
     SB_FOREACH (node, &sandbox->execs) {
         struct sb_exec *exec = SB_LIST_ENTRY(node, struct sb_exec, sandbox_link);
         sb_exec_settle(exec); /* what ended by itself before is not ours */
         if (exec->state < SB_EXEC_EXITED && exec->facts.cause == SB_CAUSE_NONE) {
-            exec->facts.cause = sb_sandbox_cause(reason);
+            exec->facts.cause = cause;
         }
     }
 }
@@ -318,7 +324,7 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
         return;
     }
     sb_sandbox_set_reason(sandbox, reason, message);
-    blame(sandbox, reason);
+    blame(sandbox, sb_sandbox_cause(reason));
     if (sandbox->state > SB_STATE_PAUSED) {
         return; /* its only exec turned out to be over */
     }
@@ -331,9 +337,86 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
         sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
     } else if (sb_packages_is_waiting(sandbox)) {
         sb_packages_stop(sandbox);
+    } else if (sandbox->is_waiting) { /* nobody else would bring it to its end */
+        static const struct sb_gone nothing = {0};
+        sandbox->is_waiting = false;
+        (void)sb_err_set(&sandbox->start_err, SB_CANCELLED, "%s", sandbox->destroy_message);
+        finish(sandbox, &nothing);
+        return;
     }
     sb_watch_sandbox(sandbox->worker, SB_WATCH_CHANGED, sandbox);
     sb_sandbox_tell(sandbox);
+}
+
+/* ---- back to a snapshot ---- */
+
+static int check_rollback(const struct sb_sandbox *sandbox, int peer_fd, struct sb_err *err)
+{
+    if (sandbox->state != SB_STATE_RUNNING) {
+        return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
+                          sb_state_name(sandbox->state));
+    }
+    if (sandbox->is_only) {
+        return sb_err_set(err, SB_PRECONDITION, "sandbox %s was made for one exec only",
+                          sandbox->id);
+    }
+    if (sandbox->policy->mounts.n > 0 && peer_fd < 0) {
+        return sb_err_set(err, SB_DENIED,
+                          "mounts: sandbox %s binds directories of its host, which only callers on "
+                          "the worker's unix socket can have opened again",
+                          sandbox->id);
+    }
+    return 0;
+}
+
+int sb_sandbox_rollback(struct sb_sandbox *sandbox,
+                        struct sb_snapshot *base,
+                        int peer_fd,
+                        struct sb_err *err)
+{
+    if (check_rollback(sandbox, peer_fd, err) < 0) {
+        return -1;
+    }
+    if (sandbox->policy->mounts.n > 0) {
+        sandbox->peer_fd = fcntl(peer_fd, F_DUPFD_CLOEXEC, 3);
+        if (sandbox->peer_fd < 0) {
+            return sb_err_sys(err, errno, "keep the caller's connection");
+        }
+    }
+    blame(sandbox, SB_CAUSE_ROLLED_BACK);
+    sb_snapshot_unref(sandbox->worker, sandbox->base);
+    sandbox->base = sb_snapshot_ref(base);
+    sandbox->is_rolling = true;
+    sb_sandbox_move(sandbox, SB_STATE_STARTING);
+    set(&sandbox->idle_timer, 0);
+    sb_spawner_kill(sandbox->worker->spawner, sandbox->slot);
+    sb_watch_sandbox(sandbox->worker, SB_WATCH_CHANGED, sandbox);
+    sb_sandbox_tell(sandbox);
+    return 0;
+}
+
+/* What ran is gone, and the sandbox comes back. */
+static void come_back(struct sb_sandbox *sandbox, const struct sb_gone *gone)
+{
+    sb_egress_settle(sandbox->worker->egress);
+    sb_audit_settle(sandbox->worker->audit);
+    sb_egress_part(sandbox->worker->egress, sandbox);
+    sb_notify_stop(&sandbox->notify);
+    sb_handover_done(&sandbox->handover);
+    if (sandbox->init_fd >= 0) {
+        (void)event_del(&sandbox->init_event);
+        close(sandbox->init_fd);
+        sandbox->init_fd = -1;
+    }
+    sb_registry_remove_slot(&sandbox->worker->registry, sandbox);
+    sandbox->refs++;
+    SB_FOREACH (node, &sandbox->execs) {
+        sb_exec_gone(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link), SB_CAUSE_ROLLED_BACK, gone);
+    }
+    sb_strings_done(&sandbox->degraded);
+    sandbox->is_rolling = false;
+    sb_sandbox_respawn(sandbox);
+    sb_sandbox_unref(sandbox);
 }
 
 void sb_sandbox_expect_gone(struct sb_sandbox *sandbox, enum sb_reason reason)
@@ -352,6 +435,10 @@ void sb_sandbox_gone(struct sb_sandbox *sandbox, const struct sb_gone *gone)
 {
     SB_FOREACH (node, &sandbox->execs) {
         sb_exec_settle(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
+    }
+    if (sandbox->is_rolling && sandbox->state == SB_STATE_STARTING) {
+        come_back(sandbox, gone);
+        return;
     }
     if (sandbox->state == SB_STATE_RUNNING || sandbox->state == SB_STATE_PAUSED) {
         sb_sandbox_set_reason(sandbox, SB_REASON_INIT_DIED,

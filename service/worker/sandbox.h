@@ -25,6 +25,7 @@ struct sb_policy;
 struct sb_rate;
 struct sb_request;
 struct sb_sandbox;
+struct sb_snapshot;
 struct sb_worker;
 
 /** The numbers of aisbx.v1.DestroyReason. */
@@ -60,6 +61,14 @@ struct sb_sandbox {
     char tenant[SB_TENANT_SIZE]; /* who may see it */
     struct sb_policy *policy;
     struct sb_pairs labels;
+    uint8_t *spec; /* packed SandboxSpec: what was asked for, with its network as it is now */
+    size_t spec_len;
+    struct sb_snapshot *base;     /* a reference: what it started from; NULL: nothing */
+    char forked_from[SB_ID_SIZE]; /* "": nobody */
+    uint64_t fork_group;          /* of those that one call made; 0: none */
+    bool is_waiting;              /* STARTING: for its base */
+    bool is_rolling;              /* STARTING: once more, and the processes from before still die */
+    bool has_run;
     bool is_only;     /* for one exec */
     bool is_home;     /* its tenant's own, see process/home.h */
     bool is_internal; /* the worker's own: nobody may act on it */
@@ -111,9 +120,11 @@ struct sb_sandbox_options {
     bool is_only;
     bool is_home;
     bool is_internal;
-    bool is_admin;        /* may take a weaker driver than the profile's */
-    int peer_fd;          /* the caller's unix connection, borrowed; -1: none */
-    struct sb_rate *rate; /* filled when a quota of the tenant refuses; NULL: nobody asks */
+    bool is_admin;            /* may take a weaker driver than the profile's */
+    int peer_fd;              /* the caller's unix connection, borrowed; -1: none */
+    struct sb_rate *rate;     /* filled when a quota of the tenant refuses; NULL: nobody asks */
+    struct sb_snapshot *base; /* to start from; a reference is taken; NULL: from nothing */
+    bool waits;               /* until sb_sandbox_begin */
 };
 
 /** Makes a sandbox in state STARTING; observers learn what becomes of it.
@@ -124,6 +135,18 @@ int sb_sandbox_new(struct sb_worker *worker,
                    const struct sb_sandbox_options *options,
                    struct sb_sandbox **ret_sandbox,
                    struct sb_err *err);
+/** Starts one that waits. Errors: as sb_sandbox_new, and it is DESTROYED then.
+ *  @base  a reference is taken. */
+int sb_sandbox_begin(struct sb_sandbox *sandbox, struct sb_snapshot *base, struct sb_err *err);
+/** Kills all that runs in a RUNNING one, and starts it anew from base; observers see it STARTING,
+ *  then RUNNING.
+ *  @peer_fd  the caller's unix connection, borrowed; -1: none.
+ *  Errors: SB_PRECONDITION: not RUNNING; SB_DENIED: it binds directories of the host, and the
+ * caller has no unix connection. */
+int sb_sandbox_rollback(struct sb_sandbox *sandbox,
+                        struct sb_snapshot *base,
+                        int peer_fd,
+                        struct sb_err *err);
 /** One without anything, for who fills it: STARTING, one reference, no process. */
 struct sb_sandbox *sb_sandbox_blank(struct sb_worker *worker, struct sb_err *err);
 /** A reference less; the last frees. */
@@ -164,6 +187,9 @@ void sb_sandbox_count(struct sb_sandbox *sandbox);
 void sb_sandbox_want_write(struct sb_sandbox *sandbox);
 
 /* ---- for sandbox_make.c ---- */
+
+/** The processes from before a rollback are gone: spawns it anew. */
+void sb_sandbox_respawn(struct sb_sandbox *sandbox);
 
 /** A step that the table of states does not have is a bug, and logged. */
 void sb_sandbox_move(struct sb_sandbox *sandbox, enum sb_state to);

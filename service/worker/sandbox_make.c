@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -20,6 +21,7 @@
 #include "service/worker/policy/request.h"
 #include "service/worker/probe.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/snapshot/snapshot.h"
 #include "service/worker/spawner.h"
 #include "service/worker/tombs.h"
 #include "service/worker/watch.h"
@@ -66,10 +68,14 @@ void sb_sandbox_want_write(struct sb_sandbox *sandbox)
 static void run(struct sb_sandbox *sandbox)
 {
     sb_sandbox_move(sandbox, SB_STATE_RUNNING);
-    sb_sandbox_set_ttl(sandbox, sandbox->ttl_ms);
+    if (!sandbox->has_run) { /* else its time goes on */
+        sb_sandbox_set_ttl(sandbox, sandbox->ttl_ms);
+        sb_worker_metrics_started(sandbox, false);
+    }
     sb_sandbox_set_idle(sandbox, sandbox->idle_ms);
-    sb_worker_metrics_started(sandbox, false);
-    sb_watch_sandbox(sandbox->worker, SB_WATCH_CREATED, sandbox);
+    sb_watch_sandbox(sandbox->worker, sandbox->has_run ? SB_WATCH_CHANGED : SB_WATCH_CREATED,
+                     sandbox);
+    sandbox->has_run = true;
     SB_LOG_INFO("sandbox started", "sandbox=%s profile=%s owner=%s tenant=%s init=%jd", sandbox->id,
                 sandbox->policy->profile, sandbox->owner, sandbox->tenant,
                 (intmax_t)sandbox->init_pid);
@@ -220,6 +226,10 @@ static void on_spawned(void *ctx,
 static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *err)
 {
     Spawn__V1__Plan *plan = NULL;
+    if (sandbox->base != NULL && sandbox->base->layer_id == 0) {
+        return sb_err_set(err, SB_NOT_FOUND, "snapshot %s was deleted meanwhile",
+                          sandbox->base->id);
+    }
     int fds[SB_SPAWNER_MAX_FDS];
     size_t n_fds = 0;
     if (sb_plan_make(sandbox->policy, sandbox->id, filter_id, &plan, err) < 0) {
@@ -233,6 +243,7 @@ static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *
         spawn__v1__plan__free_unpacked(plan, NULL);
         return -1;
     }
+    plan->layer_id = sandbox->base == NULL ? 0 : sandbox->base->layer_id;
     if (plan->egress_port != 0) {
         sb_egress_want(sandbox->worker->egress);
     }
@@ -271,6 +282,14 @@ static int load_or_spawn(struct sb_sandbox *sandbox, struct sb_err *err)
                : sb_spawner_load_filter(spawner, filter, on_filter, sandbox, err);
 }
 
+void sb_sandbox_respawn(struct sb_sandbox *sandbox)
+{
+    struct sb_err err;
+    if (load_or_spawn(sandbox, &err) < 0) {
+        sb_sandbox_fail(sandbox, &err);
+    }
+}
+
 void sb_sandbox_packed(struct sb_sandbox *sandbox)
 {
     struct sb_err err;
@@ -280,6 +299,29 @@ void sb_sandbox_packed(struct sb_sandbox *sandbox)
     } else if (load_or_spawn(sandbox, &err) < 0) {
         sb_sandbox_fail(sandbox, &err);
     }
+}
+
+/* Once its packages are there. */
+static int begin(struct sb_sandbox *sandbox, struct sb_err *err)
+{
+    int packed = sb_packages_want(sandbox, err);
+    return packed > 0 ? load_or_spawn(sandbox, err) : packed;
+}
+
+int sb_sandbox_begin(struct sb_sandbox *sandbox, struct sb_snapshot *base, struct sb_err *err)
+{
+    int done = 0;
+    sandbox->is_waiting = false;
+    if (sandbox->state != SB_STATE_STARTING) {
+        done = sb_err_set(err, SB_CANCELLED, "destroyed before it was started");
+    } else {
+        sandbox->base = sb_snapshot_ref(base);
+        done = begin(sandbox, err);
+    }
+    if (done < 0) {
+        sb_sandbox_fail(sandbox, err);
+    }
+    return done;
 }
 
 static int check_worker(struct sb_worker *worker, struct sb_err *err)
@@ -342,6 +384,14 @@ fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struc
     if (sandbox->owner == NULL) {
         return sb_err_oom(err);
     }
+    sandbox->spec_len = options->request->spec_len;
+    sandbox->spec = malloc(sandbox->spec_len + 1);
+    if (sandbox->spec == NULL) {
+        return sb_err_oom(err);
+    }
+    memcpy(sandbox->spec, options->request->spec, sandbox->spec_len);
+    sandbox->base = options->base == NULL ? NULL : sb_snapshot_ref(options->base);
+    sandbox->is_waiting = options->waits;
     sandbox->ttl_ms = sandbox->policy->ttl_ms;
     sandbox->idle_ms = sandbox->policy->idle_ms;
     sandbox->create_ms = sb_clock_real_ms();
@@ -403,8 +453,7 @@ int sb_sandbox_new(struct sb_worker *worker,
         return -1;
     }
     sb_tomb_write(sandbox);
-    int packed = sb_packages_want(sandbox, err);
-    if (packed < 0 || (packed > 0 && load_or_spawn(sandbox, err) < 0)) {
+    if (!sandbox->is_waiting && begin(sandbox, err) < 0) {
         sb_sandbox_fail(sandbox, err);
         return -1;
     }

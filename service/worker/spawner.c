@@ -37,6 +37,8 @@ struct ask {
     Spawn__V1__Freeze freeze;
     Spawn__V1__Probe probe;
     Spawn__V1__StartEgress start_egress;
+    Spawn__V1__TakeLayer take_layer;
+    Spawn__V1__DropLayer drop_layer;
     struct sb_filter *filter;    /* reference, or NULL */
     int fds[SB_SPAWNER_MAX_FDS]; /* owned; n_fds of them */
     size_t n_fds;
@@ -187,6 +189,8 @@ static const struct {
     {SPAWN__V1__REQUEST__BODY_FREEZE, SPAWN__V1__REPLY__BODY_FROZEN},
     {SPAWN__V1__REQUEST__BODY_PROBE, SPAWN__V1__REPLY__BODY_PROBED},
     {SPAWN__V1__REQUEST__BODY_START_EGRESS, SPAWN__V1__REPLY__BODY_EGRESS_STARTED},
+    {SPAWN__V1__REQUEST__BODY_TAKE_LAYER, SPAWN__V1__REPLY__BODY_LAYER_TAKEN},
+    {SPAWN__V1__REQUEST__BODY_DROP_LAYER, SPAWN__V1__REPLY__BODY_LAYER_DROPPED},
 };
 
 static bool fits(const struct ask *ask, const Spawn__V1__Reply *reply)
@@ -575,6 +579,45 @@ int sb_spawner_freeze(struct sb_spawner *spawner,
     ask->req.freeze = &ask->freeze;
     enqueue(spawner, ask);
     return 0;
+}
+
+int sb_spawner_take_layer(struct sb_spawner *spawner,
+                          uint64_t slot,
+                          uint64_t max_bytes,
+                          bool is_frozen,
+                          sb_spawner_reply_fn *on_reply,
+                          void *ctx,
+                          struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        return -1;
+    }
+    spawn__v1__take_layer__init(&ask->take_layer);
+    ask->take_layer.slot = slot;
+    ask->take_layer.max_bytes = max_bytes;
+    ask->take_layer.is_frozen = is_frozen;
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_TAKE_LAYER;
+    ask->req.take_layer = &ask->take_layer;
+    enqueue(spawner, ask);
+    return 0;
+}
+
+void sb_spawner_drop_layer(struct sb_spawner *spawner, uint64_t layer_id)
+{
+    struct sb_err err;
+    struct ask *ask = new_ask(spawner, NULL, NULL, &err);
+    if (ask == NULL) {
+        if (!spawner->is_lost) { /* memory would stay taken that nobody counts any more */
+            lose(spawner, err.text);
+        }
+        return;
+    }
+    spawn__v1__drop_layer__init(&ask->drop_layer);
+    ask->drop_layer.layer_id = layer_id;
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_DROP_LAYER;
+    ask->req.drop_layer = &ask->drop_layer;
+    enqueue(spawner, ask);
 }
 
 int sb_spawner_probe(struct sb_spawner *spawner,

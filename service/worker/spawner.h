@@ -111,6 +111,17 @@ int sb_spawner_start_egress(struct sb_spawner *spawner,
                             sb_spawner_reply_fn *on_reply,
                             void *ctx,
                             struct sb_err *err);
+/** Keeps what the sandbox in that slot has written. The reply is LayerTaken.
+ *  @max_bytes  that it may take.   @is_frozen  nothing in it runs. */
+int sb_spawner_take_layer(struct sb_spawner *spawner,
+                          uint64_t slot,
+                          uint64_t max_bytes,
+                          bool is_frozen,
+                          sb_spawner_reply_fn *on_reply,
+                          void *ctx,
+                          struct sb_err *err);
+/** Lets go of a layer; nobody is told when. */
+void sb_spawner_drop_layer(struct sb_spawner *spawner, uint64_t layer_id);
 int sb_spawner_probe(struct sb_spawner *spawner,
                      sb_spawner_reply_fn *on_reply,
                      void *ctx,

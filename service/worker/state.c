@@ -9,7 +9,7 @@ static const struct {
     unsigned next;
 } states[SB_STATE_END_] = {
     [SB_STATE_STARTING] = {"starting", TO(RUNNING) | TO(STOPPING) | TO(DESTROYED)},
-    [SB_STATE_RUNNING] = {"running", TO(PAUSED) | TO(STOPPING) | TO(DESTROYED)},
+    [SB_STATE_RUNNING] = {"running", TO(STARTING) | TO(PAUSED) | TO(STOPPING) | TO(DESTROYED)},
     [SB_STATE_PAUSED] = {"paused", TO(RUNNING) | TO(STOPPING) | TO(DESTROYED)},
     [SB_STATE_STOPPING] = {"stopping", TO(DESTROYED)},
     [SB_STATE_DESTROYED] = {"destroyed", 0},

@@ -8,11 +8,12 @@ struct sb_err;
  *                                PAUSED -------+
  *                                 ^  |         |
  *                                 |  v         v
- *      STARTING ----------------> RUNNING ----> STOPPING ----> DESTROYED
+ *      STARTING <---------------> RUNNING ----> STOPPING ----> DESTROYED
  *        |  |                                    ^              ^
  *        |  +------------------------------------+              |
  *        +------------------------------------------------------+
  *
+ *  RUNNING -> STARTING: taken back to a snapshot: what ran is killed, then it is spawned anew.
  *  STARTING -> STOPPING: destroyed, or its call cancelled, before the spawner answered.
  *  STARTING -> DESTROYED: the spawner refused; RUNNING or PAUSED -> DESTROYED: PID 1 died by
  * itself, or the spawner did. */

@@ -27,6 +27,7 @@ enum sb_cause {
     SB_CAUSE_CANCELLED,   /* CancelExec */
     SB_CAUSE_CLIENT_GONE, /* the call that started it ended before it */
     SB_CAUSE_DESTROYED,   /* DestroySandbox */
+    SB_CAUSE_ROLLED_BACK, /* RollbackSandbox */
     SB_CAUSE_TTL,
     SB_CAUSE_IDLE,
     SB_CAUSE_WORKER_STOPPED,

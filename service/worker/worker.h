@@ -15,6 +15,7 @@
 #include "service/worker/options.h"
 #include "service/worker/page.h"
 #include "service/worker/registry.h"
+#include "service/worker/snapshot/snapshot.h"
 
 struct sb_audit;
 struct sb_trail;
@@ -61,6 +62,7 @@ struct sb_worker {
     uint64_t n_tombs_written; /* ends */
     unsigned n_batches;       /* calls of RunBatch */
     struct sb_idem idem;
+    struct sb_snapshots snapshots;
     struct sb_auth auth;
     struct sb_page_key page_key;
     struct sb_list watches;         /* of WatchSandboxes */

@@ -72,5 +72,6 @@ const struct sb_driver sb_driver_native = {
     .namespaces =
         CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
     .steps = sb_driver_native_steps,
+    .keeps_places = true,
     .detail = "namespaces, mounts and filters by the spawner itself",
 };

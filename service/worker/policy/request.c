@@ -373,6 +373,19 @@ static int take_packages(const Aisbx__V1__SandboxSpec *spec,
     return 0;
 }
 
+/* For who asks for the same once more. */
+static int
+take_spec(const Aisbx__V1__SandboxSpec *spec, struct sb_request *request, struct sb_err *err)
+{
+    request->spec_len = aisbx__v1__sandbox_spec__get_packed_size(spec);
+    request->spec = malloc(request->spec_len + 1);
+    if (request->spec == NULL) {
+        return sb_err_oom(err);
+    }
+    (void)aisbx__v1__sandbox_spec__pack(spec, request->spec);
+    return 0;
+}
+
 int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
                     const char *field,
                     struct sb_request **ret_request,
@@ -398,7 +411,7 @@ int sb_request_make(const Aisbx__V1__SandboxSpec *spec,
         take_life(spec, field, request, err) < 0 || take_require(spec, field, request, err) < 0 ||
         take_hostname(spec, field, request, err) < 0 ||
         take_secrets(spec, field, request, err) < 0 ||
-        take_packages(spec, field, request, err) < 0) {
+        take_packages(spec, field, request, err) < 0 || take_spec(spec, request, err) < 0) {
         return -1;
     }
     *ret_request = SB_STEAL_PTR(request);
@@ -419,6 +432,7 @@ void sb_request_free(struct sb_request *request)
     sb_strings_done(&request->without_secrets);
     sb_strings_done(&request->packages);
     free(request->hostname);
+    free(request->spec);
     free(request);
 }
 

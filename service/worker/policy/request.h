@@ -30,6 +30,8 @@ struct sb_request {
     struct sb_strings packages; /* as written */
     bool is_install;            /* of packages: nothing of the host is bound */
     bool learns;                /* notes the calls that are allowed */
+    uint8_t *spec;              /* packed, as it was asked for */
+    size_t spec_len;
 };
 
 /** Checks a SandboxSpec (NULL: an empty one).

@@ -162,6 +162,33 @@ def tells_of_profiles_and_the_worker():
     assert ask(PORT, "GET", "/health").json()["status"] == "ok"
 
 
+def keeps_and_forks():
+    sandbox = call("createSandbox", 201, body={"profile": "python-dev"}).json()["sandbox_id"]
+    where = "?file=/workspace/f"
+    call("writeFile", 200, [sandbox], where, b"one", BYTES)
+    key = {"Idempotency-Key": f"keeps-{os.getpid()}"}
+    kept = call("snapshotSandbox", 201, [sandbox], body={"title": "t"}, headers=key).json()
+    assert kept["paths"] == ["/tmp", "/workspace"] and kept["method"] == "copy", kept
+    assert call("snapshotSandbox", 201, [sandbox], body={"title": "t"}, headers=key).json() == kept
+    assert call("listSnapshots", 200).json()["snapshots"] == [kept]
+    call("writeFile", 200, [sandbox], where, b"two", BYTES)
+    made = [call("forkSandbox", 201, [sandbox], body={"count": 3}, headers=key).json()["sandboxes"] for _ in range(2)]
+    ids = [s["sandbox_id"] for s in made[0]]
+    assert len(set(ids)) == 3 and ids == [s["sandbox_id"] for s in made[1]], made
+    assert [call("readFile", 200, [i], where).body for i in ids] == [b"two"] * 3
+    call("forkSandbox", 409, [sandbox], body={"count": 4}, headers=key)
+    call("forkSandbox", 422, [sandbox], body={"count": 257})
+    call("rollbackSandbox", 200, [sandbox], body={"snapshot_id": kept["snapshot_id"]})
+    assert call("readFile", 200, [sandbox], where).body == b"one"
+    call("rollbackSandbox", 409, [ids[0]], body={"snapshot_id": kept["snapshot_id"]})
+    body = {"sandbox": {"profile": "python-dev"}, "snapshot_id": kept["snapshot_id"]}
+    call("deleteSnapshot", 204, [kept["snapshot_id"]])
+    call("deleteSnapshot", 404, [kept["snapshot_id"]])
+    call("rollbackSandbox", 404, [sandbox], body={"snapshot_id": kept["snapshot_id"]})
+    for one in [sandbox, *ids]:
+        call("destroySandbox", 200, [one])
+
+
 def answers_for_what_may_not_be_built():
     """What a worker does not do is 501, and what it does is as documented."""
     sandbox = call("createSandbox", 201, body={}).json()["sandbox_id"]
@@ -248,7 +275,7 @@ def knows_methods():
 
 
 TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, shows_events, cancels_for_who_leaves,
-         tells_of_profiles_and_the_worker, keeps_files, exposes_ports, knows_methods, answers_for_what_may_not_be_built)
+         tells_of_profiles_and_the_worker, keeps_files, exposes_ports, keeps_and_forks, knows_methods, answers_for_what_may_not_be_built)
 for test in TESTS:
     test()
     print(f"ok {test.__name__}", flush=True)

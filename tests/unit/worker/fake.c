@@ -70,6 +70,7 @@ int fake_setup(void **state)
     worker->audit = sb_audit_new(worker, -1);
     assert_non_null(worker->audit);
     sb_registry_init(&worker->registry);
+    sb_snapshots_init(&worker->snapshots);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     sb_list_init(&worker->watches);
     assert_int_equal(sb_profiles_new(&worker->profiles, &err), 0);
@@ -87,6 +88,7 @@ int fake_teardown(void **state)
     struct fake *fake = *state;
     struct sb_worker *worker = &fake->worker;
     sb_registry_done(&worker->registry);
+    sb_snapshots_done(&worker->snapshots);
     sb_egress_free(worker->egress);
     sb_audit_free(worker->audit);
     sb_spawner_free(worker->spawner);

@@ -1,0 +1,30 @@
+#pragma once
+#include <stddef.h>
+
+#include "service/spawner/layers/layer.h"
+
+struct sb_child;
+struct sb_err;
+struct sb_plan;
+struct sb_sandbox;
+
+/** What a child that starts from a layer needs. */
+struct sb_given {
+    int layers[SB_LAYERS_MAX]; /* owned; detached, read-only, the top one first */
+    size_t n_layers;           /* 0: it starts from nothing */
+    int uppers[SB_PLACES];     /* owned; detached tmpfs for what it writes; -1: none */
+};
+
+/** In the parent: opens what lies below the new sandbox, and makes what lies on top.
+ *  @ret_given  sb_given_done in every case. */
+int sb_given_make(struct sb_layers *layers,
+                  struct sb_layer *layer,
+                  const struct sb_plan *plan,
+                  struct sb_sandbox *sandbox,
+                  struct sb_given *ret_given,
+                  struct sb_err *err);
+void sb_given_done(struct sb_given *given);
+
+/** In the child: mounts the places that layers have, relative to the new root, as overlays of them.
+ *  The directories exist. @ret_places  bits of those that it mounted. Errors: by errno. */
+int sb_given_mount(const struct sb_child *child, unsigned *ret_places, struct sb_err *err);

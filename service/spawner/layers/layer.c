@@ -1,0 +1,187 @@
+#include "service/spawner/layers/layer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/xattr.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "service/spawner/idmap.h"
+#include "service/spawner/mount.h"
+
+const char *const sb_place_names[SB_PLACES] = {
+    [SB_PLACE_TMP] = "tmp",
+    [SB_PLACE_WORKSPACE] = "workspace",
+};
+
+void sb_layers_init(struct sb_layers *layers)
+{
+    *layers = (struct sb_layers){.last_id = 0};
+    sb_list_init(&layers->list);
+}
+
+void sb_layers_done(struct sb_layers *layers)
+{
+    sb_keeper_end(&layers->keeper);
+    SB_FOREACH (node, &layers->list) {
+        sb_list_remove(node);
+        free(SB_LIST_ENTRY(node, struct sb_layer, link));
+    }
+}
+
+struct sb_layer *sb_layer_find(const struct sb_layers *layers, uint64_t id)
+{
+    SB_FOREACH (node, &layers->list) {
+        struct sb_layer *layer = SB_LIST_ENTRY(node, struct sb_layer, link);
+        if (layer->id == id && layer->is_known) {
+            return layer;
+        }
+    }
+    return NULL;
+}
+
+/* Of the file system, not of a mount of it: then no descriptor and no mapping that anybody kept can
+ * write, and the kernel refuses while there is one. */
+static int make_read_only(int mount_fd, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int fs = fspick(mount_fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0) {
+        return errno == EBUSY ? sb_err_set(err, SB_PRECONDITION, "somebody can still write to it")
+                              : sb_err_sys(err, errno, "make a layer read-only");
+    }
+    return 0;
+}
+
+struct sb_layer *sb_layer_new(struct sb_layers *layers,
+                              int mount_fd,
+                              unsigned places,
+                              const struct sb_ids *ids,
+                              struct sb_layer *below,
+                              struct sb_err *err)
+{
+    struct sb_layer *layer = calloc(1, sizeof *layer);
+    if (layer == NULL) {
+        (void)sb_err_oom(err);
+        return NULL;
+    }
+    if (make_read_only(mount_fd, err) < 0 ||
+        sb_keeper_add(&layers->keeper, mount_fd, &layer->kept, err) < 0) {
+        free(layer);
+        return NULL;
+    }
+    layer->id = ++layers->last_id;
+    layer->refs = 1;
+    layer->is_known = true;
+    layer->places = places;
+    layer->ids = *ids;
+    layer->ids.link = (struct sb_list){NULL, NULL}; /* numbers, not a claim on them */
+    layer->below = below == NULL ? NULL : sb_layer_ref(below);
+    layer->depth = below == NULL ? 1 : below->depth + 1;
+    sb_list_append(&layers->list, &layer->link);
+    return layer;
+}
+
+void sb_layer_release(struct sb_layers *layers, uint64_t id)
+{
+    struct sb_layer *layer = sb_layer_find(layers, id);
+    if (layer != NULL) {
+        layer->is_known = false;
+        sb_layer_unref(layers, layer);
+    }
+}
+
+struct sb_layer *sb_layer_ref(struct sb_layer *layer)
+{
+    layer->refs++;
+    return layer;
+}
+
+void sb_layer_unref(struct sb_layers *layers, struct sb_layer *layer)
+{
+    while (layer != NULL && --layer->refs == 0) {
+        struct sb_layer *below = layer->below;
+        sb_keeper_drop(&layers->keeper, layer->kept);
+        sb_list_remove(&layer->link);
+        free(layer);
+        layer = below;
+    }
+}
+
+static int map_ids(int fd, const struct sb_ids *from, const struct sb_ids *to, struct sb_err *err)
+{
+    struct sb_idmap map = {
+        .disk_uid = from->outside_uid,
+        .disk_gid = from->outside_gid,
+        .host_uid = to->outside_uid,
+        .host_gid = to->outside_gid,
+        .count = from->count < to->count ? from->count : to->count,
+    };
+    if (from->inside != to->inside) { /* one has the job's id alone */
+        map = (struct sb_idmap){sb_ids_job_uid(from), sb_ids_job_gid(from), sb_ids_job_uid(to),
+                                sb_ids_job_gid(to), 1};
+    }
+    if (map.disk_uid == map.host_uid && map.disk_gid == map.host_gid) {
+        return 0;
+    }
+    int mapped = sb_idmap_apply(fd, &map, err);
+    return mapped == 0 ? sb_err_set(err, SB_PRECONDITION,
+                                    "this kernel cannot map the ids of a tmpfs: it takes Linux 6.3")
+                       : mapped;
+}
+
+static int open_one(int fd, const struct sb_ids *from, const struct sb_ids *to, struct sb_err *err)
+{
+    const uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
+    return sb_mount_add_attr(fd, "", attr, err) < 0 ? -1 : map_ids(fd, from, to, err);
+}
+
+int sb_layer_open(struct sb_layers *layers,
+                  const struct sb_layer *top,
+                  const struct sb_ids *ids,
+                  int *ret_fds,
+                  size_t *ret_n,
+                  struct sb_err *err)
+{
+    uint64_t kept[SB_LAYERS_MAX] = {0};
+    size_t n = 0;
+    for (const struct sb_layer *layer = top; layer != NULL && n < SB_LAYERS_MAX;
+         layer = layer->below) {
+        kept[n++] = layer->kept;
+    }
+    if (sb_keeper_clone(&layers->keeper, kept, n, ret_fds, err) < 0) {
+        return -1;
+    }
+    size_t i = 0;
+    for (const struct sb_layer *layer = top; i < n; layer = layer->below) {
+        if (open_one(ret_fds[i++], &layer->ids, ids, err) < 0) {
+            sb_fd_close_all(ret_fds, n);
+            return -1;
+        }
+    }
+    *ret_n = n;
+    return 0;
+}
+
+int sb_layers_check(struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+    if (fs < 0) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "this kernel has no overlay file system: modprobe overlay");
+    }
+    SB_CLEANUP(sb_closep) int fd = sb_mount_new_tmpfs("size=64k,nr_inodes=16", err);
+    if (fd < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_closep) int dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || fsetxattr(dir, "user.aisbx", "", 0, 0) < 0) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "its tmpfs keeps no user attributes, which overlays need: Linux 6.6, "
+                          "built with CONFIG_TMPFS_XATTR");
+    }
+    return 0;
+}

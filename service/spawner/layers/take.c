@@ -1,0 +1,339 @@
+#include "service/spawner/layers/take.h"
+
+/* Theory of operation. The spawner makes a bounded tmpfs and a child that enters the user, mount
+ * and PID namespaces of the sandbox and takes the ids that set it up, so that it has no rights but
+ * over the sandbox. It stops all processes, copies, lets them go on, and says how it went. Only
+ * then is the tmpfs a layer: read-only, kept by the keeper, never mounted where it was written. The
+ * sandbox itself goes on as it was, on what it has: descriptors, mappings and working directories
+ * stay what they are, and none of them leads to the layer. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "service/spawner/layers/copy.h"
+#include "service/spawner/layers/stop.h"
+#include "service/spawner/mount.h"
+#include "service/spawner/sandbox.h"
+
+enum { PARKED = 16, LINKS_INODES = 64 };
+#define LINKS "links"
+
+/* What the child needs. */
+struct job {
+    int report_fd;
+    int user_fd; /* namespaces */
+    int mnt_fd;
+    int pid_fd;
+    int target_fd;
+    int uppers[SB_PLACES]; /* -1: the place is copied whole */
+    unsigned places;
+    unsigned setup_id; /* inside */
+    bool is_frozen;
+};
+
+/* What it says. */
+struct report {
+    struct sb_err err; /* SB_OK: done */
+    uint64_t bytes;
+    uint64_t files;
+};
+
+/* ---- the child ---- */
+
+static int arrange(struct job *job, struct sb_err *err)
+{
+    int *const fds[] = {&job->report_fd, &job->user_fd,   &job->mnt_fd,   &job->pid_fd,
+                        &job->target_fd, &job->uppers[0], &job->uppers[1]};
+    const size_t n = sizeof fds / sizeof *fds;
+    struct rlimit limit;
+    for (size_t i = 0; i < n; i++) { /* out of the way of each other */
+        *fds[i] = *fds[i] < 0 ? -1 : fcntl(*fds[i], F_DUPFD_CLOEXEC, PARKED + (int)n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        int at = PARKED + (int)i;
+        if (*fds[i] >= 0 && dup3(*fds[i], at, O_CLOEXEC) < 0) {
+            return sb_err_sys(err, errno, "arrange descriptors");
+        }
+        *fds[i] = *fds[i] >= 0 ? at : -1;
+    }
+    (void)close_range(3, PARKED - 1, 0);
+    (void)close_range(PARKED + (unsigned)n, ~0U, 0);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return 0;
+}
+
+static int enter(const struct job *job, struct sb_err *err)
+{
+    if (setns(job->user_fd, CLONE_NEWUSER) < 0 || setns(job->mnt_fd, CLONE_NEWNS) < 0 ||
+        setns(job->pid_fd, CLONE_NEWPID) < 0) {
+        return sb_err_sys(err, errno, "enter the sandbox");
+    }
+    if (setresgid(job->setup_id, job->setup_id, job->setup_id) < 0 ||
+        setresuid(job->setup_id, job->setup_id, job->setup_id) < 0) {
+        return sb_err_sys(err, errno, "become user %u of the sandbox", job->setup_id);
+    }
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0
+               ? sb_err_sys(err, errno, "prctl")
+               : 0;
+}
+
+static int open_source(const struct job *job, enum sb_place place)
+{
+    char path[16];
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    (void)snprintf(path, sizeof path, "/%s", sb_place_names[place]);
+    return job->uppers[place] >= 0 ? openat(job->uppers[place], "u", flags) : open(path, flags);
+}
+
+static int
+copy_place(const struct job *job, struct sb_copy *copy, enum sb_place place, struct sb_err *err)
+{
+    const char *name = sb_place_names[place];
+    SB_CLEANUP(sb_closep) int from = open_source(job, place);
+    if (from < 0 || mkdirat(job->target_fd, name, 0700) < 0) {
+        return sb_err_sys(err, errno, "open /%s", name);
+    }
+    SB_CLEANUP(sb_closep)
+    int to = openat(job->target_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (to < 0) {
+        return sb_err_sys(err, errno, "open the copy of /%s", name);
+    }
+    copy->is_layer = job->uppers[place] >= 0;
+    return sb_copy_tree(copy, from, to, err) < 0 ? sb_err_wrap(err, "/%s", name) : 0;
+}
+
+/* A directory that nobody else has, of files alone. */
+static int remove_links(const struct job *job, int links, struct sb_err *err)
+{
+    DIR *dir = fdopendir(links);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return unlinkat(job->target_fd, LINKS, AT_REMOVEDIR) < 0
+               ? sb_err_sys(err, errno, "remove what was remembered of names")
+               : 0;
+}
+
+static int copy_all(const struct job *job, struct sb_copy *copy, struct sb_err *err)
+{
+    if (mkdirat(job->target_fd, LINKS, 0700) < 0) {
+        return sb_err_sys(err, errno, "begin the copy");
+    }
+    copy->links_fd = openat(job->target_fd, LINKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (copy->links_fd < 0) {
+        return sb_err_sys(err, errno, "begin the copy");
+    }
+    for (enum sb_place place = 0; place < SB_PLACES; place++) {
+        if ((job->places >> place & 1) != 0 && copy_place(job, copy, place, err) < 0) {
+            return -1;
+        }
+    }
+    return remove_links(job, copy->links_fd, err);
+}
+
+static _Noreturn void run(struct job *job)
+{
+    static struct sb_copy copy;
+    static struct report report;
+    struct sb_err ignored;
+    int done = arrange(job, &report.err);
+    if (done == 0) {
+        done = enter(job, &report.err);
+    }
+    if (done == 0) {
+        if (!job->is_frozen) {
+            sb_stop_all();
+        }
+        done = copy_all(job, &copy, &report.err);
+        if (!job->is_frozen) {
+            sb_continue_all();
+        }
+    }
+    report.bytes = copy.bytes;
+    report.files = copy.files;
+    if (done == 0) {
+        sb_err_clear(&report.err);
+    }
+    /* Who may still write to the target is no more: the spawner makes it read-only now. */
+    sb_fd_close_all(&job->target_fd, 1);
+    (void)sb_fd_send(job->report_fd, &report, sizeof report, NULL, 0, &ignored);
+    _exit(0);
+}
+
+/* ---- the spawner ---- */
+
+static int check(const struct sb_sandbox *sandbox, struct sb_err *err)
+{
+    if (sandbox->state != SB_SANDBOX_RUNNING) {
+        return sb_err_set(err, SB_PRECONDITION, "the sandbox does not run");
+    }
+    if (sandbox->mnt_fd < 0) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "no snapshots of sandboxes of this driver: take the driver native");
+    }
+    return sb_layers_check(err);
+}
+
+/* Names that are remembered take inodes of their own. */
+static int
+make_target(const struct sb_sandbox *sandbox, uint64_t max_bytes, int *ret_fd, struct sb_err *err)
+{
+    char options[128];
+    (void)snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=0700,uid=%u,gid=%u",
+                   (unsigned long long)max_bytes,
+                   (unsigned long long)sandbox->inodes * 2 * SB_PLACES + LINKS_INODES,
+                   sandbox->ids.outside_uid, sandbox->ids.outside_gid);
+    *ret_fd = sb_mount_new_tmpfs(options, err);
+    return *ret_fd < 0 ? -1 : 0;
+}
+
+static bool is_whole(const struct sb_sandbox *sandbox)
+{
+    return sandbox->layer == NULL || sandbox->layer->depth >= SB_LAYERS_MAX;
+}
+
+static int open_uppers(struct sb_layers *layers,
+                       const struct sb_sandbox *sandbox,
+                       int ret_fds[SB_PLACES],
+                       struct sb_err *err)
+{
+    for (enum sb_place place = 0; place < SB_PLACES; place++) {
+        if (!is_whole(sandbox) && sandbox->uppers[place] != 0 &&
+            sb_keeper_clone(&layers->keeper, &sandbox->uppers[place], 1, &ret_fds[place], err) <
+                0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static pid_t start_child(struct job *job, struct sb_take *take, struct sb_err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        return (pid_t)sb_err_sys(err, errno, "socketpair");
+    }
+    take->report_fd = pair[0];
+    SB_CLEANUP(sb_closep) int theirs = pair[1];
+    job->report_fd = theirs;
+    pid_t pid = fork();
+    if (pid == 0) {
+        run(job);
+    }
+    return pid < 0 ? (pid_t)sb_err_sys(err, errno, "fork") : pid;
+}
+
+static int begin(struct sb_layers *layers,
+                 const struct sb_sandbox *sandbox,
+                 uint64_t max_bytes,
+                 bool is_frozen,
+                 struct sb_take *take,
+                 struct sb_err *err)
+{
+    struct job job = {
+        .mnt_fd = sandbox->mnt_fd,
+        .pid_fd = sandbox->pid_fd,
+        .uppers = {-1, -1},
+        .places = sandbox->places,
+        .setup_id = sandbox->ids.inside,
+        .is_frozen = is_frozen,
+    };
+    if (check(sandbox, err) < 0 || make_target(sandbox, max_bytes, &take->target_fd, err) < 0) {
+        return -1;
+    }
+    job.target_fd = take->target_fd;
+    SB_CLEANUP(sb_closep) int user_fd = ioctl(sandbox->mnt_fd, NS_GET_USERNS);
+    if (user_fd < 0) {
+        return sb_err_sys(err, errno, "open the user namespace");
+    }
+    job.user_fd = user_fd;
+    int opened = open_uppers(layers, sandbox, job.uppers, err);
+    take->pid = opened < 0 ? -1 : start_child(&job, take, err);
+    sb_fd_close_all(job.uppers, SB_PLACES);
+    return take->pid < 0 ? -1 : 0;
+}
+
+struct sb_take *sb_take_start(struct sb_layers *layers,
+                              const struct sb_sandbox *sandbox,
+                              uint64_t max_bytes,
+                              bool is_frozen,
+                              uint64_t tag,
+                              struct sb_err *err)
+{
+    struct sb_take *take = calloc(1, sizeof *take);
+    if (take == NULL) {
+        (void)sb_err_oom(err);
+        return NULL;
+    }
+    take->tag = tag;
+    take->report_fd = take->target_fd = -1;
+    take->places = sandbox->places;
+    take->ids = sandbox->ids;
+    take->below = is_whole(sandbox) ? NULL : sb_layer_ref(sandbox->layer);
+    if (begin(layers, sandbox, max_bytes, is_frozen, take, err) < 0) {
+        sb_take_free(layers, take);
+        return NULL;
+    }
+    return take;
+}
+
+struct sb_layer *sb_take_finish(struct sb_layers *layers,
+                                struct sb_take *take,
+                                struct sb_taken *ret_taken,
+                                struct sb_err *err)
+{
+    struct report report;
+    struct statfs space;
+    struct sb_fd_msg msg = {.data = &report, .cap = sizeof report};
+    if (sb_fd_recv(take->report_fd, &msg, MSG_DONTWAIT, err) <= 0 || msg.len != sizeof report) {
+        (void)sb_err_set(err, SB_INTERNAL, "the copying child died");
+        return NULL;
+    }
+    if (report.err.code != SB_OK) {
+        *err = report.err;
+        err->text[sizeof err->text - 1] = '\0';
+        return NULL;
+    }
+    if (fstatfs(take->target_fd, &space) < 0) {
+        (void)sb_err_sys(err, errno, "look at the copy");
+        return NULL;
+    }
+    ret_taken->size_bytes = (uint64_t)(space.f_blocks - space.f_bfree) * (uint64_t)space.f_bsize;
+    ret_taken->copied_bytes = report.bytes;
+    ret_taken->files = report.files;
+    return sb_layer_new(layers, take->target_fd, take->places, &take->ids, take->below, err);
+}
+
+void sb_take_free(struct sb_layers *layers, struct sb_take *take)
+{
+    if (take != NULL) {
+        sb_list_remove(&take->link);
+        sb_closep(&take->report_fd);
+        sb_closep(&take->target_fd);
+        sb_layer_unref(layers, take->below);
+        free(take);
+    }
+}

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# snapshot, snapshots, fork, rollback and create --snapshot.
+source "$(dirname "$0")/common.sh"
+work
+
+new() { aisbx create --profile python-dev --no-workspace "$@"; }
+field() { python3 -c 'import json, sys
+value = json.load(sys.stdin)
+for key in sys.argv[1].split("."): value = value[int(key) if key.isdigit() else key]
+print(value)' "$1"; }
+
+# ---- snapshot, and sandboxes that start from it ----
+sb=$(new --label team=red --ttl 1h)
+aisbx exec "$sb" sh -c 'echo one >f; ln f g; echo t >/tmp/t; mkdir d; echo x >d/x; chmod 600 f'
+sn=$(aisbx snapshot --title 'first of all' "$sb")
+[[ $sn =~ ^sn_[a-z2-7]{26}$ ]] || fail "snapshot printed '$sn'"
+check_has "list" "$sn  *$sb .*first of all" "$(aisbx snapshots)"
+check_text "list of a sandbox" "$sn" "$(aisbx snapshots --quiet "$sb")"
+check_text "what it keeps" "['/tmp', '/workspace']" "$(aisbx snapshots --json | field 0.paths)"
+aisbx exec "$sb" sh -c 'echo two >f; rm -r d /tmp/t'
+from=$(aisbx create --profile python-dev --snapshot "${sn:0:14}")
+check_text "from a snapshot" "$(printf 'one\none\nt\nx\n600 2')" "$(aisbx exec "$from" sh -c 'cat f g /tmp/t d/x; stat -c "%a %h" f | sed s/1$/2/')"
+check_text "the source goes on" "$(printf 'two\nf\ng')" "$(aisbx exec "$sb" sh -c 'cat f; ls')"
+check_text "of which" "$sn" "$(aisbx list --json | field 0.snapshot_id)"
+
+# What changed alone is copied of one that started from a snapshot.
+aisbx exec "$from" sh -c 'echo three >f'
+second=$(aisbx snapshot --json "$from")
+check_text "method" changes "$(field method <<<"$second")"
+check_text "stands on" "$sn" "$(field base_snapshot_id <<<"$second")"
+check_text "copied" 6 "$(field copied_bytes <<<"$second")"
+
+# ---- rollback ----
+ex=$(aisbx exec --detach "$sb" sleep 1000)
+check_text "rollback" "$sb" "$(aisbx rollback "$sb" "$sn")"
+check_text "is back" "$(printf 'one\nt\nx')" "$(aisbx exec "$sb" cat f /tmp/t d/x)"
+check_has "verdict" '"kind":"cancelled".*"source":"call.rollback_sandbox"' "$(aisbx logs --json "$ex")"
+check_has "labels stay" "$sb.*team=red" "$(aisbx list --label team=red)"
+[[ $(aisbx list --json --label team=red | field 0.expire_time) > $(date -u +%FT%T) ]] || fail "its time was lost"
+check_text "again, and programs run" hello "$(aisbx rollback "$sb" "$sn" >/dev/null && aisbx exec "$sb" echo hello)"
+check_status 1 rollback "$sb" "$(field snapshot_id <<<"$second")"
+check_has "of another" "is of another sandbox; aisbx create --snapshot" "$(<"$dir/err")"
+check_text "to what it started from" "$from" "$(aisbx rollback "$from" "$sn")"
+check_text "is back" one "$(aisbx exec "$from" cat f)"
+
+# ---- fork ----
+aisbx exec "$sb" sh -c 'echo base >f'
+ex=$(aisbx exec --detach "$sb" sleep 1000)
+aisbx fork "$sb" --count 20 >"$dir/forks" 2>"$dir/err" || fail "fork: $(<"$dir/err")"
+check_text "as many" 20 "$(sort -u "$dir/forks" | wc -l)"
+check_has "execs are not copied" "1 exec of $sb was not copied" "$(<"$dir/err")"
+check_text "labels" 21 "$(aisbx list --quiet --label team=red | wc -l)"
+n=0
+while read -r fork; do
+    check_text "fork $n" base "$(aisbx exec "$fork" sh -c "cat f; echo $n >f" </dev/null)"
+    ((n += 1))
+done <"$dir/forks"
+n=0
+while read -r fork; do
+    check_text "fork $n apart" $n "$(aisbx exec "$fork" cat f </dev/null)"
+    ((n += 1))
+done <"$dir/forks"
+check_text "the source is as it was" base "$(aisbx exec "$sb" cat f)"
+check_text "not listed" 2 "$(aisbx snapshots --quiet | wc -l)"
+check_text "fork of" "$sb" "$(aisbx list --json | field 0.forked_from)"
+check_status 2 fork "$sb" --count 257
+if [[ $who == root ]]; then
+    ids=$(for fork in $(head -3 "$dir/forks"); do
+        aisbx list --json | python3 -c "import json, sys
+print(next(s['init_pid'] for s in json.load(sys.stdin) if s['sandbox_id'] == '$fork'))"
+    done | while read -r pid; do awk '/^Uid/ { print $3 }' "/proc/$pid/status"; done)
+    check_text "ids of their own" 3 "$(sort -u <<<"$ids" | wc -l)"
+fi
+xargs "${program[@]}" destroy <"$dir/forks" >"$dir/out"
+
+# ---- a paused one ----
+if aisbx pause "$sb" 2>"$dir/err"; then
+    check_text "of a paused one" base "$(aisbx exec "$(aisbx fork "$sb")" cat f)"
+    aisbx resume "$sb" >"$dir/out"
+    check_has "goes on" '"state":"running"' "$(aisbx list --json --label team=red)"
+    check_text "goes on" base "$(aisbx exec "$sb" cat f)"
+fi
+
+# ---- a host directory ----
+aisbx run -p python-dev -w .:rw sh -c "echo mine >f" >"$dir/out"
+bound=$(aisbx create --profile python-dev -w .)
+half=$(aisbx snapshot "$bound" 2>"$dir/err")
+check_has "says what it is" "/workspace is a directory of the host" "$(<"$dir/err")"
+check_text "the directory stays" mine "$(aisbx rollback "$bound" "$half" >/dev/null && aisbx exec "$bound" cat f)"
+
+# ---- it outlives its source, and ends when it is told to ----
+aisbx destroy "$sb" >"$dir/out"
+last=$(aisbx create --profile python-dev --snapshot "$sn")
+check_status 0 snapshots --delete "$sn"
+check_text "still there" one "$(aisbx exec "$last" cat f)"
+check_status 1 create --snapshot "$sn"
+check_has "what to do" "aisbx snapshots shows" "$(<"$dir/err")"
+check_status 1 rollback "$last" "$sn"
+check_status 1 snapshot "$sb"
+check_status 1 snapshot sb_aaaaaaaaaaaaaaaaaaaaaaaaaa
+check_status 1 snapshots --delete sn_aaaaaaaaaaaaaaaaaaaaaaaaaa
+
+# ---- other drivers say so ----
+if [[ $who == root ]]; then
+    weak=$(aisbx create --profile python-dev --no-workspace --driver chroot )
+    check_status 1 snapshot "$weak"
+    check_has "driver" "take the driver native" "$(<"$dir/err")"
+fi
