@@ -1,0 +1,2 @@
+// The official SDK, for tests that lie elsewhere than its packages.
+export { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
