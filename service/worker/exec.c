@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -20,7 +19,6 @@
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"
-#include "service/worker/spawner.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
@@ -86,7 +84,7 @@ static void note_store(struct sb_exec *exec)
     }
 }
 
-static void end(struct sb_exec *exec)
+void sb_exec_end(struct sb_exec *exec)
 {
     assert(exec->state != SB_EXEC_ENDED);
     sb_egress_settle(exec->worker->egress); /* what it was refused is said by now */
@@ -143,7 +141,7 @@ static void maybe_end(struct sb_exec *exec)
 {
     if (exec->state == SB_EXEC_EXITED && !exec->is_only && exec->count == SB_EXEC_COUNT_NONE &&
         !is_dying(exec) && sb_exec_io_is_drained(exec)) {
-        end(exec);
+        sb_exec_end(exec);
     }
 }
 
@@ -159,7 +157,7 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
         exec->facts.cause = SB_CAUSE_STUB_DIED;
     }
     sb_exec_io_drain(exec);
-    end(exec);
+    sb_exec_end(exec);
 }
 
 void sb_exec_on_drained(struct sb_exec *exec)
@@ -231,7 +229,7 @@ void sb_exec_counted(struct sb_exec *exec, const struct sb_counters *counters)
     } else if (exec->state == SB_EXEC_EXITED) {
         take_counters(exec, counters);
         if (exec->sock < 0) { /* its tree is gone, and its output read */
-            end(exec);
+            sb_exec_end(exec);
         } else {
             maybe_end(exec);
         }
@@ -240,19 +238,16 @@ void sb_exec_counted(struct sb_exec *exec, const struct sb_counters *counters)
 
 /* ---- what init says ---- */
 
-static void kill_now(struct sb_exec *exec)
-{
-    exec->is_hanging_up = false;
-    (void)sb_exec_init_kill(exec);
-    sb_exec_arm(exec, &exec->kill_timer, SB_MAX_KILL_WAIT_MS);
-}
-
-/** Why the sandbox of its only exec goes. */
 static enum sb_reason end_reason(const struct sb_exec *exec)
 {
     enum sb_cause cause = exec->facts.cause;
     bool is_cancelled = cause == SB_CAUSE_CANCELLED || cause == SB_CAUSE_CLIENT_GONE;
     return is_cancelled ? SB_REASON_CANCELLED : SB_REASON_EXEC_ENDED;
+}
+
+void sb_exec_expect_gone(struct sb_exec *exec)
+{
+    sb_sandbox_expect_gone(exec->sandbox, end_reason(exec));
 }
 
 void sb_exec_on_started(struct sb_exec *exec, int64_t pid, int *terminal_fd)
@@ -287,7 +282,7 @@ void sb_exec_on_failed(struct sb_exec *exec, int sys, unsigned stage)
         sb_sandbox_destroy(exec->sandbox, SB_REASON_EXEC_ENDED, NULL);
         return;
     }
-    end(exec);
+    sb_exec_end(exec);
 }
 
 static void take_usage(struct sb_exec *exec, uint64_t user, uint64_t system, uint64_t rss)
@@ -337,7 +332,7 @@ void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited
     (void)event_del(&exec->wall_timer);
     if (exec->is_only || exec->terminal.is_hung_up) {
         /* Its sandbox ends with it: what it left behind has no home. Or it was to end anyway. */
-        kill_now(exec);
+        sb_exec_kill_now(exec);
     }
     if (exec->is_only) {
         return;
@@ -357,7 +352,7 @@ static void on_tree_end(struct sb_exec *exec)
     if (exec->is_only) {
         sb_exec_arm(exec, &exec->kill_timer,
                     SB_MAX_KILL_WAIT_MS); /* PID 1 ends by itself, or else */
-        sb_sandbox_expect_gone(exec->sandbox, end_reason(exec));
+        sb_exec_expect_gone(exec);
         return;
     }
     (void)event_del(&exec->kill_timer);
@@ -369,7 +364,7 @@ static void on_tree_end(struct sb_exec *exec)
     }
     exec->state = SB_EXEC_EXITED;
     if (exec->count == SB_EXEC_COUNT_NONE) {
-        end(exec);
+        sb_exec_end(exec);
     } /* else sb_exec_counted does, or the grace timer */
 }
 
@@ -397,86 +392,12 @@ void sb_exec_on_hangup(struct sb_exec *exec)
     sb_exec_arm(exec, &exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
 }
 
-/* ---- killing ---- */
-
-static void on_kill_timeout(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd;
-    (void)what;
-    struct sb_exec *exec = ctx;
-    if (exec->is_hanging_up) {
-        kill_now(exec);
-        return;
-    }
-    SB_LOG_WARN("init did not end an exec in time", "exec=%s", exec->id);
-    if (exec->is_only) {
-        sb_sandbox_expect_gone(exec->sandbox, end_reason(exec));
-        sb_spawner_kill(exec->worker->spawner, exec->sandbox->slot);
-    } else if (exec->sock >= 0) {
-        (void)shutdown(exec->sock, SHUT_WR); /* end of file means KILL */
-        exec->is_overdue = true;
-        sb_exec_arm(exec, &exec->grace_timer, SB_MAX_OUTPUT_GRACE_MS);
-    }
-}
-
-static void on_wall_timeout(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd;
-    (void)what;
-    struct sb_exec *exec = ctx;
-    uint64_t ran_ms = sb_clock_mono_ms() - exec->start_mono_ms;
-    if (ran_ms < exec->wall_ms) { /* the loop counts from when it last looked at the clock */
-        sb_exec_arm(exec, &exec->wall_timer, exec->wall_ms - ran_ms);
-        return;
-    }
-    sb_exec_settle(exec); /* it may have ended in time, unread yet */
-    if (exec->state == SB_EXEC_STARTING || exec->state == SB_EXEC_RUNNING) {
-        sb_exec_kill(exec, SB_CAUSE_TIMEOUT);
-    }
-}
-
-/** Whether whom it concerns may still write down what it has. */
-static bool is_polite(enum sb_cause cause)
-{
-    return cause == SB_CAUSE_CANCELLED || cause == SB_CAUSE_CLIENT_GONE;
-}
-
-void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause)
-{
-    bool is_alive = exec->state < SB_EXEC_EXITED;
-    if (is_alive && exec->facts.cause == SB_CAUSE_NONE) {
-        exec->facts.cause = cause;
-    }
-    if (is_alive && exec->is_only && exec->sandbox->state == SB_STATE_PAUSED) {
-        sb_sandbox_destroy(exec->sandbox, SB_REASON_CANCELLED, NULL); /* its init is frozen, too */
-    } else if (exec->sock >= 0 && is_alive && is_polite(cause) && sb_exec_terminal_hang_up(exec)) {
-        exec->is_hanging_up = true;
-        sb_exec_arm(exec, &exec->kill_timer, SB_MAX_HANGUP_MS);
-    } else if (exec->sock >= 0) {
-        kill_now(exec);
-    } else if (is_alive && exec->is_only) {
-        sb_sandbox_destroy(exec->sandbox, SB_REASON_CANCELLED, NULL);
-    } else if (is_alive) {
-        end(exec);
-    }
-}
-
-int sb_exec_signal(struct sb_exec *exec, int signal, bool is_tree, struct sb_err *err)
-{
-    bool is_there = exec->state == SB_EXEC_RUNNING || (is_tree && exec->sock >= 0);
-    if (!is_there || !sb_exec_init_signal(exec, signal, is_tree)) {
-        return sb_err_set(err, SB_PRECONDITION, "exec %s %s", exec->id,
-                          exec->state < SB_EXEC_RUNNING ? "has not started yet" : "has ended");
-    }
-    return 0;
-}
-
 void sb_exec_timers_init(struct sb_exec *exec)
 {
     struct event_base *base = exec->worker->base;
-    (void)event_assign(&exec->wall_timer, base, -1, 0, on_wall_timeout, exec);
+    (void)event_assign(&exec->wall_timer, base, -1, 0, sb_exec_on_wall_timeout, exec);
     (void)event_assign(&exec->grace_timer, base, -1, 0, on_grace, exec);
-    (void)event_assign(&exec->kill_timer, base, -1, 0, on_kill_timeout, exec);
+    (void)event_assign(&exec->kill_timer, base, -1, 0, sb_exec_on_kill_timeout, exec);
 }
 
 /* ---- what its sandbox says ---- */
@@ -498,7 +419,7 @@ void sb_exec_fail(struct sb_exec *exec, const struct sb_err *err)
 {
     if (exec->state != SB_EXEC_ENDED) {
         exec->start_err = *err;
-        end(exec);
+        sb_exec_end(exec);
     }
 }
 
@@ -533,5 +454,5 @@ void sb_exec_gone(struct sb_exec *exec, enum sb_cause cause, const struct sb_gon
     if (!facts->has_exited && !facts->has_failed && facts->cause == SB_CAUSE_NONE) {
         facts->cause = cause;
     }
-    end(exec);
+    sb_exec_end(exec);
 }

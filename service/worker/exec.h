@@ -200,6 +200,20 @@ void sb_exec_settle(struct sb_exec *exec);
  *  @cause  why, when the exec had no cause of its own. */
 void sb_exec_gone(struct sb_exec *exec, enum sb_cause cause, const struct sb_gone *gone);
 
+/* ---- for exec_kill.c ---- */
+
+/** The verdict is decided. */
+void sb_exec_end(struct sb_exec *exec);
+/** Its sandbox, of which it is the only one, ends with it. */
+void sb_exec_expect_gone(struct sb_exec *exec);
+
+/* ---- of exec_kill.c, for exec.c ---- */
+
+/** The whole tree, without a word before. */
+void sb_exec_kill_now(struct sb_exec *exec);
+void sb_exec_on_wall_timeout(evutil_socket_t fd, short what, void *ctx);
+void sb_exec_on_kill_timeout(evutil_socket_t fd, short what, void *ctx);
+
 /* ---- for exec_make.c ---- */
 
 /** Nothing runs yet. */

@@ -109,7 +109,7 @@ def with_id(method, path, value):
 # What this worker serves today, and what tells of a sandbox only that it is there or not.
 NEEDS_NOT_FOUND = {
     "GetSandbox", "UpdateSandbox", "UpdateNetwork", "DestroySandbox", "Run", "StartExec", "InteractExec", "AttachExec",
-    "GetExec", "ReadExecOutput", "SendExecInput", "SignalExec", "CancelExec",
+    "GetExec", "ReadExecOutput", "SendExecInput", "SignalExec", "CancelExec", "ResizeExec",
     "ExposePort", "ListPorts", "UnexposePort", "ForwardPort",
 }
 
