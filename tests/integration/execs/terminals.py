@@ -304,6 +304,22 @@ input()
         hog.finish()
         self.assertEqual(self.start("true").finish().verdict.exit_code, 0)
 
+    def test_what_a_terminal_gives_no_right_to(self):
+        """Typing into it, taking over or redirecting consoles, other line disciplines; nor is there a host's terminal."""
+        shell = self.start("python3", "-c", """
+import fcntl, glob, os
+for name, request, argument in (("sti", 0x5412, b"x"), ("linux", 0x541C, b"\\2\\0"), ("cons", 0x541D, 0),
+                                ("setd", 0x5423, (2).to_bytes(4, "little"))):
+    try: print(name, "done", fcntl.ioctl(0, request, argument))
+    except OSError as e: print(name, e.errno)
+print(sorted(os.listdir("/dev/pts")), glob.glob("/dev/console*") + glob.glob("/dev/tty[0-9]*"), os.ttyname(0))
+""")
+        for name in (b"sti", b"linux", b"cons", b"setd"):
+            shell.wait_for(name + rb" 1\r\n")
+        names = shell.wait_for(rb"\[(.*)\] \[\] /dev/pts/(\d+)\r\n")
+        self.assertIn(names[2], names[1])
+        shell.finish()
+
     def test_much_output_and_much_input(self):
         shell = self.start("python3", "-c", """
 import hashlib, os, sys, tty
