@@ -174,22 +174,35 @@ static void has_no_terminal(void **state)
     assert_int_not_equal(fixture_status(&box, "exec 3< /dev/tty"), 0);
 }
 
-static void makes_a_given_pty_the_controlling_terminal(void **state)
+static void opens_a_pty_of_the_sandboxs_own_and_sends_its_other_side(void **state)
 {
     (void)state;
     struct sb_err err;
+    struct sb_init_started started;
     struct sb_init_exited exited;
-    const char *const argv[] = {"sh", "-c", "exec 3< /dev/tty", NULL};
+    const char *const argv[] = {"sh", "-c", "exec 3< /dev/tty && tty && stty size", NULL};
     const struct rig_run what = {.argv = argv, .flags = SB_INIT_TERMINAL};
-    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
-    int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    const int stdio[] = {slave, slave, slave};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int stdio[] = {null, null, null};
+    int master = -1;
+    char said[64] = "";
     int sock = rig_exec_send(&box, &what, stdio, &err);
+    struct sb_fd_msg msg = {.data = &started, .cap = sizeof started, .fds = &master, .nfds_cap = 1};
+    assert_int_equal(sb_fd_recv(sock, &msg, 0, &err), 1);
+    assert_int_equal(started.type, SB_INIT_STARTED);
+    assert_int_equal(msg.nfds, 1);
     fixture_await(sock, SB_INIT_EXITED, &exited, sizeof exited);
     assert_int_equal(exited.wait_status, 0);
+    for (size_t len = 0; len < sizeof said - 1;) {
+        ssize_t n = read(master, said + len, sizeof said - 1 - len);
+        if (n <= 0) {
+            break; /* EIO: nobody has the other side any more */
+        }
+        len += (size_t)n;
+    }
+    assert_string_equal(said, "/dev/pts/0\r\n0 0\r\n");
     (void)close(sock);
-    (void)close(slave);
+    (void)close(null);
     (void)close(master);
 }
 
@@ -520,7 +533,7 @@ int main(void)
         IN_BOX(opens_nothing_but_stdio),
         IN_BOX(blocks_and_ignores_no_signal),
         IN_BOX(has_no_terminal),
-        IN_BOX(makes_a_given_pty_the_controlling_terminal),
+        IN_BOX(opens_a_pty_of_the_sandboxs_own_and_sends_its_other_side),
         IN_BOX(counts_what_the_whole_tree_used),
         IN_BOX(sends_a_signal_to_the_main_process),
         IN_BOX(sends_a_signal_to_the_whole_tree),
