@@ -60,6 +60,12 @@ struct sb_args {
     uint64_t address_bytes;
     uint64_t open_files;
     uint64_t file_bytes;
+    /* batch */
+    const char *cases;
+    const char *language;
+    uint64_t parallel;
+    bool fail_fast;
+    uint64_t compile_timeout_ms;
     /* which ones */
     bool all;
     struct sb_texts states;

@@ -139,6 +139,30 @@ static const struct sb_option alone_rows[] = {
      "Lower the limit of the size of a file", 4 << 10, 1ULL << 40, SB_OFFER_NOTHING, NULL},
 };
 
+static const char *const languages[] = {"python", "node", "bash", "c", "cpp",
+                                        "go",     "rust", "java", NULL};
+
+static const struct sb_option batch_rows[] = {
+    {0, "cases", SB_OPTION_TEXT, AT(cases), "DIR",
+     "Folder with NAME.in and NAME.out of each case; no more than 1 MiB each", 0, 0,
+     SB_OFFER_DIRECTORY, NULL},
+    {0, "language", SB_OPTION_TEXT, AT(language), "LANGUAGE",
+     "python, node, bash, c, cpp, go, rust or java; default: by the name of SOURCE", 0, 0,
+     SB_OFFER_CHOICES, languages},
+    {'j', "parallel", SB_OPTION_COUNT, AT(parallel), "N",
+     "Cases at once; default: the worker's processors", 1, 64, SB_OFFER_NOTHING, NULL},
+    {0, "fail-fast", SB_OPTION_FLAG, AT(fail_fast), NULL, "Stop at the first case that fails", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {'t', "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME", "For each case: 2s, 500ms", 1,
+     86400000, SB_OFFER_NOTHING, NULL},
+    {0, "compile-timeout", SB_OPTION_MILLIS, AT(compile_timeout_ms), "TIME", "For the compiler", 1,
+     86400000, SB_OFFER_NOTHING, NULL},
+    {'e', "env", SB_OPTION_TEXTS, AT(env), "KEY[=VALUE]",
+     "Set a variable, or pass yours through; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
+    {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "Only the cases that fail", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
 static const struct sb_option list_rows[] = {
     {'a', "all", SB_OPTION_FLAG, AT(all), NULL,
      "Destroyed sandboxes too, while they are remembered", 0, 0, SB_OFFER_NOTHING, NULL},
@@ -375,6 +399,7 @@ const struct sb_option_group sb_option_alone = GROUP("Limits of the program alon
 const struct sb_option_group sb_option_ps = GROUP("Options", ps_rows);
 const struct sb_option_group sb_option_attach = GROUP("Options", attach_rows);
 const struct sb_option_group sb_option_kill = GROUP("Options", kill_rows);
+const struct sb_option_group sb_option_batch = GROUP("Options of the cases", batch_rows);
 const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
 const struct sb_option_group sb_option_cp = GROUP("Options", cp_rows);
 const struct sb_option_group sb_option_ls = GROUP("Options", ls_rows);

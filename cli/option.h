@@ -51,6 +51,7 @@ extern const struct sb_option_group sb_option_lifetime; /* run, create, update *
 extern const struct sb_option_group sb_option_update;
 extern const struct sb_option_group sb_option_program; /* run, exec */
 extern const struct sb_option_group sb_option_alone;   /* run, exec: limits of the program */
+extern const struct sb_option_group sb_option_batch;
 extern const struct sb_option_group sb_option_list;
 extern const struct sb_option_group sb_option_ps;
 extern const struct sb_option_group sb_option_attach;

@@ -51,6 +51,13 @@ static const char *const kill_examples[] = {
     "aisbx kill --signal TERM ex_4m2c",
     NULL,
 };
+static const char *const batch_examples[] = {
+    "Judge a program: 1.in, 1.out, 2.in ... lie in tests/",
+    "aisbx batch --cases tests main.cpp",
+    "Until the first failure, eight at once, two seconds and 256 MiB for each",
+    "aisbx batch --cases tests --fail-fast --parallel 8 --timeout 2s --memory 256m main.py",
+    NULL,
+};
 static const char *const list_examples[] = {
     "Sandboxes of one project, the destroyed ones too",
     "aisbx list --all --label project=demo",
@@ -305,6 +312,25 @@ static const struct sb_verb table[] = {
         .wants = "the id of an exec (aisbx ps)",
         .examples = kill_examples,
         .run = sb_verb_kill,
+    },
+    {
+        .name = "batch",
+        .summary = "Run a program for many inputs, each in a sandbox of its own",
+        .usage = "[OPTIONS] --cases DIR SOURCE [ARGS...]",
+        .about =
+            "Compiles SOURCE once, where its language is compiled, and runs it for each NAME.in in "
+            "DIR. A case passes when the program ends with status 0 and has written exactly what "
+            "NAME.out (or NAME.ans) holds, if there is one. A line a case, as they end; the exit "
+            "status is 1 when one did not pass. No directory is bound, and without a profile the "
+            "one of the language is taken, without network. Options end at SOURCE.",
+        .groups = {&sb_option_batch, &sb_option_sandbox, &sb_option_network},
+        .style = SB_ARGS_COMMAND,
+        .min_operands = 1,
+        .max_operands = SIZE_MAX,
+        .wants = "a source file",
+        .offer = SB_VERB_OFFERS_FILES,
+        .examples = batch_examples,
+        .run = sb_verb_batch,
     },
     {
         .name = "list",

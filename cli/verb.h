@@ -114,6 +114,7 @@ void sb_verb_hint(struct sb_cli *cli, const char *fmt, ...) __attribute__((forma
 /* One file per verb; the last four serve every program. */
 int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_batch(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_exec(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_attach(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_ps(struct sb_cli *cli, int *ret_status, struct sb_err *err);

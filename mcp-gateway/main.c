@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "mcp-gateway/backend.h"
+#include "mcp-gateway/fusion/fusion.h"
 #include "mcp-gateway/http/problem.h"
 #include "mcp-gateway/http/server.h"
 #include "mcp-gateway/mcp/tool.h"
@@ -26,12 +27,16 @@ enum { EXIT_USAGE = 2 };
 /* What is beside MCP, over HTTP. */
 struct others {
     struct sb_rest *rest;
+    struct sb_fusion *fusion;
     struct sb_sandboxd *sandboxd; /* NULL: without --sandboxd */
 };
 
 static void on_other(struct sb_http_request *request, void *user)
 {
     const struct others *others = user;
+    if (sb_fusion_take(others->fusion, request)) {
+        return;
+    }
     if (others->sandboxd != NULL && sb_sandboxd_take(others->sandboxd, request)) {
         return;
     }
@@ -65,7 +70,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
         .version = SB_VERSION,
     };
     struct sb_backend *backend = NULL;
-    struct others others = {NULL, NULL};
+    struct others others = {NULL, NULL, NULL};
     struct sb_tools *tools = NULL;
     const struct sb_backend_options to_worker = {.base = base, .address = options->worker};
     int rc = sb_backend_new(&to_worker, &backend, err);
@@ -76,6 +81,11 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
                                                      .loopback_without_key =
                                                          options->loopback_without_key};
         rc = sb_rest_new(&rest_options, &others.rest, err);
+    }
+    if (rc == 0) {
+        const struct sb_fusion_options fusion = {
+            .backend = backend, .loopback_without_key = options->loopback_without_key};
+        rc = sb_fusion_new(&fusion, &others.fusion, err);
     }
     if (rc == 0 && options->sandboxd) {
         const struct sb_sandboxd_options sandboxd = {
@@ -96,6 +106,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
                                        .user = &others};
         rc = sb_serve_run(&serve, err);
     }
+    sb_fusion_free(others.fusion);
     sb_sandboxd_free(others.sandboxd);
     sb_rest_free(others.rest);
     sb_tools_free(tools);

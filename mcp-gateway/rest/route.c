@@ -63,6 +63,8 @@ const struct sb_route sb_routes[] = {
 
     {.id = "run", .tag = "execs", .summary = "Runs a program to its end and returns its output",
      .method = POST, .pattern = "/run", .rpc = SANDBOX(RUN), .body = SB_ROUTE_MESSAGE, .status = 200},
+    {.id = "runBatch", .tag = "execs", .summary = "Compiles a program once and runs it for many inputs; an event a result",
+     .method = POST, .pattern = "/run/batch", .rpc = SANDBOX(RUN_BATCH), .kind = SB_ROUTE_EVENTS, .body = SB_ROUTE_MESSAGE, .status = 200},
     {.id = "startExec", .tag = "execs", .summary = "Starts a program and streams what happens to it; with background, returns it",
      .method = POST, .pattern = "/sandboxes/{target.sandbox_id}/execs", .rpc = SANDBOX(START_EXEC), .kind = SB_ROUTE_EXEC,
      .body = SB_ROUTE_MESSAGE, .status = 200},

@@ -17,7 +17,13 @@
 #include "service/worker/limits.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/stage/stage.h"
+#include "service/worker/timer.h"
 #include "service/worker/worker.h"
+
+enum {
+    WAIT_MS = 20, /* for room, while nothing of the batch runs */
+    MAX_WAITS = 100,
+};
 
 /* A case that runs. */
 struct slot {
@@ -38,7 +44,8 @@ struct sb_batch {
     struct slot slots[SB_BATCH_MAX_PARALLEL];
     size_t parallelism;
     size_t n_running;
-    size_t next;      /* case */
+    size_t next; /* case */
+    unsigned n_waits;
     bool is_stopping; /* no other case begins */
     bool is_blocked;  /* until the caller reads */
     bool is_over;     /* the call was ended */
@@ -194,9 +201,13 @@ static bool begin_case(struct sb_batch *batch, struct slot *slot)
         batch->n_running++;
         return true;
     }
-    if (err.code != SB_EXHAUSTED || batch->n_running == 0) { /* else one that ends makes room */
+    bool may_have_room =
+        err.code == SB_EXHAUSTED && (batch->n_running > 0 || batch->n_waits++ < MAX_WAITS);
+    if (!may_have_room) {
         batch->is_over = true;
         sb_api_refuse(batch->call, &rate, &err);
+    } else if (batch->n_running == 0) { /* the compiler's sandbox, say, is not gone yet */
+        sb_timer_arm(&batch->pump, WAIT_MS);
     }
     return false;
 }

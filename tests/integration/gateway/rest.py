@@ -81,6 +81,24 @@ def runs_programs():
     call("destroySandbox", 200, [sandbox])
 
 
+def runs_sources_and_batches():
+    spec = {"profile": "python-dev", "network": {"mode": "none"}}
+    script = {"language": "python", "source": "n = int(input()); print(n * 2); open('out', 'w').write(str(n))"}
+    got = call("run", 200, body={"target": {"new_sandbox": spec}, "exec": {"script": script}, "stdin": "4", "fetch": ["out"],
+                                 "files": [{"path": "a", "data": "x"}]}).json()
+    assert got["stdout"] == "8\n" and got["files"][0]["path"] == "out" and got["files"][0]["data"] == "4", got
+    events = call("runBatch", 200, body={"sandbox": spec, "run": {"script": script}, "cases": [
+        {"case_id": "a", "stdin": "1", "expected_stdout": "2\n"}, {"case_id": "b", "stdin": "1", "expected_stdout": "3\n"}]}).events()
+    assert sorted((data["case_id"], data["passed"]) for _, data, _ in events) == [("a", True), ("b", False)], events
+    call("runBatch", 422, body={"run": {"script": script}})
+    sandbox = call("createSandbox", 201, body={}).json()["sandbox_id"]
+    assert call("pauseSandbox", 200, [sandbox]).json()["state"] == "paused"
+    assert [s["sandbox_id"] for s in call("listSandboxes", 200, query="?states=paused").json()["sandboxes"]] == [sandbox]
+    assert call("resumeSandbox", 200, [sandbox]).json()["state"] == "running"
+    call("pauseSandbox", 404, ["sb_" + "a" * 26])
+    call("destroySandbox", 200, [sandbox])
+
+
 def talks_to_one(sandbox):
     started = call("startExec", 201, [sandbox], body=sh("cat", background=True, open_stdin=True))
     exec_id = started.json()["exec_id"]
@@ -274,7 +292,7 @@ def knows_methods():
     assert ask(PORT, "GET", "/api/v2/sandboxes").status == 404
 
 
-TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, shows_events, cancels_for_who_leaves,
+TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, runs_sources_and_batches, shows_events, cancels_for_who_leaves,
          tells_of_profiles_and_the_worker, keeps_files, exposes_ports, keeps_and_forks, knows_methods, answers_for_what_may_not_be_built)
 for test in TESTS:
     test()
