@@ -140,6 +140,7 @@ Aisbx__V1__RunResponse *sb_api_result(const struct sb_exec *exec,
 
 int sb_api_result_stage(Aisbx__V1__InlineFile *const *files,
                         size_t n_files,
+                        struct sb_budget *budget,
                         struct sb_stage **ret_stage,
                         struct sb_err *err)
 {
@@ -150,7 +151,8 @@ int sb_api_result_stage(Aisbx__V1__InlineFile *const *files,
     if (n_files == 0) {
         return 0;
     }
-    SB_CLEANUP(sb_stage_unrefp) struct sb_stage *stage = sb_stage_new(2 * SB_API_RESULT_MAX_FILES);
+    SB_CLEANUP(sb_stage_unrefp)
+    struct sb_stage *stage = sb_stage_new(budget, 2 * SB_API_RESULT_MAX_FILES);
     if (stage == NULL) {
         return sb_err_oom(err);
     }

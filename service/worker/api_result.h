@@ -5,6 +5,7 @@
 
 #include "aisbx/v1/sandbox_service.pb-c.h"
 
+struct sb_budget;
 struct sb_err;
 struct sb_exec;
 struct sb_stage;
@@ -29,6 +30,7 @@ Aisbx__V1__RunResponse *sb_api_result(const struct sb_exec *exec,
  *  Errors: SB_INVALID naming the field; SB_EXHAUSTED. */
 int sb_api_result_stage(Aisbx__V1__InlineFile *const *files,
                         size_t n_files,
+                        struct sb_budget *budget,
                         struct sb_stage **ret_stage,
                         struct sb_err *err);
 /** Paths that a call wants back, checked and made absolute: an owned list of owned texts.

@@ -109,7 +109,7 @@ static int start(struct sb_worker *worker,
         return sb_api_find_exec(worker, caller, known, ret_exec, err);
     }
     SB_CLEANUP(sb_stage_unrefp) struct sb_stage *stage = NULL;
-    if (sb_api_result_stage(req->files, req->n_files, &stage, err) < 0) {
+    if (sb_api_result_stage(req->files, req->n_files, &worker->budget, &stage, err) < 0) {
         return -1;
     }
     const struct sb_api_start start = {

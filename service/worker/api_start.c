@@ -140,7 +140,8 @@ static void program_done(struct program *program)
     sb_stage_unref(program->stage);
 }
 
-static int make_program(const Aisbx__V1__ExecSpec *spec,
+static int make_program(struct sb_worker *worker,
+                        const Aisbx__V1__ExecSpec *spec,
                         struct sb_stage *stage,
                         struct program *program,
                         struct sb_err *err)
@@ -158,7 +159,7 @@ static int make_program(const Aisbx__V1__ExecSpec *spec,
     }
     if (sb_id_make(token, "ex_", err) < 0 ||
         sb_script_make(program->of, sb_str_from(script->source), script->args, script->n_args,
-                       token, &program->stage, &program->script, err) < 0) {
+                       token, &worker->budget, &program->stage, &program->script, err) < 0) {
         return sb_err_wrap(err, "exec");
     }
     program->language = &program->of;
@@ -216,7 +217,7 @@ int sb_api_start_exec(struct sb_worker *worker,
     if (check_spec(spec, err) < 0 || take_env(spec, &env, err) < 0 ||
         sb_api_exec_terminal(spec, &terminal, err) < 0 ||
         sb_api_exec_limits(spec, &limits, err) < 0 ||
-        make_program(spec, start->stage, &program, err) < 0) {
+        make_program(worker, spec, start->stage, &program, err) < 0) {
         return -1;
     }
     bool is_passed = spec->stdio == AISBX__V1__STDIO_MODE__STDIO_MODE_PASSED;

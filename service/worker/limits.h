@@ -46,6 +46,7 @@
     X(HANGUP_MS,        500,        "ms",           "programs may go on when the terminal of a cancelled exec has hung up") \
     X(DRAIN_GRACE_MS,   10000,      "ms",           "live calls get to end on SIGTERM")            \
     X(OUTPUT_GRACE_MS,  100,        "ms",           "output may come after the end of a main process whose pipes are still held") \
+    X(STAGED_BYTES,     256 << 20,  "bytes",        "of files and batches on their way, all together") \
     X(FREEZE_MS,        5000,       "ms",           "the kernel may take to freeze a sandbox")     \
     X(PROBE_AGE_MS,     5000,       "ms",           "a probe of the host's controls is good for")
 /* clang-format on */

@@ -60,6 +60,7 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
     sb_registry_init(&worker->registry);
     sb_snapshots_init(&worker->snapshots);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
+    worker->budget.max = SB_MAX_STAGED_BYTES;
     sb_auth_init(&worker->auth, worker->start_uid);
     sb_list_init(&worker->watches);
     sb_list_init(&worker->lookers);

@@ -211,6 +211,7 @@ int sb_script_make(enum sb_language language,
                    char *const *args,
                    size_t n_args,
                    const char *token,
+                   struct sb_budget *budget,
                    struct sb_stage **stage,
                    struct sb_script *ret_script,
                    struct sb_err *err)
@@ -226,7 +227,7 @@ int sb_script_make(enum sb_language language,
         rc = make_of_text(row, source, &script, err);
     } else {
         (void)snprintf(path, sizeof path, "/tmp/run.%.40s/%s", token, sb_language_file(language));
-        *stage = *stage == NULL ? sb_stage_new(SB_SCRIPT_MAX_SOURCE) : *stage;
+        *stage = *stage == NULL ? sb_stage_new(budget, SB_SCRIPT_MAX_SOURCE) : *stage;
         rc = *stage == NULL ? sb_err_oom(err) : add_file(*stage, path, source, err);
         rc = rc < 0 ? rc : make_of_file(row, path, &script, err);
     }

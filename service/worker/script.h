@@ -36,6 +36,7 @@ int sb_script_make(enum sb_language language,
                    char *const *args,
                    size_t n_args,
                    const char *token,
+                   struct sb_budget *budget,
                    struct sb_stage **stage,
                    struct sb_script *ret_script,
                    struct sb_err *err);

@@ -16,6 +16,7 @@
 #include "service/worker/page.h"
 #include "service/worker/registry.h"
 #include "service/worker/snapshot/snapshot.h"
+#include "service/worker/stage/stage.h"
 
 struct sb_audit;
 struct sb_trail;
@@ -60,7 +61,7 @@ struct sb_worker {
     struct sb_decisions refusals; /* that were */
     struct sb_registry registry;
     uint64_t n_tombs_written; /* ends */
-    unsigned n_batches;       /* calls of RunBatch */
+    struct sb_budget budget;  /* of files and batches on their way */
     struct sb_idem idem;
     struct sb_snapshots snapshots;
     struct sb_auth auth;

@@ -36,6 +36,7 @@ struct sb_batch {
     struct sb_worker *worker;
     struct sb_caller caller;
     Aisbx__V1__RunBatchRequest *req; /* owned */
+    size_t n_bytes;                  /* of it, taken of the budget */
     struct sb_recipe recipe;
     struct sb_stage *stage; /* what every case gets; a reference, NULL: nothing */
     char **fetch;           /* owned */
@@ -333,12 +334,18 @@ static size_t parallelism_of(const Aisbx__V1__RunBatchRequest *req)
 
 static int fill(struct sb_batch *batch, const Aisbx__V1__RunBatchRequest *req, struct sb_err *err)
 {
+    size_t n_bytes = sizeof *batch + aisbx__v1__run_batch_request__get_packed_size(req);
+    if (sb_budget_take(&batch->worker->budget, n_bytes, err) < 0) {
+        return -1;
+    }
+    batch->n_bytes = n_bytes;
     batch->req = copy(req);
     if (batch->req == NULL) {
         return sb_err_oom(err);
     }
     batch->parallelism = parallelism_of(req);
-    if (sb_api_result_stage(req->files, req->n_files, &batch->stage, err) < 0 ||
+    if (sb_api_result_stage(req->files, req->n_files, &batch->worker->budget, &batch->stage, err) <
+            0 ||
         sb_api_result_paths(req->fetch, req->n_fetch, &batch->fetch, err) < 0 ||
         sb_recipe_make(batch->worker, batch->req, &batch->stage, &batch->recipe, err) < 0) {
         return -1;
@@ -357,15 +364,10 @@ int sb_batch_start(struct sb_rpc_call *call,
     if (check(req, err) < 0) {
         return -1;
     }
-    if (worker->n_batches >= SB_BATCH_MAX) {
-        return sb_err_set(err, SB_EXHAUSTED, "%d batches run already; try again when one has ended",
-                          SB_BATCH_MAX);
-    }
     struct sb_batch *batch = calloc(1, sizeof *batch);
     if (batch == NULL) {
         return sb_err_oom(err);
     }
-    worker->n_batches++;
     batch->call = call;
     batch->worker = worker;
     batch->caller = *caller;
@@ -396,6 +398,6 @@ void sb_batch_free(struct sb_batch *batch)
         sb_api_result_free_paths(batch->fetch, batch->req->n_fetch);
         aisbx__v1__run_batch_request__free_unpacked(batch->req, NULL);
     }
-    batch->worker->n_batches--;
+    sb_budget_give(&batch->worker->budget, batch->n_bytes);
     free(batch);
 }

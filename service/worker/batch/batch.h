@@ -24,7 +24,6 @@ struct sb_worker;
 enum {
     SB_BATCH_MAX_CASES = 1000,
     SB_BATCH_MAX_PARALLEL = 64,
-    SB_BATCH_MAX = 32, /* calls at one time: each holds its request, 4 MiB at most */
 };
 
 /** Begins; the call is answered as it goes.

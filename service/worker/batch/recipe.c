@@ -43,6 +43,7 @@ static int policy_of(struct sb_worker *worker,
 static int split(struct sb_recipe *recipe,
                  const Aisbx__V1__RunBatchRequest *req,
                  const struct sb_policy *policy,
+                 struct sb_budget *budget,
                  struct sb_stage **stage,
                  struct sb_err *err)
 {
@@ -54,7 +55,7 @@ static int split(struct sb_recipe *recipe,
     if (sb_script_check(language, policy, err) < 0) {
         return sb_err_wrap(err, "run");
     }
-    *stage = *stage == NULL ? sb_stage_new(2 * SB_SCRIPT_MAX_SOURCE) : *stage;
+    *stage = *stage == NULL ? sb_stage_new(budget, 2 * SB_SCRIPT_MAX_SOURCE) : *stage;
     if (*stage == NULL) {
         return sb_err_oom(err);
     }
@@ -91,7 +92,7 @@ static int make(struct sb_worker *worker,
             : workspace;
     recipe->max_output = req->max_output_bytes == 0 ? SB_API_RESULT_OUTPUT : req->max_output_bytes;
     if (req->run->program_case == AISBX__V1__EXEC_SPEC__PROGRAM_SCRIPT &&
-        split(recipe, req, policy, stage, err) < 0) {
+        split(recipe, req, policy, &worker->budget, stage, err) < 0) {
         return -1;
     }
     recipe->compiles = recipe->compile.n_args > 0 || has_program(req->compile);

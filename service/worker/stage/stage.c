@@ -7,11 +7,30 @@
 #include "base/err.h"
 #include "service/shared/fileproto.h"
 
-struct sb_stage *sb_stage_new(size_t max_bytes)
+int sb_budget_take(struct sb_budget *budget, size_t bytes, struct sb_err *err)
+{
+    if (bytes > budget->max - budget->used) {
+        return sb_err_set(
+            err, SB_EXHAUSTED,
+            "files and batches that are on their way take %zu MiB of the worker's %zu "
+            "already; try again when some have ended",
+            budget->used >> 20, budget->max >> 20);
+    }
+    budget->used += bytes;
+    return 0;
+}
+
+void sb_budget_give(struct sb_budget *budget, size_t bytes)
+{
+    budget->used -= bytes;
+}
+
+struct sb_stage *sb_stage_new(struct sb_budget *budget, size_t max_bytes)
 {
     struct sb_stage *stage = calloc(1, sizeof *stage);
     if (stage != NULL) {
         stage->refs = 1;
+        stage->budget = budget;
         stage->max_bytes = max_bytes;
     }
     return stage;
@@ -32,6 +51,7 @@ void sb_stage_unref(struct sb_stage *stage)
         free(stage->files[i].path);
         free(stage->files[i].data);
     }
+    sb_budget_give(stage->budget, stage->bytes);
     sb_strings_done(&stage->errors);
     free(stage);
 }
@@ -64,10 +84,14 @@ int sb_stage_append(struct sb_stage *stage, const void *data, size_t len, struct
     if (len == 0) {
         return 0;
     }
+    if (sb_budget_take(stage->budget, len, err) < 0) {
+        return -1;
+    }
     if (len > file->cap - file->len) {
         size_t cap = file->len + len > 2 * file->cap ? file->len + len : 2 * file->cap;
         char *grown = realloc(file->data, cap);
         if (grown == NULL) {
+            sb_budget_give(stage->budget, len);
             return sb_err_oom(err);
         }
         file->data = grown;
@@ -83,6 +107,7 @@ void sb_stage_drop(struct sb_stage *stage)
 {
     struct sb_stage_file *file = &stage->files[--stage->n];
     stage->bytes -= file->len;
+    sb_budget_give(stage->budget, file->len);
     free(file->path);
     free(file->data);
     *file = (struct sb_stage_file){0};

@@ -14,6 +14,12 @@ enum {
     SB_STAGE_MAX_BYTES = 64 << 20, /* all files of one together */
 };
 
+/** What all files on their way take together. */
+struct sb_budget {
+    size_t used; /* bytes */
+    size_t max;
+};
+
 struct sb_stage_file {
     char *path;    /* owned; absolute, inside */
     uint32_t mode; /* permission bits; 0: the usual ones */
@@ -24,6 +30,7 @@ struct sb_stage_file {
 
 struct sb_stage {
     unsigned refs;
+    struct sb_budget *budget; /* borrowed */
     size_t bytes;
     size_t max_bytes;
     struct sb_strings errors; /* of files that were asked for and could not be had */
@@ -31,9 +38,13 @@ struct sb_stage {
     struct sb_stage_file files[SB_STAGE_MAX_FILES];
 };
 
-/** One without files and with one reference. @max_bytes  at most SB_STAGE_MAX_BYTES. NULL: memory
- * is out. */
-struct sb_stage *sb_stage_new(size_t max_bytes);
+/** Takes of a budget. Errors: SB_EXHAUSTED: it is used up. */
+int sb_budget_take(struct sb_budget *budget, size_t bytes, struct sb_err *err);
+void sb_budget_give(struct sb_budget *budget, size_t bytes);
+
+/** One without files and with one reference.
+ *  @budget  outlives it.   @max_bytes  at most SB_STAGE_MAX_BYTES. NULL: memory is out. */
+struct sb_stage *sb_stage_new(struct sb_budget *budget, size_t max_bytes);
 struct sb_stage *sb_stage_ref(struct sb_stage *stage);
 /** NULL is fine. */
 void sb_stage_unref(struct sb_stage *stage);

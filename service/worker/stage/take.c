@@ -9,6 +9,7 @@
 #include "service/worker/fileframe.h"
 #include "service/worker/fileop.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/worker.h"
 
 struct entry {
     char *path; /* owned; absolute */
@@ -155,7 +156,7 @@ int sb_take_start(const struct sb_take_options *options,
     take->is_lenient = options->is_lenient;
     take->sandbox = options->sandbox;
     take->sandbox->refs++;
-    take->stage = sb_stage_new(options->max_bytes);
+    take->stage = sb_stage_new(&options->sandbox->worker->budget, options->max_bytes);
     int rc = take->stage == NULL ? sb_err_oom(err) : 0;
     for (size_t i = 0; i < options->n_paths && rc == 0; i++) {
         rc = add(take, sb_str_dup(sb_str_from(options->paths[i])), 0, err);

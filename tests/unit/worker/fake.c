@@ -72,6 +72,7 @@ int fake_setup(void **state)
     sb_registry_init(&worker->registry);
     sb_snapshots_init(&worker->snapshots);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
+    worker->budget.max = SB_MAX_STAGED_BYTES;
     sb_list_init(&worker->watches);
     assert_int_equal(sb_profiles_new(&worker->profiles, &err), 0);
     int sock = fake_greeted(&fake->sock);
