@@ -1,5 +1,5 @@
 #pragma once
-/** How code of a language becomes a program of a sandbox. */
+/** What a tool runs: a source, which the worker knows how to run, or a shell's command. */
 #include <stddef.h>
 
 struct cJSON;
@@ -7,7 +7,9 @@ struct cJSON;
 enum { SB_PROGRAM_MAX_ARGS = 64 + 8 };
 
 struct sb_program {
-    const char *profile; /* that the language wants, when nobody names one */
+    const char *profile;  /* that the language wants, when nobody names one */
+    const char *language; /* NULL: args are all of it */
+    const char *source;
     char *args[SB_PROGRAM_MAX_ARGS];
     size_t n_args;
 };

@@ -21,7 +21,7 @@
 enum {
     IDLE_MS = 60000, /* of a sandbox of a run, should we not be there to destroy it */
     TICK_MS = 1000,
-    MAX_CODE = 120 << 10, /* bytes; arguments of a program are 128 KiB together */
+    MAX_CODE = 1 << 20, /* bytes */
     MAX_STDIN = 1 << 20,
 };
 
@@ -277,13 +277,23 @@ static void on_ended(struct sb_job *job, const ProtobufCMessage *reply)
 void sb_run_start(struct sb_run *run)
 {
     Aisbx__V1__Command command = AISBX__V1__COMMAND__INIT;
+    Aisbx__V1__Script script = AISBX__V1__SCRIPT__INIT;
     Aisbx__V1__ExecSpec exec = AISBX__V1__EXEC_SPEC__INIT;
     Aisbx__V1__ExecTarget target = AISBX__V1__EXEC_TARGET__INIT;
     Aisbx__V1__StartExecRequest request = AISBX__V1__START_EXEC_REQUEST__INIT;
-    command.n_args = run->program.n_args;
-    command.args = run->program.args;
-    exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
-    exec.command = &command;
+    if (run->program.language != NULL) {
+        script.language = sb_lend(run->program.language);
+        script.source = sb_lend(run->program.source);
+        script.n_args = run->program.n_args;
+        script.args = run->program.args;
+        exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_SCRIPT;
+        exec.script = &script;
+    } else {
+        command.n_args = run->program.n_args;
+        command.args = run->program.args;
+        exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
+        exec.command = &command;
+    }
     exec.cwd = sb_arg_field(run->arguments, "cwd");
     exec.wall_ms = sb_arg_seconds(run->arguments, "timeout_s");
     exec.background = run->is_background;
@@ -394,7 +404,7 @@ void sb_tool_run_code(struct sb_mcp_call *call, const struct cJSON *arguments, v
         return;
     }
     if (strlen(code) > MAX_CODE) {
-        sb_job_refuse(&run->job, "code: is longer than 120 KiB; put it into a file with file_write "
+        sb_job_refuse(&run->job, "code: is longer than 1 MiB; put it into a file with file_write "
                                  "and run that with shell");
         return;
     }

@@ -45,7 +45,7 @@ static const struct sb_mcp_tool tools_table[] = {
      "for "
      "this call and destroyed after it; nothing is left. For a command line use shell; for "
      "programs "
-     "that run on (servers, over a minute) use shell with background. Limits: code 120 KiB, files "
+     "that run on (servers, over a minute) use shell with background. Limits: code 1 MiB, files "
      "and "
      "stdin 1 MiB, about 8000 characters of output (the rest by exec_output), the profile's time, "
      "memory and network. Example: {\"language\":\"python\",\"code\":\"print(6*7)\"}",

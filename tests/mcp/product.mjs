@@ -83,6 +83,7 @@ const cases = {
         assert.equal(result.structuredContent.exit_code, 0);
         assert(!result.isError);
         assert.match(text(await call('run_code', { language: 'bash', code: 'echo $((6*7)) $1', args: ['x'] })), /42 x/);
+        assert.match(text(await python('#' + 'x'.repeat(300000) + "\nprint('long')")), /long/);
     },
     async failures() {
         const failed = await python('raise SystemExit(3)');
