@@ -153,7 +153,7 @@ static const struct sb_option batch_rows[] = {
      "Cases at once; default: the worker's processors", 1, 64, SB_OFFER_NOTHING, NULL},
     {0, "fail-fast", SB_OPTION_FLAG, AT(fail_fast), NULL, "Stop at the first case that fails", 0, 0,
      SB_OFFER_NOTHING, NULL},
-    {'t', "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME", "For each case: 2s, 500ms", 1,
+    {0, "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME", "For each case: 2s, 500ms", 1,
      86400000, SB_OFFER_NOTHING, NULL},
     {0, "compile-timeout", SB_OPTION_MILLIS, AT(compile_timeout_ms), "TIME", "For the compiler", 1,
      86400000, SB_OFFER_NOTHING, NULL},
