@@ -17,6 +17,7 @@
 #include "mcp-gateway/http/server.h"
 #include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/options.h"
+#include "mcp-gateway/ports/ports.h"
 #include "mcp-gateway/rest/rest.h"
 #include "mcp-gateway/sandboxd/sandboxd.h"
 #include "mcp-gateway/serve.h"
@@ -28,6 +29,7 @@ enum { EXIT_USAGE = 2 };
 struct others {
     struct sb_rest *rest;
     struct sb_fusion *fusion;
+    struct sb_ports *ports;
     struct sb_sandboxd *sandboxd; /* NULL: without --sandboxd */
 };
 
@@ -61,6 +63,18 @@ static void on_listening(struct sb_http_server *server, void *user)
     sb_rest_set_server(others->rest, server);
 }
 
+static enum sb_http_relays relays(struct sb_str target, void *user)
+{
+    (void)user;
+    return sb_ports_relays(target);
+}
+
+static void on_relay(struct sb_http_request *request, void *user)
+{
+    const struct others *others = user;
+    sb_ports_relay(others->ports, request);
+}
+
 static int
 serve(const struct sb_gateway_options *options, struct event_base *base, struct sb_err *err)
 {
@@ -87,6 +101,13 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
             .backend = backend, .loopback_without_key = options->loopback_without_key};
         rc = sb_fusion_new(&fusion, &others.fusion, err);
     }
+    if (rc == 0) {
+        const struct sb_ports_options ports = {.base = base,
+                                               .backend = backend,
+                                               .loopback_without_key =
+                                                   options->loopback_without_key};
+        rc = sb_ports_new(&ports, &others.ports, err);
+    }
     if (rc == 0 && options->sandboxd) {
         const struct sb_sandboxd_options sandboxd = {
             .backend = backend, .loopback_without_key = options->loopback_without_key};
@@ -103,10 +124,13 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
                                        .listening = on_listening,
                                        .other = on_other,
                                        .ended = on_ended,
+                                       .relays = relays,
+                                       .relay = on_relay,
                                        .user = &others};
         rc = sb_serve_run(&serve, err);
     }
     sb_fusion_free(others.fusion);
+    sb_ports_free(others.ports);
     sb_sandboxd_free(others.sandboxd);
     sb_rest_free(others.rest);
     sb_tools_free(tools);

@@ -137,6 +137,19 @@ static void on_ended(const struct sb_http_request *request, int status, uint64_t
     }
 }
 
+static enum sb_http_relays relays(struct sb_str target, void *user)
+{
+    const struct running *running = user;
+    return running->serve->relays == NULL ? SB_HTTP_RELAYS_NOT
+                                          : running->serve->relays(target, running->serve->user);
+}
+
+static void on_relay(struct sb_http_request *request, void *user)
+{
+    const struct running *running = user;
+    running->serve->relay(request, running->serve->user);
+}
+
 static int start_http(struct running *running, struct sb_err *err)
 {
     int port = 0;
@@ -157,6 +170,8 @@ static int start_http(struct running *running, struct sb_err *err)
         .n_hosts = options->n_hosts,
         .open_path = options->sandboxd ? SB_SANDBOXD_FILES : NULL,
         .handle = on_request,
+        .relays = relays,
+        .relay = on_relay,
         .ended = on_ended,
         .user = running,
     };

@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "mcp-gateway/http/relay.h"
 
 struct event_base;
 struct sb_gateway_options;
@@ -26,6 +27,9 @@ struct sb_serve {
     void (*other)(struct sb_http_request *request, void *user);
     /** How each HTTP request ended. NULL: nobody counts. */
     void (*ended)(const struct sb_http_request *request, int status, uint64_t us, void *user);
+    /** Requests that are passed on as they come (http/relay.h). NULL: none are. */
+    enum sb_http_relays (*relays)(struct sb_str target, void *user);
+    void (*relay)(struct sb_http_request *request, void *user);
     void *user;
 };
 

@@ -122,11 +122,13 @@ static void allow_origin(struct sb_http_request *request)
 }
 
 /* All but the line about the body's length. */
-static int
-write_head(struct sb_http_request *request, int status, const char *type, char *out, size_t size)
+int sb_http_write_head(
+    struct sb_http_request *request, int status, const char *type, char *out, size_t size)
 {
     struct sb_conn *conn = request->conn;
-    allow_origin(request);
+    if (request->relays != SB_HTTP_RELAYS_OPENLY) { /* whose answers say it themselves */
+        allow_origin(request);
+    }
     request->status = status;
     int n = snprintf(out, size,
                      "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Request-Id: %s\r\n"
@@ -134,22 +136,23 @@ write_head(struct sb_http_request *request, int status, const char *type, char *
                      status, sb_http_reason(status), date(conn->server), request->id,
                      type == NULL ? "" : "Content-Type: ", type == NULL ? "" : type,
                      type == NULL ? "" : "\r\n", sb_buf_cstr(&request->headers),
-                     conn->closes ? "Connection: close\r\n" : "");
+                     conn->closes && status != 101 ? "Connection: close\r\n" : "");
     return n < 0 || (size_t)n >= size ? 0 : n;
 }
-
-enum { HEAD_ROOM = SB_HTTP_MAX_HEAD_BYTES + 1024 };
 
 void sb_http_reply(
     struct sb_http_request *request, int status, const char *type, const void *body, size_t len)
 {
     struct sb_conn *conn = request->conn;
-    char head[HEAD_ROOM];
-    if (request->is_gone || conn->is_dead || conn->state != SB_CONN_PENDING) {
+    char head[SB_HTTP_HEAD_ROOM];
+    bool is_relayed = conn->state == SB_CONN_RELAY && !request->has_begun;
+    if (request->is_gone || conn->is_dead || (conn->state != SB_CONN_PENDING && !is_relayed)) {
         return;
     }
-    conn->closes = conn->closes || conn->server->is_draining;
-    int n = write_head(request, status, type, head, sizeof head - 64);
+    conn->closes = conn->closes || conn->server->is_draining ||
+                   (is_relayed && !request->is_body_done &&
+                    (request->head.is_chunked || request->body_taken < request->head.body_bytes));
+    int n = sb_http_write_head(request, status, type, head, sizeof head - 64);
     bool has_body = request->head.method != SB_HTTP_HEAD && status != 204 && status != 304;
     if (status == 204 || status == 304) {
         n += snprintf(head + n, sizeof head - (size_t)n, "\r\n");
@@ -167,12 +170,12 @@ void sb_http_reply(
 void sb_http_stream_begin(struct sb_http_request *request, int status, const char *type)
 {
     struct sb_conn *conn = request->conn;
-    char head[HEAD_ROOM];
+    char head[SB_HTTP_HEAD_ROOM];
     if (request->is_gone || conn->is_dead || conn->state != SB_CONN_PENDING) {
         return;
     }
     conn->closes = conn->closes || request->head.is_http10;
-    int n = write_head(request, status, type, head, sizeof head - 64);
+    int n = sb_http_write_head(request, status, type, head, sizeof head - 64);
     n += snprintf(head + n, sizeof head - (size_t)n, "%s\r\n",
                   request->head.is_http10 ? "" : "Transfer-Encoding: chunked\r\n");
     conn->state = SB_CONN_STREAM;

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { MAX_LINE = 256, MAX_DIGITS = 8 };
+enum { MAX_LINE = 256, MAX_DIGITS = 8, MAX_TRAILERS = 8 << 10 };
 
 /* Length of the line with CR LF; 0: not whole; -1: bad. */
 static int line_length(const char *bytes, size_t len, struct sb_err *err)
@@ -65,6 +65,12 @@ static int take_line(struct sb_chunked *chunked, const char *bytes, size_t len, 
         chunked->state = chunked->left == 0 ? SB_CHUNKED_LAST : SB_CHUNKED_DATA;
         return taken;
     }
+    if (taken != 2 && chunked->state == SB_CHUNKED_LAST && chunked->drops_trailers) {
+        chunked->trailer_bytes += (size_t)taken;
+        return chunked->trailer_bytes <= MAX_TRAILERS
+                   ? taken
+                   : sb_err_set(err, SB_INVALID, "the trailers are too long");
+    }
     if (taken != 2) {
         return sb_err_set(err, SB_INVALID,
                           chunked->state == SB_CHUNKED_LAST ? "trailers are not taken here"
@@ -74,6 +80,27 @@ static int take_line(struct sb_chunked *chunked, const char *bytes, size_t len, 
     return taken;
 }
 
+int sb_chunked_step(struct sb_chunked *chunked,
+                    const char *bytes,
+                    size_t len,
+                    struct sb_str *ret_piece,
+                    struct sb_err *err)
+{
+    *ret_piece = sb_str_of(bytes, 0);
+    if (len == 0 || chunked->state == SB_CHUNKED_DONE) {
+        return 0;
+    }
+    if (chunked->state != SB_CHUNKED_DATA) {
+        return take_line(chunked, bytes, len, err);
+    }
+    size_t n = len < INT_MAX / 2 ? len : INT_MAX / 2;
+    n = n < chunked->left ? n : (size_t)chunked->left;
+    *ret_piece = sb_str_of(bytes, n);
+    chunked->left -= n;
+    chunked->state = chunked->left == 0 ? SB_CHUNKED_DATA_END : SB_CHUNKED_DATA;
+    return (int)n;
+}
+
 int sb_chunked_take(struct sb_chunked *chunked,
                     const char *bytes,
                     size_t len,
@@ -81,23 +108,19 @@ int sb_chunked_take(struct sb_chunked *chunked,
                     struct sb_err *err)
 {
     size_t at = 0;
-    while (at < len && at < INT_MAX / 2 && chunked->state != SB_CHUNKED_DONE) {
-        if (chunked->state == SB_CHUNKED_DATA) {
-            size_t n = len - at < chunked->left ? len - at : (size_t)chunked->left;
-            if (sb_buf_append(body, bytes + at, n) < 0) {
-                return sb_err_sys(err, errno, "the body");
-            }
-            at += n;
-            chunked->left -= n;
-            chunked->state = chunked->left == 0 ? SB_CHUNKED_DATA_END : SB_CHUNKED_DATA;
-            continue;
-        }
-        int taken = take_line(chunked, bytes + at, len - at, err);
+    while (at < len && at < INT_MAX / 2) {
+        struct sb_str piece;
+        struct sb_chunked before = *chunked;
+        int taken = sb_chunked_step(chunked, bytes + at, len - at, &piece, err);
         if (taken < 0) {
             return -1;
         }
         if (taken == 0) {
             break;
+        }
+        if (sb_buf_append_str(body, piece) < 0) {
+            *chunked = before;
+            return sb_err_sys(err, errno, "the body");
         }
         at += (size_t)taken;
     }

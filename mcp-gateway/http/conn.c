@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,8 @@ void sb_conn_lost(struct sb_conn *conn)
     die(conn);
     struct sb_http_request *request = conn->request;
     if (request != NULL) {
-        bool is_known = conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM;
+        bool is_known = conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM ||
+                        conn->state == SB_CONN_RELAY;
         request->is_gone = true;
         if (is_known && request->watcher != NULL && request->watcher->gone != NULL) {
             request->watcher->gone(request, request->watcher_user);
@@ -240,10 +242,21 @@ static int check_head(struct sb_http_request *request, int *ret_status, struct s
     const struct sb_http_server *server = request->conn->server;
     const struct sb_head *head = &request->head;
     *ret_status = 400;
+    if (server->options.relays != NULL) {
+        request->relays = server->options.relays(head->target, server->options.user);
+    }
     if (sb_guard_check_host(&server->guard, head->host, err) < 0 ||
-        sb_guard_check_origin(&server->guard, sb_head_get(head, "origin"), err) < 0) {
+        (request->relays != SB_HTTP_RELAYS_OPENLY &&
+         sb_guard_check_origin(&server->guard, sb_head_get(head, "origin"), err) < 0)) {
         *ret_status = err->code == SB_DENIED ? 403 : 400;
         return -1;
+    }
+    if (request->relays != SB_HTTP_RELAYS_NOT) {
+        return 0;
+    }
+    if (head->method == SB_HTTP_OTHER) {
+        *ret_status = 501;
+        return sb_err_set(err, SB_UNIMPLEMENTED, "this server does not know that method");
     }
     char *room = request->text + request->text_len;
     if (sb_target_parse(head->target, head->host, server->options.open_path, room, &request->target,
@@ -289,6 +302,20 @@ static void dispatch(struct sb_conn *conn)
     }
 }
 
+static void start_relay(struct sb_conn *conn)
+{
+    struct sb_http_server *server = conn->server;
+    struct sb_http_request *request = conn->request;
+    conn->state = SB_CONN_RELAY;
+    request->is_body_held = true;
+    request->chunked.drops_trailers = true;
+    request->target.path = request->head.target; /* for who counts requests by path */
+    server->options.relay(request, server->options.user);
+    if (conn->is_half_closed && !conn->is_dead && conn->request != NULL) {
+        sb_conn_lost(conn);
+    }
+}
+
 /* The steps return whether to go on. */
 static bool step_head(struct sb_conn *conn, struct evbuffer *input)
 {
@@ -326,6 +353,10 @@ static bool step_head(struct sb_conn *conn, struct evbuffer *input)
     int status = 0;
     if (read_head(conn, input, (size_t)len, &status, &err) < 0) {
         refuse(conn, status, &err);
+        return true;
+    }
+    if (conn->request->relays != SB_HTTP_RELAYS_NOT) {
+        start_relay(conn);
         return true;
     }
     if (conn->request->head.body_bytes == 0 && !conn->request->head.is_chunked) {
@@ -407,6 +438,19 @@ static bool step_body(struct sb_conn *conn, struct evbuffer *input)
     return true;
 }
 
+static bool step_relay(struct sb_conn *conn, struct evbuffer *input)
+{
+    struct sb_err err = {0};
+    if (sb_conn_step_relay(conn, input, &err)) {
+        return true;
+    }
+    if (err.code != SB_OK && conn->request != NULL) {
+        /* It may be on its way to the server, and the answer with it: there is nothing to say. */
+        sb_conn_lost(conn);
+    }
+    return false;
+}
+
 static void advance(struct sb_conn *conn)
 {
     struct evbuffer *input = bufferevent_get_input(conn->bev);
@@ -419,6 +463,9 @@ static void advance(struct sb_conn *conn)
             break;
         case SB_CONN_BODY:
             goes_on = step_body(conn, input);
+            break;
+        case SB_CONN_RELAY:
+            goes_on = step_relay(conn, input);
             break;
         case SB_CONN_LINGER:
             (void)evbuffer_drain(input, evbuffer_get_length(input));
@@ -444,7 +491,10 @@ static void on_read(struct bufferevent *bev, void *ctx)
         advance(conn);
     }
     /* Behind so much that nobody reads, its leaving could not be seen. */
-    if ((conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM) &&
+    bool is_behind =
+        conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM ||
+        (conn->state == SB_CONN_RELAY && conn->request != NULL && conn->request->is_body_done);
+    if (is_behind && !conn->is_dead &&
         evbuffer_get_length(bufferevent_get_input(bev)) >= READ_HIGH_BYTES) {
         sb_conn_lost(conn);
     }
@@ -458,7 +508,8 @@ static void on_write(struct bufferevent *bev, void *ctx)
     sb_conn_enter(conn);
     if (conn->state == SB_CONN_FLUSH) {
         flushed(conn);
-    } else if (conn->state == SB_CONN_STREAM && conn->request->is_over_high) {
+    } else if ((conn->state == SB_CONN_STREAM || conn->state == SB_CONN_RELAY) &&
+               conn->request->is_over_high) {
         struct sb_http_request *request = conn->request;
         request->is_over_high = false;
         if (request->watcher != NULL && request->watcher->drained != NULL) {
@@ -480,6 +531,13 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
         conn->is_eof = true; /* it may still be reading */
         return;
     }
+    if ((what & BEV_EVENT_EOF) != 0 && conn->state == SB_CONN_RELAY && conn->request->is_upgraded) {
+        conn->is_eof = true; /* one half of a tunnel */
+        sb_conn_enter(conn);
+        advance(conn);
+        sb_conn_leave(conn);
+        return;
+    }
     sb_conn_lost(conn);
 }
 
@@ -490,22 +548,37 @@ static void on_closed(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     conn->is_half_closed = true;
     (void)event_del(conn->closed);
-    if (conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM) {
+    if (conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM ||
+        (conn->state == SB_CONN_RELAY && !conn->request->is_upgraded)) {
         sb_conn_lost(conn);
     }
+}
+
+/* libevent tells a reset to who reads or writes, and of a body that is held back nobody does. */
+static bool is_reset(const struct sb_conn *conn)
+{
+    struct pollfd pfd = {.fd = conn->fd, .events = 0};
+    return conn->state == SB_CONN_RELAY && conn->request->is_body_held && poll(&pfd, 1, 0) > 0 &&
+           (pfd.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 void sb_conn_tick(struct sb_conn *conn)
 {
     struct sb_http_server *server = conn->server;
     bool has_output = evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0;
-    if (has_output && server->now_ms - conn->moved_ms > server->options.timeout_ms) {
+    if ((has_output && server->now_ms - conn->moved_ms > server->options.timeout_ms) ||
+        is_reset(conn)) {
         sb_conn_lost(conn);
         return;
     }
     bool is_late = server->now_ms > conn->deadline_ms;
-    if (conn->state == SB_CONN_PENDING || conn->state == SB_CONN_STREAM ||
-        conn->state == SB_CONN_FLUSH || !is_late) {
+    if (conn->state == SB_CONN_RELAY && is_late && !conn->request->is_body_held &&
+        !conn->request->is_body_done && !conn->request->is_upgraded) {
+        sb_conn_lost(conn); /* nothing more of its body came */
+        return;
+    }
+    if (conn->state == SB_CONN_RELAY || conn->state == SB_CONN_PENDING ||
+        conn->state == SB_CONN_STREAM || conn->state == SB_CONN_FLUSH || !is_late) {
         return;
     }
     bool is_within =

@@ -16,6 +16,7 @@
 enum {
     SB_CONN_PEER_SIZE = 64,
     SB_CONN_MAX_PIECES = 3,
+    SB_HTTP_HEAD_ROOM = SB_HTTP_MAX_HEAD_BYTES + 1024, /* of an answer */
     SB_HTTP_ID_SIZE = 65,
     SB_HTTP_GONE = 499, /* no answer: the client went away */
 };
@@ -25,6 +26,7 @@ enum sb_conn_state {
     SB_CONN_BODY,
     SB_CONN_PENDING, /* the handler has it */
     SB_CONN_STREAM,  /* the answer has begun */
+    SB_CONN_RELAY,   /* the handler has it; body and answer go as they come (relay.h) */
     SB_CONN_FLUSH,   /* answered; the bytes are on their way */
     SB_CONN_LINGER,  /* refused or closing; waits for the client to close */
 };
@@ -84,6 +86,16 @@ struct sb_http_request {
     size_t counted_bytes; /* of body, in held_bytes */
     struct sb_chunked chunked;
     struct sb_buf headers; /* of the answer */
+    enum sb_http_relays relays;
+    const struct sb_http_body_watcher *body_watcher;
+    void *body_user;
+    uint64_t body_taken; /* of a relayed body with a length */
+    bool is_body_held;   /* the handler takes no more for now */
+    bool is_body_done;   /* and was told */
+    bool was_told_continue;
+    bool has_begun; /* the answer to a relayed request */
+    bool is_answer_chunked;
+    bool is_upgraded;
     const struct sb_http_watcher *watcher;
     void *watcher_user;
     void *user;
@@ -107,6 +119,13 @@ void sb_conn_send(struct sb_conn *conn, const struct sb_str *pieces, size_t n);
 void sb_conn_answered(struct sb_conn *conn);
 /** Nothing is asked of it and nothing on its way. */
 bool sb_conn_is_idle(const struct sb_conn *conn);
+
+/** Takes what is there of a relayed body. Returns whether to go on; err->code other than SB_OK: it
+ * is no body. */
+bool sb_conn_step_relay(struct sb_conn *conn, struct evbuffer *input, struct sb_err *err);
+/** All of the head but the lines about the body. Returns its length; 0: no room. */
+int sb_http_write_head(
+    struct sb_http_request *request, int status, const char *type, char *out, size_t size);
 
 void sb_request_end(struct sb_http_request *request, int status);
 int sb_http_listen_tls(struct sb_http_server *server, struct sb_err *err);

@@ -47,7 +47,7 @@ const char *sb_http_method_name(enum sb_http_method method)
             return methods[i].name;
         }
     }
-    return "?";
+    return method == SB_HTTP_OTHER ? "OTHER" : "?";
 }
 
 int sb_head_find_end(struct sb_str bytes, size_t *from)
@@ -137,13 +137,14 @@ parse_request_line(struct sb_str line, struct sb_head *head, int *ret_status, st
         return refuse(ret_status, 505, err, "this server speaks HTTP/1.1");
     }
     head->target = target;
+    head->method_text = method;
+    head->method = SB_HTTP_OTHER;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         if (sb_str_eq(method, sb_str_from(methods[i].name))) {
             head->method = methods[i].method;
-            return 0;
         }
     }
-    return refuse(ret_status, 501, err, "this server does not know that method");
+    return 0;
 }
 
 static bool is_one_of_once(const char *name)
@@ -156,31 +157,41 @@ static bool is_one_of_once(const char *name)
     return false;
 }
 
-/* @line  followed by CR LF within the same memory, so that there is room for a NUL. */
-static int
-parse_field(char *line, size_t len, struct sb_head *head, int *ret_status, struct sb_err *err)
+/* There is room for a NUL, as CR LF follows. */
+int sb_head_read_field(char *line, size_t len, struct sb_head_field *ret_field, struct sb_err *err)
 {
     struct sb_str name;
     struct sb_str value;
     if (!sb_str_split(sb_str_of(line, len), ':', &name, &value) || !is_token(name)) {
-        return refuse(ret_status, 400, err,
-                      "a header line is not NAME: VALUE (no blank before the colon, no folding)");
+        return sb_err_set(
+            err, SB_INVALID, "%s",
+            "a header line is not NAME: VALUE (no blank before the colon, no folding)");
     }
     value = trim(value);
     if (!is_field_value(value)) {
-        return refuse(ret_status, 400, err, "a header value has a control character");
+        return sb_err_set(err, SB_INVALID, "%s", "a header value has a control character");
+    }
+    line[name.len] = '\0';
+    line[value.len == 0 ? len : (size_t)(value.ptr + value.len - line)] = '\0';
+    *ret_field = (struct sb_head_field){line, value.len == 0 ? line + len : value.ptr};
+    return 0;
+}
+
+static int
+parse_field(char *line, size_t len, struct sb_head *head, int *ret_status, struct sb_err *err)
+{
+    struct sb_head_field field;
+    *ret_status = 400;
+    if (sb_head_read_field(line, len, &field, err) < 0) {
+        return -1;
     }
     if (head->n_fields == SB_HEAD_MAX_FIELDS) {
         return refuse(ret_status, 431, err, "more than 64 header lines");
     }
-    line[name.len] = '\0';
-    line[value.len == 0 ? len : (size_t)(value.ptr + value.len - line)] = '\0';
-    if (is_one_of_once(line) && sb_head_get(head, line) != NULL) {
-        *ret_status = 400;
-        return sb_err_set(err, SB_INVALID, "header %s is there twice", line);
+    if (is_one_of_once(field.name) && sb_head_get(head, field.name) != NULL) {
+        return sb_err_set(err, SB_INVALID, "header %s is there twice", field.name);
     }
-    head->fields[head->n_fields++] =
-        (struct sb_head_field){line, value.len == 0 ? line + len : value.ptr};
+    head->fields[head->n_fields++] = field;
     return 0;
 }
 

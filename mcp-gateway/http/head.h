@@ -19,6 +19,7 @@ struct sb_head_field {
 
 struct sb_head {
     enum sb_http_method method;
+    struct sb_str method_text;
     struct sb_str target; /* "/path?query", or absolute */
     struct sb_head_field fields[SB_HEAD_MAX_FIELDS];
     size_t n_fields;
@@ -40,6 +41,10 @@ int sb_head_find_end(struct sb_str bytes, size_t *from);
  */
 int sb_head_parse(
     char *text, size_t len, struct sb_head *ret_head, int *ret_status, struct sb_err *err);
+
+/** Reads one line, without its CR LF, which must follow in the same memory; changed in place.
+ *  Errors: SB_INVALID. */
+int sb_head_read_field(char *line, size_t len, struct sb_head_field *ret_field, struct sb_err *err);
 
 /** @name  in any case; NULL when absent. */
 const char *sb_head_get(const struct sb_head *head, const char *name);

@@ -12,13 +12,14 @@
  *  whole request, and ends the process when a client sends on while its request waits. What is
  *  refused there is told as problem+json, and the connection ends.
  *
- *  A connection: HEAD -> BODY -> PENDING -> (STREAM ->) FLUSH -> HEAD, or LINGER, where what the
- *  client still sends is thrown away so that it can read the refusal. */
+ *  A connection: HEAD -> BODY -> PENDING -> (STREAM ->) FLUSH -> HEAD, or HEAD -> RELAY -> FLUSH,
+ * or LINGER, where what the client still sends is thrown away so that it can read the refusal. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/str.h"
+#include "mcp-gateway/http/relay.h"
 
 struct event_base;
 struct sb_err;
@@ -40,6 +41,7 @@ enum sb_http_method {
     SB_HTTP_PATCH = 16,
     SB_HTTP_DELETE = 32,
     SB_HTTP_OPTIONS = 64,
+    SB_HTTP_OTHER = 128, /* of relayed requests alone */
 };
 
 /** What a handler may be told later. Borrowed; must live as long as the request. */
@@ -70,6 +72,10 @@ struct sb_http_options {
     const char *open_path; /* prefix of paths whose form is the handler's to judge; NULL: none */
     /** Each request that passed the checks. */
     void (*handle)(struct sb_http_request *request, void *user);
+    /** Whether a request is relayed (relay.h), by its target as it came; NULL: none is. */
+    enum sb_http_relays (*relays)(struct sb_str target, void *user);
+    /** Each relayed request, when its head has passed the checks. */
+    void (*relay)(struct sb_http_request *request, void *user);
     /** How each request ended, those refused by the checks included; for metrics and the log.
      *  @status  499: the client went away before. */
     void (*ended)(const struct sb_http_request *request, int status, uint64_t us, void *user);

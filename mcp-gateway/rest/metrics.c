@@ -11,7 +11,7 @@
 #include "mcp-gateway/http/head.h"
 #include "mcp-gateway/http/server.h"
 
-static const char *const protocols[] = {"rest", "mcp", "other"};
+static const char *const protocols[] = {"rest", "mcp", "other", "port"};
 
 /* Seconds; a program's run may take as long as it is let. */
 static const double bounds[SB_METRICS_BUCKETS] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
@@ -46,7 +46,7 @@ void sb_rest_metrics_note(struct sb_rest_metrics *metrics,
                           int status,
                           uint64_t us)
 {
-    size_t protocol = protocol_of(sb_http_path(request));
+    size_t protocol = sb_http_is_relayed(request) ? 3 : protocol_of(sb_http_path(request));
     const char *method = sb_http_method_name(sb_http_method(request));
     struct sb_rest_series *series = find_series(metrics, protocols[protocol], method, status);
     struct sb_rest_durations *durations = &metrics->durations[protocol];

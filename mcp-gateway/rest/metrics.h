@@ -25,7 +25,7 @@ struct sb_rest_durations {
 struct sb_rest_metrics {
     struct sb_rest_series series[SB_METRICS_SERIES];
     size_t n_series;
-    struct sb_rest_durations durations[3]; /* by protocol */
+    struct sb_rest_durations durations[4]; /* by protocol */
 };
 
 void sb_rest_metrics_note(struct sb_rest_metrics *metrics,
