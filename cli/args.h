@@ -83,6 +83,7 @@ struct sb_args {
     const char *snapshot;
     uint64_t count;
     bool forget;
+    uint64_t share_ms;
     /* profiles */
     struct sb_texts syscalls;
     struct sb_texts hosts;

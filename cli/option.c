@@ -381,6 +381,9 @@ static const struct sb_option mcp_install_rows[] = {
 static const struct sb_option expose_rows[] = {
     {0, "title", SB_OPTION_TEXT, AT(title), "TEXT", "What it is, for people", 0, 0,
      SB_OFFER_NOTHING, NULL},
+    {0, "share", SB_OPTION_MILLIS, AT(share_ms), "TIME",
+     "Print a path for browsers instead, which opens the port to whoever has it for so long: 1h",
+     1000, 86400000, SB_OFFER_NOTHING, NULL},
 };
 
 static const struct sb_option port_forward_rows[] = {

@@ -89,6 +89,8 @@ static const char *const ls_examples[] = {
 static const char *const expose_examples[] = {
     "Let callers reach a server in a sandbox through the gateway",
     "aisbx exec --detach \"$id\" python3 -m http.server 8080 && aisbx expose \"$id\" 8080",
+    "A link for a browser, good for an hour",
+    "aisbx expose --share 1h \"$id\" 8080",
     NULL,
 };
 static const char *const ports_examples[] = {

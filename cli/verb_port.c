@@ -50,16 +50,17 @@ static int open_sandbox(struct sb_cli *cli,
 static int expose(struct sb_connect *connect,
                   char *id,
                   uint32_t port,
-                  const char *title,
+                  const struct sb_args *args,
                   Aisbx__V1__ExposePortResponse **ret_reply,
                   struct sb_err *err)
 {
     char text[256];
     Aisbx__V1__ExposePortRequest request = AISBX__V1__EXPOSE_PORT_REQUEST__INIT;
-    (void)snprintf(text, sizeof text, "%s", title == NULL ? "" : title);
+    (void)snprintf(text, sizeof text, "%s", args->title == NULL ? "" : args->title);
     request.sandbox_id = id;
     request.port = port;
     request.title = text;
+    request.share_ttl_ms = args->share_ms;
     if (aisbx__v1__port_service__expose_port__call(connect->channel, &request, &connect->options,
                                                    ret_reply, err) < 0) {
         return sb_err_wrap(err, "cannot expose port %u of %s", (unsigned)port, id);
@@ -78,14 +79,15 @@ int sb_verb_expose(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     sb_out_init(&out, STDOUT_FILENO);
     if (read_port(cli->args.operands[1], &port, err) < 0 ||
         open_sandbox(cli, &connect, id, err) < 0 ||
-        expose(&connect, id, port, cli->args.title, &reply, err) < 0) {
+        expose(&connect, id, port, &cli->args, &reply, err) < 0) {
         return -1;
     }
     if (cli->args.json) {
         struct sb_json json = {.out = &out};
         sb_pbjson_message(&json, NULL, (const void *)reply->port);
     } else {
-        sb_out_put_safe(&out, sb_str_from(reply->port->gateway_path));
+        sb_out_put_safe(&out, sb_str_from(cli->args.share_ms == 0 ? reply->port->gateway_path
+                                                                  : reply->port->share_path));
     }
     sb_out_put(&out, "\n");
     *ret_status = 0;
@@ -207,8 +209,9 @@ static int open_ports(const struct sb_forward *forward,
             is_there = is_there || (forward->ports[j].remote == forward->ports[i].remote);
         }
         SB_CLEANUP(sb_message_freep) Aisbx__V1__ExposePortResponse *reply = NULL;
-        if (!is_there && expose(forward->connect, id, forward->ports[i].remote,
-                                "aisbx port-forward", &reply, err) < 0) {
+        if (!is_there &&
+            expose(forward->connect, id, forward->ports[i].remote,
+                   &(const struct sb_args){.title = "aisbx port-forward"}, &reply, err) < 0) {
             return -1;
         }
         ret_opened[i] = !is_there;

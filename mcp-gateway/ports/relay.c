@@ -478,17 +478,19 @@ static int start(struct relay *relay, struct sb_err *err)
     struct sb_ports *ports = relay->ports;
     struct sb_backend_caller caller;
     char token[TOKEN_SIZE];
-    if (sb_caller_of(relay->request, "rest", ports->options.loopback_without_key, &caller, err) <
-        0) {
-        return -1;
-    }
-    if (relay->place.token.len > 0) {
-        if (relay->place.token.len >= sizeof token) {
-            return sb_err_set(err, SB_UNAUTHENTICATED, "the token in the path is none");
+    if (relay->place.token.len == 0) {
+        if (sb_caller_of(relay->request, "rest", ports->options.loopback_without_key, &caller,
+                         err) < 0) {
+            return -1;
         }
+    } else if (relay->place.token.len < sizeof token) {
         (void)snprintf(token, sizeof token, "%.*s", SB_STR_ARG(relay->place.token));
-        caller.key = token;
-        caller.is_remote = true;
+        caller = (struct sb_backend_caller){.key = token,
+                                            .peer = sb_http_peer(relay->request),
+                                            .protocol = "rest",
+                                            .is_remote = true};
+    } else {
+        return sb_err_set(err, SB_UNAUTHENTICATED, "the key in the path is none");
     }
     const struct sb_backend_request request = {.caller = &caller, .method = FORWARD};
     return sb_backend_start(ports->options.backend, &request, &callbacks, relay, &relay->call, err);

@@ -76,7 +76,7 @@ static const struct sb_act acts[] = {
     {CONTEXTS("RestartContext"), "context.restart", "context_id", NULL, false},
     {CONTEXTS("DeleteContext"), "context.delete", "context_id", NULL, false},
 
-    {PORTS("ExposePort"), "port.expose", "port title", NULL, false},
+    {PORTS("ExposePort"), "port.expose", "port title share_ttl_ms", NULL, false},
     {PORTS("ListPorts"), NULL, NULL, NULL, false},
     {PORTS("UnexposePort"), "port.unexpose", "port", NULL, false},
     {PORTS("ForwardPort"), "port.forward", "open.port", NULL, false},

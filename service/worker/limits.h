@@ -34,6 +34,8 @@
     X(FILE_PAGE_BYTES,  3 << 20,    "bytes",        "on one page of ListFiles")                    \
     X(PORTS,            32,         "ports",        "of one sandbox exposed at once")              \
     X(PORT_CALLS,       256,        "connections",  "to exposed ports of one sandbox at once")     \
+    X(PORT_LINKS,       8,          "links",        "to one exposed port at once")                 \
+    X(PORT_LINK_MS,     86400000,   "ms",           "a link to a port may work")                   \
     X(PORT_WAIT_MS,     15000,      "ms",           "a server inside may take to accept a connection") \
     X(PACKAGE_BYTES,    1ULL << 30, "bytes",        "of all files of one install of packages")      \
     X(PACKAGE_FILES,    200000,     "files",        "of one install of packages, directories included") \

@@ -22,6 +22,7 @@ void sb_auth_init(struct sb_auth *auth, uid_t start_uid)
 {
     *auth = (struct sb_auth){.start_uid = start_uid};
     sb_keys_init(&auth->keys);
+    sb_keys_init(&auth->links);
     sb_throttle_init(&auth->throttle);
     sb_map_init(&auth->tenants, TENANTS_MAX);
 }
@@ -34,6 +35,7 @@ void sb_auth_done(struct sb_auth *auth)
     }
     sb_map_done(&auth->tenants);
     sb_keys_done(&auth->keys);
+    sb_keys_done(&auth->links);
 }
 
 /* ---- what a call says ---- */
@@ -104,6 +106,17 @@ static struct sb_str host_of(const struct sb_caller *caller)
 
 /* ---- who it is ---- */
 
+/* Who has a link to a port is anybody, and may reach that port. */
+static int set_link(const struct sb_key *link, struct sb_caller *caller)
+{
+    (void)snprintf(caller->actor, sizeof caller->actor, "link:%s", link->id);
+    (void)snprintf(caller->tenant, sizeof caller->tenant, "%s", link->tenant);
+    (void)snprintf(caller->link_sandbox, sizeof caller->link_sandbox, "%s", link->sandbox_id);
+    caller->link_port = link->port;
+    caller->role = SB_ROLE_USER;
+    return 0;
+}
+
 static int set_key(const struct sb_auth_call *call,
                    struct sb_auth *auth,
                    struct sb_str text,
@@ -129,6 +142,19 @@ static int set_key(const struct sb_auth_call *call,
         return sb_err_set(err, SB_UNAUTHENTICATED, "API key %s was revoked; " NEXT_KEY, key->id);
     case SB_KEY_WRONG:
     default:
+        switch (sb_keys_check(&auth->links, text, now_ms, &key)) {
+        case SB_KEY_GOOD:
+            return set_link(key, caller);
+        case SB_KEY_EXPIRED:
+            *ret_count = SB_AUTH_EXPIRED;
+            return sb_err_set(err, SB_UNAUTHENTICATED,
+                              "this link to a port has expired; expose it again for a new one");
+        case SB_KEY_NO_KEY:
+        case SB_KEY_REVOKED:
+        case SB_KEY_WRONG:
+        default:
+            break;
+        }
         return sb_err_set(err, SB_UNAUTHENTICATED, "this worker knows no such API key; " NEXT_KEY);
     }
     key->last_use_ms = now_ms;
@@ -382,6 +408,10 @@ int sb_auth_admit(struct sb_auth *auth,
         return sb_err_set(err, SB_DENIED, "%s is for role %s; %s has role %s",
                           slash == NULL ? call->method : slash + 1, sb_methods_who(call->method),
                           caller.actor, sb_role_names[caller.role]);
+    }
+    if (caller.link_port != 0 && !sb_methods_is_of_links(call->method)) {
+        auth->counts[SB_AUTH_ROLE]++;
+        return sb_err_set(err, SB_DENIED, "a link to a port opens that port alone");
     }
     if (take_token(auth, config, &caller, ret_rate, err) < 0) {
         return -1;

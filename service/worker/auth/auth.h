@@ -2,7 +2,8 @@
 /** Who calls, and may they?
  *
  *  In this order, and the first that applies decides alone:
- *    a key (x-api-key, or authorization: Bearer)    its role and tenant, whoever brings it
+ *    a key (x-api-key, or authorization: Bearer)    its role and tenant, whoever brings it; one of
+ *                                                   a link may do nothing but reach its port
  *    x-aisbx-identity, from a unix peer that is an admin by uid (the gateway)    as a certificate
  *    x-aisbx-via                                    nobody: the gateway's own uid must not count
  *    unix: who started the worker, and root         admin, tenant "local"
@@ -41,6 +42,7 @@ enum sb_auth_count {
 struct sb_auth {
     uid_t start_uid; /* who started the worker */
     struct sb_keys keys;
+    struct sb_keys links; /* to ports; gone with them */
     struct sb_throttle throttle;
     struct sb_map tenants;               /* name -> struct sb_bucket, of those with a rate */
     uint64_t counts[SB_AUTH_COUNT_END_]; /* what was refused, since the start */

@@ -1,8 +1,10 @@
 #pragma once
 /** Who calls. Made by auth.h for each call; plain bytes, good as long as the call. */
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
+#include "base/id.h"
 #include "service/worker/policy/auth_config.h"
 
 struct sb_ticket;
@@ -16,6 +18,8 @@ struct sb_caller {
     enum sb_role role;
     bool is_here;                   /* on this machine, so process ids mean something */
     int peer_fd;                    /* its own unix connection; borrowed; -1: none */
+    char link_sandbox[SB_ID_SIZE];  /* with link_port */
+    uint16_t link_port;             /* 0: any; else it came by a link to that port alone */
     const char *protocol;           /* "local", "grpc", "rest", "mcp"; static */
     struct sb_ticket *ticket;       /* of the gate; borrowed, until the call is answered */
     char peer[SB_CALLER_PEER_SIZE]; /* "uid:1000", "127.0.0.1:4711"; for records, not for rules */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/id.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "service/worker/auth/bucket.h"
@@ -32,6 +33,8 @@ struct sb_key {
     uint64_t noted_use_ms;                /* what the store knows of it */
     uint64_t seq;
     struct sb_bucket bucket;
+    char sandbox_id[SB_ID_SIZE]; /* of a link: the one port it opens; else empty */
+    uint16_t port;
 };
 
 struct sb_keys {

@@ -122,3 +122,8 @@ const char *sb_methods_who(const char *path)
         return "nobody";
     }
 }
+
+bool sb_methods_is_of_links(const char *path)
+{
+    return strcmp(path, PORT("ForwardPort")) == 0;
+}

@@ -8,3 +8,5 @@
 bool sb_methods_allow(const char *path, enum sb_role role);
 /** "admin", "admin or user" and so on, for messages; "nobody" for an unknown method. */
 const char *sb_methods_who(const char *path);
+/** May who has only a link to a port call it? */
+bool sb_methods_is_of_links(const char *path);

@@ -3,12 +3,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/str.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/api.h"
+#include "service/worker/api_gate.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/limits.h"
 #include "service/worker/page.h"
@@ -54,6 +56,21 @@ static Aisbx__V1__Port *message_of(const struct sb_port *port)
     return msg;
 }
 
+static int add_link(struct sb_port *port, uint64_t ttl_ms, Aisbx__V1__Port *msg, struct sb_err *err)
+{
+    char text[SB_KEY_TEXT_SIZE];
+    char path[256];
+    uint64_t expire_ms = 0;
+    if (sb_port_link(port, ttl_ms, text, &expire_ms, err) < 0) {
+        return -1;
+    }
+    (void)snprintf(path, sizeof path, "%s~%s/", msg->gateway_path, text);
+    return sb_api_pb_text(&msg->share_path, path) &&
+                   sb_api_pb_time(expire_ms, &msg->share_expire_time)
+               ? 0
+               : sb_err_oom(err);
+}
+
 static void expose(struct sb_rpc_call *call, const Aisbx__V1__ExposePortRequest *req, void *svc)
 {
     struct sb_err err = {.code = SB_OK};
@@ -63,10 +80,13 @@ static void expose(struct sb_rpc_call *call, const Aisbx__V1__ExposePortRequest 
     if (sandbox == NULL) {
         return;
     }
-    if (sb_port_expose(sandbox, req->port, req->title, &port, &err) == 0) {
+    if (sb_port_check_link(req->share_ttl_ms, &err) == 0 &&
+        sb_port_expose(sandbox, req->port, req->title, &port, &err) == 0) {
         msg = sb_api_pb_new(&aisbx__v1__expose_port_response__descriptor);
         if (msg != NULL && (msg->port = message_of(port)) == NULL) {
             (void)sb_err_oom(&err);
+        } else if (msg != NULL && req->share_ttl_ms != 0) {
+            (void)add_link(port, req->share_ttl_ms, msg->port, &err);
         }
     }
     sb_api_finish(call, msg, &err);
@@ -214,6 +234,13 @@ begin(struct sb_rpc_call *call, struct sb_worker *worker, const Aisbx__V1__Forwa
 {
     struct sb_err err;
     struct sb_port *port = NULL;
+    const struct sb_caller *caller = sb_gate_caller(call);
+    if (caller != NULL && caller->link_port != 0 &&
+        (caller->link_port != open->port || strcmp(caller->link_sandbox, open->sandbox_id) != 0)) {
+        (void)sb_err_set(&err, SB_DENIED, "a link to a port opens that port alone");
+        sb_rpc_call_fail(call, &err);
+        return;
+    }
     const struct sb_sandbox *sandbox = sandbox_of(call, worker, open->sandbox_id);
     if (sandbox == NULL) {
         return;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "base/utf8.h"
@@ -11,6 +12,9 @@
 #include "service/worker/policy/policy.h"
 #include "service/worker/port/tunnel.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/worker.h"
+
+enum { MIN_LINK_MS = 1000 };
 
 int sb_ports_check(const struct sb_sandbox *sandbox, struct sb_err *err)
 {
@@ -136,10 +140,64 @@ int sb_port_find(const struct sb_sandbox *sandbox,
     return 0;
 }
 
+/* ---- links ---- */
+
+static void forget_link(struct sb_port *port, unsigned i)
+{
+    struct sb_keys *links = &port->sandbox->worker->auth.links;
+    struct sb_key *link =
+        port->links[i][0] == '\0' ? NULL : sb_keys_get(links, sb_str_from(port->links[i]));
+    if (link != NULL) {
+        sb_keys_remove(links, link);
+    }
+    port->links[i][0] = '\0';
+}
+
+int sb_port_check_link(uint64_t ttl_ms, struct sb_err *err)
+{
+    return ttl_ms == 0 || (ttl_ms >= MIN_LINK_MS && ttl_ms <= SB_MAX_PORT_LINK_MS)
+               ? 0
+               : sb_err_set(err, SB_INVALID, "share_ttl_ms: must be 0 or in %d..%d", MIN_LINK_MS,
+                            SB_MAX_PORT_LINK_MS);
+}
+
+int sb_port_link(struct sb_port *port,
+                 uint64_t ttl_ms,
+                 char ret_text[SB_KEY_TEXT_SIZE],
+                 uint64_t *ret_expire_ms,
+                 struct sb_err *err)
+{
+    const struct sb_sandbox *sandbox = port->sandbox;
+    struct sb_keys *links = &sandbox->worker->auth.links;
+    struct sb_key link = {.create_ms = sb_clock_real_ms(), .port = port->number};
+    struct sb_key *kept = NULL;
+    link.role = SB_ROLE_USER;
+    link.expire_ms = link.create_ms + ttl_ms;
+    memcpy(link.sandbox_id, sandbox->id, sizeof link.sandbox_id);
+    memcpy(link.tenant, sandbox->tenant, sizeof link.tenant);
+    if (sb_key_text_make(link.id, ret_text, err) < 0 ||
+        sb_key_text_hash(sb_str_from(ret_text), link.hash, err) < 0) {
+        return -1;
+    }
+    forget_link(port, port->next_link);
+    if (sb_keys_add(links, &link, &kept, err) < 0) {
+        return -1;
+    }
+    memcpy(port->links[port->next_link], link.id, sizeof link.id);
+    port->next_link = (port->next_link + 1) % SB_MAX_PORT_LINKS;
+    *ret_expire_ms = link.expire_ms;
+    return 0;
+}
+
+/* ---- the end ---- */
+
 static void drop(struct sb_port *port, const struct sb_err *why)
 {
     port->sandbox->n_ports--;
     sb_list_remove(&port->link);
+    for (unsigned i = 0; i < SB_MAX_PORT_LINKS; i++) {
+        forget_link(port, i);
+    }
     while (!sb_list_is_empty(&port->tunnels)) { /* a cut tunnel is in no list */
         sb_tunnel_cut(SB_LIST_ENTRY(port->tunnels.next, struct sb_tunnel, link), why);
     }

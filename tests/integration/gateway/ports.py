@@ -418,8 +418,8 @@ def carries_websockets():
     assert read_frame(f) == (1, b"hello")
     s.sendall(frame(9, b"ping"))
     assert read_frame(f) == (10, b"ping")
-    s.sendall(frame(2, b"x" * 300000, b"\0\0\0\0"))
-    assert read_frame(f) == (2, b"\0\0\0\0" + b"x" * 300000)
+    s.sendall(frame(2, PIECE * 5))
+    assert read_frame(f) == (2, PIECE * 5)
     s.sendall(frame(8, struct.pack("!H", 4000)))
     assert read_frame(f) == (8, struct.pack("!H", 4000))
     assert f.read() == b""
@@ -465,6 +465,44 @@ def asks_who_it_is():
     s, f, head = websocket(more=f"X-API-Key: {mine}\r\n", port=GUARDED)
     assert head.startswith("HTTP/1.1 101") and mine not in read_frame(f)[1].decode()
     s.close()
+
+
+def share(ttl_ms=600000, port=PORT):
+    return must("POST", f"{API}/{BOX}/ports", {"port": port, "share_ttl_ms": ttl_ms})["share_path"]
+
+
+def opens_by_a_link_what_it_is_for_and_nothing_else():
+    link = share()
+    assert re.fullmatch(re.escape(at("/")) + r"~aisbx_[a-z2-7]{26}_[\w-]{43}/", link), link
+    token = link.split("~")[1].rstrip("/")
+    got = ask(GUARDED, "GET", link + "x?y=1", headers={"Origin": "null"})
+    assert got.status == 200 and got.json()["target"] == "/x?y=1", got.body
+    assert got.headers["Access-Control-Allow-Origin"] == "*" and got.headers["Referrer-Policy"] == "no-referrer"
+    assert dict(got.json()["fields"])["Origin"] == f"http://localhost:{PORT}", "so that servers that compare let it in"
+    assert got.headers.get_all("Set-Cookie")[0].endswith(f"Path={link.rstrip('/')}/app")
+    got = ask(GUARDED, "OPTIONS", link, headers={"Origin": "null", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-a"})
+    assert (got.status, got.headers["Access-Control-Allow-Methods"], got.headers["Access-Control-Allow-Headers"]) == (204, "PUT", "x-a")
+    s, f, head = websocket("/" + link.split(at("/"))[1] + "ws", "Origin: null\r\n", GUARDED)
+    assert head.startswith("HTTP/1.1 101"), head
+    s.close()
+    must("POST", f"{API}/{BOX}/ports", {"port": 8082})
+    assert ask(GUARDED, "GET", link.replace(f"/{PORT}/", "/8082/")).status == 403
+    assert ask(GUARDED, "GET", link.replace(BOX, "sb_" + "a" * 26)).status == 403
+    for method, path in (("GET", API), ("GET", f"{API}/{BOX}"), ("GET", f"{API}/{BOX}/ports"), ("DELETE", f"{API}/{BOX}"),
+                         ("GET", "/api/v1/keys"), ("GET", "/metrics")):
+        assert ask(GUARDED, method, path, headers={"X-API-Key": token}).status == 403, path
+    assert ask(GUARDED, "GET", link[:-2] + ("A" if link[-2] != "A" else "E") + "/").status == 401
+    assert token not in json.dumps(must("GET", f"{API}/{BOX}/ports")), "told once"
+    assert all(token not in json.dumps(k) for k in must("GET", "/api/v1/keys")["keys"])
+    must("POST", f"{API}/{BOX}/ports", {"port": PORT, "share_ttl_ms": 1}, status=(422,))
+    short = share(1000)
+    until(lambda: ask(GUARDED, "GET", short).status == 401, "the end of the link")
+    links = [share(port=8082) for _ in range(9)]
+    assert [ask(GUARDED, "GET", one).status for one in (links[0], links[1], links[8])] == [401, 502, 502], "the last 8"
+    must("DELETE", f"{API}/{BOX}/ports/8082")
+    must("POST", f"{API}/{BOX}/ports", {"port": 8082})
+    assert ask(GUARDED, "GET", links[8]).status == 401, "gone with what it was for"
+    must("DELETE", f"{API}/{BOX}/ports/8082")
 
 
 def reaches_what_is_exposed_alone():
@@ -539,12 +577,13 @@ TESTS = (passes_requests_on_without_what_is_not_the_servers, passes_answers_on_w
          streams_bodies_in_constant_memory, holds_back_who_sends_to_who_does_not_read, asks_to_continue_only_what_is_read,
          refuses_bodies_that_are_none, answers_before_the_body_is_whole, shows_events_as_they_happen, keeps_a_clients_connection,
          serves_a_hundred_at_once, tells_the_server_of_who_leaves, carries_websockets, ends_websockets_from_either_side,
-         asks_who_it_is, reaches_what_is_exposed_alone, keeps_strange_pages_out, tells_of_the_end_of_the_sandbox,
+         asks_who_it_is, opens_by_a_link_what_it_is_for_and_nothing_else, reaches_what_is_exposed_alone, keeps_strange_pages_out, tells_of_the_end_of_the_sandbox,
          serves_real_clients, leaves_nothing_when_it_is_killed)
 
 BOX = make()
 start(BOX, PORT)
-for test in TESTS:
+for test in TESTS if __name__ == "__main__" else ():
     test()
     print(f"ok {test.__name__}", flush=True)
-must("DELETE", f"{API}/{BOX}")
+if __name__ == "__main__":
+    must("DELETE", f"{API}/{BOX}")

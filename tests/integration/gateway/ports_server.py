@@ -69,7 +69,9 @@ def frames(f):
         assert first[1] & 0x80, "a client masks"
         mask = f.read(4)
         data = f.read(size)
-        yield first[0] & 0xF, bytes(b ^ mask[i & 3] for i, b in enumerate(data)) if size < 4096 else data, mask
+        key = (mask * (size // 4 + 1))[:size]
+        plain = (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
+        yield first[0] & 0xF, plain, bool(first[0] & 0x80)
 
 
 def websocket(c, f, fields, query):
@@ -82,12 +84,12 @@ def websocket(c, f, fields, query):
         return
     end = "eof"
     try:
-        for opcode, data, mask in frames(f):
+        for opcode, data, last in frames(f):
             if opcode == 8:
                 end = f"close {struct.unpack('!H', data[:2])[0]}"
                 c.sendall(frame(8, data))
                 break
-            c.sendall(frame(10 if opcode == 9 else opcode, data if len(data) < 4096 else mask + data))
+            c.sendall(frame(10 if opcode == 9 else opcode, data, last))
     except OSError as error:
         end = type(error).__name__
     note("ws", end)
