@@ -33,7 +33,9 @@ static const struct {
     {"snapshots", "Kept states of sandboxes"},
     {"execs", "Programs in sandboxes"},
     {"files", "Files of sandboxes, as bytes"},
-    {"ports", "Servers in sandboxes, reached from outside"},
+    {"ports", "Servers in sandboxes. Any method, any path and WebSocket below "
+              "/api/v1/sandboxes/{sandbox_id}/ports/{port}/ go on to an exposed one, without the "
+              "credentials; 502: it does not answer, or nothing that can be passed on"},
     {"profiles", "Named policies"},
     {"worker", "The worker itself"},
     {"security", "Keys and audit"},
