@@ -156,6 +156,46 @@ test("bad requests name the field, what is not built says so", async () => {
   await rejectsWith(grpc.status.UNIMPLEMENTED, call("forkSandbox", { sandboxId: "sb_" + "a".repeat(26) }));
 });
 
+test("a port carries a connection, each half of it", async () => {
+  const ports = new aisbx.PortServiceClient(
+    address, options.credentials ?? grpc.credentials.createInsecure(), options.channel ?? {});
+  const port = (method, request) =>
+    new Promise((resolve, reject) => ports[method](request, (error, reply) => (error ? reject(error) : resolve(reply))));
+  const { sandbox } = await call("createSandbox", { sandbox: { profile: "node-dev" } });
+  const { sandboxId } = sandbox;
+  const server = api.startExec({
+    target: { sandboxId },
+    exec: command("node", "-e", `require("net").createServer({ allowHalfOpen: true }, (s) => {
+      let n = 0; s.on("data", (d) => (n += d.length)); s.on("end", () => s.end(String(n)));
+    }).listen(7000, "127.0.0.1", () => console.log("ready"))`),
+  });
+  await new Promise((resolve, reject) => {
+    server.on("data", ({ event }) => event.output && resolve());
+    server.on("error", reject);
+  });
+  const talk = () =>
+    new Promise((resolve, reject) => {
+      const stream = ports.forwardPort();
+      const got = [];
+      let ended = false;
+      stream.on("data", ({ data, endOfStream }) => (got.push(data ?? Buffer.alloc(0)), (ended ||= endOfStream)));
+      stream.on("error", reject);
+      stream.on("end", () => resolve([Buffer.concat(got).toString(), ended]));
+      stream.write({ open: { sandboxId, port: 7000 } });
+      for (let i = 0; i < 100; i++) stream.write({ data: Buffer.alloc(65536) });
+      stream.end();
+    });
+  await rejectsWith(grpc.status.NOT_FOUND, talk());
+  const exposed = await port("exposePort", { sandboxId, port: 7000 });
+  assert.equal(exposed.port.gatewayPath, `/api/v1/sandboxes/${sandboxId}/ports/7000/`);
+  assert.deepEqual(await talk(), [String(100 * 65536), true]);
+  await port("unexposePort", { sandboxId, port: 7000 });
+  await rejectsWith(grpc.status.NOT_FOUND, talk());
+  server.on("error", () => {});
+  await call("destroySandbox", { sandboxId });
+  ports.close();
+});
+
 test("many at once", async () => {
   const replies = await Promise.all(
     Array.from({ length: 24 }, (_, i) =>
