@@ -167,6 +167,11 @@ bool sb_http_add_field(struct sb_http_request *request, struct sb_str name, stru
     return true;
 }
 
+void sb_http_clear_fields(struct sb_http_request *request)
+{
+    sb_buf_clear(&request->headers);
+}
+
 static bool may_begin(const struct sb_http_request *request)
 {
     return !request->is_gone && !request->conn->is_dead && request->conn->state == SB_CONN_RELAY &&

@@ -54,6 +54,8 @@ void sb_http_relay_read(struct sb_http_request *request);
 
 /** As sb_http_add_header, but of any length. False: the head has no room for it. */
 bool sb_http_add_field(struct sb_http_request *request, struct sb_str name, struct sb_str value);
+/** Takes all back that was added. */
+void sb_http_clear_fields(struct sb_http_request *request);
 /** Begins the answer. @length  of the body; for HEAD and 304, of what it would be.
  *  @has_body  false: whatever the length. */
 void sb_http_relay_begin(struct sb_http_request *request,

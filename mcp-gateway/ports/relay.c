@@ -17,7 +17,7 @@
 #include "mcp-gateway/http/server.h"
 #include "mcp-gateway/ports/answer.h"
 #include "mcp-gateway/ports/body.h"
-#include "mcp-gateway/ports/field.h"
+#include "mcp-gateway/ports/fields.h"
 #include "mcp-gateway/ports/place.h"
 #include "mcp-gateway/ports/request.h"
 #include "mcp-gateway/rest/call.h"
@@ -31,11 +31,6 @@ enum {
 };
 
 #define FORWARD &aisbx__v1__port_service__methods[AISBX__V1__PORT_SERVICE__METHOD_FORWARD_PORT]
-
-/* "sandbox" without allow-same-origin: see ports.h. */
-#define SANDBOXED                                                                                  \
-    "sandbox allow-scripts allow-forms allow-modals allow-popups allow-downloads "                 \
-    "allow-pointer-lock"
 
 struct relay {
     struct sb_list node;
@@ -90,6 +85,7 @@ static void refuse(struct relay *relay,
 {
     struct sb_http_request *request = relay->request;
     relay->request = NULL;
+    sb_http_clear_fields(request); /* of an answer that is not given */
     if (status == 0) {
         sb_rest_reply_error(request, call, err);
     } else {
@@ -204,46 +200,6 @@ static void answered(struct relay *relay)
     sb_backend_read(relay->call);
 }
 
-/* False: the head has no room. */
-static bool add_field(struct relay *relay, struct sb_str name, struct sb_str value)
-{
-    bool is_location = name.len == 8
-                           ? strncasecmp(name.ptr, "location", 8) == 0
-                           : name.len == 16 && strncasecmp(name.ptr, "content-location", 16) == 0;
-    bool is_cookie = name.len == 10 && strncasecmp(name.ptr, "set-cookie", 10) == 0;
-    if (!is_location && !is_cookie) {
-        return sb_field_is_kept_from_client(name) || sb_http_add_field(relay->request, name, value);
-    }
-    struct sb_buf text = SB_BUF_INIT(SB_HTTP_MAX_HEAD_BYTES);
-    int rc = is_location ? sb_field_location(value, &relay->place, &text)
-                         : sb_field_set_cookie(value, &relay->place, &text);
-    bool fits =
-        rc == 0 && (text.len == 0 || sb_http_add_field(relay->request, name, sb_buf_str(&text)));
-    sb_buf_done(&text);
-    return fits;
-}
-
-static bool add_fields(struct relay *relay, const struct sb_answer *answer)
-{
-    struct sb_str connection = sb_str_from(answer->connection == NULL ? "" : answer->connection);
-    for (size_t i = 0; i < answer->n_fields; i++) {
-        struct sb_str name = sb_str_from(answer->fields[i].name);
-        if (!sb_field_list_has(connection, name) &&
-            !add_field(relay, name, sb_str_from(answer->fields[i].value))) {
-            return false;
-        }
-    }
-    struct sb_http_request *request = relay->request;
-    sb_http_add_header(request, "Content-Security-Policy", SANDBOXED);
-    sb_http_add_header(request, "Referrer-Policy", "no-referrer");
-    sb_http_add_header(request, "Cache-Control", "private");
-    if (relay->place.token.len > 0) { /* the URL opens it, to whoever has it, and nothing else */
-        sb_http_add_header(request, "Access-Control-Allow-Origin", "*");
-        sb_http_add_header(request, "Access-Control-Expose-Headers", "*");
-    }
-    return true;
-}
-
 /* Returns 1: the answer has begun; 0: another head follows; -1: it was refused. */
 static int take_head(struct relay *relay, size_t len)
 {
@@ -268,7 +224,7 @@ static int take_head(struct relay *relay, size_t len)
         }
         return 0;
     }
-    if (!add_fields(relay, &answer)) {
+    if (!sb_ports_answer(relay->request, &relay->place, &answer)) {
         (void)sb_err_set(&err, SB_INVALID, "the head of its answer is too long to be passed on");
         refuse_answer(relay, &err);
         return -1;

@@ -218,6 +218,12 @@ def refuses_answers_that_two_readers_could_read_differently():
         got = see(path)
         assert got.status == 502, f"{path}: {got.status}"
     assert see("/head?n=80").status == 200
+    statuses = set()
+    for n in range(15800, 16500, 10):
+        got = see(f"/pad?n={n}")
+        statuses.add(got.status)
+        assert ("Content-Security-Policy" in got.headers) == ("X-Pad" in got.headers) == (got.status == 200), (n, got.status)
+    assert statuses == {200, 502}, "what does not fit beside what the gateway says is not given at all"
     for name, text in CUT.items():
         try:
             got = raw(text)

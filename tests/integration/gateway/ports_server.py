@@ -107,6 +107,8 @@ def serve(c):
             f.read()
     elif url.path == "/head":
         c.sendall(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"x" * 90) for i in range(n)) + b"Content-Length: 0\r\n\r\n")
+    elif url.path == "/pad":
+        c.sendall(b"HTTP/1.1 200 OK\r\nX-Pad: %s\r\nContent-Length: 0\r\n\r\n" % (b"x" * n))
     elif url.path == "/interim":
         c.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * n + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     elif url.path == "/give":
