@@ -470,6 +470,13 @@ def asks_who_it_is():
     assert see("/", headers={"X-API-Key": mine[:-1] + ("A" if mine[-1] != "A" else "B")}, port=GUARDED).status == 401
     s, f, head = websocket(more=f"X-API-Key: {mine}\r\n", port=GUARDED)
     assert head.startswith("HTTP/1.1 101") and mine not in read_frame(f)[1].decode()
+    s.sendall(frame(1, b"still"))
+    assert read_frame(f) == (1, b"still")
+    must("DELETE", f"/api/v1/keys/{mine.split('_')[1]}")
+    try:
+        assert f.read() == b"", "a revoked key ends what it opened"
+    except ConnectionResetError:
+        pass
     s.close()
 
 
