@@ -127,6 +127,15 @@ bool sb_conn_step_relay(struct sb_conn *conn, struct evbuffer *input, struct sb_
 int sb_http_write_head(
     struct sb_http_request *request, int status, const char *type, char *out, size_t size);
 
+/** NULL: memory is out. */
+struct sb_http_request *sb_request_new(struct sb_conn *conn);
+/** Makes one of a whole head, and checks it. @ret_status  what to answer on failure. */
+int sb_request_read_head(
+    struct sb_conn *conn, struct evbuffer *input, size_t len, int *ret_status, struct sb_err *err);
+/** Takes what is there of a body that is kept whole. err->sys ENOBUFS: it is too long. */
+int sb_request_take_body(struct sb_http_request *request,
+                         struct evbuffer *input,
+                         struct sb_err *err);
 void sb_request_end(struct sb_http_request *request, int status);
 int sb_http_listen_tls(struct sb_http_server *server, struct sb_err *err);
 /** Heap text; NULL without a certificate. */
