@@ -523,7 +523,7 @@ static const struct sb_verb table[] = {
     },
     {
         .name = "fork",
-        .summary = "Make sandboxes that begin as this one is now, and print their ids",
+        .summary = "Make sandboxes that begin as this one, and print their ids",
         .usage = "[OPTIONS] SANDBOX",
         .about = "They share what is in /workspace and /tmp until they change it, and have the "
                  "profile, limits, environment, labels and network rules of this one. Programs "

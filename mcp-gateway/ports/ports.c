@@ -73,6 +73,10 @@ void sb_ports_relay(struct sb_ports *ports, struct sb_http_request *request)
         sb_http_problem(request, &(struct sb_http_problem){.status = 404,
                                                            .code = SB_NOT_FOUND,
                                                            .detail = "this leads to no port"});
+    } else if (sb_str_eq(sb_http_method_text(request), SB_STR("CONNECT"))) {
+        sb_http_problem(request, &(struct sb_http_problem){.status = 501,
+                                                           .code = SB_UNIMPLEMENTED,
+                                                           .detail = "no tunnels by CONNECT"});
     } else if (!answer_preflight(request, &place)) {
         sb_relay_start(ports, request, &place);
     }

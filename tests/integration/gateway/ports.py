@@ -434,6 +434,8 @@ def carries_websockets():
 
 
 def ends_websockets_from_either_side():
+    got = rest_of(talk(f"CONNECT {at('/x')} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    assert got.startswith(b"HTTP/1.1 501"), "nothing else is a tunnel"
     s, f, _ = websocket("/ws?bye")
     read_frame(f)
     assert read_frame(f) == (8, struct.pack("!H", 4001) + b"bye") and f.read() == b""
