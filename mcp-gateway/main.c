@@ -84,7 +84,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
         .version = SB_VERSION,
     };
     struct sb_backend *backend = NULL;
-    struct others others = {NULL, NULL, NULL};
+    struct others others = {NULL, NULL, NULL, NULL};
     struct sb_tools *tools = NULL;
     const struct sb_backend_options to_worker = {.base = base, .address = options->worker};
     int rc = sb_backend_new(&to_worker, &backend, err);
