@@ -81,6 +81,7 @@ void sb_tool_sandbox_create(struct sb_mcp_call *call, const struct cJSON *argume
     sb_spec_read(&spec, arguments, SB_SPEC_PROFILE);
     spec.sandbox.ttl_ms = (uint64_t)sb_arg_number(arguments, "ttl_s", TTL_S) * 1000;
     request.request_id = sb_arg_field(arguments, "request_id");
+    request.snapshot_id = sb_arg_field(arguments, "snapshot_id");
     request.sandbox = &spec.sandbox;
     sb_spec_tell(&spec, call);
     sb_job_ask(job, SB_SANDBOX_RPC(CREATE_SANDBOX), &request.base, created);

@@ -9,6 +9,7 @@
 #include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/tools/exec.h"
 #include "mcp-gateway/tools/file.h"
+#include "mcp-gateway/tools/fork.h"
 #include "mcp-gateway/tools/job.h"
 #include "mcp-gateway/tools/resource.h"
 #include "mcp-gateway/tools/run.h"
@@ -75,6 +76,18 @@ static const struct sb_mcp_tool tools_table[] = {
      "what "
      "is to be kept must be read before. Example: {\"sandbox_id\":\"sb_...\"}",
      sb_tool_schema_sandbox_destroy, sb_tool_schema_sandbox, DESTROYS, sb_tool_sandbox_destroy},
+    {"sandbox_snapshot", "Keep a sandbox's files",
+     "Keeps the files a sandbox has now in /workspace and /tmp, and returns a snapshot_id: "
+     "sandbox_create with it makes a new sandbox that begins with them, also when this one is "
+     "gone. "
+     "Programs that run are not kept. To try several ways at once use sandbox_fork. Example: "
+     "{\"sandbox_id\":\"sb_...\",\"title\":\"tests pass\"}",
+     sb_tool_schema_sandbox_snapshot, sb_tool_schema_snapshot, MAKES, sb_tool_sandbox_snapshot},
+    {"sandbox_fork", "Copy a sandbox",
+     "Makes count new sandboxes (default 1, at most 256) that begin with the files of this one and "
+     "go their own ways, to try several ideas from one state; no file is copied. Programs that run "
+     "stay here. Each needs sandbox_destroy. Example: {\"sandbox_id\":\"sb_...\",\"count\":8}",
+     sb_tool_schema_sandbox_fork, sb_tool_schema_sandboxes, MAKES, sb_tool_sandbox_fork},
     {"file_read", "Read a file",
      "Reads a text file of a sandbox, or a range of one (16 KiB unless max_bytes says otherwise, "
      "at "

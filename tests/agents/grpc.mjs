@@ -21,10 +21,16 @@ export async function open({ worker }) {
     const read = async (box, path) =>
         Buffer.concat((await collect(files.readFile({ sandboxId: box, file: place(path) }))).map(m => m.data ?? Buffer.alloc(0)));
     return {
-        async create({ profile, labels, ttl, requestId }) {
-            const { sandbox } = await call(sandboxes, 'createSandbox', { requestId, sandbox: { profile, labels, ttlMs: BigInt(ttl * 1000) } });
+        async create({ profile, labels, ttl, requestId, snapshot }) {
+            const { sandbox } = await call(sandboxes, 'createSandbox', { requestId, snapshotId: snapshot, sandbox: { profile, labels, ttlMs: BigInt(ttl * 1000) } });
             assert.equal(sandbox.state, SandboxState.SANDBOX_STATE_RUNNING);
             return sandbox.sandboxId;
+        },
+        async snapshot(box, title) {
+            return (await call(sandboxes, 'snapshotSandbox', { sandboxId: box, title })).snapshot.snapshotId;
+        },
+        async fork(box, count) {
+            return (await call(sandboxes, 'forkSandbox', { sandboxId: box, count })).sandboxes.map(s => s.sandboxId);
         },
         async list(labels) {
             return ((await call(sandboxes, 'listSandboxes', { labels })).sandboxes ?? []).map(s => s.sandboxId);

@@ -23,8 +23,15 @@ export async function open({ url }) {
         return { stdout: parts.includes('stdout') ? of('stdout') : '', stderr: parts.includes('stderr') ? of('stderr') : '' };
     };
     return {
-        async create({ profile, labels, ttl, requestId }) {
-            return (await data('sandbox_create', { profile, labels, ttl_s: ttl, request_id: requestId })).sandbox_id;
+        async create({ profile, labels, ttl, requestId, snapshot }) {
+            const args = { profile, labels, ttl_s: ttl, request_id: requestId, ...(snapshot && { snapshot_id: snapshot }) };
+            return (await data('sandbox_create', args)).sandbox_id;
+        },
+        async snapshot(box, title) {
+            return (await data('sandbox_snapshot', { sandbox_id: box, title })).snapshot_id;
+        },
+        async fork(box, count) {
+            return (await data('sandbox_fork', { sandbox_id: box, count })).sandboxes.map(s => s.sandbox_id);
         },
         async list() { // the tool has no filter, and this worker no other callers
             return (await data('sandbox_list', {})).sandboxes.map(s => s.sandbox_id);

@@ -17,10 +17,16 @@ export async function open({ url }) {
     const read = async (box, path) =>
         Buffer.from(await (await ask('GET', `/sandboxes/${box}/files/content?file=${target(path)}`)).arrayBuffer());
     return {
-        async create({ profile, labels, ttl, requestId }) {
-            const made = await ask('POST', '/sandboxes', { json: { profile, labels, ttl_ms: ttl * 1000 }, headers: { 'Idempotency-Key': requestId } });
+        async create({ profile, labels, ttl, requestId, snapshot }) {
+            const made = await ask('POST', `/sandboxes${snapshot ? `?snapshot_id=${snapshot}` : ''}`, { json: { profile, labels, ttl_ms: ttl * 1000 }, headers: { 'Idempotency-Key': requestId } });
             assert.equal(made.status, 201);
             return (await made.json()).sandbox_id;
+        },
+        async snapshot(box, title) {
+            return (await (await ask('POST', `/sandboxes/${box}/snapshots`, { json: { title } })).json()).snapshot_id;
+        },
+        async fork(box, count) {
+            return (await (await ask('POST', `/sandboxes/${box}/fork`, { json: { count } })).json()).sandboxes.map(s => s.sandbox_id);
         },
         async list(labels) {
             const query = Object.entries(labels).map(([key, value]) => `labels=${encodeURIComponent(`${key}=${value}`)}`).join('&');

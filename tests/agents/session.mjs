@@ -1,7 +1,8 @@
 // One session of an agent, as a table of steps; mcp.mjs, rest.mjs and grpc.mjs are ways to call, and all are held to the same.
 //   session.mjs WAY [kill]
 // A way is an object with:
-//   create({profile, labels, ttl, requestId}) -> sandbox            destroy(sandbox) -> state
+//   create({profile, labels, ttl, requestId, snapshot}) -> sandbox  destroy(sandbox) -> state
+//   snapshot(sandbox, title) -> snapshot                             fork(sandbox, n) -> [sandbox]
 //   list(labels) -> [sandbox]                                        write(sandbox, path, Buffer)   read(sandbox, path) -> Buffer
 //   run(sandbox, script) -> {status, stdout, stderr}                 image(sandbox, path) -> {type, data: Buffer}
 //   start(sandbox, script) -> exec                                   output(exec, offset) -> {text, next, isEnd}
@@ -163,7 +164,30 @@ const steps = [
         assert(data.readUInt32BE(16) >= 64 && data.readUInt32BE(20) >= 64, 'width and height');
         assert(plotted.stdout.includes(sha256(data)), 'byte for byte');
     }],
-    ['destroys it', async (d, s) => {
+    ['keeps a state, and goes eight ways from it', async (d, s) => {
+        s.snapshot = await d.snapshot(s.box, 'tests pass');
+        assert.match(s.snapshot, /^sn_[a-z2-7]{26}$/);
+        s.forks = await d.fork(s.box, 8);
+        assert.equal(new Set([s.box, ...s.forks]).size, 9);
+        const ways = await Promise.all(s.forks.map(async (box, i) => {
+            await d.write(box, 'way', Buffer.from(`${i}\n`));
+            return d.run(box, `${test} && cat way && sha256sum plot.png`);
+        }));
+        for (const [i, way] of ways.entries()) {
+            assert.equal(way.status, 0, way.stdout);
+            assert.match(way.stdout, new RegExp(`OK\n${i}\n`), 'its own file, and all of the others');
+        }
+        assert.notEqual((await d.run(s.box, 'cat way')).status, 0, 'the first one knows nothing of it');
+    }],
+    ['goes back to that state when the work is lost', async (d, s) => {
+        await d.run(s.box, 'rm -rf *');
+        const again = await d.create({ profile, labels, ttl: 600, requestId: `again-${labels.session}`, snapshot: s.snapshot });
+        const passed = await d.run(again, test);
+        assert.equal(passed.status, 0, passed.stdout);
+        s.forks.push(again);
+    }],
+    ['destroys them all', async (d, s) => {
+        await Promise.all(s.forks.map(async box => assert.equal(await d.destroy(box), 'destroyed')));
         assert.equal(await d.destroy(s.box), 'destroyed');
         assert.deepEqual(await d.list(labels), []);
         await assert.rejects(d.run(s.box, 'true'), /destroyed/);

@@ -63,7 +63,7 @@ const looks = {
     async lists() {
         const { tools } = await client.listTools();
         assert.deepEqual(tools.map(t => t.name), ['run_code', 'shell', 'sandbox_create', 'sandbox_list', 'sandbox_destroy',
-            'file_read', 'file_write', 'file_list', 'exec_output', 'exec_input']);
+            'sandbox_snapshot', 'sandbox_fork', 'file_read', 'file_write', 'file_list', 'exec_output', 'exec_input']);
         const by = Object.fromEntries(tools.map(t => [t.name, t]));
         assert(by.sandbox_list.annotations.readOnlyHint && by.file_read.annotations.readOnlyHint);
         assert(by.sandbox_destroy.annotations.destructiveHint);

@@ -331,11 +331,11 @@ send_signal(struct sb_rpc_call *call, const Process__V1__SendSignalRequest *req,
 static void
 resize_tty(struct sb_rpc_call *call, const Process__V1__ResizeTTYRequest *req, void *svc)
 {
-    struct sb_err err;
-    const struct sb_exec *exec = find(call, svc, req->process_id);
+    struct sb_err err = {.code = SB_OK};
+    struct sb_exec *exec = find(call, svc, req->process_id);
     if (exec != NULL) {
-        (void)sb_err_set(&err, SB_PRECONDITION, "process %d has no terminal", req->process_id);
-        sb_rpc_call_fail(call, &err);
+        (void)sb_exec_terminal_resize(exec, req->rows, req->cols, &err);
+        sb_api_finish(call, sb_api_pb_new(&process__v1__resize_ttyresponse__descriptor), &err);
     }
 }
 

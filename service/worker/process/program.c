@@ -59,10 +59,6 @@ static int check(const struct sb_program *program, struct sb_err *err)
     if (config->n_command > MAX_ARGS) {
         return sb_err_set(err, SB_INVALID, "config.command: more than %d", MAX_ARGS);
     }
-    if (program->pty != NULL) {
-        return sb_err_set(err, SB_UNIMPLEMENTED,
-                          "pty: this worker gives no terminals; leave it out");
-    }
     return 0;
 }
 
@@ -73,9 +69,12 @@ int sb_program_start(struct sb_worker *worker,
 {
     const Process__V1__ProcessConfig *config = program->config;
     SB_CLEANUP(sb_pairs_done) struct sb_pairs env = {NULL, 0};
+    struct sb_exec_terminal terminal = {.is_wanted = false};
     struct sb_sandbox *sandbox = NULL;
     char cwd[PATH_SIZE];
-    if (check(program, err) < 0 || take_env(config, &env, err) < 0) {
+    if (check(program, err) < 0 || take_env(config, &env, err) < 0 ||
+        (program->pty != NULL && sb_exec_terminal_check(program->pty->rows, program->pty->cols,
+                                                        NULL, "pty", &terminal, err) < 0)) {
         return -1;
     }
     if (sb_beneath(SB_HOME_ROOT, sb_str_from(config->cwd), cwd, sizeof cwd, err) < 0) {
@@ -90,6 +89,7 @@ int sb_program_start(struct sb_worker *worker,
         .env = &env,
         .cwd = cwd,
         .has_stdin = program->has_stdin,
+        .terminal = program->pty == NULL ? NULL : &terminal,
     };
     if (sb_exec_new(sandbox, &options, false, ret_exec, err) < 0) {
         return -1;

@@ -172,6 +172,22 @@ class Process(unittest.TestCase):
             self.stub.SendSignal(pb.SendSignalRequest(process_id=process, signal=number), timeout=60)
             self.assertEqual(self.rest(stream)[2], -1, name)
 
+    def test_a_terminal_has_its_size_and_is_resized(self):
+        request = pb.StartRequest(config=sh("test -t 0 && test -t 2 && stty size; read -r x; stty size; echo $x >&2; cat"), pty=pb.PTY(cols=91, rows=17))
+        stream = self.stub.Start(request, timeout=60)
+        process = next(stream).init.process_id
+        said = b""
+        while b"17 91" not in said:
+            said += next(stream).stdout
+        self.refused(Code.INVALID_ARGUMENT, self.stub.ResizeTTY, pb.ResizeTTYRequest(process_id=process, cols=0, rows=9999))
+        self.stub.ResizeTTY(pb.ResizeTTYRequest(process_id=process, cols=40, rows=10), timeout=60)
+        self.stub.WriteStdin(pb.WriteStdinRequest(process_id=process, input=b"typed\n"), timeout=60)
+        while b"10 40\r\ntyped\r\n" not in said:
+            said += next(stream).stdout
+        self.stub.WriteStdin(pb.WriteStdinRequest(process_id=process, eof=empty_pb2.Empty()), timeout=60)
+        out, err, status = self.rest(stream)
+        self.assertEqual((err, status), (b"", 0), "one stream, and cat saw the end")
+
     def test_only_those_signals(self):
         process, stream = self.start(config("cat"))
         for number in (0, 1, 64, -1):
