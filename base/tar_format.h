@@ -1,0 +1,75 @@
+#pragma once
+/** Private to base/tar_*.c: what a block of tar looks like. */
+#include "base/tar.h"
+
+enum {
+    SB_TAR_NAME = 100,
+    SB_TAR_DIGITS = 21, /* of a number of 64 bits, with its NUL */
+};
+#define SB_TAR_MAX_OCTAL8  07777777ULL
+#define SB_TAR_MAX_OCTAL12 077777777777ULL
+#define SB_TAR_MAGIC       "ustar\00000"
+
+struct sb_tar_header {
+    char name[SB_TAR_NAME];
+    char mode[8];
+    char uid[8];
+    char gid[8];
+    char size[12];
+    char mtime[12];
+    char checksum[8];
+    char type;
+    char link[SB_TAR_NAME];
+    char magic[8]; /* with the version */
+    char user[32];
+    char group[32];
+    char device[16];
+    char prefix[155];
+    char rest[12];
+};
+_Static_assert(sizeof(struct sb_tar_header) == SB_TAR_BLOCK, "a header is a block");
+
+static inline size_t sb_tar_len(const char *text)
+{
+    size_t n = 0;
+    while (text[n] != '\0') {
+        n++;
+    }
+    return n;
+}
+
+/* How many bytes follow this first one of a character; -1: none begins so. */
+static inline int sb_tar_utf8_tail(unsigned char lead)
+{
+    return lead < 0x80   ? 0
+           : lead < 0xC2 ? -1
+           : lead < 0xE0 ? 1
+           : lead < 0xF0 ? 2
+           : lead < 0xF5 ? 3
+                         : -1;
+}
+
+static inline int sb_tar_is_utf8(const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        unsigned char lead = *at;
+        int tail = sb_tar_utf8_tail(lead);
+        if (tail < 0 || (lead == 0xE0 && at[1] < 0xA0) || (lead == 0xED && at[1] > 0x9F) ||
+            (lead == 0xF0 && at[1] < 0x90) || (lead == 0xF4 && at[1] > 0x8F)) {
+            return 0;
+        }
+        for (; tail > 0; tail--) {
+            if ((*++at & 0xC0) != 0x80) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+/* tar_meta.c: puts what an extended header says into the reader. */
+enum sb_tar_result sb_tar_meta_read(struct sb_tar_reader *reader);
+/* A whole number, or SB_TAR_NUMBER. */
+enum sb_tar_result sb_tar_decimal(const char *text, size_t len, uint64_t *ret_number);
+/* Appends a part, which must come after those there are. */
+enum sb_tar_result sb_tar_add_part(struct sb_tar_reader *reader, uint64_t offset, uint64_t len);
