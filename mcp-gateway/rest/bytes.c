@@ -5,12 +5,11 @@
 
 #include "aisbx/v1/file_service.pb-c.h"
 #include "aisbx/v1/sandbox_service.pb-c.h"
-#include "google/protobuf/timestamp.pb-c.h"
 #include "mcp-gateway/rest/call.h"
 
 #define BYTES "application/octet-stream"
 
-enum { PIECE_BYTES = 64 << 10 };
+enum { PIECE_BYTES = 64 << 10, ETAG_SIZE = 128 };
 
 static void add_number(struct sb_http_request *request, const char *name, uint64_t value)
 {
@@ -60,12 +59,11 @@ void sb_rest_output_message(struct sb_rest_call *call, const ProtobufCMessage *m
     sb_http_reply(request, call->has_range ? 206 : 200, BYTES, output->data.data, n);
 }
 
-static void format_etag(char out[48], const Aisbx__V1__FileInfo *file)
+/* The worker's word for what is there: inode, size and time of change (nanoseconds), which no
+ * program can set back. */
+static void format_etag(char out[ETAG_SIZE], const Aisbx__V1__FileInfo *file)
 {
-    int64_t seconds = file->modify_time == NULL ? 0 : file->modify_time->seconds;
-    int32_t nanos = file->modify_time == NULL ? 0 : file->modify_time->nanos;
-    (void)snprintf(out, 48, "\"%" PRIx64 "-%" PRIx64 ".%x\"", file->size_bytes, (uint64_t)seconds,
-                   (unsigned)nanos);
+    (void)snprintf(out, ETAG_SIZE, "\"%.100s\"", file->version);
 }
 
 /* The first message says what the file is; true when bytes are to follow. */
@@ -74,7 +72,7 @@ static bool begin_read(struct sb_rest_call *call, const Aisbx__V1__FileInfo *fil
     struct sb_http_request *request = call->request;
     const char *known = sb_http_header(request, "If-None-Match");
     const char *if_range = sb_http_header(request, "If-Range");
-    char etag[48];
+    char etag[ETAG_SIZE];
     format_etag(etag, file);
     uint64_t size = file->size_bytes;
     if (call->has_range && if_range != NULL && strcmp(if_range, etag) != 0) {

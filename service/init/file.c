@@ -66,14 +66,19 @@ void sb_file_send(const struct sb_file *file,
 
 void sb_file_fail(const struct sb_file *file, long error, unsigned why)
 {
-    struct sb_file_failed failed = {SB_FILE_FAILED, (int32_t)-error, why};
-    sb_file_send(file, &failed, sizeof failed, "", 0);
+    sb_file_fail_at(file, error, why, "");
+}
+
+void sb_file_fail_at(const struct sb_file *file, long error, unsigned why, const char *path)
+{
+    struct sb_file_failed failed = {SB_FILE_FAILED, (int32_t)-error, why, 0};
+    sb_file_send(file, &failed, sizeof failed, path, sb_text_len(path));
     sb_sys_exit(0);
 }
 
 void sb_file_finish(const struct sb_file *file, uint64_t count)
 {
-    struct sb_file_done done = {SB_FILE_DONE, 0, count};
+    struct sb_file_done done = {.type = SB_FILE_DONE, .count = count};
     sb_file_send(file, &done, sizeof done, "", 0);
     sb_sys_exit(0);
 }
@@ -99,7 +104,10 @@ void sb_file_tell(
         .links = (uint32_t)st->st_nlink,
         .size = (uint64_t)st->st_size,
         .allocated = (uint64_t)st->st_blocks * 512,
+        .inode = st->st_ino,
         .modify_s = st->st_mtim.tv_sec,
+        .change_s = st->st_ctim.tv_sec,
+        .change_ns = (uint32_t)st->st_ctim.tv_nsec,
         .modify_ns = (uint32_t)st->st_mtim.tv_nsec,
     };
     char *end = text;
@@ -110,24 +118,6 @@ void sb_file_tell(
         info.link_len = (uint16_t)(len < 0 ? 0 : len);
     }
     sb_file_send(file, &info, sizeof info, text, (unsigned long)info.path_len + info.link_len);
-}
-
-static void find(const struct sb_file *file, const char *path, int flags, struct sb_place *place)
-{
-    unsigned why = 0;
-    int error = sb_place_find(path, flags, place, &why);
-    if (error < 0) {
-        sb_file_fail(file, error, why);
-    }
-}
-
-static void
-find_there(const struct sb_file *file, const char *path, int flags, struct sb_place *place)
-{
-    find(file, path, flags, place);
-    if (place->fd < 0) {
-        sb_file_fail(file, -ENOENT, 0);
-    }
 }
 
 /* Says what is there now, as the last thing done. */
@@ -146,7 +136,7 @@ static _Noreturn void stat_one(const struct sb_file *file)
 {
     static struct sb_place place;
     int flags = (file->request.flags & SB_FILE_FOLLOW) != 0 ? SB_PLACE_FOLLOW : 0;
-    find_there(file, file->path, flags, &place);
+    sb_file_find_there(file, file->path, flags, &place);
     sb_file_tell(file, &place.st, "", place.fd, "");
     sb_file_finish(file, 1);
 }
@@ -156,7 +146,7 @@ static _Noreturn void make_dir(const struct sb_file *file)
     static struct sb_place place;
     int has_parents = (file->request.flags & SB_FILE_PARENTS) != 0;
     uint32_t mode = file->request.mode == 0 ? DIR_MODE : file->request.mode;
-    find(file, file->path, SB_PLACE_FOLLOW | (has_parents ? SB_PLACE_PARENTS : 0), &place);
+    sb_file_find(file, file->path, SB_PLACE_FOLLOW | (has_parents ? SB_PLACE_PARENTS : 0), &place);
     if (place.fd >= 0) {
         if (!has_parents || !S_ISDIR(place.st.st_mode)) {
             sb_file_fail(file, -EEXIST, 0);
@@ -177,8 +167,8 @@ static _Noreturn void move(const struct sb_file *file)
 {
     static struct sb_place from;
     static struct sb_place to;
-    find_there(file, file->path, 0, &from);
-    find(file, file->second, 0, &to);
+    sb_file_find_there(file, file->path, 0, &from);
+    sb_file_find(file, file->second, 0, &to);
     if (from.is_proc || to.is_proc) {
         sb_file_fail(file, -EACCES, SB_FILE_WHY_PROC);
     }
@@ -193,7 +183,7 @@ static _Noreturn void move(const struct sb_file *file)
 static _Noreturn void change_mode(const struct sb_file *file)
 {
     static struct sb_place place;
-    find_there(file, file->path, SB_PLACE_FOLLOW, &place);
+    sb_file_find_there(file, file->path, SB_PLACE_FOLLOW, &place);
     long error =
         place.is_proc ? -EACCES : sb_sys_fchmodat(place.dir, place.name, file->request.mode);
     if (error < 0) {
@@ -209,6 +199,9 @@ void sb_file_serve(const struct sb_file *file)
         [SB_FILE_READ] = sb_file_read,     [SB_FILE_WRITE] = sb_file_write,
         [SB_FILE_MKDIR] = make_dir,        [SB_FILE_MOVE] = move,
         [SB_FILE_REMOVE] = sb_file_remove, [SB_FILE_CHMOD] = change_mode,
+        [SB_FILE_SEARCH] = sb_file_search, [SB_FILE_REPLACE] = sb_file_replace,
+        [SB_FILE_WATCH] = sb_file_watch,   [SB_FILE_EXPORT] = sb_file_export,
+        [SB_FILE_IMPORT] = sb_file_import,
     };
     sb_sys_sigmask(~0ULL); /* SIGXFSZ is not to end it; SIGKILL still does */
     ops[file->request.op](file);

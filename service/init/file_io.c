@@ -7,41 +7,10 @@
 #include "service/init/place.h"
 #include "service/init/text.h"
 
-enum { FILE_MODE = 0644, PART_MODE = 0600, PERMISSIONS = 0777, MAX_NAMES = 64, RENAME_KEEP = 1 };
+enum { FILE_MODE = 0644, PERMISSIONS = 0777, RENAME_KEEP = 1 };
 enum { MAX_SIZELESS = 64 << 20 }; /* bytes of a file that says it has none, as those of /proc */
 
 static char data[SB_FILE_MAX_DATA];
-
-/* Opens what lies at the place, if that is still a regular file. */
-static int
-open_regular(const struct sb_file *file, const struct sb_place *place, int flags, struct stat *st)
-{
-    if (S_ISDIR(place->st.st_mode)) {
-        sb_file_fail(file, -EISDIR, 0);
-    }
-    if (!S_ISREG(place->st.st_mode)) {
-        sb_file_fail(file, -EINVAL, SB_FILE_WHY_NOT_REGULAR);
-    }
-    int fd = (int)sb_sys_openat(place->dir, place->name,
-                                flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
-    long error = fd < 0 ? fd : sb_sys_fstat(fd, st);
-    if (error < 0) {
-        sb_file_fail(file, error, 0);
-    }
-    if (!S_ISREG(st->st_mode)) { /* changed in between */
-        sb_file_fail(file, -EINVAL, SB_FILE_WHY_NOT_REGULAR);
-    }
-    return fd;
-}
-
-static void find(const struct sb_file *file, int flags, struct sb_place *place)
-{
-    unsigned why = 0;
-    int error = sb_place_find(file->path, flags, place, &why);
-    if (error < 0) {
-        sb_file_fail(file, error, why);
-    }
-}
 
 /* Up to its end as it was when it was opened, so that a file that grows has one. */
 static uint64_t wanted(const struct sb_file *file, const struct stat *st)
@@ -57,11 +26,8 @@ void sb_file_read(const struct sb_file *file)
     static struct sb_place place;
     const struct sb_file_head head = {SB_FILE_DATA};
     struct stat st = {.st_mode = 0};
-    find(file, SB_PLACE_FOLLOW, &place);
-    if (place.fd < 0) {
-        sb_file_fail(file, -ENOENT, 0);
-    }
-    int fd = open_regular(file, &place, O_RDONLY, &st);
+    sb_file_find_there(file, file->path, SB_PLACE_FOLLOW, &place);
+    int fd = sb_file_open_regular(file, &place, O_RDONLY, &st);
     uint64_t left = wanted(file, &st);
     sb_file_tell(file, &st, "", place.fd, "");
     if (left > 0 && file->request.offset > 0) {
@@ -89,46 +55,19 @@ void sb_file_read(const struct sb_file *file)
 
 /* ---- WRITE ---- */
 
-struct part {
-    int dir;
-    char name[64]; /* "": none, it is the file itself */
-};
-
-static _Noreturn void give_up(const struct sb_file *file, const struct part *part, long error)
+static _Noreturn void give_up(const struct sb_file *file, struct sb_file_part *part, long error)
 {
-    if (part->name[0] != '\0') {
-        (void)sb_sys_unlinkat(part->dir, part->name, 0);
-    }
+    sb_file_part_drop(part);
     if (error < 0) {
         sb_file_fail(file, error, 0);
     }
     sb_sys_exit(0); /* nobody waits for it any more */
 }
 
-static int make_part(const struct sb_file *file, const struct sb_place *place, struct part *part)
-{
-    int fd = -EEXIST;
-    part->dir = place->dir;
-    for (unsigned i = 0; i < MAX_NAMES && fd == -EEXIST; i++) {
-        char *at = part->name;
-        char *end = part->name + sizeof part->name;
-        sb_text_add(&at, end, ".aisbx-part-");
-        sb_text_add_number(&at, end, (unsigned)sb_sys_getpid());
-        sb_text_add(&at, end, "-");
-        sb_text_add_number(&at, end, i);
-        fd = (int)sb_sys_openat(part->dir, part->name,
-                                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, PART_MODE);
-    }
-    if (fd < 0) {
-        sb_file_fail(file, fd, 0);
-    }
-    return fd;
-}
-
 static int open_end(const struct sb_file *file, const struct sb_place *place, struct stat *st)
 {
     if (place->fd >= 0) {
-        return open_regular(file, place, O_WRONLY | O_APPEND, st);
+        return sb_file_open_regular(file, place, O_WRONLY | O_APPEND, st);
     }
     uint32_t mode = file->request.mode == 0 ? FILE_MODE : file->request.mode;
     int fd =
@@ -141,47 +80,27 @@ static int open_end(const struct sb_file *file, const struct sb_place *place, st
     return fd;
 }
 
-static void
-write_all(const struct sb_file *file, const struct part *part, int fd, unsigned long len)
-{
-    for (unsigned long at = 0; at < len;) {
-        long n = sb_sys_write(fd, data + at, len - at);
-        if (n < 0 && n != -EINTR) {
-            give_up(file, part, n);
-        }
-        at += n < 0 ? 0 : (unsigned long)n;
-    }
-}
-
 /* Until the worker says that this was all. */
-static void take(const struct sb_file *file, const struct part *part, int fd)
+static void take(const struct sb_file *file, struct sb_file_part *part)
 {
-    for (;;) {
-        struct sb_file_head head = {0};
-        struct iovec iov[2] = {{.iov_base = &head, .iov_len = sizeof head},
-                               {.iov_base = data, .iov_len = sizeof data}};
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-        long len = sb_sys_recvmsg(file->sock, &msg, 0);
-        if (len == -EINTR) {
-            continue;
+    long len = 0;
+    while ((len = sb_file_receive(file, data)) > 0) {
+        long error = sb_file_write_all(part->fd, data, (unsigned long)len);
+        if (error < 0) {
+            give_up(file, part, error);
         }
-        if (len == (long)sizeof head && head.type == SB_FILE_COMMIT) {
-            return;
-        }
-        if (len <= (long)sizeof head || head.type != SB_FILE_DATA ||
-            (msg.msg_flags & MSG_TRUNC) != 0) {
-            give_up(file, part, 0);
-        }
-        write_all(file, part, fd, (unsigned long)len - sizeof head);
+    }
+    if (len < 0) {
+        give_up(file, part, 0);
     }
 }
 
 /* Gives the part its name. */
 static long
-commit(const struct sb_file *file, const struct sb_place *place, const struct part *part)
+commit(const struct sb_file *file, const struct sb_place *place, struct sb_file_part *part)
 {
     if ((file->request.flags & SB_FILE_NO_REPLACE) == 0) {
-        return sb_sys_renameat(part->dir, part->name, place->dir, place->name, 0);
+        return sb_file_part_name(part, place->dir, place->name);
     }
     long error = sb_sys_renameat(part->dir, part->name, place->dir, place->name, RENAME_KEEP);
     if (error != -EINVAL && error != -ENOSYS) {
@@ -217,27 +136,34 @@ void sb_file_write(const struct sb_file *file)
     const struct sb_file_request *request = &file->request;
     int has_parents = (request->flags & SB_FILE_PARENTS) != 0;
     int is_append = (request->flags & SB_FILE_APPEND) != 0;
-    struct part part = {-1, ""};
+    struct sb_file_part part = {-1, -1, ""};
     struct stat st = {.st_mode = 0};
-    find(file, SB_PLACE_FOLLOW | (has_parents ? SB_PLACE_PARENTS : 0), &place);
+    sb_file_find(file, file->path, SB_PLACE_FOLLOW | (has_parents ? SB_PLACE_PARENTS : 0), &place);
     check_target(file, &place);
-    int fd = is_append ? open_end(file, &place, &st) : make_part(file, &place, &part);
+    if (is_append) {
+        part.fd = open_end(file, &place, &st);
+    } else {
+        long error = sb_file_part_open(&part, place.dir);
+        if (error < 0) {
+            sb_file_fail(file, error, 0);
+        }
+    }
     sb_file_send(file, &ready, sizeof ready, "", 0);
-    take(file, &part, fd);
+    take(file, &part);
     if (!is_append) {
         uint32_t mode = request->mode != 0 ? request->mode
                         : place.fd >= 0    ? place.st.st_mode & PERMISSIONS
                                            : FILE_MODE;
-        long error = sb_sys_fchmod(fd, mode);
+        long error = sb_sys_fchmod(part.fd, mode);
         error = error < 0 ? error : commit(file, &place, &part);
         if (error < 0) {
             give_up(file, &part, error);
         }
     }
-    long error = sb_sys_fstat(fd, &st);
+    long error = sb_sys_fstat(part.fd, &st);
     if (error < 0) {
         sb_file_fail(file, error, 0);
     }
-    sb_file_tell(file, &st, "", fd, "");
+    sb_file_tell(file, &st, "", part.fd, "");
     sb_file_finish(file, 1);
 }

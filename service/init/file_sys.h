@@ -59,3 +59,60 @@ static inline long sb_sys_lseek(int fd, int64_t offset)
 {
     return SB_SYS(__NR_lseek, fd, offset, 0, 0, 0);
 }
+
+enum { SB_SYS_SEEK_DATA = 3, SB_SYS_SEEK_HOLE = 4 };
+static inline long sb_sys_seek(int fd, int64_t offset, int whence)
+{
+    return SB_SYS(__NR_lseek, fd, offset, whence, 0, 0);
+}
+
+static inline long sb_sys_ftruncate(int fd, int64_t size)
+{
+    return SB_SYS(__NR_ftruncate, fd, size, 0, 0, 0);
+}
+
+static inline long sb_sys_symlinkat(const char *target, int dir, const char *name)
+{
+    return SB_SYS(__NR_symlinkat, SB_SYS_PTR(target), dir, SB_SYS_PTR(name), 0, 0);
+}
+
+/* Both times; of a link itself. @name  NULL: of dir, a descriptor. */
+static inline long sb_sys_utimensat(int dir, const char *name, const struct timespec times[2])
+{
+    int flags = name == NULL ? 0 : 0x100 /* AT_SYMLINK_NOFOLLOW */;
+    return SB_SYS(__NR_utimensat, dir, SB_SYS_PTR(name), SB_SYS_PTR(times), flags, 0);
+}
+
+static inline long sb_sys_fchdir(int dir)
+{
+    return SB_SYS(__NR_fchdir, dir, 0, 0, 0, 0);
+}
+
+static inline long sb_sys_inotify(int flags)
+{
+    return SB_SYS(__NR_inotify_init1, flags, 0, 0, 0, 0);
+}
+
+static inline long sb_sys_inotify_add(int fd, const char *path, uint32_t mask)
+{
+    return SB_SYS(__NR_inotify_add_watch, fd, SB_SYS_PTR(path), mask, 0, 0);
+}
+
+static inline void sb_sys_inotify_remove(int fd, int watch)
+{
+    (void)SB_SYS(__NR_inotify_rm_watch, fd, watch, 0, 0, 0);
+}
+
+/* Zeroed memory, or -errno. */
+static inline long sb_sys_memory(size_t size)
+{
+    return SB_SYS(__NR_mmap, 0, size, 3 /* PROT_READ | PROT_WRITE */,
+                  0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */, -1);
+}
+
+static inline uint64_t sb_sys_seconds(void)
+{
+    struct timespec now = {.tv_sec = 0};
+    (void)SB_SYS(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, SB_SYS_PTR(&now), 0, 0, 0);
+    return (uint64_t)now.tv_sec;
+}

@@ -10,39 +10,6 @@
 
 enum { READ_SIZE = 4096, REMOVE_DIR = 0x200 /* AT_REMOVEDIR */, MAX_LEVELS = 256 };
 
-static void find_there(const struct sb_file *file, int flags, struct sb_place *place)
-{
-    unsigned why = 0;
-    int error = sb_place_find(file->path, flags, place, &why);
-    if (error == 0 && place->fd < 0) {
-        error = -ENOENT;
-    }
-    if (error < 0) {
-        sb_file_fail(file, error, why);
-    }
-}
-
-static int open_dir(int dir, const char *name)
-{
-    return (int)sb_sys_openat(dir, name,
-                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-}
-
-/* Ends when nobody waits for it any more, which what says nothing for long would not notice. */
-static void check_listener(const struct sb_file *file)
-{
-    struct timespec now = {.tv_sec = 0};
-    struct pollfd fds = {.fd = file->sock};
-    if (sb_sys_poll(&fds, 1, &now) > 0) {
-        sb_sys_exit(0);
-    }
-}
-
-static int is_itself(const char *name)
-{
-    return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
-}
-
 /* ---- LIST ---- */
 
 struct list {
@@ -79,7 +46,7 @@ static void descend(struct list *list, int dir, const char *name, char *end, uin
     if (compare(list->path, list->file->third, (size_t)(after - list->path)) < 0) {
         return;
     }
-    int fd = open_dir(dir, name);
+    int fd = sb_file_open_dir(dir, name);
     if (fd >= 0) { /* what the job may not read, or has removed, is not told */
         list_dir(list, fd, after, depth);
         sb_sys_close(fd);
@@ -112,11 +79,11 @@ static void list_dir(struct list *list, int fd, char *end, uint32_t depth)
     _Alignas(struct sb_sys_entry) char entries[READ_SIZE] = {0};
     long len = 0;
     while ((len = sb_sys_getdents(fd, entries, sizeof entries)) > 0) {
-        check_listener(list->file);
+        sb_file_check_listener(list->file);
         for (long i = 0; i < len;) {
             const struct sb_sys_entry *entry =
                 (const struct sb_sys_entry *)(const void *)(entries + i);
-            if (!is_itself(entry->name)) {
+            if (!sb_file_is_itself(entry->name)) {
                 list_entry(list, fd, entry->name, end, depth);
             }
             i += entry->len;
@@ -130,14 +97,7 @@ void sb_file_list(const struct sb_file *file)
 {
     static struct sb_place place;
     static struct list list;
-    find_there(file, SB_PLACE_FOLLOW, &place);
-    if (!S_ISDIR(place.st.st_mode)) {
-        sb_file_fail(file, -ENOTDIR, 0);
-    }
-    int fd = open_dir(place.dir, place.name);
-    if (fd < 0) {
-        sb_file_fail(file, fd, 0);
-    }
+    int fd = sb_file_open_root(file, &place);
     list.file = file;
     list_dir(&list, fd, list.path, file->request.depth == 0 ? 1 : file->request.depth);
     sb_file_finish(file, 1);
@@ -158,7 +118,7 @@ static int remove_entry(struct removal *removal, int dir, const char *name, unsi
 {
     long error = sb_sys_unlinkat(dir, name, 0);
     if (error == -EISDIR || error == -EPERM) {
-        int fd = open_dir(dir, name);
+        int fd = sb_file_open_dir(dir, name);
         if (fd == -ENOTDIR || fd == -ELOOP) {
             sb_file_fail(removal->file, error, 0); /* no directory: the first answer stands */
         }
@@ -185,7 +145,7 @@ remove_some(struct removal *removal, int fd, const char *entries, long len, unsi
     int has_removed = 0;
     for (long i = 0; i < len;) {
         const struct sb_sys_entry *entry = (const struct sb_sys_entry *)(const void *)(entries + i);
-        if (!is_itself(entry->name) && remove_entry(removal, fd, entry->name, level)) {
+        if (!sb_file_is_itself(entry->name) && remove_entry(removal, fd, entry->name, level)) {
             has_removed = 1;
         }
         i += entry->len;
@@ -205,7 +165,7 @@ static void empty_dir(struct removal *removal, int fd, unsigned level)
         long len = 0;
         has_removed = 0;
         while ((len = sb_sys_getdents(fd, entries, sizeof entries)) > 0) {
-            check_listener(removal->file);
+            sb_file_check_listener(removal->file);
             has_removed |= remove_some(removal, fd, entries, len, level);
         }
     }
@@ -216,11 +176,11 @@ void sb_file_remove(const struct sb_file *file)
 {
     static struct sb_place place;
     struct removal removal = {file, 0};
-    find_there(file, 0, &place);
+    sb_file_find_there(file, file->path, 0, &place);
     if (place.is_proc) {
         sb_file_fail(file, -EACCES, SB_FILE_WHY_PROC);
     }
-    if (is_itself(place.name)) {
+    if (sb_file_is_itself(place.name)) {
         sb_file_fail(file, -EBUSY, SB_FILE_WHY_ROOT);
     }
     if ((file->request.flags & SB_FILE_TREE) != 0) {

@@ -94,7 +94,7 @@ static void start_helper(struct init *init, const struct sb_file *file)
         sb_file_serve(file);
     }
     if (pid < 0) {
-        struct sb_file_failed failed = {SB_FILE_FAILED, -pid, SB_FILE_WHY_ERRNO};
+        struct sb_file_failed failed = {SB_FILE_FAILED, -pid, SB_FILE_WHY_ERRNO, 0};
         sb_exec_send(file->sock, &failed, sizeof failed);
     } else {
         init->stubs[init->n_stubs++] = pid;

@@ -208,3 +208,14 @@ int sb_place_find(const char *path, int flags, struct sb_place *ret_place, unsig
         is_proc(&walk, &dir) || (ret_place->fd >= 0 && is_proc(&walk, &ret_place->st));
     return error;
 }
+
+int sb_place_is_proc(const struct stat *st)
+{
+    static struct walk walk;
+    static int has_looked;
+    if (!has_looked) {
+        look_for_proc(&walk);
+        has_looked = 1;
+    }
+    return is_proc(&walk, st);
+}

@@ -20,3 +20,6 @@ enum sb_place_flags {
  *  /proc never are, as what they lead to has no path.
  *  Returns 0, or -errno and *ret_why (enum sb_file_why). */
 int sb_place_find(const char *path, int flags, struct sb_place *ret_place, unsigned *ret_why);
+
+/** Whether something lies in /proc. */
+int sb_place_is_proc(const struct stat *st);

@@ -1,6 +1,8 @@
 /* The calls of FileService with one answer, and what all of them share. */
 #include "service/worker/api_file.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +42,20 @@ int sb_api_file_path(const Aisbx__V1__FilePath *path,
     return 0;
 }
 
+struct sb_str sb_api_file_join(struct sb_str directory, struct sb_str below, char *out)
+{
+    size_t len = directory.len;
+    memcpy(out, directory.ptr, len);
+    while (below.len > 0 && len > 0 && out[len - 1] == '/') {
+        len--;
+    }
+    if (below.len > 0) {
+        out[len++] = '/';
+        memcpy(out + len, below.ptr, below.len);
+    }
+    return sb_str_of(out, len + below.len);
+}
+
 static bool set_safe(char **field, struct sb_str text)
 {
     size_t size = text.len * SAFE + 1;
@@ -59,17 +75,36 @@ static bool set_safe(char **field, struct sb_str text)
     return safe != NULL;
 }
 
-static bool set_path(Aisbx__V1__FileInfo *msg, struct sb_str path)
+/* The bytes of what is not UTF-8. */
+static bool set_raw(ProtobufCBinaryData *field, struct sb_str path)
 {
     if (!sb_utf8_valid(path.ptr, path.len)) {
-        msg->raw_path.data = malloc(path.len);
-        if (msg->raw_path.data == NULL) {
+        field->data = malloc(path.len);
+        if (field->data == NULL) {
             return false;
         }
-        memcpy(msg->raw_path.data, path.ptr, path.len);
-        msg->raw_path.len = path.len;
+        memcpy(field->data, path.ptr, path.len);
+        field->len = path.len;
     }
-    return set_safe(&msg->path, path);
+    return true;
+}
+
+Aisbx__V1__FilePath *sb_api_file_path_new(struct sb_str path)
+{
+    Aisbx__V1__FilePath *msg = sb_api_pb_new(&aisbx__v1__file_path__descriptor);
+    if (msg == NULL) {
+        return NULL;
+    }
+    if (!set_raw(&msg->raw_path, path) || !set_safe(&msg->path, path)) {
+        aisbx__v1__file_path__free_unpacked(msg, NULL);
+        return NULL;
+    }
+    return msg;
+}
+
+static bool set_path(Aisbx__V1__FileInfo *msg, struct sb_str path)
+{
+    return set_raw(&msg->raw_path, path) && set_safe(&msg->path, path);
 }
 
 /* Programs inside may set any time; what a Timestamp cannot say, clients fail on. */
@@ -91,6 +126,14 @@ static bool set_time(Aisbx__V1__FileInfo *msg, const struct sb_file_info *info)
     return true;
 }
 
+static bool set_version(Aisbx__V1__FileInfo *msg, const struct sb_file_info *info)
+{
+    char text[96];
+    (void)snprintf(text, sizeof text, "%" PRIx64 "-%" PRIx64 "-%" PRIx64 ".%" PRIx32, info->inode,
+                   info->size, (uint64_t)info->change_s, info->change_ns);
+    return set_safe(&msg->version, sb_str_from(text));
+}
+
 Aisbx__V1__FileInfo *
 sb_api_file_info(const struct sb_file_info *info, struct sb_str path, struct sb_str link)
 {
@@ -105,7 +148,8 @@ sb_api_file_info(const struct sb_file_info *info, struct sb_str path, struct sb_
     msg->uid = info->uid;
     msg->gid = info->gid;
     msg->links = info->links;
-    if (!set_path(msg, path) || !set_time(msg, info) || !set_safe(&msg->link_target, link)) {
+    if (!set_path(msg, path) || !set_time(msg, info) || !set_version(msg, info) ||
+        !set_safe(&msg->link_target, link)) {
         aisbx__v1__file_info__free_unpacked(msg, NULL);
         return NULL;
     }
@@ -140,7 +184,7 @@ struct unary {
 };
 
 static void on_frame(void *ctx, const struct sb_fileframe *frame);
-static void on_done(void *ctx, uint64_t count, const struct sb_err *err);
+static void on_done(void *ctx, const struct sb_file_done *done, const struct sb_err *err);
 static const struct sb_fileop_events events = {.frame = on_frame, .done = on_done};
 
 static void on_frame(void *ctx, const struct sb_fileframe *frame)
@@ -168,7 +212,7 @@ static void answer_file(struct unary *unary, const struct sb_err *err)
     sb_api_finish(unary->call, msg, err);
 }
 
-static void on_done(void *ctx, uint64_t count, const struct sb_err *err)
+static void on_done(void *ctx, const struct sb_file_done *done, const struct sb_err *err)
 {
     struct unary *unary = ctx;
     if (!unary->is_removal) {
@@ -178,7 +222,7 @@ static void on_done(void *ctx, uint64_t count, const struct sb_err *err)
     Aisbx__V1__RemoveFileResponse *msg =
         sb_api_pb_new(&aisbx__v1__remove_file_response__descriptor);
     if (msg != NULL) {
-        msg->removed = count;
+        msg->removed = done->count;
     }
     sb_api_finish(unary->call, msg, err);
 }
@@ -331,4 +375,18 @@ const struct aisbx__v1__file_service__server sb_api_file_service = {
     .move_file = {.start = move_file, .done = done},
     .remove_file = {.start = remove_file, .done = done},
     .change_mode = {.start = change_mode, .done = done},
+    .search_files = {.start = sb_api_file_search,
+                     .drained = sb_api_file_search_drained,
+                     .done = sb_api_file_search_done},
+    .replace_in_file = {.start = sb_api_file_replace, .done = sb_api_file_replace_done},
+    .watch_files = {.start = sb_api_file_watch,
+                    .drained = sb_api_file_watch_drained,
+                    .done = sb_api_file_watch_done},
+    .export_tar = {.start = sb_api_file_export,
+                   .drained = sb_api_file_export_drained,
+                   .done = sb_api_file_export_done},
+    .import_tar = {.start = sb_api_file_import,
+                   .message = sb_api_file_import_message,
+                   .half_close = sb_api_file_import_half_close,
+                   .done = sb_api_file_import_done},
 };

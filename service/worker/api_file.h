@@ -26,6 +26,11 @@ int sb_api_file_path(const Aisbx__V1__FilePath *path,
 Aisbx__V1__FileInfo *
 sb_api_file_info(const struct sb_file_info *info, struct sb_str path, struct sb_str link);
 
+/** A path as a heap message; NULL: out of memory. */
+Aisbx__V1__FilePath *sb_api_file_path_new(struct sb_str path);
+/** "/dir" and "a/b" as one path, "/dir" and "" as "/dir". @out  2 * SB_FILE_MAX_PATH bytes. */
+struct sb_str sb_api_file_join(struct sb_str directory, struct sb_str below, char *out);
+
 /** Who calls may know the sandbox. Otherwise the call is failed and NULL returned. */
 struct sb_sandbox *
 sb_api_file_sandbox(struct sb_rpc_call *call, struct sb_worker *worker, const char *id);
@@ -43,3 +48,34 @@ void sb_api_file_write_message(struct sb_rpc_call *call,
                                void *svc);
 void sb_api_file_write_half_close(struct sb_rpc_call *call, void *svc);
 void sb_api_file_write_done(struct sb_rpc_call *call, bool cancelled, void *svc);
+
+/* In service/worker/files/. */
+void sb_api_file_search(struct sb_rpc_call *call,
+                        const Aisbx__V1__SearchFilesRequest *req,
+                        void *svc);
+void sb_api_file_search_drained(struct sb_rpc_call *call, void *svc);
+void sb_api_file_search_done(struct sb_rpc_call *call, bool cancelled, void *svc);
+
+void sb_api_file_replace(struct sb_rpc_call *call,
+                         const Aisbx__V1__ReplaceInFileRequest *req,
+                         void *svc);
+void sb_api_file_replace_done(struct sb_rpc_call *call, bool cancelled, void *svc);
+
+void sb_api_file_watch(struct sb_rpc_call *call,
+                       const Aisbx__V1__WatchFilesRequest *req,
+                       void *svc);
+void sb_api_file_watch_drained(struct sb_rpc_call *call, void *svc);
+void sb_api_file_watch_done(struct sb_rpc_call *call, bool cancelled, void *svc);
+
+void sb_api_file_export(struct sb_rpc_call *call,
+                        const Aisbx__V1__ExportTarRequest *req,
+                        void *svc);
+void sb_api_file_export_drained(struct sb_rpc_call *call, void *svc);
+void sb_api_file_export_done(struct sb_rpc_call *call, bool cancelled, void *svc);
+
+void sb_api_file_import(struct sb_rpc_call *call, void *svc);
+void sb_api_file_import_message(struct sb_rpc_call *call,
+                                const Aisbx__V1__ImportTarRequest *msg,
+                                void *svc);
+void sb_api_file_import_half_close(struct sb_rpc_call *call, void *svc);
+void sb_api_file_import_done(struct sb_rpc_call *call, bool cancelled, void *svc);

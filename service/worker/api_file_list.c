@@ -136,9 +136,9 @@ static int fill(struct list *list, Aisbx__V1__ListFilesResponse *msg, struct sb_
     return 0;
 }
 
-static void on_done(void *ctx, uint64_t count, const struct sb_err *failure)
+static void on_done(void *ctx, const struct sb_file_done *done, const struct sb_err *failure)
 {
-    (void)count;
+    (void)done;
     struct list *list = ctx;
     struct sb_err err = *failure;
     Aisbx__V1__ListFilesResponse *msg = NULL;

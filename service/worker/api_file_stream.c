@@ -8,6 +8,7 @@
 #include "service/worker/api_file.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/fileframe.h"
+#include "service/worker/files/push.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/worker.h"
 
@@ -15,33 +16,17 @@ enum { PERMISSIONS = 0777 };
 
 /** One call. */
 struct stream {
-    struct sb_rpc_call *call;
-    struct sb_fileop *op;
+    struct sb_push push;       /* ReadFile: of it call, op and is_over alone */
     Aisbx__V1__FileInfo *info; /* owned */
     size_t path_len;
     char path[SB_FILE_MAX_PATH];
-    bool is_over; /* the call was ended */
-    /* WriteFile */
-    bool is_ready; /* the helper takes a piece */
-    bool has_half_closed;
-    bool has_committed;
-    unsigned char *piece; /* owned; what waits to be sent */
-    size_t piece_len;     /* 0: nothing */
 };
-
-static void fail(struct stream *stream, const struct sb_err *err)
-{
-    if (!stream->is_over) {
-        stream->is_over = true;
-        sb_rpc_call_fail(stream->call, err);
-    }
-}
 
 static void fail_oom(struct stream *stream)
 {
     struct sb_err err;
     (void)sb_err_oom(&err);
-    fail(stream, &err);
+    sb_push_fail(&stream->push, &err);
 }
 
 static void stream_done(struct sb_rpc_call *call)
@@ -49,9 +34,8 @@ static void stream_done(struct sb_rpc_call *call)
     struct stream *stream = sb_rpc_call_user(call);
     if (stream != NULL) {
         sb_rpc_call_set_user(call, NULL);
-        sb_fileop_free(stream->op);
+        sb_push_done(&stream->push);
         aisbx__v1__file_info__free_unpacked(stream->info, NULL);
-        free(stream->piece);
         free(stream);
     }
 }
@@ -66,11 +50,11 @@ static bool begin(struct sb_rpc_call *call, struct sb_fileop_options *options)
         sb_rpc_call_fail(call, &err);
         return false;
     }
-    stream->call = call;
+    stream->push.call = call;
     stream->path_len = options->path.len;
     memcpy(stream->path, options->path.ptr, options->path.len);
     options->ctx = stream;
-    if (sb_fileop_start(options, &stream->op, &err) < 0) {
+    if (sb_fileop_start(options, &stream->push.op, &err) < 0) {
         free(stream);
         sb_rpc_call_fail(call, &err);
         return false;
@@ -88,8 +72,8 @@ static Aisbx__V1__FileInfo *info_of(const struct stream *stream, const struct sb
 
 static void send_read(struct stream *stream, const Aisbx__V1__ReadFileResponse *msg)
 {
-    if (!aisbx__v1__file_service__read_file__send(stream->call, msg)) {
-        sb_fileop_pause(stream->op, true);
+    if (!aisbx__v1__file_service__read_file__send(stream->push.call, msg)) {
+        sb_fileop_pause(stream->push.op, true);
     }
 }
 
@@ -112,15 +96,15 @@ static void on_read_frame(void *ctx, const struct sb_fileframe *frame)
     }
 }
 
-static void on_read_done(void *ctx, uint64_t count, const struct sb_err *err)
+static void on_read_done(void *ctx, const struct sb_file_done *done, const struct sb_err *err)
 {
-    (void)count;
+    (void)done;
     struct stream *stream = ctx;
     if (err->code != SB_OK) {
-        fail(stream, err);
-    } else if (!stream->is_over) {
-        stream->is_over = true;
-        sb_rpc_call_reply(stream->call, NULL);
+        sb_push_fail(&stream->push, err);
+    } else if (!stream->push.is_over) {
+        stream->push.is_over = true;
+        sb_rpc_call_reply(stream->push.call, NULL);
     }
 }
 
@@ -151,7 +135,7 @@ void sb_api_file_read_drained(struct sb_rpc_call *call, void *svc)
     (void)svc;
     struct stream *stream = sb_rpc_call_user(call);
     if (stream != NULL) {
-        sb_fileop_pause(stream->op, false);
+        sb_fileop_pause(stream->push.op, false);
     }
 }
 
@@ -164,32 +148,10 @@ void sb_api_file_read_done(struct sb_rpc_call *call, bool cancelled, void *svc)
 
 /* ---- WriteFile ---- */
 
-/* One piece is on its way at most: the next message is asked for when the helper took the last. */
-static void push(struct stream *stream)
-{
-    if (!stream->is_ready || stream->is_over || stream->has_committed) {
-        return;
-    }
-    if (stream->piece_len > 0) {
-        if (!sb_fileop_send(stream->op, stream->piece, stream->piece_len)) {
-            stream->is_ready = false;
-            return;
-        }
-        stream->piece_len = 0;
-    }
-    if (stream->has_half_closed) {
-        stream->has_committed = sb_fileop_commit(stream->op);
-        stream->is_ready = stream->has_committed;
-    } else {
-        sb_rpc_call_read(stream->call);
-    }
-}
-
 static void on_write_ready(void *ctx)
 {
     struct stream *stream = ctx;
-    stream->is_ready = true;
-    push(stream);
+    sb_push_ready(&stream->push);
 }
 
 static void on_write_frame(void *ctx, const struct sb_fileframe *frame)
@@ -200,14 +162,14 @@ static void on_write_frame(void *ctx, const struct sb_fileframe *frame)
     }
 }
 
-static void on_write_done(void *ctx, uint64_t count, const struct sb_err *err)
+static void on_write_done(void *ctx, const struct sb_file_done *done, const struct sb_err *err)
 {
-    (void)count;
+    (void)done;
     struct stream *stream = ctx;
-    if (stream->is_over) {
+    if (stream->push.is_over) {
         return;
     }
-    stream->is_over = true;
+    stream->push.is_over = true;
     Aisbx__V1__WriteFileResponse *msg = NULL;
     if (err->code == SB_OK && stream->info != NULL) {
         msg = sb_api_pb_new(&aisbx__v1__write_file_response__descriptor);
@@ -216,7 +178,7 @@ static void on_write_done(void *ctx, uint64_t count, const struct sb_err *err)
         msg->file = stream->info;
         stream->info = NULL;
     }
-    sb_api_finish(stream->call, msg, err);
+    sb_api_finish(stream->push.call, msg, err);
 }
 
 static const struct sb_fileop_events write_events = {
@@ -249,22 +211,6 @@ static void begin_write(struct sb_rpc_call *call,
     }
 }
 
-static int take_piece(struct stream *stream, const ProtobufCBinaryData *data, struct sb_err *err)
-{
-    if (data->len > SB_FILE_MAX_DATA) {
-        return sb_err_set(err, SB_INVALID, "data: %zu bytes are more than %d in one piece",
-                          data->len, SB_FILE_MAX_DATA);
-    }
-    if (stream->piece == NULL && (stream->piece = malloc(SB_FILE_MAX_DATA)) == NULL) {
-        return sb_err_oom(err);
-    }
-    if (data->len > 0) {
-        memcpy(stream->piece, data->data, data->len);
-    }
-    stream->piece_len = data->len;
-    return 0;
-}
-
 void sb_api_file_write(struct sb_rpc_call *call, void *svc)
 {
     (void)svc;
@@ -285,11 +231,9 @@ void sb_api_file_write_message(struct sb_rpc_call *call,
         sb_rpc_call_fail(call, &err);
     } else if (msg->message_case != AISBX__V1__WRITE_FILE_REQUEST__MESSAGE_DATA) {
         (void)sb_err_set(&err, SB_INVALID, "only the first message may be a header");
-        fail(stream, &err);
-    } else if (take_piece(stream, &msg->data, &err) < 0) {
-        fail(stream, &err);
-    } else {
-        push(stream);
+        sb_push_fail(&stream->push, &err);
+    } else if (sb_push_take(&stream->push, msg->data.data, msg->data.len, &err) < 0) {
+        sb_push_fail(&stream->push, &err);
     }
 }
 
@@ -298,8 +242,7 @@ void sb_api_file_write_half_close(struct sb_rpc_call *call, void *svc)
     (void)svc;
     struct stream *stream = sb_rpc_call_user(call);
     if (stream != NULL) {
-        stream->has_half_closed = true;
-        push(stream);
+        sb_push_half_close(&stream->push);
         return;
     }
     struct sb_err err;

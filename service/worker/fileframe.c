@@ -60,23 +60,51 @@ static bool read_ready(const char *packet, size_t len, struct sb_fileframe *fram
 
 static bool read_done(const char *packet, size_t len, struct sb_fileframe *frame)
 {
-    struct sb_file_done done;
-    if (len != sizeof done) {
+    if (len != sizeof frame->done) {
         return false;
     }
-    memcpy(&done, packet, sizeof done);
-    frame->count = done.count;
+    memcpy(&frame->done, packet, sizeof frame->done);
     return true;
 }
 
 static bool read_failed(const char *packet, size_t len, struct sb_fileframe *frame)
 {
-    if (len != sizeof frame->failed) {
+    if (len < sizeof frame->failed) {
         return false;
     }
     memcpy(&frame->failed, packet, sizeof frame->failed);
+    frame->path = sb_str_skip(sb_str_of(packet, len), sizeof frame->failed);
     return frame->failed.error > 0 && frame->failed.error <= MAX_ERRNO &&
-           frame->failed.why < SB_FILE_WHYS;
+           frame->failed.why < SB_FILE_WHYS && frame->path.len < SB_FILE_MAX_PATH &&
+           !sb_str_has_nul(frame->path);
+}
+
+static bool read_match(const char *packet, size_t len, struct sb_fileframe *frame)
+{
+    struct sb_file_match *match = &frame->match;
+    if (len < sizeof *match) {
+        return false;
+    }
+    memcpy(match, packet, sizeof *match);
+    if (len - sizeof *match != (size_t)match->path_len + match->text_len || match->line == 0) {
+        return false;
+    }
+    frame->path = sb_str_of(packet + sizeof *match, match->path_len);
+    frame->data = sb_str_of(packet + sizeof *match + match->path_len, match->text_len);
+    return is_below(frame->path) && frame->data.len <= SB_FILE_MAX_LINE;
+}
+
+static bool read_event(const char *packet, size_t len, struct sb_fileframe *frame)
+{
+    struct sb_file_event event;
+    if (len < sizeof event) {
+        return false;
+    }
+    memcpy(&event, packet, sizeof event);
+    frame->event = event.kind;
+    frame->path = sb_str_skip(sb_str_of(packet, len), sizeof event);
+    return event.kind >= SB_FILE_EVENT_CREATED && event.kind <= SB_FILE_EVENT_OVERFLOW &&
+           is_below(frame->path);
 }
 
 int sb_fileframe_read(const void *packet,
@@ -85,8 +113,9 @@ int sb_fileframe_read(const void *packet,
                       struct sb_err *err)
 {
     static bool (*const readers[])(const char *packet, size_t len, struct sb_fileframe *frame) = {
-        [SB_FILE_INFO] = read_info, [SB_FILE_DATA] = read_data,     [SB_FILE_READY] = read_ready,
-        [SB_FILE_DONE] = read_done, [SB_FILE_FAILED] = read_failed,
+        [SB_FILE_INFO] = read_info,   [SB_FILE_DATA] = read_data,      [SB_FILE_READY] = read_ready,
+        [SB_FILE_DONE] = read_done,   [SB_FILE_FAILED] = read_failed,  [SB_FILE_MATCH] = read_match,
+        [SB_FILE_EVENT] = read_event, [SB_FILE_REFUSED] = read_failed,
     };
     struct sb_fileframe frame = {0};
     uint32_t type = 0;

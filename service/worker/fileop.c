@@ -15,6 +15,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/tar.h"
+#include "base/utf8.h"
 #include "service/shared/initproto.h"
 #include "service/worker/fileframe.h"
 #include "service/worker/limits.h"
@@ -27,6 +29,7 @@
 enum {
     PACKETS_A_TURN = 32, /* of the loop, for one operation */
     PACKET_SIZE = SB_FILE_MAX_DATA + sizeof(struct sb_file_head),
+    NAME_SIZE = 256,
     REQUEST_SIZE = sizeof(struct sb_file_request) + (size_t)3 * SB_FILE_MAX_PATH,
 };
 
@@ -40,6 +43,7 @@ struct sb_fileop {
     struct event timer; /* runs while the helper has to do something */
     bool is_paused;
     bool is_over;
+    bool is_endless; /* WATCH: nothing has to come */
     bool *ret_freed; /* set to true by free while a callback runs */
     char path[SB_FILE_MAX_PATH];
 };
@@ -55,9 +59,40 @@ static const struct {
     [SB_FILE_WHY_MAGIC] = {SB_DENIED, "leads through a link of /proc, which is not followed"},
     [SB_FILE_WHY_PROC] = {SB_DENIED, "is below /proc, where nothing is changed"},
     [SB_FILE_WHY_SHRUNK] = {SB_ABORTED, "became shorter while it was read; try again"},
-    [SB_FILE_WHY_DEEP] = {SB_PRECONDITION, "has more levels below it than can be removed at once"},
+    [SB_FILE_WHY_DEEP] = {SB_PRECONDITION, "has more than 256 levels below it"},
     [SB_FILE_WHY_ROOT] = {SB_INVALID, "cannot be removed: name it without . or .. at the end"},
+    [SB_FILE_WHY_TIME] = {SB_DEADLINE, "was searched for 30 seconds without coming to an end; name "
+                                       "a smaller directory, or a glob"},
+    [SB_FILE_WHY_COUNT] = {SB_PRECONDITION, "was left as it is: the text is found in it"},
+    [SB_FILE_WHY_CHANGED] = {SB_ABORTED, "was changed by somebody else meanwhile; try again"},
+    [SB_FILE_WHY_WATCHES] = {SB_EXHAUSTED,
+                             "has more directories below it than can be watched (2048 "
+                             "by one call); name a smaller one"},
+    [SB_FILE_WHY_BYTES] = {SB_EXHAUSTED, "is beyond header.max_bytes"},
+    [SB_FILE_WHY_ABSOLUTE] = {SB_INVALID, "its path is absolute"},
+    [SB_FILE_WHY_DOTS] = {SB_INVALID, "its path leads up by \"..\""},
+    [SB_FILE_WHY_THROUGH] = {SB_DENIED, "its path leads through a symbolic link"},
+    [SB_FILE_WHY_NO_DIR] = {SB_PRECONDITION,
+                            "its path leads through something that is no directory"},
+    [SB_FILE_WHY_LEVELS] = {SB_INVALID, "its path has more than 64 levels"},
+    [SB_FILE_WHY_FIFO] = {SB_DENIED, "is a FIFO"},
+    [SB_FILE_WHY_DEVICE] = {SB_DENIED, "is a device"},
+    [SB_FILE_WHY_KIND] = {SB_DENIED, "is no kind of file that is known here"},
+    [SB_FILE_WHY_HARDLINK] = {SB_DENIED,
+                              "is a hard link to what is no regular file below the directory"},
 };
+
+const char *sb_fileop_why(const struct sb_file_failed *failed)
+{
+    if (failed->why == SB_FILE_WHY_ERRNO) {
+        return strerror(failed->error);
+    }
+    if (failed->why == SB_FILE_WHY_ENTRY) {
+        return sb_tar_problem_text(
+            failed->error < SB_TAR_PROBLEMS ? (enum sb_tar_problem)failed->error : SB_TAR_FINE);
+    }
+    return whys[failed->why].text == NULL ? "was refused" : whys[failed->why].text;
+}
 
 /* Says which limit is the likely one, with its number. */
 static void add_limit(const struct sb_fileop *op, struct sb_err *err)
@@ -83,18 +118,39 @@ static void add_limit(const struct sb_fileop *op, struct sb_err *err)
     }
 }
 
-static void
-explain(const struct sb_fileop *op, const struct sb_file_failed *failed, struct sb_err *ret_err)
+/* The path asked for, and of a tree the one that it is about. */
+static void name_it(const struct sb_fileop *op, struct sb_str below, char *out, size_t size)
 {
-    if (failed->why != SB_FILE_WHY_ERRNO) {
-        (void)sb_err_set(ret_err, whys[failed->why].code, "%.200s %s", op->path,
-                         whys[failed->why].text);
+    char safe[NAME_SIZE];
+    (void)sb_utf8_sanitize(safe, sizeof safe, sb_str_head(below, sizeof safe / 3 - 1),
+                           SB_UTF8_ONE_LINE);
+    (void)snprintf(out, size, "%.200s%s%s", op->path, below.len > 0 ? ": " : "",
+                   below.len > 0 ? safe : "");
+}
+
+static void
+explain(const struct sb_fileop *op, const struct sb_fileframe *frame, struct sb_err *ret_err)
+{
+    const struct sb_file_failed *failed = &frame->failed;
+    char name[2 * NAME_SIZE];
+    name_it(op, frame->path, name, sizeof name);
+    if (failed->why == SB_FILE_WHY_TAR) {
+        enum sb_tar_result result =
+            failed->error < SB_TAR_RESULTS ? (enum sb_tar_result)failed->error : SB_TAR_STOPPED;
+        (void)sb_err_set(ret_err, SB_INVALID, "%s: the archive %s", name, sb_tar_why(result));
+    } else if (failed->why == SB_FILE_WHY_COUNT) {
+        (void)sb_err_set(ret_err, SB_PRECONDITION, "%s %s %u times", name,
+                         whys[SB_FILE_WHY_COUNT].text, failed->count);
+    } else if (failed->why != SB_FILE_WHY_ERRNO) {
+        enum sb_code code = whys[failed->why].code;
+        (void)sb_err_set(ret_err, code == SB_OK ? SB_INTERNAL : code, "%s %s", name,
+                         sb_fileop_why(failed));
         ret_err->sys = failed->error;
-        return;
+    } else {
+        (void)sb_err_sys(ret_err, failed->error, "%s", name);
+        ret_err->sys = failed->error;
+        add_limit(op, ret_err);
     }
-    (void)sb_err_sys(ret_err, failed->error, "%.200s", op->path);
-    ret_err->sys = failed->error;
-    add_limit(op, ret_err);
 }
 
 static void explain_hangup(const struct sb_fileop *op, struct sb_err *ret_err)
@@ -124,12 +180,13 @@ static void stop(struct sb_fileop *op)
     }
 }
 
-static void finish(struct sb_fileop *op, uint64_t count, const struct sb_err *err)
+static void finish(struct sb_fileop *op, const struct sb_file_done *done, const struct sb_err *err)
 {
+    static const struct sb_file_done none;
     if (!op->is_over) {
         op->is_over = true;
         stop(op);
-        op->events->done(op->ctx, count, err);
+        op->events->done(op->ctx, done == NULL ? &none : done, err);
     }
 }
 
@@ -139,6 +196,9 @@ static void act(struct sb_fileop *op, const struct sb_fileframe *frame)
     switch (frame->type) {
     case SB_FILE_INFO:
     case SB_FILE_DATA:
+    case SB_FILE_MATCH:
+    case SB_FILE_EVENT:
+    case SB_FILE_REFUSED:
         op->events->frame(op->ctx, frame);
         return;
     case SB_FILE_READY:
@@ -146,11 +206,11 @@ static void act(struct sb_fileop *op, const struct sb_fileframe *frame)
         op->events->ready(op->ctx);
         return;
     case SB_FILE_DONE:
-        finish(op, frame->count, &err);
+        finish(op, &frame->done, &err);
         return;
     case SB_FILE_FAILED:
-        explain(op, &frame->failed, &err);
-        finish(op, 0, &err);
+        explain(op, frame, &err);
+        finish(op, NULL, &err);
         return;
     case SB_FILE_COMMIT:
     default:
@@ -173,12 +233,12 @@ static bool read_packet(struct sb_fileop *op)
     }
     if (n <= 0) {
         explain_hangup(op, &err);
-        finish(op, 0, &err);
+        finish(op, NULL, &err);
         return false;
     }
     if (sb_fileframe_read(packet, (size_t)n, &frame, &err) < 0) {
         SB_LOG_WARN("a file helper said nonsense", "sandbox=%s bytes=%zd", op->sandbox->id, n);
-        finish(op, 0, &err);
+        finish(op, NULL, &err);
         return false;
     }
     act(op, &frame);
@@ -228,7 +288,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *ctx)
     }
     (void)sb_err_set(&err, SB_DEADLINE, "%.200s: nothing came from inside for %d seconds", op->path,
                      SB_MAX_FILE_WAIT_MS / 1000);
-    finish(op, 0, &err);
+    finish(op, NULL, &err);
 }
 
 /* ---- writing ---- */
@@ -281,7 +341,9 @@ void sb_fileop_pause(struct sb_fileop *op, bool is_paused)
         (void)event_del(&op->timer);
     } else {
         (void)event_add(&op->readable, NULL);
-        sb_timer_arm(&op->timer, SB_MAX_FILE_WAIT_MS);
+        if (!op->is_endless) {
+            sb_timer_arm(&op->timer, SB_MAX_FILE_WAIT_MS);
+        }
     }
 }
 
@@ -360,6 +422,7 @@ int sb_fileop_start(const struct sb_fileop_options *options,
     op->sandbox = sandbox;
     op->events = options->events;
     op->ctx = options->ctx;
+    op->is_endless = options->request.op == SB_FILE_WATCH;
     memcpy(op->path, options->path.ptr, options->path.len);
     sandbox->refs++;
     sb_sandbox_file_joined(sandbox);

@@ -19,12 +19,13 @@ struct sb_sandbox;
 
 /** What it tells. A callback may free the operation. */
 struct sb_fileop_events {
-    /** INFO or DATA. Borrowed. */
+    /** INFO, DATA, MATCH, EVENT or REFUSED. Borrowed. */
     void (*frame)(void *ctx, const struct sb_fileframe *frame);
-    /** WRITE: sb_fileop_send takes the next piece. */
+    /** WRITE, REPLACE, IMPORT: sb_fileop_send takes the next piece. WATCH: what happens from now on
+     *  is told. */
     void (*ready)(void *ctx);
-    /** Exactly once, last; err->code SB_OK: it is done. */
-    void (*done)(void *ctx, uint64_t count, const struct sb_err *err);
+    /** Exactly once, last; err->code SB_OK: it is done. @done  counts; zeros on failure. */
+    void (*done)(void *ctx, const struct sb_file_done *done, const struct sb_err *err);
 };
 
 struct sb_fileop_options {
@@ -51,5 +52,7 @@ void sb_fileop_free(struct sb_fileop *op);
 bool sb_fileop_send(struct sb_fileop *op, const void *data, size_t len);
 /** All pieces were sent. False: as above. */
 bool sb_fileop_commit(struct sb_fileop *op);
+/** What a REFUSED says of its entry, as text. */
+const char *sb_fileop_why(const struct sb_file_failed *failed);
 /** Reads no further, or reads on. */
 void sb_fileop_pause(struct sb_fileop *op, bool is_paused);

@@ -43,9 +43,9 @@ static void on_ready(void *ctx)
     }
 }
 
-static void on_done(void *ctx, uint64_t count, const struct sb_err *err)
+static void on_done(void *ctx, const struct sb_file_done *done, const struct sb_err *err)
 {
-    (void)count;
+    (void)done;
     struct sb_put *put = ctx;
     struct sb_err next_err = *err;
     sb_fileop_free(put->op);

@@ -94,9 +94,9 @@ static void finish(struct sb_take *take)
     take->done(take->ctx, take->err.code == SB_OK ? take->stage : NULL, &take->err);
 }
 
-static void on_done(void *ctx, uint64_t count, const struct sb_err *err)
+static void on_done(void *ctx, const struct sb_file_done *done, const struct sb_err *err)
 {
-    (void)count;
+    (void)done;
     struct sb_take *take = ctx;
     bool was_list = take->directory != NULL;
     bool is_absent = !was_list && (err->sys == ENOENT || err->sys == ENOTDIR);

@@ -79,13 +79,58 @@ static void refuses_what_only_the_worker_says(void **state)
     struct sb_fileframe frame;
     const struct sb_file_head commit = {SB_FILE_COMMIT};
     const struct sb_file_head data = {SB_FILE_DATA};
-    const struct sb_file_failed failed = {SB_FILE_FAILED, 0, 0};
-    const struct sb_file_failed why = {SB_FILE_FAILED, 1, SB_FILE_WHYS};
+    const struct sb_file_failed failed = {SB_FILE_FAILED, 0, 0, 0};
+    const struct sb_file_failed why = {SB_FILE_FAILED, 1, SB_FILE_WHYS, 0};
     assert_int_equal(sb_fileframe_read(&commit, sizeof commit, &frame, &err), -1);
     assert_int_equal(sb_fileframe_read(&data, sizeof data, &frame, &err), -1);
     assert_int_equal(sb_fileframe_read(&failed, sizeof failed, &frame, &err), -1);
     assert_int_equal(sb_fileframe_read(&why, sizeof why, &frame, &err), -1);
     assert_int_equal(sb_fileframe_read("", 0, &frame, &err), -1);
+}
+
+static int read_bytes(const void *head,
+                      size_t head_len,
+                      const char *rest,
+                      size_t rest_len,
+                      struct sb_fileframe *frame)
+{
+    static char packet[8192]; /* the frame's texts lie in it */
+    struct sb_err err;
+    memcpy(packet, head, head_len);
+    memcpy(packet + head_len, rest, rest_len);
+    return sb_fileframe_read(packet, head_len + rest_len, frame, &err);
+}
+
+static void reads_what_a_search_and_a_watch_tell(void **state)
+{
+    (void)state;
+    struct sb_fileframe frame;
+    struct sb_file_match match = {SB_FILE_MATCH, 3, 4, 12};
+    struct sb_file_event event = {SB_FILE_EVENT, SB_FILE_EVENT_OVERFLOW};
+    assert_int_equal(read_bytes(&match, sizeof match, "a/bline", 7, &frame), 0);
+    assert_true(sb_str_eq(frame.path, SB_STR("a/b")) && sb_str_eq(frame.data, SB_STR("line")));
+    assert_int_equal(read_bytes(&match, sizeof match, "../line", 7, &frame), -1);
+    assert_int_equal(read_bytes(&match, sizeof match, "a/blin", 6, &frame), -1);
+    match.line = 0;
+    assert_int_equal(read_bytes(&match, sizeof match, "a/bline", 7, &frame), -1);
+    assert_int_equal(read_bytes(&event, sizeof event, "", 0, &frame), 0);
+    assert_int_equal(read_bytes(&event, sizeof event, "/a", 2, &frame), -1);
+    event.kind++;
+    assert_int_equal(read_bytes(&event, sizeof event, "", 0, &frame), -1);
+}
+
+static void what_was_refused_has_any_path(void **state)
+{
+    (void)state;
+    char longest[SB_FILE_MAX_PATH];
+    struct sb_fileframe frame;
+    const struct sb_file_failed refused = {SB_FILE_REFUSED, 22, SB_FILE_WHY_ABSOLUTE, 0};
+    memset(longest, 'x', sizeof longest);
+    assert_int_equal(read_bytes(&refused, sizeof refused, "/../x", 5, &frame), 0);
+    assert_true(sb_str_eq(frame.path, SB_STR("/../x")));
+    assert_int_equal(read_bytes(&refused, sizeof refused, "a\0b", 3, &frame), -1);
+    assert_int_equal(read_bytes(&refused, sizeof refused, longest, sizeof longest, &frame), -1);
+    assert_int_equal(read_bytes(&refused, sizeof refused, longest, sizeof longest - 1, &frame), 0);
 }
 
 static void add(struct sb_filepage *page, const char *path)
@@ -137,6 +182,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_is_known_of_a_file),
         cmocka_unit_test(refuses_paths_that_are_not_below),
+        cmocka_unit_test(reads_what_a_search_and_a_watch_tell),
+        cmocka_unit_test(what_was_refused_has_any_path),
         cmocka_unit_test(refuses_numbers_that_mean_nothing),
         cmocka_unit_test(refuses_what_only_the_worker_says),
         cmocka_unit_test(a_page_keeps_the_first_by_path),
