@@ -79,6 +79,9 @@ struct sb_args {
     const char *signal;
     bool tree;
     bool recursive;
+    bool tar;
+    const char *glob;
+    bool ignore_case;
     const char *bind;
     const char *snapshot;
     uint64_t count;

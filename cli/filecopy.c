@@ -2,17 +2,20 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "aisbx/v1/file_service.rpc.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/num.h"
 #include "base/str.h"
 #include "base/utf8.h"
 #include "proto/client/connect.h"
+#include "proto/client/message.h"
 
-enum { PIECE = 64 << 10, PROGRESS_BYTES = 4 << 20 };
+enum { PIECE = 64 << 10, PROGRESS_AFTER_MS = 500, PROGRESS_MS = 200 };
 
 /** One call on its way. */
 struct transfer {
@@ -20,8 +23,9 @@ struct transfer {
     int fd;
     bool is_full; /* until drained */
     bool is_over;
-    struct sb_err failed; /* ours: the file here */
-    struct sb_err status; /* of the call */
+    struct sb_err failed;                /* ours: the file here */
+    struct sb_err status;                /* of the call */
+    Aisbx__V1__ImportTarResponse *reply; /* of an import; owned */
 };
 
 Aisbx__V1__FilePath sb_filecopy_path(const char *path)
@@ -37,19 +41,51 @@ Aisbx__V1__FilePath sb_filecopy_path(const char *path)
     return msg;
 }
 
+/* Bytes, rate, and the time that the rest will take at that rate. */
+static void show(struct sb_filecopy *copy, uint64_t now_ms)
+{
+    char bytes[SB_NUM_TEXT_SIZE];
+    char total[SB_NUM_TEXT_SIZE];
+    char rate[SB_NUM_TEXT_SIZE];
+    uint64_t done = copy->bytes - copy->before;
+    uint64_t spent_ms = now_ms - copy->start_ms;
+    uint64_t a_second = spent_ms == 0 ? 0 : done * 1000 / spent_ms;
+    (void)fprintf(stderr, "\r\033[K%s", sb_num_format_bytes_short(bytes, copy->bytes));
+    if (copy->total > 0) {
+        (void)fprintf(stderr, " of %s",
+                      sb_num_format_bytes_short(total, copy->before + copy->total));
+    }
+    (void)fprintf(stderr, ", %s/s", sb_num_format_bytes_short(rate, a_second));
+    if (copy->total > done && a_second > 0) {
+        uint64_t left_s = (copy->total - done) / a_second;
+        (void)fprintf(stderr, ", %llu:%02llu left", (unsigned long long)(left_s / 60),
+                      (unsigned long long)(left_s % 60));
+    }
+}
+
 static void count(struct sb_filecopy *copy, size_t len)
 {
-    char text[SB_NUM_TEXT_SIZE];
-    uint64_t before = copy->bytes;
     copy->bytes += len;
-    if (copy->has_progress && before / PROGRESS_BYTES != copy->bytes / PROGRESS_BYTES) {
-        (void)fprintf(stderr, "\r\033[K%s", sb_num_format_bytes_short(text, copy->bytes));
+    if (!copy->has_progress) {
+        return;
     }
+    uint64_t now_ms = sb_clock_mono_ms();
+    if (now_ms - copy->start_ms >= PROGRESS_AFTER_MS && now_ms - copy->shown_ms >= PROGRESS_MS) {
+        copy->shown_ms = now_ms;
+        show(copy, now_ms);
+    }
+}
+
+static void begin_progress(struct sb_filecopy *copy, uint64_t total)
+{
+    copy->total = total;
+    copy->before = copy->bytes;
+    copy->start_ms = sb_clock_mono_ms();
 }
 
 void sb_filecopy_end_progress(const struct sb_filecopy *copy)
 {
-    if (copy->has_progress && copy->bytes >= PROGRESS_BYTES) {
+    if (copy->has_progress && copy->shown_ms != 0) {
         (void)fputs("\r\033[K", stderr);
     }
 }
@@ -118,6 +154,8 @@ int sb_filecopy_put(
     Aisbx__V1__WriteFileHeader header = AISBX__V1__WRITE_FILE_HEADER__INIT;
     Aisbx__V1__WriteFileRequest msg = AISBX__V1__WRITE_FILE_REQUEST__INIT;
     bool is_last = false;
+    struct stat st;
+    begin_progress(copy, fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0);
     header.sandbox_id = copy->sandbox_id;
     header.file = &file;
     header.mode = mode;
@@ -145,6 +183,9 @@ static void
 get_message(struct sb_rpc_stream *stream, const Aisbx__V1__ReadFileResponse *msg, void *user)
 {
     struct transfer *transfer = user;
+    if (msg->file != NULL) {
+        begin_progress(transfer->copy, msg->file->size_bytes);
+    }
     if (transfer->failed.code == SB_OK && msg->data.len > 0) {
         if (sb_fd_write_full(transfer->fd, msg->data.data, msg->data.len, &transfer->failed) < 0) {
             sb_rpc_stream_cancel(stream);
@@ -199,4 +240,118 @@ int sb_filecopy_stat(struct sb_filecopy *copy,
     }
     return (*ret_reply)->file == NULL ? sb_err_set(err, SB_INTERNAL, "the worker's reply is empty")
                                       : 0;
+}
+
+/* ---- archives ---- */
+
+static void
+export_message(struct sb_rpc_stream *stream, const Aisbx__V1__ExportTarResponse *msg, void *user)
+{
+    struct transfer *transfer = user;
+    if (transfer->failed.code == SB_OK && msg->data.len > 0) {
+        if (sb_fd_write_full(transfer->fd, msg->data.data, msg->data.len, &transfer->failed) < 0) {
+            sb_rpc_stream_cancel(stream);
+            return;
+        }
+        count(transfer->copy, msg->data.len);
+    }
+    sb_rpc_stream_read(stream);
+}
+
+static const struct aisbx__v1__file_service__export_tar__callbacks export_callbacks = {
+    .message = export_message, .done = get_done};
+
+int sb_filecopy_export(struct sb_filecopy *copy, const char *path, int fd, struct sb_err *err)
+{
+    struct transfer transfer = {.copy = copy, .fd = fd};
+    struct sb_rpc_stream *stream = NULL;
+    Aisbx__V1__FilePath directory = sb_filecopy_path(path);
+    Aisbx__V1__ExportTarRequest request = AISBX__V1__EXPORT_TAR_REQUEST__INIT;
+    request.sandbox_id = copy->sandbox_id;
+    request.directory = &directory;
+    begin_progress(copy, 0);
+    if (aisbx__v1__file_service__export_tar__start(copy->connect->channel, &request,
+                                                   &copy->connect->options, &export_callbacks,
+                                                   &transfer, &stream, err) < 0) {
+        return -1;
+    }
+    sb_rpc_stream_read(stream);
+    while (!transfer.is_over) {
+        sb_rpc_channel_wait(copy->connect->channel);
+    }
+    return finish(&transfer, path, err);
+}
+
+static void
+import_message(struct sb_rpc_stream *stream, const Aisbx__V1__ImportTarResponse *msg, void *user)
+{
+    struct transfer *transfer = user;
+    (void)stream;
+    transfer->reply =
+        (Aisbx__V1__ImportTarResponse *)sb_message_copy(&msg->base, &transfer->failed);
+}
+
+static const struct aisbx__v1__file_service__import_tar__callbacks import_callbacks = {
+    .message = import_message, .drained = put_drained, .done = put_done};
+
+static void send_archive(struct transfer *transfer, struct sb_rpc_stream *stream, bool *is_last)
+{
+    static unsigned char piece[PIECE];
+    Aisbx__V1__ImportTarRequest msg = AISBX__V1__IMPORT_TAR_REQUEST__INIT;
+    size_t len = 0;
+    if (sb_fd_read_full(transfer->fd, piece, sizeof piece, &len, &transfer->failed) < 0) {
+        *is_last = true;
+        sb_rpc_stream_cancel(stream);
+        return;
+    }
+    if (len > 0) {
+        msg.message_case = AISBX__V1__IMPORT_TAR_REQUEST__MESSAGE_DATA;
+        msg.data.data = piece;
+        msg.data.len = len;
+        count(transfer->copy, len);
+        transfer->is_full = !aisbx__v1__file_service__import_tar__write(stream, &msg);
+    }
+    if (len < sizeof piece) {
+        *is_last = true;
+        sb_rpc_stream_half_close(stream);
+    }
+}
+
+int sb_filecopy_import(struct sb_filecopy *copy,
+                       int fd,
+                       const char *path,
+                       Aisbx__V1__ImportTarResponse **ret_reply,
+                       struct sb_err *err)
+{
+    struct transfer transfer = {.copy = copy, .fd = fd};
+    struct sb_rpc_stream *stream = NULL;
+    Aisbx__V1__FilePath directory = sb_filecopy_path(path);
+    Aisbx__V1__ImportTarHeader header = AISBX__V1__IMPORT_TAR_HEADER__INIT;
+    Aisbx__V1__ImportTarRequest msg = AISBX__V1__IMPORT_TAR_REQUEST__INIT;
+    bool is_last = false;
+    header.sandbox_id = copy->sandbox_id;
+    header.directory = &directory;
+    msg.message_case = AISBX__V1__IMPORT_TAR_REQUEST__MESSAGE_HEADER;
+    msg.header = &header;
+    begin_progress(copy, 0);
+    if (aisbx__v1__file_service__import_tar__start(copy->connect->channel, &copy->connect->options,
+                                                   &import_callbacks, &transfer, &stream,
+                                                   err) < 0) {
+        return -1;
+    }
+    (void)aisbx__v1__file_service__import_tar__write(stream, &msg);
+    while (!transfer.is_over) {
+        if (!is_last && !transfer.is_full) {
+            send_archive(&transfer, stream, &is_last);
+            sb_rpc_channel_process(copy->connect->channel);
+        } else {
+            sb_rpc_channel_wait(copy->connect->channel);
+        }
+    }
+    if (finish(&transfer, path, err) < 0) {
+        sb_message_freep(&transfer.reply);
+        return -1;
+    }
+    *ret_reply = transfer.reply;
+    return *ret_reply == NULL ? sb_err_set(err, SB_INTERNAL, "the worker's reply is empty") : 0;
 }

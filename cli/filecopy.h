@@ -15,6 +15,10 @@ struct sb_filecopy {
     char sandbox_id[SB_ID_SIZE];
     uint64_t bytes;    /* copied so far */
     bool has_progress; /* shown on stderr, which is a terminal */
+    uint64_t total;    /* bytes of the file on its way; 0: not known */
+    uint64_t before;   /* copied before it */
+    uint64_t start_ms; /* of it */
+    uint64_t shown_ms; /* when progress was shown last */
 };
 
 /** A message for a path, which it borrows; bytes that are not UTF-8 travel raw. */
@@ -26,6 +30,14 @@ int sb_filecopy_put(
     struct sb_filecopy *copy, int fd, const char *path, unsigned mode, struct sb_err *err);
 /** @fd  written to. */
 int sb_filecopy_get(struct sb_filecopy *copy, const char *path, int fd, struct sb_err *err);
+/** A directory as a tar archive into @fd, and one from @fd into a directory. *ret_refused (NULL:
+ *  not wanted) says what was not taken, and is freed with sb_message_freep. */
+int sb_filecopy_export(struct sb_filecopy *copy, const char *path, int fd, struct sb_err *err);
+int sb_filecopy_import(struct sb_filecopy *copy,
+                       int fd,
+                       const char *path,
+                       Aisbx__V1__ImportTarResponse **ret_reply,
+                       struct sb_err *err);
 /** Takes the progress away from the terminal. */
 void sb_filecopy_end_progress(const struct sb_filecopy *copy);
 

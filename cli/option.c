@@ -219,6 +219,25 @@ static const struct sb_option kill_rows[] = {
 static const struct sb_option cp_rows[] = {
     {'r', "recursive", SB_OPTION_FLAG, AT(recursive), NULL, "Directories too, with all below them",
      0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "tar", SB_OPTION_FLAG, AT(tar), NULL,
+     "A directory as a tar archive on standard output, or one from standard input; links, modes, "
+     "times and holes are kept",
+     0, 0, SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option grep_rows[] = {
+    {'g', "glob", SB_OPTION_TEXT, AT(glob), "GLOB",
+     "Only files whose name matches: '*.py'; with a slash, whose path below does: 'src/**'", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {'i', "ignore-case", SB_OPTION_FLAG, AT(ignore_case), NULL, "Upper and lower case alike", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+    {'m', "max", SB_OPTION_COUNT, AT(limit), "N", "Stop after this many lines; default: 10000", 1,
+     10000, SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option watch_rows[] = {
+    {'r', "recursive", SB_OPTION_FLAG, AT(recursive), NULL, "All directories below it, too", 0, 0,
+     SB_OFFER_NOTHING, NULL},
 };
 
 static const struct sb_option ls_rows[] = {
@@ -406,6 +425,8 @@ const struct sb_option_group sb_option_batch = GROUP("Options of the cases", bat
 const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
 const struct sb_option_group sb_option_cp = GROUP("Options", cp_rows);
 const struct sb_option_group sb_option_ls = GROUP("Options", ls_rows);
+const struct sb_option_group sb_option_grep = GROUP("Options", grep_rows);
+const struct sb_option_group sb_option_watch = GROUP("Options", watch_rows);
 const struct sb_option_group sb_option_logs = GROUP("Options", logs_rows);
 const struct sb_option_group sb_option_destroy = GROUP("Options", destroy_rows);
 const struct sb_option_group sb_option_expose = GROUP("Options", expose_rows);

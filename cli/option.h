@@ -58,6 +58,8 @@ extern const struct sb_option_group sb_option_attach;
 extern const struct sb_option_group sb_option_kill;
 extern const struct sb_option_group sb_option_cp;
 extern const struct sb_option_group sb_option_ls;
+extern const struct sb_option_group sb_option_grep;
+extern const struct sb_option_group sb_option_watch;
 extern const struct sb_option_group sb_option_logs;
 extern const struct sb_option_group sb_option_destroy;
 extern const struct sb_option_group sb_option_expose;

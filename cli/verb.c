@@ -79,6 +79,8 @@ static const char *const cp_examples[] = {
     "aisbx cp -r ./src sb_9xq2:src",
     "From and to pipes",
     "make-data | aisbx cp - sb_9xq2:data && aisbx cp sb_9xq2:log.txt - | less",
+    "A tree with links, modes and times, as an archive",
+    "aisbx cp --tar sb_9xq2:/workspace - > tree.tar && aisbx cp --tar - sb_c41:/tmp < tree.tar",
     NULL,
 };
 static const char *const ls_examples[] = {
@@ -108,6 +110,16 @@ static const char *const port_forward_examples[] = {
     "aisbx port-forward sb_9xq2 9000:8080",
     "Two ports, the first by whatever number is free here",
     "aisbx port-forward sb_9xq2 0:5432 8888",
+    NULL,
+};
+static const char *const grep_examples[] = {
+    "Lines of Python files below /workspace",
+    "aisbx grep -g '*.py' 'def +main' sb_9xq2",
+    NULL,
+};
+static const char *const watch_examples[] = {
+    "What changes below a directory, as it happens",
+    "aisbx watch -r sb_9xq2:src",
     NULL,
 };
 static const char *const network_examples[] = {
@@ -386,6 +398,37 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = ls_examples,
         .run = sb_verb_ls,
+    },
+    {
+        .name = "grep",
+        .summary = "Search the text of files of a sandbox",
+        .usage = "[OPTIONS] PATTERN SANDBOX[:PATH]",
+        .about = "PATTERN is a POSIX extended regular expression over bytes; \\w, \\s, \\d and "
+                 "\\b are known, too. Files that are no text are left out. Exit status 1: no line "
+                 "matches. Without PATH: /workspace.",
+        .groups = {&sb_option_grep},
+        .min_operands = 2,
+        .max_operands = 2,
+        .wants = "a pattern and a sandbox, or SANDBOX:PATH",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = grep_examples,
+        .run = sb_verb_grep,
+    },
+    {
+        .name = "watch",
+        .summary = "Tell what changes in a directory",
+        .usage = "[OPTIONS] SANDBOX[:PATH]",
+        .about =
+            "A line each: created, changed or removed, and the path; overflow: some were lost. "
+            "It begins with \"watching\", when what happens from then on is told, and goes on "
+            "until it is interrupted or the directory is gone. Without PATH: /workspace.",
+        .groups = {&sb_option_watch},
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "a sandbox, or SANDBOX:PATH",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = watch_examples,
+        .run = sb_verb_watch,
     },
     {
         .name = "expose",

@@ -123,6 +123,8 @@ int sb_verb_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_logs(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_cp(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_ls(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_grep(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_watch(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_expose(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_ports(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_unexpose(struct sb_cli *cli, int *ret_status, struct sb_err *err);

@@ -290,6 +290,45 @@ static int get(struct cp *cp, const struct sb_args *args, struct sb_err *err)
     return get_tree(cp, from, to, err);
 }
 
+/* ---- --tar ---- */
+
+static int put_tar(struct cp *cp, const char *path, struct sb_err *err)
+{
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__ImportTarResponse *reply = NULL;
+    if (sb_filecopy_import(&cp->copy, STDIN_FILENO, path, &reply, err) < 0) {
+        return -1;
+    }
+    cp->files += reply->entries;
+    for (size_t i = 0; i < reply->n_refused; i++) {
+        skip(cp, reply->refused[i], "refused");
+    }
+    cp->skipped = reply->refused_entries;
+    return 0;
+}
+
+static int copy_tar(struct cp *cp, const struct sb_args *args, struct sb_err *err)
+{
+    struct sb_boxpath from = sb_boxpath_of(args->operands[0]);
+    struct sb_boxpath to = sb_boxpath_of(args->operands[1]);
+    const char *outside = args->operands[from.is_inside ? 1 : 0];
+    char path[SB_BOXPATH_SIZE];
+    if (strcmp(outside, "-") != 0) {
+        return sb_err_set(err, SB_INVALID, "--tar reads and writes -, not %s", outside);
+    }
+    if (sb_boxpath_absolute(from.is_inside ? from.path : to.path, path, err) < 0) {
+        return -1;
+    }
+    if (!from.is_inside) {
+        return put_tar(cp, path, err);
+    }
+    if (isatty(STDOUT_FILENO) == 1) {
+        return sb_err_set(err, SB_INVALID,
+                          "an archive is not for a terminal; send it to a file: > x.tar");
+    }
+    cp->files++;
+    return sb_filecopy_export(&cp->copy, path, STDOUT_FILENO, err);
+}
+
 static int print_json(const struct cp *cp, struct sb_err *err)
 {
     SB_CLEANUP(sb_out_done) struct sb_out out;
@@ -327,7 +366,9 @@ int sb_verb_cp(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         return -1;
     }
     cp.copy.has_progress = !args->json && isatty(STDERR_FILENO) == 1;
-    int rc = from.is_inside ? get(&cp, args, err) : put(&cp, args, err);
+    int rc = args->tar        ? copy_tar(&cp, args, err)
+             : from.is_inside ? get(&cp, args, err)
+                              : put(&cp, args, err);
     sb_filecopy_end_progress(&cp.copy);
     *ret_status = 0;
     return rc == 0 && args->json ? print_json(&cp, err) : rc;

@@ -58,8 +58,9 @@ static int check_type(const struct sb_http_request *request,
 {
     const char *type = sb_http_header(request, "Content-Type");
     const char *coding = sb_http_header(request, "Content-Encoding");
-    const char *wanted =
-        route->body == SB_ROUTE_BYTES ? "application/octet-stream" : "application/json";
+    const char *wanted = route->body == SB_ROUTE_BYTES ? "application/octet-stream"
+                         : route->body == SB_ROUTE_TAR ? "application/x-tar"
+                                                       : "application/json";
     if (coding != NULL && strcasecmp(coding, "identity") != 0) {
         (void)sb_err_set(&problem->err, SB_INVALID, "bodies are taken uncompressed");
         return refuse(problem, 415);
@@ -140,6 +141,8 @@ static int take_body(const struct sb_route *route,
         return route->kind == SB_ROUTE_WRITE
                    ? 0
                    : take_bytes(message, route->body_field, body, problem);
+    case SB_ROUTE_TAR:
+        return 0; /* the same */
     case SB_ROUTE_MESSAGE:
         return read_json(message, body, problem);
     case SB_ROUTE_FIELD:
@@ -277,9 +280,10 @@ ProtobufCMessage *sb_rest_ask(struct sb_rest_call *call,
                               const struct sb_route_match *match,
                               struct sb_rest_problem *problem)
 {
-    const ProtobufCMessageDescriptor *type = match->route->kind == SB_ROUTE_WRITE
-                                                 ? &aisbx__v1__write_file_header__descriptor
-                                                 : match->route->rpc->in;
+    const ProtobufCMessageDescriptor *type =
+        match->route->kind == SB_ROUTE_WRITE    ? &aisbx__v1__write_file_header__descriptor
+        : match->route->kind == SB_ROUTE_IMPORT ? &aisbx__v1__import_tar_header__descriptor
+                                                : match->route->rpc->in;
     SB_CLEANUP(sb_message_freep) ProtobufCMessage *message = sb_pbread_new(type, &problem->err);
     problem->pointer[0] = '\0';
     problem->status = 503;

@@ -140,3 +140,40 @@ void sb_rest_write_start(struct sb_rest_call *call, const ProtobufCMessage *head
     }
     sb_backend_half_close(call->call);
 }
+
+/* ---- archives ---- */
+
+#define TAR "application/x-tar"
+
+void sb_rest_export_message(struct sb_rest_call *call, const ProtobufCMessage *message)
+{
+    const Aisbx__V1__ExportTarResponse *archive = (const void *)message;
+    if (!call->is_begun) {
+        call->is_begun = true;
+        sb_http_add_header(call->request, "Cache-Control", "no-store");
+        sb_http_stream_begin(call->request, 200, TAR);
+    }
+    if (sb_http_stream_write(call->request, archive->data.data, archive->data.len)) {
+        sb_backend_read(call->call);
+    }
+}
+
+void sb_rest_import_start(struct sb_rest_call *call, const ProtobufCMessage *header)
+{
+    Aisbx__V1__ImportTarRequest first = AISBX__V1__IMPORT_TAR_REQUEST__INIT;
+    struct sb_str body = sb_http_body(call->request);
+    first.message_case = AISBX__V1__IMPORT_TAR_REQUEST__MESSAGE_HEADER;
+    /* Only packed. NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    first.header = (Aisbx__V1__ImportTarHeader *)(uintptr_t)header;
+    (void)sb_backend_send(call->call, &first.base);
+    while (body.len > 0) { /* the body is bounded, so is the queue */
+        struct sb_str piece = sb_str_head(body, PIECE_BYTES);
+        Aisbx__V1__ImportTarRequest next = AISBX__V1__IMPORT_TAR_REQUEST__INIT;
+        next.message_case = AISBX__V1__IMPORT_TAR_REQUEST__MESSAGE_DATA;
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+        next.data = (ProtobufCBinaryData){piece.len, (uint8_t *)(uintptr_t)piece.ptr};
+        (void)sb_backend_send(call->call, &next.base);
+        body = sb_str_skip(body, piece.len);
+    }
+    sb_backend_half_close(call->call);
+}

@@ -172,6 +172,8 @@ static void (*const on_messages[])(struct sb_rest_call *call, const ProtobufCMes
     [SB_ROUTE_OUTPUT] = sb_rest_output_message,
     [SB_ROUTE_READ] = sb_rest_read_message,
     [SB_ROUTE_WRITE] = reply_whole,
+    [SB_ROUTE_EXPORT] = sb_rest_export_message,
+    [SB_ROUTE_IMPORT] = reply_whole,
 };
 
 static void
@@ -274,6 +276,8 @@ static void begin(struct sb_rest *rest,
     sb_http_watch(request, &watcher, call);
     if (call->route->kind == SB_ROUTE_WRITE) {
         sb_rest_write_start(call, message);
+    } else if (call->route->kind == SB_ROUTE_IMPORT) {
+        sb_rest_import_start(call, message);
     } else if ((call->route->rpc->flags & SB_RPC_SERVER_STREAM) != 0) {
         if (call->route->kind == SB_ROUTE_EVENTS || call->route->kind == SB_ROUTE_EXEC) {
             sb_rest_events_watch(call);

@@ -83,6 +83,8 @@ void sb_rest_events_done(struct sb_rest_call *call, const struct sb_err *err);
 void sb_rest_output_message(struct sb_rest_call *call, const ProtobufCMessage *message);
 void sb_rest_read_message(struct sb_rest_call *call, const ProtobufCMessage *message);
 void sb_rest_write_start(struct sb_rest_call *call, const ProtobufCMessage *header);
+void sb_rest_export_message(struct sb_rest_call *call, const ProtobufCMessage *message);
+void sb_rest_import_start(struct sb_rest_call *call, const ProtobufCMessage *header);
 
 /* health.c */
 void sb_rest_health(struct sb_rest *rest, struct sb_http_request *request, const char *what);

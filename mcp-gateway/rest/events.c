@@ -222,7 +222,7 @@ void sb_rest_exec_message(struct sb_rest_call *call, const ProtobufCMessage *mes
 
 void sb_rest_events_done(struct sb_rest_call *call, const struct sb_err *err)
 {
-    if (call->route->kind == SB_ROUTE_READ) {
+    if (call->route->kind == SB_ROUTE_READ || call->route->kind == SB_ROUTE_EXPORT) {
         if (err->code == SB_OK) {
             sb_http_stream_end(call->request);
         } else {

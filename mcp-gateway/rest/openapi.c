@@ -186,9 +186,9 @@ static void put_object(struct doc *doc,
     sb_json_close(json, '}');
 }
 
-static void put_bytes(struct sb_json *json)
+static void put_bytes(struct sb_json *json, const char *media_type)
 {
-    sb_json_open(json, "application/octet-stream", '{');
+    sb_json_open(json, media_type, '{');
     sb_json_open(json, "schema", '{');
     sb_json_cstr(json, "type", "string");
     sb_json_cstr(json, "format", "binary");
@@ -206,8 +206,9 @@ static void put_request_body(struct doc *doc, const struct sb_route *route)
     sb_json_open(json, "requestBody", '{');
     sb_json_bool(json, "required", true);
     sb_json_open(json, "content", '{');
-    if (route->body == SB_ROUTE_BYTES) {
-        put_bytes(json);
+    if (route->body == SB_ROUTE_BYTES || route->body == SB_ROUTE_TAR) {
+        put_bytes(json,
+                  route->body == SB_ROUTE_TAR ? "application/x-tar" : "application/octet-stream");
     } else {
         sb_json_open(json, "application/json", '{');
         if (route->body == SB_ROUTE_MESSAGE) {
@@ -245,7 +246,9 @@ static void put_query(struct doc *doc, const struct sb_route *route)
 {
     struct sb_json *json = &doc->json;
     const ProtobufCMessageDescriptor *type =
-        route->kind == SB_ROUTE_WRITE ? &aisbx__v1__write_file_header__descriptor : route->rpc->in;
+        route->kind == SB_ROUTE_WRITE    ? &aisbx__v1__write_file_header__descriptor
+        : route->kind == SB_ROUTE_IMPORT ? &aisbx__v1__import_tar_header__descriptor
+                                         : route->rpc->in;
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
         if (!sb_route_has_param(route, sb_str_from(field->name))) {
@@ -343,11 +346,15 @@ static void put_content(struct doc *doc, const struct sb_route *route)
         break;
     case SB_ROUTE_OUTPUT:
     case SB_ROUTE_READ:
-        put_bytes(json);
+        put_bytes(json, "application/octet-stream");
+        break;
+    case SB_ROUTE_EXPORT:
+        put_bytes(json, "application/x-tar");
         break;
     case SB_ROUTE_UNARY:
     case SB_ROUTE_FIRST:
     case SB_ROUTE_WRITE:
+    case SB_ROUTE_IMPORT:
         put_reply_schema(doc, route);
         break;
     }

@@ -16,7 +16,7 @@
 #define FILES(name)  &aisbx__v1__file_service__methods[AISBX__V1__FILE_SERVICE__METHOD_##name]
 
 #define PORTS(name) &aisbx__v1__port_service__methods[AISBX__V1__PORT_SERVICE__METHOD_##name]
-#define KEYS(name) &aisbx__v1__key_service__methods[AISBX__V1__KEY_SERVICE__METHOD_##name]
+#define KEYS(name)  &aisbx__v1__key_service__methods[AISBX__V1__KEY_SERVICE__METHOD_##name]
 
 #define GET    SB_HTTP_GET
 #define POST   SB_HTTP_POST
@@ -125,6 +125,12 @@ const struct sb_route sb_routes[] = {
     {.id = "unexposePort", .tag = "ports", .summary = "Ends it; open connections are closed",
      .method = DELETE, .pattern = "/sandboxes/{sandbox_id}/ports/{port}", .rpc = PORTS(UNEXPOSE_PORT), .status = 204},
 
+    {.id = "exportTar", .tag = "files", .summary = "A tree as a tar archive, uncompressed",
+     .method = GET, .pattern = "/sandboxes/{sandbox_id}/archive", .rpc = FILES(EXPORT_TAR), .kind = SB_ROUTE_EXPORT, .status = 200},
+    {.id = "importTar", .tag = "files", .summary = "A tar archive into a directory; says what was refused of it",
+     .method = PUT, .pattern = "/sandboxes/{sandbox_id}/archive", .rpc = FILES(IMPORT_TAR), .kind = SB_ROUTE_IMPORT,
+     .body = SB_ROUTE_TAR, .body_field = "data", .status = 200},
+
     {.id = "listProfiles", .tag = "profiles", .summary = "Profiles, by name",
      .method = GET, .pattern = "/profiles", .rpc = WORKER(LIST_PROFILES), .status = 200},
     {.id = "getProfile", .tag = "profiles", .summary = "One profile with everything it inherits",
@@ -225,6 +231,8 @@ bool sb_route_has_param(const struct sb_route *route, struct sb_str name)
     const ProtobufCMessageDescriptor *type = route->rpc->in;
     if (route->kind == SB_ROUTE_WRITE) { /* its header is what the parameters fill */
         type = &aisbx__v1__write_file_header__descriptor;
+    } else if (route->kind == SB_ROUTE_IMPORT) {
+        type = &aisbx__v1__import_tar_header__descriptor;
     }
     return sb_pbread_has_param(type, name);
 }

@@ -12,6 +12,7 @@ enum sb_route_body {
     SB_ROUTE_FIELD,   /* JSON of its field body_field */
     SB_ROUTE_MASKED,  /* the same, and what it names is its update_mask */
     SB_ROUTE_BYTES,   /* application/octet-stream, its field body_field */
+    SB_ROUTE_TAR,     /* application/x-tar, its field body_field */
 };
 
 enum sb_route_kind {
@@ -22,6 +23,8 @@ enum sb_route_kind {
     SB_ROUTE_OUTPUT, /* a range of kept output as bytes */
     SB_ROUTE_READ,   /* a file's bytes, with ranges */
     SB_ROUTE_WRITE,  /* a file from bytes */
+    SB_ROUTE_EXPORT, /* a tree as an archive */
+    SB_ROUTE_IMPORT, /* a tree from one */
 };
 
 enum { SB_ROUTE_MAX_VARS = 2 };

@@ -166,6 +166,8 @@ ROWS = [
     Row('pools of the user', 'proc.pools', escape('inotify-instances')),
     Row('pseudo-terminals', 'dev.ptys', escape('terminals')),
     Row('wall time', 'wall', escape('wall-clock', options=('--timeout', '2s'))),
+    Row('archives are not followed through links', 'import.links', script('integration/cli/files.sh', 'why not')),
+    Row('archives do not lead up', 'import.dots', script('integration/cli/files.sh', 'nothing of an archive leads up')),
     Row('the whole tree is killed', 'init.tree', execs('timeout-daemon', options=('--timeout=2s',))),
     Row('daemons stay below their exec', 'init.subreaper', execs('timeout-daemon', options=('--timeout=2s',))),
     Row('a supervisor that is stopped ends', 'init.stopped', execs('wall-clock-of-stopped', options=('--timeout=2s',)),

@@ -40,6 +40,48 @@ check_has "table" "regular  *0755  *5B*  *.* /workspace/hello" "$(aisbx ls "$id:
 check_has "recursive" "/tmp/tree/sub/hello" "$(aisbx ls -r "$id:/tmp")"
 check_has "json" '"kind":"fifo"\|"kind":"special"' "$(aisbx ls --json "$id:/tmp/tree")"
 
+# ---- archives ----
+aisbx exec "$id" sh -c 'mkdir /tmp/into; cd /tmp/tree; ln -s data link; chmod 640 data; rm -f fifo evil'
+aisbx cp --tar "$id:/tmp/tree" - >tree.tar
+check_text "an archive out" "$(printf 'data\nlink\nsub\nsub/empty\nsub/hello')" "$(tar -tf tree.tar | sort)"
+aisbx cp --tar --json - "$id:/tmp/into" <tree.tar >"$dir/out"
+check_has "an archive in" '{"files":5,"bytes":[0-9]*,"skipped":0}' "$(<"$dir/out")"
+check_text "links and modes" "data 640" "$(aisbx exec "$id" sh -c 'cd /tmp/into; readlink link; stat -c %a data' | tr '\n' ' ' | sed 's/ $//')"
+mkdir evil
+ln -s /tmp evil/l
+tar -cf evil.tar -C evil l
+rm evil/l
+mkdir evil/l
+echo evil >evil/l/evil-link
+echo evil >evil-dots
+tar -rf evil.tar -C evil l/evil-link
+tar -rPf evil.tar -C evil ../evil-dots
+aisbx cp --tar - "$id:/tmp/into" <evil.tar 2>"$dir/err"
+check_has "why not" "left out l/evil-link: its path leads through a symbolic link" "$(<"$dir/err")"
+check_text "nothing comes through a link of an archive" "" "$(aisbx exec "$id" sh -c 'ls /tmp/evil-link 2>/dev/null || true')"
+check_text "nothing of an archive leads up" "" "$(aisbx exec "$id" sh -c 'ls /tmp/evil-dots 2>/dev/null || true')"
+check_status 1 cp --tar x.txt "$id:/tmp/into"
+check_has "a file" "reads and writes -" "$(<"$dir/err")"
+
+# ---- grep, watch ----
+aisbx exec "$id" sh -c 'printf "one\nTwo 22\n" >/tmp/into/text'
+check_text "grep" "/tmp/into/text:2:Two 22" "$(aisbx grep -i -g '*text' '^two [0-9]{2}$' "$id:/tmp/into")"
+check_has "json" '"line":2' "$(aisbx grep --json '22' "$id:/tmp/into")"
+check_status 1 grep nothing-like-this "$id:/tmp/into"
+check_text "no line" "" "$(<"$dir/out")"
+check_status 1 grep '(' "$id"
+check_has "a bad pattern" "pattern: .*parenthesis" "$(<"$dir/err")"
+mkfifo events
+aisbx watch -r "$id:/tmp/into" >events &
+pids+=("$!")
+exec 7<events
+read -r line <&7
+check_text "watching" "watching /tmp/into" "$line"
+aisbx exec "$id" sh -c ': >/tmp/into/new; rm -r /tmp/into'
+seen=$(cat <&7)
+check_has "made" "created /tmp/into/new" "$seen"
+check_has "gone" "removed /tmp/into\$" "$seen"
+
 # ---- what goes wrong ----
 check_status 1 cp "$id:/no" x
 check_has "no file" "No such file" "$(<"$dir/err")"

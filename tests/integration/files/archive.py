@@ -21,3 +21,10 @@ def tar(members, format=tarfile.PAX_FORMAT):
                 setattr(info, key, value)
             archive.addfile(info, io.BytesIO(content) if is_file else None)
     return out.getvalue()
+
+
+def head(name, size):
+    """The headers of one file, and none of the data they promise."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.PAX_FORMAT)
