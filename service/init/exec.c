@@ -8,7 +8,7 @@
 #include "service/init/sys.h"
 #include "service/init/text.h"
 
-enum { MAX_PATH = 4096 };
+enum { MAX_PATH = 4096, MAX_SIGNAL = 64 };
 
 /* Of a shell without PATH. */
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
@@ -24,13 +24,16 @@ int sb_exec_parse(char *packet, unsigned long len, const int *fds, int n_fds, st
     /* One slot in front of argv, and a NULL behind each list. */
     static const char *pointers[1 + SB_INIT_MAX_STRINGS + 2];
     struct sb_init_exec head;
-    if (len < sizeof head || n_fds != SB_INIT_FDS) {
+    if (len < sizeof head) {
         return -EINVAL;
     }
     __builtin_memcpy(&head, packet, sizeof head);
+    if (n_fds != ((head.flags & SB_INIT_CHANNEL) != 0 ? SB_INIT_MAX_FDS : SB_INIT_FDS)) {
+        return -EINVAL;
+    }
     if (head.type != SB_INIT_EXEC || head.n_args == 0 || head.n_args > SB_INIT_MAX_STRINGS ||
         head.n_env > SB_INIT_MAX_STRINGS - head.n_args ||
-        (head.flags & ~(uint32_t)(SB_INIT_ONLY | SB_INIT_TERMINAL)) != 0 ||
+        (head.flags & ~(uint32_t)(SB_INIT_ONLY | SB_INIT_TERMINAL | SB_INIT_CHANNEL)) != 0 ||
         packet[len - 1] != '\0') {
         return -EINVAL;
     }
@@ -50,7 +53,8 @@ int sb_exec_parse(char *packet, unsigned long len, const int *fds, int n_fds, st
     }
     pointers[1 + head.n_args] = NULL;
     pointers[1 + n + 1] = NULL;
-    for (int i = 0; i < SB_INIT_FDS; i++) {
+    ret->n_fds = n_fds;
+    for (int i = 0; i < n_fds; i++) {
         ret->fds[i] = fds[i];
     }
     ret->flags = head.flags;
@@ -169,6 +173,15 @@ static long lower_limits(const struct sb_exec *exec)
     return 0;
 }
 
+/* What whoever started the worker ignored, as a script does for what runs in its background, is not
+ * the program's business. */
+static void default_signals(void)
+{
+    for (int i = 1; i <= MAX_SIGNAL; i++) {
+        sb_sys_default_signal(i);
+    }
+}
+
 /* The child. Returns -errno. */
 static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
 {
@@ -177,10 +190,18 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
     if (!sb_mutated("session.init") && (error = sb_sys_setsid()) < 0) {
         return (int)error;
     }
+    unsigned first_closed = 3;
     for (int i = 0; i < 3; i++) {
         if ((error = sb_sys_dup(exec->fds[i], i)) < 0) {
             return (int)error;
         }
+    }
+    /* What is 3 here is init's socket, or the end of the pipe that is not ours. */
+    if (exec->n_fds > SB_INIT_FDS) {
+        if ((error = sb_sys_dup(exec->fds[SB_INIT_FDS], SB_INIT_CHANNEL_FD)) < 0) {
+            return (int)error;
+        }
+        first_closed = SB_INIT_CHANNEL_FD + 1;
     }
     *stage = SB_INIT_STAGE_TERMINAL;
     if ((exec->flags & SB_INIT_TERMINAL) != 0 && (error = sb_sys_ioctl(0, TIOCSCTTY, 0)) < 0) {
@@ -192,9 +213,10 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
     }
     *stage = SB_INIT_STAGE_EXEC;
     /* All are close-on-exec by birth; nothing may depend on that alone. */
-    if (!sb_mutated("fds.init") && (error = sb_sys_close_range_on_exec(3)) < 0) {
+    if (!sb_mutated("fds.init") && (error = sb_sys_close_range_on_exec(first_closed)) < 0) {
         return (int)error;
     }
+    default_signals();
     sb_sys_sigmask(0);
     if ((error = become_job()) < 0) {
         return (int)error;
@@ -223,6 +245,9 @@ int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage)
     }
     for (int i = 0; i < 3; i++) {
         sb_sys_close(exec->fds[i]);
+    }
+    if (exec->n_fds > SB_INIT_FDS) {
+        sb_sys_close(exec->fds[SB_INIT_FDS]);
     }
     if (pid < 0) {
         *ret_stage = SB_INIT_STAGE_FORK;

@@ -3,7 +3,9 @@
 
 /** One exec as received, checked. */
 struct sb_exec {
-    int fds[SB_INIT_FDS]; /* stdin, stdout, stderr, the exec's own socket; all close-on-exec */
+    /* stdin, stdout, stderr, the exec's own socket, the program's channel; all close-on-exec */
+    int fds[SB_INIT_MAX_FDS];
+    int n_fds;
     uint32_t flags;       /* enum sb_init_flags */
     uint16_t rows;
     uint16_t columns;

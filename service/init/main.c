@@ -80,7 +80,7 @@ static void start_stub(struct init *init, struct sb_exec *exec)
     } else {
         init->stubs[init->n_stubs++] = pid;
     }
-    for (int i = 0; i < SB_INIT_FDS; i++) {
+    for (int i = 0; i < exec->n_fds; i++) {
         sb_sys_close(exec->fds[i]);
     }
 }
@@ -134,7 +134,7 @@ static int take_fds(struct msghdr *msg, int *fds, int max)
 static void on_control(struct init *init)
 {
     static char packet[SB_INIT_MAX_PACKET];
-    int fds[SB_INIT_FDS] = {-1, -1, -1, -1};
+    int fds[SB_INIT_MAX_FDS] = {-1, -1, -1, -1, -1};
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof fds)];
@@ -154,7 +154,7 @@ static void on_control(struct init *init)
     if (len <= 0) {
         sb_sys_exit(0);
     }
-    int n_fds = take_fds(&msg, fds, SB_INIT_FDS);
+    int n_fds = take_fds(&msg, fds, SB_INIT_MAX_FDS);
     struct sb_file file;
     if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
         sb_file_parse(packet, (unsigned long)len, fds, n_fds, &file) == 0) {
@@ -171,7 +171,7 @@ static void on_control(struct init *init)
                     ? -EINVAL
                     : sb_exec_parse(packet, (unsigned long)len, fds, n_fds, &exec);
     if (error < 0) {
-        if (n_fds == SB_INIT_FDS) {
+        if (n_fds >= SB_INIT_FDS) {
             fail(fds[SB_INIT_FDS - 1], -error);
         }
         for (int i = 0; i < n_fds; i++) {

@@ -109,8 +109,14 @@ static void on_signal_request(const struct serve *serve, const struct sb_init_si
     if (request->signal <= 0 || request->signal > MAX_SIGNAL) {
         return;
     }
-    if (request->tree != 0) {
+    if (request->whom == SB_INIT_TREE) {
         sb_tree_signal(request->signal);
+    } else if (request->whom == SB_INIT_GROUP) {
+        struct sb_init_signaled signaled = {SB_INIT_SIGNALED};
+        if (serve->main_pid != 0) {
+            (void)sb_sys_kill(-serve->main_pid, request->signal);
+        }
+        sb_exec_send(serve->sock, &signaled, sizeof signaled);
     } else if (serve->main_pid != 0) {
         (void)sb_sys_kill(serve->main_pid, request->signal);
     }

@@ -217,6 +217,15 @@ static inline void sb_sys_sigmask(uint64_t mask)
     (void)SB_SYS(__NR_rt_sigprocmask, SIG_SETMASK, SB_SYS_PTR(&mask), 0, SB_SYS_SIGSET, 0);
 }
 
+/* SIG_DFL, which is all zeroes. */
+static inline void sb_sys_default_signal(int signal_number)
+{
+    const struct {
+        unsigned long handler, flags, restorer, mask[2];
+    } action = {0};
+    (void)SB_SYS(__NR_rt_sigaction, signal_number, SB_SYS_PTR(&action), 0, SB_SYS_SIGSET, 0);
+}
+
 static inline long sb_sys_signalfd(uint64_t mask, int flags)
 {
     return SB_SYS(__NR_signalfd4, -1, SB_SYS_PTR(&mask), SB_SYS_SIGSET, flags, 0);

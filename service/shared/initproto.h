@@ -15,6 +15,9 @@
  *  An exec runs under a stub, a fork of init that is a child subreaper, so that daemons the program
  * detaches stay below the stub and KILL finds them. With SB_INIT_ONLY the exec is the sandbox's
  * only one: PID 1 serves it itself, and exits after SB_INIT_EMPTY, which ends the PID namespace.
+ *  With SB_INIT_CHANNEL a fifth descriptor comes along, which is descriptor 3 of the program: whoever
+ * started it talks to it there.
+ *
  *  Without KILL, a program's leftovers live on (a server started by a shell) until the sandbox
  * ends: EXITED is sent, EMPTY follows when the last of them ends. End of file on the control socket
  * ends init, and with it the sandbox.
@@ -47,6 +50,8 @@ enum {
     SB_INIT_MAX_STRINGS = 8192,     /* args + env */
     SB_INIT_FDS = 4,
     SB_INIT_JOB_ID = 1000,      /* uid and gid of the job, in a user namespace */
+    SB_INIT_MAX_FDS = 5,    /* with a channel */
+    SB_INIT_CHANNEL_FD = 3, /* of the program */
     SB_INIT_EGRESS_PORT = 3128, /* on 127.0.0.1 inside, where the egress proxy is reached */
     SB_INIT_CONNECT_MS = 5000,  /* that connecting may take, for each of IPv4 and IPv6 */
 };
@@ -63,6 +68,7 @@ enum sb_init_type {
     SB_INIT_FILE,
     SB_INIT_CONNECT,
     SB_INIT_CONNECTED,
+    SB_INIT_SIGNALED,
 };
 
 /** What a descriptor that is handed over is. */
@@ -81,6 +87,7 @@ struct sb_init_handover {
 enum sb_init_flags {
     SB_INIT_ONLY = 1,     /* the sandbox's only exec */
     SB_INIT_TERMINAL = 2, /* a pty instead of the three streams */
+    SB_INIT_CHANNEL = 4,  /* the fifth descriptor is for the program */
 };
 
 /** Limits of each process of an exec. */
@@ -106,10 +113,20 @@ struct sb_init_exec {
     uint64_t rlimits[SB_INIT_RLIMITS]; /* 0: as the sandbox has it */
 };
 
+enum sb_init_whom {
+    SB_INIT_MAIN = 0,  /* the main process */
+    SB_INIT_TREE = 1,  /* every process of the exec */
+    SB_INIT_GROUP = 2, /* the main process' group, as a terminal does; answered by SIGNALED */
+};
+
 struct sb_init_signal {
     uint32_t type; /* SB_INIT_SIGNAL */
     int32_t signal;
-    uint32_t tree; /* 1: every process of the exec, 0: the main process */
+    uint32_t whom; /* enum sb_init_whom */
+};
+
+struct sb_init_signaled {
+    uint32_t type; /* SB_INIT_SIGNALED: the signal to the group has been sent */
 };
 
 struct sb_init_kill {

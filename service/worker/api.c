@@ -8,6 +8,7 @@
 #include "aisbx/v1/port_service.rpc.h"
 #include "base/err.h"
 #include "base/id.h"
+#include "service/worker/api_context.h"
 #include "service/worker/api_file.h"
 #include "service/worker/api_gate.h"
 #include "service/worker/api_key.h"
@@ -129,6 +130,24 @@ int sb_api_find_exec(const struct sb_worker *worker,
     return 0;
 }
 
+int sb_api_find_context(const struct sb_worker *worker,
+                        const struct sb_caller *caller,
+                        const char *id,
+                        struct sb_context **ret_context,
+                        struct sb_err *err)
+{
+    if (check_id(id, "cx_", "context_id", err) < 0) {
+        return -1;
+    }
+    struct sb_context *context = sb_contexts_get(&worker->contexts, id);
+    if (context == NULL || !sb_caller_sees(caller, context->sandbox->tenant)) {
+        return sb_err_set(err, SB_NOT_FOUND, "no context %s (one goes with its sandbox)", id);
+    }
+    sb_gate_note(caller->ticket, context->sandbox, NULL);
+    *ret_context = context;
+    return 0;
+}
+
 void sb_api_finish(struct sb_rpc_call *call, void *msg, const struct sb_err *err)
 {
     struct sb_err oom;
@@ -146,10 +165,6 @@ void sb_api_finish(struct sb_rpc_call *call, void *msg, const struct sb_err *err
     }
 }
 
-/** Services without a handler yet: every method answers UNIMPLEMENTED, and reflection shows them.
- */
-static const struct aisbx__v1__context_service__server no_contexts;
-
 int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
 {
     struct sb_rpc_server *server = worker->server;
@@ -157,7 +172,7 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
         aisbx__v1__worker_service__serve(server, &sb_api_worker_service, worker, err) < 0 ||
         aisbx__v1__file_service__serve(server, &sb_api_file_service, worker, err) < 0 ||
         aisbx__v1__key_service__serve(server, &sb_api_key_service, worker, err) < 0 ||
-        aisbx__v1__context_service__serve(server, &no_contexts, worker, err) < 0 ||
+        aisbx__v1__context_service__serve(server, &sb_api_context_service, worker, err) < 0 ||
         aisbx__v1__port_service__serve(server, &sb_api_port_service, worker, err) < 0 ||
         process__v1__process_service__serve(server, &sb_process_service, worker, err) < 0) {
         return -1;

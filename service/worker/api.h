@@ -8,6 +8,7 @@
 #include "aisbx/v1/sandbox.pb-c.h"
 #include "service/worker/auth/caller.h"
 
+struct sb_context;
 struct sb_err;
 struct sb_exec;
 struct sb_exec_options;
@@ -55,6 +56,12 @@ int sb_api_find_exec(const struct sb_worker *worker,
                      const char *id,
                      struct sb_exec **ret_exec,
                      struct sb_err *err);
+
+int sb_api_find_context(const struct sb_worker *worker,
+                        const struct sb_caller *caller,
+                        const char *id,
+                        struct sb_context **ret_context,
+                        struct sb_err *err);
 
 /** Ends the call: with err when it is not SB_OK, with RESOURCE_EXHAUSTED when msg is NULL, else
  * with msg, which is freed. */

@@ -500,17 +500,9 @@ static bool add_learnt(const struct sb_sandbox *sandbox, Aisbx__V1__Verdict *msg
     return msg->learnt != NULL;
 }
 
-static bool add_verdict(const struct sb_exec *exec, Aisbx__V1__Exec *exec_msg)
+static bool fill_verdict(const struct sb_exec *exec, Aisbx__V1__Verdict *msg)
 {
     const struct sb_verdict *verdict = &exec->verdict;
-    if (exec->state != SB_EXEC_ENDED) {
-        return true;
-    }
-    Aisbx__V1__Verdict *msg = sb_api_pb_new(&aisbx__v1__verdict__descriptor);
-    if (msg == NULL) {
-        return false;
-    }
-    exec_msg->verdict = msg;
     msg->kind = (Aisbx__V1__VerdictKind)verdict->kind;
     msg->exit_code = verdict->exit_code;
     msg->signal = verdict->signal;
@@ -522,6 +514,21 @@ static bool add_verdict(const struct sb_exec *exec, Aisbx__V1__Exec *exec_msg)
                                 &msg->violations) &&
            add_learnt(exec->sandbox, msg) &&
            add_texts(&exec->sandbox->degraded, NULL, &msg->n_degraded, &msg->degraded);
+}
+
+Aisbx__V1__Verdict *sb_api_pb_verdict(const struct sb_exec *exec)
+{
+    Aisbx__V1__Verdict *msg = sb_api_pb_new(&aisbx__v1__verdict__descriptor);
+    if (msg != NULL && !fill_verdict(exec, msg)) {
+        aisbx__v1__verdict__free_unpacked(msg, NULL);
+        return NULL;
+    }
+    return msg;
+}
+
+static bool add_verdict(const struct sb_exec *exec, Aisbx__V1__Exec *msg)
+{
+    return exec->state != SB_EXEC_ENDED || (msg->verdict = sb_api_pb_verdict(exec)) != NULL;
 }
 
 /** What it was given of its own. */

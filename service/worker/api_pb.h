@@ -33,6 +33,9 @@ Aisbx__V1__Sandbox *sb_api_pb_sandbox(const struct sb_sandbox *sandbox, bool is_
 Aisbx__V1__Snapshot *sb_api_pb_snapshot(const struct sb_snapshot *snapshot);
 Aisbx__V1__Exec *sb_api_pb_exec(const struct sb_exec *exec);
 
+/** How it ended; for an exec that has. */
+Aisbx__V1__Verdict *sb_api_pb_verdict(const struct sb_exec *exec);
+
 /** Controls as probed under a driver; UNSET: of the host. False: out of memory (what was made is in
  *  the fields). */
 bool sb_api_pb_controls(const struct sb_probe *probe,

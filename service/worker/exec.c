@@ -97,6 +97,7 @@ void sb_exec_end(struct sb_exec *exec)
         free(exec->packet);
         exec->packet = NULL;
         sb_fd_close_all(exec->stdio, 3);
+        sb_fd_close_all(&exec->channel, 1);
     }
     if (exec->end_real_ms == 0) {
         exec->end_real_ms = sb_clock_real_ms();
@@ -117,7 +118,9 @@ void sb_exec_end(struct sb_exec *exec)
     SB_LOG_DEBUG("exec ended", "exec=%s sandbox=%s verdict=%s", exec->id, exec->sandbox->id,
                  exec->verdict.message);
     exec->worker->registry.n_active_execs--;
-    sb_sandbox_exec_left(exec->sandbox);
+    if (!exec->is_context) {
+        sb_sandbox_exec_left(exec->sandbox);
+    }
     retire(exec);
     sb_event_exec_ended(exec);
     if (exec->start_err.code == SB_OK) {
@@ -265,6 +268,12 @@ void sb_exec_on_started(struct sb_exec *exec, int64_t pid, int *terminal_fd)
     }
     sb_exec_io_start(exec);
     sb_watch_exec(exec->worker, SB_WATCH_EXEC_STARTED, exec);
+    sb_exec_notify(exec);
+}
+
+void sb_exec_on_signaled(struct sb_exec *exec)
+{
+    exec->is_interrupting = false;
     sb_exec_notify(exec);
 }
 

@@ -82,6 +82,9 @@ struct sb_exec_options {
     const struct sb_exec_terminal *terminal; /* checked; NULL: pipes */
     struct sb_stage *stage; /* files to be put there before; NULL: none; a reference is taken */
     const int *passed;      /* three fds, taken (set to -1) on success; NULL: output is kept */
+    /** An interpreter, descriptor 3 of which this becomes; taken on success. NULL: none. It has no
+     * wall limit and counts as idle: what runs in it has limits and a count of its own. */
+    const int *channel;
 };
 
 struct sb_exec_output {
@@ -117,6 +120,8 @@ struct sb_exec {
     bool is_overdue;    /* its tree did not end in time after it was killed */
     bool is_only;       /* the only one of its sandbox, which ends with it */
     bool is_hanging_up; /* the kill timer kills what its terminal's end did not */
+    bool is_context;      /* an interpreter (context/context.h) */
+    bool is_interrupting; /* SIGINT is on its way */
 
     struct sb_stage *stage; /* a reference, until its files are there; NULL: nothing to put */
     struct sb_put *put;     /* puts them */
@@ -124,6 +129,7 @@ struct sb_exec {
     char *packet; /* for init, until sent */
     size_t packet_len;
     int stdio[3]; /* to be sent with it; -1 afterwards */
+    int channel;  /* the same; -1: none */
 
     int sock; /* to init or the exec's stub; -1: none */
     struct event sock_event;
@@ -175,6 +181,8 @@ bool sb_exec_is_empty(const struct sb_exec *exec);
 void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause);
 /** SB_PRECONDITION: it has ended. */
 int sb_exec_signal(struct sb_exec *exec, int signal, bool is_tree, struct sb_err *err);
+/** SIGINT to the process group, as a terminal does; is_interrupting until init has sent it. */
+void sb_exec_interrupt(struct sb_exec *exec);
 
 /** Queues bytes for standard input. SB_EXHAUSTED: SB_MAX_STDIN_BYTES wait already; SB_PRECONDITION:
  *  it has no open input. A program that does not want the bytes any more makes them vanish. */
@@ -225,6 +233,7 @@ void sb_exec_notify(struct sb_exec *exec);
 /** What init said.
  *  @terminal_fd  -1, or taken and set to -1. */
 void sb_exec_on_started(struct sb_exec *exec, int64_t pid, int *terminal_fd);
+void sb_exec_on_signaled(struct sb_exec *exec);
 void sb_exec_on_failed(struct sb_exec *exec, int sys, unsigned stage);
 void sb_exec_on_exited(struct sb_exec *exec, const struct sb_init_exited *exited);
 void sb_exec_on_empty(struct sb_exec *exec, const struct sb_init_empty *empty);

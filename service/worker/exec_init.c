@@ -34,7 +34,8 @@ int sb_exec_init_pack(const struct sb_exec *exec,
     struct sb_init_exec head = {
         .type = SB_INIT_EXEC,
         .flags = (exec->is_only ? SB_INIT_ONLY : 0U) |
-                 (exec->terminal.is_wanted ? SB_INIT_TERMINAL : 0U),
+                 (exec->terminal.is_wanted ? SB_INIT_TERMINAL : 0U) |
+                 (exec->channel >= 0 ? SB_INIT_CHANNEL : 0U),
         .n_args = (uint32_t)exec->n_args,
         .n_env = (uint32_t)n_env,
         .rows = exec->terminal.rows,
@@ -73,6 +74,7 @@ static int read_packet(struct sb_exec *exec)
         struct sb_init_failed failed;
         struct sb_init_exited exited;
         struct sb_init_empty empty;
+        struct sb_init_signaled signaled;
     } packet;
     SB_CLEANUP(sb_closep) int terminal_fd = -1;
     struct sb_fd_msg msg = {
@@ -96,6 +98,8 @@ static int read_packet(struct sb_exec *exec)
         sb_exec_on_exited(exec, &packet.exited);
     } else if (len == sizeof packet.empty && packet.type == SB_INIT_EMPTY) {
         sb_exec_on_empty(exec, &packet.empty);
+    } else if (len == sizeof packet.signaled && packet.type == SB_INIT_SIGNALED) {
+        sb_exec_on_signaled(exec);
     } else {
         if (len > 0) {
             SB_LOG_WARN("init sent nonsense", "exec=%s bytes=%zu", exec->id, len);
@@ -126,11 +130,14 @@ int sb_exec_init_send(struct sb_exec *exec, int init_fd, struct sb_err *err)
     }
     SB_CLEANUP(sb_closep) int ours = pair[0];
     SB_CLEANUP(sb_closep) int theirs = pair[1];
-    const int fds[SB_INIT_FDS] = {exec->stdio[0], exec->stdio[1], exec->stdio[2], theirs};
-    if (sb_fd_send(init_fd, exec->packet, exec->packet_len, fds, SB_INIT_FDS, err) < 0) {
+    const int fds[SB_INIT_MAX_FDS] = {exec->stdio[0], exec->stdio[1], exec->stdio[2], theirs,
+                                      exec->channel};
+    size_t n_fds = exec->channel >= 0 ? SB_INIT_MAX_FDS : SB_INIT_FDS;
+    if (sb_fd_send(init_fd, exec->packet, exec->packet_len, fds, n_fds, err) < 0) {
         return err->sys == EAGAIN ? 0 : sb_err_wrap(err, "ask init");
     }
     sb_fd_close_all(exec->stdio, 3);
+    sb_fd_close_all(&exec->channel, 1);
     free(exec->packet);
     exec->packet = NULL;
     exec->sock = SB_STEAL_FD(ours);
@@ -167,9 +174,8 @@ bool sb_exec_init_kill(struct sb_exec *exec)
     return tell(exec, &packet, sizeof packet);
 }
 
-bool sb_exec_init_signal(struct sb_exec *exec, int signal, bool is_tree)
+bool sb_exec_init_signal(struct sb_exec *exec, int signal, enum sb_init_whom whom)
 {
-    const struct sb_init_signal packet = {
-        .type = SB_INIT_SIGNAL, .signal = signal, .tree = is_tree ? 1 : 0};
+    const struct sb_init_signal packet = {.type = SB_INIT_SIGNAL, .signal = signal, .whom = whom};
     return tell(exec, &packet, sizeof packet);
 }

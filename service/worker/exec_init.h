@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service/shared/initproto.h"
+
 struct sb_err;
 struct sb_exec;
 
@@ -29,4 +31,4 @@ void sb_exec_init_close(struct sb_exec *exec);
 
 /** False: the message could not be sent. */
 bool sb_exec_init_kill(struct sb_exec *exec);
-bool sb_exec_init_signal(struct sb_exec *exec, int signal, bool is_tree);
+bool sb_exec_init_signal(struct sb_exec *exec, int signal, enum sb_init_whom whom);

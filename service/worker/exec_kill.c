@@ -81,10 +81,17 @@ void sb_exec_kill(struct sb_exec *exec, enum sb_cause cause)
     }
 }
 
+void sb_exec_interrupt(struct sb_exec *exec)
+{
+    if (exec->state == SB_EXEC_RUNNING && !exec->is_interrupting) {
+        exec->is_interrupting = sb_exec_init_signal(exec, SIGINT, SB_INIT_GROUP);
+    }
+}
+
 int sb_exec_signal(struct sb_exec *exec, int signal, bool is_tree, struct sb_err *err)
 {
     bool is_there = exec->state == SB_EXEC_RUNNING || (is_tree && exec->sock >= 0);
-    if (!is_there || !sb_exec_init_signal(exec, signal, is_tree)) {
+    if (!is_there || !sb_exec_init_signal(exec, signal, is_tree ? SB_INIT_TREE : SB_INIT_MAIN)) {
         return sb_err_set(err, SB_PRECONDITION, "exec %s %s", exec->id,
                           exec->state < SB_EXEC_RUNNING ? "has not started yet" : "has ended");
     }

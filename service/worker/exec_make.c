@@ -138,6 +138,7 @@ static void free_parts(struct sb_exec *exec)
     sb_exec_init_close(exec);
     sb_fd_close_all(exec->stdio, 3);
     sb_exec_stage_done(exec);
+    sb_fd_close_all(&exec->channel, 1);
     sb_spool_done(&exec->out[0].spool);
     sb_spool_done(&exec->out[1].spool);
     free(exec->packet);
@@ -171,6 +172,7 @@ static void init(struct sb_exec *exec, struct sb_sandbox *sandbox)
     sandbox->refs++;
     exec->sock = -1;
     exec->in.fd = -1;
+    exec->channel = -1;
     sb_buf_init(&exec->in.waiting, SB_MAX_STDIN_BYTES);
     for (int i = 0; i < 3; i++) {
         exec->stdio[i] = -1;
@@ -203,10 +205,15 @@ static int fill(struct sb_exec *exec, const struct sb_exec_options *options, str
         exec->terminal = *options->terminal;
         exec->in.is_eof = false;
     }
+    if (options->channel != NULL) {
+        exec->is_context = true;
+        exec->channel = *options->channel;
+    }
     if (fill_wall(exec, options->wall_ms, err) < 0 || fill_limits(exec, options->limits, err) < 0 ||
         sb_id_make(exec->id, "ex_", err) < 0 || pack(exec, options, err) < 0) {
         return -1;
     }
+    exec->wall_ms = exec->is_context ? 0 : exec->wall_ms;
     exec->facts.wall_limit_ms = exec->wall_ms;
     if (options->passed == NULL) {
         return sb_exec_io_open(exec, options->has_stdin, err);
@@ -256,13 +263,16 @@ int sb_exec_new(struct sb_sandbox *sandbox,
         if (options->passed != NULL) {
             memset(exec->stdio, 0xff, sizeof exec->stdio); /* still the caller's */
         }
+        exec->channel = -1;
         free_parts(exec);
         return -1;
     }
     meet(exec);
     sb_list_append(&sandbox->execs, &exec->sandbox_link);
     sandbox->worker->registry.n_active_execs++;
-    sb_sandbox_exec_joined(sandbox);
+    if (!exec->is_context) {
+        sb_sandbox_exec_joined(sandbox);
+    }
     *ret_exec = exec;
     if (sandbox->state == SB_STATE_RUNNING) {
         sb_exec_begin(exec);

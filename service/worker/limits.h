@@ -28,6 +28,13 @@
     X(CHUNK_BYTES,      64 << 10,   "bytes",        "in one output message, and in one read from a program") \
     X(READ_BYTES,       1 << 20,    "bytes",        "in one ReadExecOutput reply")                 \
     X(READ_WAIT_MS,     60000,      "ms",           "ReadExecOutput waits for a first byte")       \
+    X(CONTEXTS,         16,         "contexts",     "of one sandbox")                              \
+    X(ALL_CONTEXTS,     1024,       "contexts",     "of this worker")                              \
+    X(PIECES,           16,         "pieces",       "of code in one context, the one that runs included") \
+    X(CODE_BYTES,       1 << 20,    "bytes",        "one piece of code")                           \
+    X(WAITING_CODE_BYTES, 2 << 20,  "bytes",        "the code of one context's pieces")            \
+    X(CONTEXT_START_MS, 30000,      "ms",           "an interpreter may take to be ready")         \
+    X(INTERRUPT_MS,     3000,       "ms",           "a piece over its wall limit may go on after its interrupt") \
     X(FILE_CALLS,       32,         "calls",        "on files of one sandbox at once")             \
     X(FILE_WAIT_MS,     60000,      "ms",           "a file operation inside may take for its next step") \
     X(FILE_PAGE,        10000,      "files",        "on one page of ListFiles")                    \

@@ -59,6 +59,7 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
     worker->page_key.key = sb_hash_key_random();
     sb_registry_init(&worker->registry);
     sb_snapshots_init(&worker->snapshots);
+    sb_contexts_init(&worker->contexts);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     worker->budget.max = SB_MAX_STAGED_BYTES;
     sb_auth_init(&worker->auth, worker->start_uid);
@@ -389,6 +390,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     sb_rpc_server_free(worker->server);
     sb_processes_free(worker->processes);
     sb_packages_end(worker->packages);
+    sb_contexts_done(&worker->contexts);
     sb_registry_done(&worker->registry);
     sb_packages_free(worker->packages);
     sb_snapshots_done(&worker->snapshots);

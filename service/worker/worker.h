@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/metrics.h"
 #include "service/worker/auth/auth.h"
+#include "service/worker/context/context.h"
 #include "service/worker/decisions.h"
 #include "service/worker/idem.h"
 #include "service/worker/options.h"
@@ -60,6 +61,7 @@ struct sb_worker {
     struct sb_trail *trail;       /* NULL: nothing is written down */
     struct sb_decisions refusals; /* that were */
     struct sb_registry registry;
+    struct sb_contexts contexts;
     uint64_t n_tombs_written; /* ends */
     struct sb_budget budget;  /* of files and batches on their way */
     struct sb_idem idem;

@@ -1,0 +1,28 @@
+#include "service/worker/context/language.h"
+
+#include <string.h>
+
+extern const char sb_context_python[];
+extern const char sb_context_node[];
+extern const char sb_context_bash[];
+
+static const struct sb_language languages[] = {
+    {"python", {"python3", "-c"}, sb_context_python},
+    {"node", {"node", "-e"}, sb_context_node},
+    {"bash", {"bash", "--norc", "--noprofile", "-c"}, sb_context_bash},
+};
+
+const struct sb_language *sb_language_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof languages / sizeof *languages; i++) {
+        if (strcmp(languages[i].name, name) == 0) {
+            return &languages[i];
+        }
+    }
+    return NULL;
+}
+
+const char *sb_language_names(void)
+{
+    return "python, node, bash";
+}
