@@ -187,6 +187,10 @@ static void on_start_timeout(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     struct sb_context *context = ctx;
+    if (context->sandbox->state == SB_STATE_PAUSED) {
+        sb_timer_arm(&context->start_timer, SB_MAX_CONTEXT_START_MS);
+        return;
+    }
     sb_context_enter(context);
     if (context->state == SB_CONTEXT_STARTING) {
         sb_context_refuse(context, "the interpreter was not ready in time");

@@ -49,6 +49,8 @@ struct sb_contexts {
     size_t n;
 };
 
+enum { SB_CONTEXT_LOOK_MS = 500 }; /* how often a timer looks whether a pause is over */
+
 /** The numbers of aisbx.v1.ContextState. */
 enum sb_context_state {
     SB_CONTEXT_IDLE = 1,
@@ -153,6 +155,7 @@ struct sb_piece {
     uint64_t wall_ms; /* 0: no limit */
     uint64_t number;  /* from 1, once it runs */
     uint64_t start_mono_ms;
+    uint64_t exec_start_ms; /* as it was then; it moves with each pause */
     uint64_t start_bytes[2];
     uint64_t n_values;
     size_t n_denials;    /* of the exec, before it ran */

@@ -21,17 +21,44 @@
 
   const channel = new Socket({ fd: 3, readable: true, writable: true });
   const session = new Session();
+  const frames = []; // to be sent
+  const clock = new Int32Array(new SharedArrayBuffer(4));
   const pieces = [];
   const KEY = Symbol.for("aisbx.context"); // of what pieces and the debugger reach by the global scope
   const hooks = { run: null, held: undefined, import: (name, options) => import(name, options) };
   let isBusy = false;
   let interrupt = null; // of the piece that waits for a promise
 
+  // A stream of node's would stay as it was when an interrupt hit it, and take nothing any more.
+  function writeAll(fd, queue) {
+    while (queue.length > 0) {
+      try {
+        const n = writeSync(fd, queue[0]);
+        if (n === queue[0].length) queue.shift();
+        else queue[0] = queue[0].subarray(n);
+      } catch (error) {
+        if (error.code !== "EAGAIN") throw error;
+        Atomics.wait(clock, 0, 0, 1);
+      }
+    }
+  }
+
   function send(kind, payload) {
     const head = Buffer.alloc(5);
     head.write(kind, 0, "latin1");
     head.writeUInt32LE(payload.length, 1);
-    channel.write(Buffer.concat([head, payload]));
+    frames.push(Buffer.concat([head, payload]));
+    writeAll(3, frames);
+  }
+
+  function makeSync(stream) {
+    stream.write = (chunk, encoding, done) => {
+      const bytes = typeof chunk === "string" ? Buffer.from(chunk, typeof encoding === "string" ? encoding : "utf8") : chunk;
+      writeAll(stream.fd, [bytes]);
+      const then = typeof encoding === "function" ? encoding : done;
+      if (typeof then === "function") process.nextTick(then);
+      return true;
+    };
   }
 
   // ---- values ----
@@ -129,7 +156,7 @@
 
   function tell(what, error) {
     const text = error instanceof Error ? linesOf(textOf(error.stack)).join("\n") : inspect(error);
-    writeSync(2, `Uncaught ${what}${text}\n`);
+    process.stderr.write(`Uncaught ${what}${text}\n`);
   }
 
   // ---- import, which the debugger does not have ----
@@ -291,8 +318,8 @@
   process.on("uncaughtException", (error) => tell("", error));
   process.on("unhandledRejection", (error) => tell("(in promise) ", error));
 
-  // What was printed is with the worker before an answer is.
-  for (const stream of [process.stdout, process.stderr]) stream._handle?.setBlocking?.(true);
+  makeSync(process.stdout);
+  makeSync(process.stderr);
   Object.defineProperty(globalThis, KEY, { value: hooks });
   globalThis.require = createRequire(`${process.cwd()}/piece.js`);
   globalThis.display = display;

@@ -8,8 +8,8 @@
 #include "base/num.h"
 #include "service/worker/context/answer.h"
 #include "service/worker/context/context.h"
-#include "service/worker/exec.h"
 #include "service/worker/context/language.h"
+#include "service/worker/exec.h"
 #include "service/worker/exec_io.h"
 #include "service/worker/limits.h"
 #include "service/worker/policy/policy.h"
@@ -77,6 +77,7 @@ static void begin(struct sb_context *context)
     piece->code = NULL;
     piece->number = ++context->execution_count;
     piece->start_mono_ms = sb_clock_mono_ms();
+    piece->exec_start_ms = context->exec->start_mono_ms;
     piece->n_denials = context->exec->denials.n;
     for (int i = 0; i < 2; i++) {
         piece->start_bytes[i] = context->offsets[i];
@@ -275,6 +276,24 @@ void sb_context_pump(struct sb_context *context)
     sb_context_leave(context);
 }
 
+/** For how long it has run, without the time that its sandbox was paused. */
+static uint64_t ran_ms(const struct sb_context *context, const struct sb_piece *piece)
+{
+    uint64_t paused_ms = context->exec->start_mono_ms - piece->exec_start_ms;
+    uint64_t passed_ms = sb_clock_mono_ms() - piece->start_mono_ms;
+    return passed_ms > paused_ms ? passed_ms - paused_ms : 0;
+}
+
+/** A timer of a paused sandbox looks again. */
+static bool is_held(const struct sb_context *context, struct event *timer)
+{
+    bool is_paused = context->sandbox->state == SB_STATE_PAUSED;
+    if (is_paused) {
+        sb_timer_arm(timer, SB_CONTEXT_LOOK_MS);
+    }
+    return is_paused;
+}
+
 static void on_wall(evutil_socket_t fd, short what, void *ctx)
 {
     (void)fd;
@@ -282,14 +301,22 @@ static void on_wall(evutil_socket_t fd, short what, void *ctx)
     struct sb_err err;
     struct sb_context *context = ctx;
     struct sb_piece *piece = sb_pieces_running(context);
+    if (piece == NULL || is_held(context, &context->wall_timer)) {
+        return;
+    }
+    uint64_t ran = ran_ms(context, piece);
+    if (ran < piece->wall_ms) {
+        sb_timer_arm(&context->wall_timer, piece->wall_ms - ran);
+        return;
+    }
     sb_context_enter(context);
-    if (piece != NULL && piece->is_over) {
+    if (piece->is_over) {
         (void)sb_err_set(&err, SB_ABORTED,
                          "the piece ended, and what it wrote was not read within its wall limit");
         fail(piece, &err);
         sb_context_set_state(context, SB_CONTEXT_IDLE);
         sb_context_pump(context);
-    } else if (piece != NULL) {
+    } else {
         sb_context_interrupt(context, SB_CAUSE_TIMEOUT);
         sb_timer_arm(&context->grace_timer, SB_MAX_INTERRUPT_MS);
     }
@@ -302,6 +329,9 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     struct sb_context *context = ctx;
     const struct sb_piece *piece = sb_pieces_running(context);
+    if (is_held(context, &context->grace_timer)) {
+        return;
+    }
     sb_context_enter(context);
     if (piece != NULL && !piece->is_over) {
         sb_exec_kill(context->exec, piece->cause);
