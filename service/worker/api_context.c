@@ -11,7 +11,7 @@
 #include "service/worker/api.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/context/context.h"
-#include "service/worker/context/language.h"
+#include "service/worker/context/interpreter.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"

@@ -10,7 +10,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "service/worker/context/answer.h"
-#include "service/worker/context/language.h"
+#include "service/worker/context/interpreter.h"
 #include "service/worker/exec.h"
 #include "service/worker/limits.h"
 #include "service/worker/sandbox.h"
@@ -210,8 +210,8 @@ static void on_exec_changed(struct sb_exec_observer *observer, struct sb_exec *e
 
 int sb_context_start(struct sb_context *context, struct sb_err *err)
 {
-    const struct sb_language *language = context->language;
-    char *args[SB_LANGUAGE_MAX_ARGS + 2];
+    const struct sb_interpreter *language = context->language;
+    char *args[SB_INTERPRETER_MAX_ARGS + 2];
     size_t n_args = 0;
     SB_CLEANUP(sb_closep) int theirs = -1;
     while (language->before[n_args] != NULL) {
@@ -249,8 +249,8 @@ int sb_context_start(struct sb_context *context, struct sb_err *err)
 
 static int check(const struct sb_context_options *options, struct sb_err *err)
 {
-    if (sb_language_find(options->language) == NULL) {
-        return sb_err_set(err, SB_INVALID, "language: must be one of %s", sb_language_names());
+    if (sb_interpreter_find(options->language) == NULL) {
+        return sb_err_set(err, SB_INVALID, "language: must be one of %s", sb_interpreter_names());
     }
     return 0;
 }
@@ -258,7 +258,7 @@ static int check(const struct sb_context_options *options, struct sb_err *err)
 static int
 fill(struct sb_context *context, const struct sb_context_options *options, struct sb_err *err)
 {
-    context->language = sb_language_find(options->language);
+    context->language = sb_interpreter_find(options->language);
     if (options->cwd != NULL && (context->cwd = strdup(options->cwd)) == NULL) {
         return sb_err_oom(err);
     }

@@ -36,7 +36,7 @@
 
 struct sb_answer;
 struct sb_context;
-struct sb_language;
+struct sb_interpreter;
 struct sb_piece;
 struct sb_sandbox;
 struct sb_worker;
@@ -72,7 +72,7 @@ struct sb_context {
     char id[SB_ID_SIZE];
     char exec_id[SB_ID_SIZE]; /* of the last interpreter */
     uint64_t seq;
-    const struct sb_language *language;
+    const struct sb_interpreter *language;
     char *cwd; /* NULL: the sandbox's */
     struct sb_pairs env;
     uint64_t create_ms; /* real time */

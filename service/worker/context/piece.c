@@ -8,7 +8,7 @@
 #include "base/num.h"
 #include "service/worker/context/answer.h"
 #include "service/worker/context/context.h"
-#include "service/worker/context/language.h"
+#include "service/worker/context/interpreter.h"
 #include "service/worker/exec.h"
 #include "service/worker/exec_io.h"
 #include "service/worker/limits.h"

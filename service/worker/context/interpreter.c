@@ -1,4 +1,4 @@
-#include "service/worker/context/language.h"
+#include "service/worker/context/interpreter.h"
 
 #include <string.h>
 
@@ -6,13 +6,13 @@ extern const char sb_context_python[];
 extern const char sb_context_node[];
 extern const char sb_context_bash[];
 
-static const struct sb_language languages[] = {
+static const struct sb_interpreter languages[] = {
     {"python", {"python3", "-c"}, sb_context_python},
     {"node", {"node", "-e"}, sb_context_node},
     {"bash", {"bash", "--norc", "--noprofile", "-c"}, sb_context_bash},
 };
 
-const struct sb_language *sb_language_find(const char *name)
+const struct sb_interpreter *sb_interpreter_find(const char *name)
 {
     for (size_t i = 0; i < sizeof languages / sizeof *languages; i++) {
         if (strcmp(languages[i].name, name) == 0) {
@@ -22,7 +22,7 @@ const struct sb_language *sb_language_find(const char *name)
     return NULL;
 }
 
-const char *sb_language_names(void)
+const char *sb_interpreter_names(void)
 {
     return "python, node, bash";
 }

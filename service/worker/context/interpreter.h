@@ -1,0 +1,17 @@
+#pragma once
+/** The interpreters that keep their state, and what they run: a file of this folder each, which is
+ *  part of the program. */
+#include "base/str.h"
+
+enum { SB_INTERPRETER_MAX_ARGS = 6 };
+
+struct sb_interpreter {
+    const char *name;                            /* "python" */
+    const char *before[SB_INTERPRETER_MAX_ARGS]; /* program and options, up to the text it runs */
+    const char *start;                           /* of that text, which ends with a NUL */
+};
+
+/** NULL: there is none of that name. */
+const struct sb_interpreter *sb_interpreter_find(const char *name);
+/** What there is, for errors: "python, node, bash". */
+const char *sb_interpreter_names(void);
