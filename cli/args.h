@@ -87,6 +87,11 @@ struct sb_args {
     uint64_t count;
     bool forget;
     uint64_t share_ms;
+    /* code */
+    const char *code;
+    const char *context;
+    const char *language;
+    const char *output_dir;
     /* profiles */
     struct sb_texts syscalls;
     struct sb_texts hosts;

@@ -15,6 +15,27 @@ static const char *const network_modes[] = {"none", "limited", NULL};
 static const char *const drivers[] = {"native", "bwrap", "chroot", "lima", NULL};
 
 /* Limits stand in proto/aisbx/v1/sandbox.proto, message Limits; the worker checks them again. */
+static const char *const code_languages[] = {"python", "node", "bash", NULL};
+
+static const struct sb_option code_rows[] = {
+    {'l', "language", SB_OPTION_TEXT, AT(language), "LANGUAGE",
+     "python, node or bash; default: python", 0, 0, SB_OFFER_CHOICES, code_languages},
+    {'s', "sandbox", SB_OPTION_TEXT, AT(sandbox), "SANDBOX",
+     "Where to run, and what keeps its state from one call to the next; default: a sandbox that is "
+     "made for this call and goes with it",
+     0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "context", SB_OPTION_TEXT, AT(context), "CONTEXT",
+     "Another interpreter than the one of the language (aisbx contexts)", 0, 0, SB_OFFER_NOTHING,
+     NULL},
+    {'c', "code", SB_OPTION_TEXT, AT(code), "CODE", "Run this text", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME",
+     "Interrupt it after this long: 30s; default and maximum: the profile's", 1, 86400000,
+     SB_OFFER_NOTHING, NULL},
+    {'o', "output-dir", SB_OPTION_TEXT, AT(output_dir), "DIR",
+     "Save images and HTML there: result-1.png; default: values are shown as text", 0, 0,
+     SB_OFFER_DIRECTORY, NULL},
+};
+
 static const struct sb_option everywhere_rows[] = {
     {'A', "address", SB_OPTION_TEXT, AT(address), "ADDRESS",
      "Worker to use: unix:/path, dns:///host:port, ipv4:a:port; default: a worker of your own, "
@@ -422,6 +443,7 @@ const struct sb_option_group sb_option_ps = GROUP("Options", ps_rows);
 const struct sb_option_group sb_option_attach = GROUP("Options", attach_rows);
 const struct sb_option_group sb_option_kill = GROUP("Options", kill_rows);
 const struct sb_option_group sb_option_batch = GROUP("Options of the cases", batch_rows);
+const struct sb_option_group sb_option_code = GROUP("Options", code_rows);
 const struct sb_option_group sb_option_list = GROUP("Options", list_rows);
 const struct sb_option_group sb_option_cp = GROUP("Options", cp_rows);
 const struct sb_option_group sb_option_ls = GROUP("Options", ls_rows);

@@ -72,6 +72,22 @@ static const char *const logs_examples[] = {
     "aisbx logs --stderr --tail 4k sb_9xq2",
     NULL,
 };
+static const char *const code_examples[] = {
+    "The value of the last line, from a sandbox that is made for it",
+    "aisbx code -c 'sum(range(10))'",
+    "State that stays from one call to the next",
+    "aisbx code -s sb_9xq2 -c 'x = 41' && aisbx code -s sb_9xq2 -c 'x + 1'",
+    "Figures as files",
+    "aisbx code -s sb_9xq2 --output-dir . plot.py",
+    "A conversation, until Ctrl-D; Ctrl-C stops what runs",
+    "aisbx code --language node",
+    NULL,
+};
+static const char *const contexts_examples[] = {
+    "Interpreters of a sandbox",
+    "aisbx contexts sb_9xq2",
+    NULL,
+};
 static const char *const cp_examples[] = {
     "A file in, and a result out",
     "aisbx cp data.csv sb_9xq2:/tmp/ && aisbx cp sb_9xq2:/workspace/plot.png .",
@@ -368,6 +384,32 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = logs_examples,
         .run = sb_verb_logs,
+    },
+    {
+        .name = "code",
+        .summary = "Run code in an interpreter that keeps its state",
+        .usage = "[OPTIONS] [FILE]",
+        .about = "Python, Node or bash. Output comes as it is written, then the value of the last "
+                 "expression; an error is shown with its traceback, and leaves variables as they "
+                 "are. Without FILE and --code: standard input, or a conversation on a terminal. "
+                 "The exit status is 0, 1 after an error, that of bash, or 124 at the time limit. "
+                 "With --json each event is a line.",
+        .groups = {&sb_option_code, &sb_option_sandbox},
+        .max_operands = 1,
+        .offer = SB_VERB_OFFERS_FILES,
+        .examples = code_examples,
+        .run = sb_verb_code,
+    },
+    {
+        .name = "contexts",
+        .summary = "List the interpreters of a sandbox",
+        .usage = "[OPTIONS] SANDBOX",
+        .min_operands = 1,
+        .max_operands = 1,
+        .wants = "the id of a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = contexts_examples,
+        .run = sb_verb_contexts,
     },
     {
         .name = "cp",

@@ -121,6 +121,8 @@ int sb_verb_ps(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_kill(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_logs(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_code(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_contexts(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_cp(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_ls(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_grep(struct sb_cli *cli, int *ret_status, struct sb_err *err);

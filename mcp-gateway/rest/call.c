@@ -169,6 +169,7 @@ static void (*const on_messages[])(struct sb_rest_call *call, const ProtobufCMes
     [SB_ROUTE_FIRST] = reply_first,
     [SB_ROUTE_EVENTS] = sb_rest_events_message,
     [SB_ROUTE_EXEC] = sb_rest_exec_message,
+    [SB_ROUTE_CODE] = sb_rest_code_message,
     [SB_ROUTE_OUTPUT] = sb_rest_output_message,
     [SB_ROUTE_READ] = sb_rest_read_message,
     [SB_ROUTE_WRITE] = reply_whole,
@@ -279,7 +280,8 @@ static void begin(struct sb_rest *rest,
     } else if (call->route->kind == SB_ROUTE_IMPORT) {
         sb_rest_import_start(call, message);
     } else if ((call->route->rpc->flags & SB_RPC_SERVER_STREAM) != 0) {
-        if (call->route->kind == SB_ROUTE_EVENTS || call->route->kind == SB_ROUTE_EXEC) {
+        if (call->route->kind == SB_ROUTE_EVENTS || call->route->kind == SB_ROUTE_EXEC ||
+            call->route->kind == SB_ROUTE_CODE) {
             sb_rest_events_watch(call);
         }
         sb_backend_read(call->call);

@@ -76,6 +76,7 @@ void sb_rest_reply_error(struct sb_http_request *request,
 void sb_rest_events_watch(struct sb_rest_call *call);
 void sb_rest_events_message(struct sb_rest_call *call, const ProtobufCMessage *message);
 void sb_rest_exec_message(struct sb_rest_call *call, const ProtobufCMessage *message);
+void sb_rest_code_message(struct sb_rest_call *call, const ProtobufCMessage *message);
 /** The stream is over; err->code SB_OK: well. */
 void sb_rest_events_done(struct sb_rest_call *call, const struct sb_err *err);
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "aisbx/v1/context_service.pb-c.h"
 #include "aisbx/v1/exec.pb-c.h"
 #include "aisbx/v1/sandbox_service.pb-c.h"
 #include "base/cleanup.h"
@@ -217,6 +218,76 @@ void sb_rest_exec_message(struct sb_rest_call *call, const ProtobufCMessage *mes
     struct sb_out out;
     sb_out_init(&out, -1);
     put_event(call, event, &out);
+    send_event(call, &out);
+}
+
+/* ---- what code says ---- */
+
+static bool is_text(const char *mime)
+{
+    size_t len = strlen(mime);
+    return strncmp(mime, "text/", 5) == 0 || strcmp(mime, "application/json") == 0 ||
+           (len > 4 && strcmp(mime + len - 4, "+xml") == 0) ||
+           (len > 5 && strcmp(mime + len - 5, "+json") == 0);
+}
+
+/* Texts as they are; JSON has no other way for bytes than base64. */
+static void put_result(struct sb_json *json, const Aisbx__V1__RichResult *result)
+{
+    const struct sb_str data = sb_str_of(result->data.data, result->data.len);
+    sb_json_open(json, NULL, '{');
+    sb_json_cstr(json, "mime_type", result->mime_type);
+    if (is_text(result->mime_type)) {
+        sb_json_str(json, "text", data);
+    } else {
+        sb_json_base64(json, "base64", data);
+    }
+    sb_json_bool(json, "is_main", result->is_main != 0);
+    sb_json_u64(json, "value_number", result->value_number);
+    sb_json_close(json, '}');
+}
+
+static const char *put_code_event(struct sb_rest_call *call,
+                                  const Aisbx__V1__ExecuteCodeResponse *event,
+                                  struct sb_json *json)
+{
+    switch ((int)event->event_case) {
+    case AISBX__V1__EXECUTE_CODE_RESPONSE__EVENT_OUTPUT:
+        put_output(call, json, event->output);
+        return "output";
+    case AISBX__V1__EXECUTE_CODE_RESPONSE__EVENT_RESULT:
+        put_result(json, event->result);
+        return "result";
+    case AISBX__V1__EXECUTE_CODE_RESPONSE__EVENT_ERROR:
+        sb_pbjson_message(json, NULL, &event->error->base);
+        return "exception"; /* "error" is one of the service */
+    case AISBX__V1__EXECUTE_CODE_RESPONSE__EVENT_VIOLATION:
+        sb_pbjson_message(json, NULL, &event->violation->base);
+        return "violation";
+    case AISBX__V1__EXECUTE_CODE_RESPONSE__EVENT_ENDED:
+        sb_pbjson_message(json, NULL, &event->ended->base);
+        return "ended";
+    default:
+        sb_pbjson_message(json, NULL, &event->base);
+        return "message";
+    }
+}
+
+void sb_rest_code_message(struct sb_rest_call *call, const ProtobufCMessage *message)
+{
+    const Aisbx__V1__ExecuteCodeResponse *event = (const void *)message;
+    SB_CLEANUP(sb_out_done) struct sb_out data;
+    struct sb_json json = {.out = &data};
+    struct sb_out out;
+    sb_out_init(&data, -1);
+    sb_out_init(&out, -1);
+    if (event->event_case == AISBX__V1__EXECUTE_CODE_RESPONSE__EVENT_ENDED) {
+        put_carried(call, &out);
+    }
+    const char *name = put_code_event(call, event, &json);
+    sb_out_printf(&out, "event: %s\ndata: ", name);
+    sb_out_write(&out, data.buf.len == 0 ? "" : sb_buf_cstr(&data.buf), data.buf.len);
+    sb_out_put(&out, "\n\n");
     send_event(call, &out);
 }
 

@@ -36,6 +36,8 @@ static const struct {
     {"ports", "Servers in sandboxes. Any method, any path and WebSocket below "
               "/api/v1/sandboxes/{sandbox_id}/ports/{port}/ go on to an exposed one, without the "
               "credentials; 502: it does not answer, or nothing that can be passed on"},
+    {"contexts", "Interpreters that keep their state"},
+    {"ports", "Servers in sandboxes, reached from outside"},
     {"profiles", "Named policies"},
     {"worker", "The worker itself"},
     {"security", "Keys and audit"},
@@ -338,6 +340,7 @@ static void put_content(struct doc *doc, const struct sb_route *route)
     switch (route->kind) {
     case SB_ROUTE_EVENTS:
     case SB_ROUTE_EXEC:
+    case SB_ROUTE_CODE:
         sb_json_open(json, "text/event-stream", '{');
         sb_json_open(json, "schema", '{');
         sb_json_cstr(json, "type", "string");

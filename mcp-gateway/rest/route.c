@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "aisbx/v1/context_service.rpc.h"
 #include "aisbx/v1/file_service.rpc.h"
 #include "aisbx/v1/key_service.rpc.h"
 #include "aisbx/v1/port_service.rpc.h"
@@ -15,6 +16,8 @@
 #define WORKER(name) &aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_##name]
 #define FILES(name)  &aisbx__v1__file_service__methods[AISBX__V1__FILE_SERVICE__METHOD_##name]
 
+#define CONTEXTS(name)                                                                             \
+    &aisbx__v1__context_service__methods[AISBX__V1__CONTEXT_SERVICE__METHOD_##name]
 #define PORTS(name) &aisbx__v1__port_service__methods[AISBX__V1__PORT_SERVICE__METHOD_##name]
 #define KEYS(name)  &aisbx__v1__key_service__methods[AISBX__V1__KEY_SERVICE__METHOD_##name]
 
@@ -116,6 +119,21 @@ const struct sb_route sb_routes[] = {
      .status = 200},
     {.id = "watchFiles", .tag = "files", .summary = "Changes below a directory as they happen",
      .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/events", .rpc = FILES(WATCH_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
+
+    {.id = "createContext", .tag = "contexts", .summary = "Starts an interpreter that keeps its state",
+     .method = POST, .pattern = "/sandboxes/{sandbox_id}/contexts", .rpc = CONTEXTS(CREATE_CONTEXT), .body = SB_ROUTE_MESSAGE,
+     .reply_field = "context", .status = 201},
+    {.id = "listContexts", .tag = "contexts", .summary = "Interpreters of a sandbox, newest first",
+     .method = GET, .pattern = "/sandboxes/{sandbox_id}/contexts", .rpc = CONTEXTS(LIST_CONTEXTS), .status = 200},
+    {.id = "executeCode", .tag = "contexts", .summary = "Runs a piece of code and streams what it says; a broken connection interrupts it",
+     .method = POST, .pattern = "/contexts/{context_id}/execute", .rpc = CONTEXTS(EXECUTE_CODE), .kind = SB_ROUTE_CODE,
+     .body = SB_ROUTE_MESSAGE, .status = 200},
+    {.id = "interruptContext", .tag = "contexts", .summary = "Stops the code that runs; variables stay",
+     .method = POST, .pattern = "/contexts/{context_id}/interrupt", .rpc = CONTEXTS(INTERRUPT_CONTEXT), .status = 204},
+    {.id = "restartContext", .tag = "contexts", .summary = "Starts the interpreter anew",
+     .method = POST, .pattern = "/contexts/{context_id}/restart", .rpc = CONTEXTS(RESTART_CONTEXT), .reply_field = "context", .status = 200},
+    {.id = "deleteContext", .tag = "contexts", .summary = "Ends the interpreter",
+     .method = DELETE, .pattern = "/contexts/{context_id}", .rpc = CONTEXTS(DELETE_CONTEXT), .status = 204},
 
     {.id = "exposePort", .tag = "ports", .summary = "Lets callers reach a TCP port inside",
      .method = POST, .pattern = "/sandboxes/{sandbox_id}/ports", .rpc = PORTS(EXPOSE_PORT), .body = SB_ROUTE_MESSAGE,

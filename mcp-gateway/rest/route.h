@@ -20,6 +20,7 @@ enum sb_route_kind {
     SB_ROUTE_FIRST,  /* the first message of a stream, then it is left */
     SB_ROUTE_EVENTS, /* text/event-stream, an event a message */
     SB_ROUTE_EXEC,   /* the same of ExecEvents, with ids to go on from */
+    SB_ROUTE_CODE,   /* the same of what code says; what is no text of a value is base64 there */
     SB_ROUTE_OUTPUT, /* a range of kept output as bytes */
     SB_ROUTE_READ,   /* a file's bytes, with ranges */
     SB_ROUTE_WRITE,  /* a file from bytes */

@@ -31,3 +31,8 @@ uint64_t sb_arg_seconds(const struct cJSON *arguments, const char *name)
     return cJSON_IsNumber(value) && value->valuedouble > 0 ? (uint64_t)(value->valuedouble * 1000)
                                                            : 0;
 }
+
+bool sb_arg_has(const struct cJSON *arguments, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(arguments, name) != NULL;
+}

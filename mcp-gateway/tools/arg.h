@@ -17,6 +17,7 @@ static inline void *sb_lend(const void *borrowed)
 const char *sb_arg_text(const struct cJSON *arguments, const char *name);
 /** The same, "" when it is not there: as messages want it. */
 char *sb_arg_field(const struct cJSON *arguments, const char *name);
+bool sb_arg_has(const struct cJSON *arguments, const char *name);
 bool sb_arg_flag(const struct cJSON *arguments, const char *name);
 /** A number, cut to a whole one; @otherwise when it is not there. */
 int64_t sb_arg_number(const struct cJSON *arguments, const char *name, int64_t otherwise);

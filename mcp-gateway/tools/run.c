@@ -44,7 +44,8 @@ static void clean_up(struct sb_run *run)
         request.sandbox_id = id;
         run->sandbox_id[0] = '\0';
         sb_job_ask(&run->job, SB_SANDBOX_RPC(DESTROY_SANDBOX), &request.base, cleaned_up);
-    } else if (run->exec_id[0] != '\0' && !run->has_ended && !run->is_background) {
+    } else if (run->exec_id[0] != '\0' && !run->has_ended && !run->is_background &&
+               !run->is_context) { /* of a context the call's end stops what runs */
         Aisbx__V1__CancelExecRequest request = AISBX__V1__CANCEL_EXEC_REQUEST__INIT;
         request.exec_id = run->exec_id;
         run->has_ended = true;
@@ -79,6 +80,10 @@ static void put_structured(struct sb_run *run)
     sb_json_open(&json, NULL, '{');
     sb_report_verdict_fields(&json, run->exec);
     sb_json_cstr(&json, "exec_id", run->exec_id);
+    if (run->is_context) {
+        sb_json_cstr(&json, "sandbox_id", run->sandbox_id);
+        sb_json_cstr(&json, "context_id", run->context_id);
+    }
     if (!run->is_own && run->sandbox != NULL) {
         sb_report_sandbox_fields(&json, run->sandbox);
     } else if (run->sandbox != NULL) {
@@ -146,8 +151,9 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
                     sb_str_from(line[0] == '\0' ? "running" : line));
 }
 
-static void start_timer(struct sb_run *run)
+void sb_run_watch(struct sb_run *run)
 {
+    run->started_ms = sb_clock_mono_ms();
     const struct timeval tick = {TICK_MS / 1000, TICK_MS % 1000 * 1000L};
     if (!sb_mcp_wants_progress(run->job.call)) {
         return;
@@ -202,7 +208,7 @@ static void take_started(struct sb_run *run, const Aisbx__V1__ExecStarted *start
         run->sandbox = (Aisbx__V1__Sandbox *)sb_message_copy(&started->sandbox->base, &err);
     }
     if (!run->is_background && run->job.call != NULL) {
-        start_timer(run);
+        sb_run_watch(run);
         send_input(run);
     }
 }
@@ -253,7 +259,7 @@ static void put_background(struct sb_run *run)
     sb_out_done(&out);
 }
 
-static void on_ended(struct sb_job *job, const ProtobufCMessage *reply)
+void sb_run_on_ended(struct sb_job *job, const ProtobufCMessage *reply)
 {
     struct sb_run *run = (struct sb_run *)job;
     struct sb_err err;
@@ -270,6 +276,9 @@ static void on_ended(struct sb_job *job, const ProtobufCMessage *reply)
         sb_run_finish(run);
     } else {
         put_text(run);
+        if (run->is_context) {
+            sb_run_show_values(run);
+        }
         sb_run_show_images(run);
     }
 }
@@ -294,6 +303,14 @@ void sb_run_start(struct sb_run *run)
         exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
         exec.command = &command;
     }
+    if (run->keeps_state) {
+        sb_run_in_context(run);
+        return;
+    }
+    command.n_args = run->program.n_args;
+    command.args = run->program.args;
+    exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
+    exec.command = &command;
     exec.cwd = sb_arg_field(run->arguments, "cwd");
     exec.wall_ms = sb_arg_seconds(run->arguments, "timeout_s");
     exec.background = run->is_background;
@@ -305,8 +322,7 @@ void sb_run_start(struct sb_run *run)
     if (!run->is_own) {
         request.request_id = sb_arg_field(run->arguments, "request_id");
     }
-    run->started_ms = sb_clock_mono_ms();
-    sb_job_stream(&run->job, SB_SANDBOX_RPC(START_EXEC), &request.base, on_event, on_ended);
+    sb_job_stream(&run->job, SB_SANDBOX_RPC(START_EXEC), &request.base, on_event, sb_run_on_ended);
 }
 
 /* ---- the beginning ---- */
@@ -356,6 +372,7 @@ static void on_free(struct sb_job *job)
     sb_message_freep(&run->sandbox);
     sb_message_freep(&run->found);
     sb_buf_done(&run->image);
+    sb_run_context_done(run);
 }
 
 static const struct sb_job_ops ops = {
@@ -405,6 +422,10 @@ void sb_tool_run_code(struct sb_mcp_call *call, const struct cJSON *arguments, v
     }
     if (strlen(code) > MAX_CODE) {
         sb_job_refuse(&run->job, "code: is longer than 1 MiB; put it into a file with file_write "
+    bool is_lasting = sb_arg_text(arguments, "sandbox_id") != NULL;
+    run->keeps_state = is_lasting && sb_run_wants_context(run);
+    if (!run->keeps_state && strlen(code) > MAX_CODE) {
+        sb_job_refuse(&run->job, "code: is longer than 120 KiB; put it into a file with file_write "
                                  "and run that with shell");
         return;
     }

@@ -11,7 +11,15 @@
 
 struct cJSON;
 
-enum { SB_TOOL_ID_SIZE = 72 }; /* what a client may take for an id, with the NUL */
+enum {
+    SB_TOOL_ID_SIZE = 72, /* what a client may take for an id, with the NUL */
+    SB_RUN_MAX_KEPT = 4,  /* images among the values of code */
+};
+
+struct sb_run_image {
+    const char *mime_type; /* static */
+    struct sb_buf data;
+};
 
 struct sb_run {
     struct sb_job job; /* first */
@@ -35,12 +43,41 @@ struct sb_run {
     unsigned n_images;
     size_t image_bytes;
     struct sb_buf image;
+    /* in a context */
+    bool keeps_state; /* wanted */
+    bool is_context;
+    bool is_error; /* of the code */
+    char context_id[SB_TOOL_ID_SIZE];
+    uint64_t from[2];      /* offsets of the streams where this code began */
+    struct sb_buf values;  /* texts of values and errors */
+    struct sb_buf other;   /* of the value that comes, a form that is not plain text */
+    uint64_t value_number; /* of that value */
+    bool has_shown;        /* it */
+    struct sb_run_image kept[SB_RUN_MAX_KEPT];
+    unsigned n_kept;
 };
 
 /** Goes on after the files are there. */
 void sb_run_start(struct sb_run *run);
 /** Goes on when there is nothing more to show: answers, cleans up. */
 void sb_run_finish(struct sb_run *run);
+
+/** Tells progress from now on. */
+void sb_run_watch(struct sb_run *run);
+/** The stream of its events is over: answers. */
+void sb_run_on_ended(struct sb_job *job, const ProtobufCMessage *reply);
+
+/* run_context.c */
+
+/** Code of a sandbox that lasts, in a language with interpreters, and nothing of a program. */
+bool sb_run_wants_context(const struct sb_run *run);
+void sb_run_in_context(struct sb_run *run);
+/** No form of the value follows. */
+void sb_run_end_value(struct sb_run *run);
+/** Adds what the code showed to the answer. */
+void sb_run_show_values(struct sb_run *run);
+/** Frees what of it is in run. */
+void sb_run_context_done(struct sb_run *run);
 
 /* run_file.c */
 

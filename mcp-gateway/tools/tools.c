@@ -41,12 +41,18 @@ static const char instructions[] =
 /* In the order clients list them; fixed, so that prompts can be cached. */
 static const struct sb_mcp_tool tools_table[] = {
     {"run_code", "Run code",
-     "Runs a whole program given as source text in a sandbox and returns how it ended, its output "
-     "and the images it wrote into /workspace (png, jpg). Without sandbox_id the sandbox is made "
-     "for "
-     "this call and destroyed after it; nothing is left. For a command line use shell; for "
+     "Runs code given as source text in a sandbox and returns how it ended, its output and images "
+     "(png, jpg: figures, and files it wrote into /workspace). Without sandbox_id a sandbox is "
+     "made "
+     "for this call and destroyed after it; nothing is left. With sandbox_id python, node and bash "
+     "keep their state: variables, imports, functions and the directory are there for the next "
+     "call, the value of the last expression is shown, top-level await works, and an error comes "
+     "with its traceback; args, stdin or cwd make it a program of its own. For a command line use "
+     "shell; for "
      "programs "
      "that run on (servers, over a minute) use shell with background. Limits: code 1 MiB, files "
+     "that run on (servers, over a minute) use shell with background. Limits: code 120 KiB (1 MiB "
+     "with state), files "
      "and "
      "stdin 1 MiB, about 8000 characters of output (the rest by exec_output), the profile's time, "
      "memory and network. Example: {\"language\":\"python\",\"code\":\"print(6*7)\"}",

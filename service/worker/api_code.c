@@ -169,13 +169,15 @@ static void on_ended(struct sb_piece *piece)
     event.ended = &ended;
     ended.execution_count = piece->number;
     ended.verdict = verdict_of(piece);
-    if (ended.verdict == NULL) {
+    if (ended.verdict == NULL || !sb_api_pb_time(piece->start_real_ms, &ended.start_time)) {
+        aisbx__v1__verdict__free_unpacked(ended.verdict, NULL);
         (void)sb_err_oom(&err);
         sb_rpc_call_fail(call, &err);
         return;
     }
     (void)send_event(piece, &event);
     aisbx__v1__verdict__free_unpacked(ended.verdict, NULL);
+    google__protobuf__timestamp__free_unpacked(ended.start_time, NULL);
     sb_rpc_call_reply(call, NULL);
 }
 

@@ -62,6 +62,7 @@ struct wait {
     struct sb_context_observer observer;
     struct sb_rpc_call *call;
     struct sb_context *context;
+    bool is_found; /* it was made by an earlier call, and may be DEAD meanwhile */
     bool is_owner; /* the context goes when the call does, before it was answered */
     bool is_over;
 };
@@ -130,8 +131,10 @@ static void on_created(struct sb_context_observer *observer, struct sb_context *
     }
     wait->is_over = true;
     Aisbx__V1__CreateContextResponse *msg = NULL;
+    if (wait->is_found) {
+        err.code = SB_OK;
+    }
     if (err.code != SB_OK) {
-        sb_idem_drop(&context->worker->idem, context->id);
         sb_context_delete(context);
     } else {
         msg = sb_api_pb_new(&aisbx__v1__create_context_response__descriptor);
@@ -224,6 +227,7 @@ create_context(struct sb_rpc_call *call, const Aisbx__V1__CreateContextRequest *
     struct wait *wait = wait_new(call, context, on_created);
     if (wait != NULL) {
         /* With a request_id the caller can come back for it. */
+        wait->is_found = is_first == 0;
         wait->is_owner = is_first > 0 && req->request_id[0] == '\0';
         on_created(&wait->observer, context);
     }

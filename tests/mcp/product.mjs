@@ -225,6 +225,36 @@ def png(path, n, noise=False):
         assert.equal(shown.content.filter(c => c.type === 'image').length, 1, text(shown));
         await call('sandbox_destroy', { sandbox_id });
     },
+    async state() {
+        const { sandbox_id } = (await call('sandbox_create', { ttl_s: 300, profile: 'python-dev' })).structuredContent;
+        const code = (language, source, more = {}) => call('run_code', { sandbox_id, language, code: source, ...more });
+        const first = await code('python', 'x = 41\nimport os; os.chdir("/tmp")');
+        assert.equal(first.structuredContent.exit_code, 0, text(first));
+        assert.match(text(await code('python', 'print(os.getcwd())\nx + 1')), /\/tmp\n[^]*42/);
+        const failed = await code('python', 'def f(): return 1 / 0\n\nf()');
+        assert.equal(failed.isError, true);
+        assert.match(text(failed), /exit 1[^]*line 3[^]*ZeroDivisionError: division by zero/);
+        assert.match(text(await code('python', 'x')), /41/, 'an error leaves what was there');
+        const shown = await code('python', 'class P:\n  def _repr_png_(self): return b"\\x89PNG"\nP()');
+        assert.equal(shown.content.find(c => c.type === 'image').data, Buffer.from([0x89, 80, 78, 71]).toString('base64'));
+        const large = await code('python', 'class L:\n  def _repr_png_(self): return b"a" * 200000\nL()');
+        assert(!large.content.some(c => c.type === 'image') && /not shown/.test(text(large)), text(large));
+        await code('node', 'const y = 20; let z = await Promise.resolve(1)');
+        assert.match(text(await code('node', '({sum: y + z})')), /\{ sum: 21 \}/);
+        await code('bash', 'cd /usr; export W=here; f() { echo "f $W"; }');
+        assert.match(text(await code('bash', 'f; pwd')), /f here\n\/usr/);
+        assert.equal((await code('bash', 'exit 3')).structuredContent.exit_code, 3);
+        const program = await code('python', 'import sys; print(sys.argv[1:])', { args: ['a'] });
+        assert.match(text(program), /\['a'\]/, 'a program of its own');
+        const ended = await code('python', 'os._exit(4)');
+        assert.equal(ended.structuredContent.exit_code, 4);
+        assert.match(text(await code('python', 'x')), /NameError/, 'a new interpreter after its end');
+        await code('python', 'x = 5');
+        assert.match(text(await code('python', 'x', { fresh: true })), /NameError/);
+        const slow = await code('python', 'while True: pass', { timeout_s: 1 });
+        assert.equal(slow.structuredContent.verdict, 'timed_out');
+        await call('sandbox_destroy', { sandbox_id });
+    },
     async output() {
         const result = await python('import sys\nfor i in range(50000): print("line", i)\nprint("a" + "é" * 5000, file=sys.stderr)');
         const said = text(result);

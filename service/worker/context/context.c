@@ -68,6 +68,7 @@ static void forget(struct sb_context *context)
         (void)sb_map_remove(&contexts->by_id, sb_str_from(context->id));
         sb_list_remove(&context->link);
         contexts->n--;
+        sb_idem_drop(&context->worker->idem, context->id); /* who asks again gets a new one */
     }
 }
 

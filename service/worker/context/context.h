@@ -155,6 +155,7 @@ struct sb_piece {
     uint64_t wall_ms; /* 0: no limit */
     uint64_t number;  /* from 1, once it runs */
     uint64_t start_mono_ms;
+    uint64_t start_real_ms;
     uint64_t exec_start_ms; /* as it was then; it moves with each pause */
     uint64_t start_bytes[2];
     uint64_t n_values;

@@ -77,6 +77,7 @@ static void begin(struct sb_context *context)
     piece->code = NULL;
     piece->number = ++context->execution_count;
     piece->start_mono_ms = sb_clock_mono_ms();
+    piece->start_real_ms = sb_clock_real_ms();
     piece->exec_start_ms = context->exec->start_mono_ms;
     piece->n_denials = context->exec->denials.n;
     for (int i = 0; i < 2; i++) {

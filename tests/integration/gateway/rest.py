@@ -280,6 +280,31 @@ def exposes_ports():
     call("destroySandbox", 200, [sandbox])
 
 
+def keeps_state():
+    sandbox = call("createSandbox", 201, body={"profile": "python-dev"}).json()["sandbox_id"]
+    context = call("createContext", 201, [sandbox], body={"language": "python"}).json()
+    assert context["state"] == "idle" and context["language"] == "python", context
+    context = context["context_id"]
+    call("executeCode", 200, [context], body={"code": "x = 41"})
+    code = "class P:\n    def _repr_png_(self): return bytes([137, 80])\ndisplay(P())\nprint('ä')\nx + 1"
+    events = call("executeCode", 200, [context], body={"code": code}).events()
+    said = "".join(data["data"] for name, data, _ in events if name == "output")
+    results = {(data["mime_type"], data["is_main"]): data for name, data, _ in events if name == "result"}
+    assert said == "ä\n" and results["text/plain", True]["text"] == "42", events
+    assert results["image/png", False]["base64"] == "iVA=", results
+    assert events[-1][0] == "ended" and events[-1][1]["verdict"]["exit_code"] == 0, events[-1]
+    events = call("executeCode", 200, [context], body={"code": "1 / 0"}).events()
+    assert events[0][0] == "exception" and events[0][1]["name"] == "ZeroDivisionError", events
+    call("interruptContext", 204, [context])
+    assert [c["execution_count"] for c in call("listContexts", 200, [sandbox]).json()["contexts"]] == [3]
+    assert call("restartContext", 200, [context]).json()["state"] == "idle"
+    assert call("executeCode", 200, [context], body={"code": "x"}).events()[0][1]["name"] == "NameError"
+    call("deleteContext", 204, [context])
+    call("executeCode", 404, [context], body={"code": "1"})
+    call("createContext", 422, [sandbox], body={"language": "cobol"})
+    call("destroySandbox", 200, [sandbox])
+
+
 def knows_methods():
     got = ask(PORT, "OPTIONS", "/api/v1/sandboxes")
     assert got.status == 204 and got.headers["Allow"] == "GET, HEAD, POST, OPTIONS"
@@ -294,6 +319,8 @@ def knows_methods():
 
 TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, runs_sources_and_batches, shows_events, cancels_for_who_leaves,
          tells_of_profiles_and_the_worker, keeps_files, exposes_ports, keeps_and_forks, knows_methods, answers_for_what_may_not_be_built)
+TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, shows_events, cancels_for_who_leaves,
+         tells_of_profiles_and_the_worker, keeps_files, keeps_state, exposes_ports, keeps_and_forks, knows_methods, answers_for_what_may_not_be_built)
 for test in TESTS:
     test()
     print(f"ok {test.__name__}", flush=True)
