@@ -1,4 +1,5 @@
 /* Execs that are to end: for their time, by a caller, by a signal. */
+#include <signal.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
