@@ -290,6 +290,10 @@ void sb_run_start(struct sb_run *run)
     Aisbx__V1__ExecSpec exec = AISBX__V1__EXEC_SPEC__INIT;
     Aisbx__V1__ExecTarget target = AISBX__V1__EXEC_TARGET__INIT;
     Aisbx__V1__StartExecRequest request = AISBX__V1__START_EXEC_REQUEST__INIT;
+    if (run->keeps_state) {
+        sb_run_in_context(run);
+        return;
+    }
     if (run->program.language != NULL) {
         script.language = sb_lend(run->program.language);
         script.source = sb_lend(run->program.source);
@@ -303,14 +307,6 @@ void sb_run_start(struct sb_run *run)
         exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
         exec.command = &command;
     }
-    if (run->keeps_state) {
-        sb_run_in_context(run);
-        return;
-    }
-    command.n_args = run->program.n_args;
-    command.args = run->program.args;
-    exec.program_case = AISBX__V1__EXEC_SPEC__PROGRAM_COMMAND;
-    exec.command = &command;
     exec.cwd = sb_arg_field(run->arguments, "cwd");
     exec.wall_ms = sb_arg_seconds(run->arguments, "timeout_s");
     exec.background = run->is_background;
@@ -420,12 +416,10 @@ void sb_tool_run_code(struct sb_mcp_call *call, const struct cJSON *arguments, v
     if (run == NULL) {
         return;
     }
-    if (strlen(code) > MAX_CODE) {
-        sb_job_refuse(&run->job, "code: is longer than 1 MiB; put it into a file with file_write "
     bool is_lasting = sb_arg_text(arguments, "sandbox_id") != NULL;
     run->keeps_state = is_lasting && sb_run_wants_context(run);
-    if (!run->keeps_state && strlen(code) > MAX_CODE) {
-        sb_job_refuse(&run->job, "code: is longer than 120 KiB; put it into a file with file_write "
+    if (strlen(code) > MAX_CODE) {
+        sb_job_refuse(&run->job, "code: is longer than 1 MiB; put it into a file with file_write "
                                  "and run that with shell");
         return;
     }

@@ -51,8 +51,6 @@ static const struct sb_mcp_tool tools_table[] = {
      "shell; for "
      "programs "
      "that run on (servers, over a minute) use shell with background. Limits: code 1 MiB, files "
-     "that run on (servers, over a minute) use shell with background. Limits: code 120 KiB (1 MiB "
-     "with state), files "
      "and "
      "stdin 1 MiB, about 8000 characters of output (the rest by exec_output), the profile's time, "
      "memory and network. Example: {\"language\":\"python\",\"code\":\"print(6*7)\"}",

@@ -318,8 +318,6 @@ def knows_methods():
 
 
 TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, runs_sources_and_batches, shows_events, cancels_for_who_leaves,
-         tells_of_profiles_and_the_worker, keeps_files, exposes_ports, keeps_and_forks, knows_methods, answers_for_what_may_not_be_built)
-TESTS = (lives_of_sandboxes, repeats_act_once, runs_programs, shows_events, cancels_for_who_leaves,
          tells_of_profiles_and_the_worker, keeps_files, keeps_state, exposes_ports, keeps_and_forks, knows_methods, answers_for_what_may_not_be_built)
 for test in TESTS:
     test()
