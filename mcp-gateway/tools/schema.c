@@ -19,6 +19,8 @@ EMBED(sandbox_destroy);
 EMBED(sandbox_snapshot);
 EMBED(snapshot);
 EMBED(sandbox_fork);
+EMBED(forks);
+EMBED(sandbox_rollback);
 EMBED(file_read);
 EMBED(range);
 EMBED(file_write);

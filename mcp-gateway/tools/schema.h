@@ -11,6 +11,8 @@ extern const char sb_tool_schema_sandbox_destroy[];
 extern const char sb_tool_schema_sandbox_snapshot[];
 extern const char sb_tool_schema_snapshot[];
 extern const char sb_tool_schema_sandbox_fork[];
+extern const char sb_tool_schema_forks[];
+extern const char sb_tool_schema_sandbox_rollback[];
 extern const char sb_tool_schema_file_read[];
 extern const char sb_tool_schema_range[];
 extern const char sb_tool_schema_file_write[];

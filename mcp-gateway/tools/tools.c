@@ -15,6 +15,7 @@
 #include "mcp-gateway/tools/run.h"
 #include "mcp-gateway/tools/sandbox.h"
 #include "mcp-gateway/tools/schema.h"
+#include "mcp-gateway/tools/snapshot.h"
 
 enum { LAST_MS = 3000, TURN_MS = 50, LIST_TTL_MS = 3600000 };
 
@@ -80,18 +81,22 @@ static const struct sb_mcp_tool tools_table[] = {
      "what "
      "is to be kept must be read before. Example: {\"sandbox_id\":\"sb_...\"}",
      sb_tool_schema_sandbox_destroy, sb_tool_schema_sandbox, DESTROYS, sb_tool_sandbox_destroy},
-    {"sandbox_snapshot", "Keep a sandbox's files",
-     "Keeps the files a sandbox has now in /workspace and /tmp, and returns a snapshot_id: "
-     "sandbox_create with it makes a new sandbox that begins with them, also when this one is "
-     "gone. "
-     "Programs that run are not kept. To try several ways at once use sandbox_fork. Example: "
-     "{\"sandbox_id\":\"sb_...\",\"title\":\"tests pass\"}",
+    {"sandbox_snapshot", "Keep the files of a sandbox",
+     "Keeps what is in /workspace and /tmp of a sandbox, to come back to it with sandbox_rollback. "
+     "Programs go on and are not part of it. Do it before a step that may spoil the files. "
+     "Example: {\"sandbox_id\":\"sb_...\",\"title\":\"tests pass\"}",
      sb_tool_schema_sandbox_snapshot, sb_tool_schema_snapshot, MAKES, sb_tool_sandbox_snapshot},
-    {"sandbox_fork", "Copy a sandbox",
-     "Makes count new sandboxes (default 1, at most 256) that begin with the files of this one and "
-     "go their own ways, to try several ideas from one state; no file is copied. Programs that run "
-     "stay here. Each needs sandbox_destroy. Example: {\"sandbox_id\":\"sb_...\",\"count\":8}",
-     sb_tool_schema_sandbox_fork, sb_tool_schema_sandboxes, MAKES, sb_tool_sandbox_fork},
+    {"sandbox_fork", "Make copies of a sandbox",
+     "Makes count new sandboxes (at most 256) that begin with the files of this one as they are "
+     "now, to try several ways from one state. They are independent of it and of each other, and "
+     "nothing runs in them yet. Destroy them when the work is done. Example: "
+     "{\"sandbox_id\":\"sb_...\",\"count\":4}",
+     sb_tool_schema_sandbox_fork, sb_tool_schema_forks, MAKES, sb_tool_sandbox_fork},
+    {"sandbox_rollback", "Take a sandbox back to a snapshot",
+     "Puts /workspace and /tmp of a sandbox back to what they were at sandbox_snapshot, and kills "
+     "what runs there. What was written since is lost. Example: "
+     "{\"sandbox_id\":\"sb_...\",\"snapshot_id\":\"sn_...\"}",
+     sb_tool_schema_sandbox_rollback, sb_tool_schema_sandbox, DESTROYS, sb_tool_sandbox_rollback},
     {"file_read", "Read a file",
      "Reads a text file of a sandbox, or a range of one (16 KiB unless max_bytes says otherwise, "
      "at "

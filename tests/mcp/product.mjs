@@ -63,7 +63,7 @@ const looks = {
     async lists() {
         const { tools } = await client.listTools();
         assert.deepEqual(tools.map(t => t.name), ['run_code', 'shell', 'sandbox_create', 'sandbox_list', 'sandbox_destroy',
-            'sandbox_snapshot', 'sandbox_fork', 'file_read', 'file_write', 'file_list', 'exec_output', 'exec_input']);
+            'sandbox_snapshot', 'sandbox_fork', 'sandbox_rollback', 'file_read', 'file_write', 'file_list', 'exec_output', 'exec_input']);
         const by = Object.fromEntries(tools.map(t => [t.name, t]));
         assert(by.sandbox_list.annotations.readOnlyHint && by.file_read.annotations.readOnlyHint);
         assert(by.sandbox_destroy.annotations.destructiveHint);
@@ -200,6 +200,32 @@ const cases = {
         await call('sandbox_destroy', { sandbox_id });
         const given = await python('import m; print(m.x)', { files: [{ path: 'm.py', content: 'x = 7\n' }] });
         assert.match(text(given), /\n7\n/, text(given));
+    },
+    async snapshots() {
+        const { sandbox_id } = (await call('sandbox_create', { ttl_s: 300 })).structuredContent;
+        const write = (id, content) => call('file_write', { sandbox_id: id, path: 'f', content });
+        const read = async id => text(await call('shell', { sandbox_id: id, command: 'cat f' })).split('\n');
+        await write(sandbox_id, 'one\n');
+        const kept = await call('sandbox_snapshot', { sandbox_id, title: 'first' });
+        assert.match(kept.structuredContent.snapshot_id, /^sn_/);
+        assert.deepEqual(kept.structuredContent.paths, ['/tmp', '/workspace']);
+        await write(sandbox_id, 'two\n');
+        const { sandbox_ids } = (await call('sandbox_fork', { sandbox_id, count: 3 })).structuredContent;
+        assert.equal(new Set(sandbox_ids).size, 3);
+        await write(sandbox_ids[0], 'three\n');
+        for (const [id, line] of [[sandbox_ids[0], 'three'], [sandbox_ids[1], 'two'], [sandbox_id, 'two']]) {
+            assert((await read(id)).includes(line), `${id}: ${await read(id)}`);
+        }
+        const back = { sandbox_id, snapshot_id: kept.structuredContent.snapshot_id };
+        assert.equal((await call('sandbox_rollback', back)).structuredContent.state, 'running');
+        assert((await read(sandbox_id)).includes('one'));
+        const other = await call('sandbox_rollback', { ...back, sandbox_id: sandbox_ids[0] });
+        assert(other.isError && /another sandbox/.test(text(other)), text(other));
+        for (const id of [sandbox_id, ...sandbox_ids]) {
+            await call('sandbox_destroy', { sandbox_id: id });
+        }
+        const gone = await call('sandbox_snapshot', { sandbox_id });
+        assert(gone.isError, text(gone));
     },
     async images() {
         const png = `
