@@ -304,6 +304,11 @@ static const struct sb_option snapshots_rows[] = {
      SB_OFFER_NOTHING, NULL},
 };
 
+static const struct sb_option diff_rows[] = {
+    {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "Only the paths, one a line", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
 static const struct sb_option fork_rows[] = {
     {'n', "count", SB_OPTION_COUNT, AT(count), "N", "How many; else one", 1, 256, SB_OFFER_NOTHING,
      NULL},
@@ -458,6 +463,7 @@ const struct sb_option_group sb_option_learn = GROUP("Options", learn_rows);
 const struct sb_option_group sb_option_from = GROUP("Options of its beginning", from_rows);
 const struct sb_option_group sb_option_snapshot = GROUP("Options", snapshot_rows);
 const struct sb_option_group sb_option_snapshots = GROUP("Options", snapshots_rows);
+const struct sb_option_group sb_option_diff = GROUP("Options", diff_rows);
 const struct sb_option_group sb_option_fork = GROUP("Options", fork_rows);
 const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);
 const struct sb_option_group sb_option_keys = GROUP("Options of the key", keys_rows);

@@ -181,6 +181,13 @@ static const char *const fork_examples[] = {
     "for sb in $(aisbx fork sb_9xq2 --count 8); do aisbx exec --detach \"$sb\" ./try.sh; done",
     NULL,
 };
+static const char *const diff_examples[] = {
+    "What programs have made, changed and removed",
+    "aisbx diff sb_9xq2",
+    "Since a snapshot, the paths alone",
+    "aisbx diff --quiet sb_9xq2 sn_4m2c",
+    NULL,
+};
 static const char *const rollback_examples[] = {
     "Undo what happened since",
     "aisbx rollback sb_9xq2 sn_4m2c",
@@ -620,6 +627,22 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = fork_examples,
         .run = sb_verb_fork,
+    },
+    {
+        .name = "diff",
+        .summary = "List what changed in a sandbox",
+        .usage = "[OPTIONS] SANDBOX [SNAPSHOT]",
+        .about =
+            "Since that snapshot; without one, since what the sandbox began with. Of /workspace "
+            "and /tmp, but not of directories of the host: A is made, M changed, D removed. "
+            "Contents are compared, not times.",
+        .groups = {&sb_option_diff},
+        .min_operands = 1,
+        .max_operands = 2,
+        .wants = "the id of a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = diff_examples,
+        .run = sb_verb_diff,
     },
     {
         .name = "rollback",

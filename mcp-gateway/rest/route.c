@@ -135,6 +135,8 @@ const struct sb_route sb_routes[] = {
     {.id = "deleteContext", .tag = "contexts", .summary = "Ends the interpreter",
      .method = DELETE, .pattern = "/contexts/{context_id}", .rpc = CONTEXTS(DELETE_CONTEXT), .status = 204},
 
+    {.id = "diffFiles", .tag = "files", .summary = "What was made, changed and removed since a snapshot, or since the beginning",
+     .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/changes", .rpc = FILES(DIFF_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
     {.id = "exposePort", .tag = "ports", .summary = "Lets callers reach a TCP port inside",
      .method = POST, .pattern = "/sandboxes/{sandbox_id}/ports", .rpc = PORTS(EXPOSE_PORT), .body = SB_ROUTE_MESSAGE,
      .reply_field = "port", .status = 201},

@@ -29,6 +29,7 @@
 #include "service/spawner/filter.h"
 #include "service/spawner/host.h"
 #include "service/spawner/ids.h"
+#include "service/spawner/layers/changes.h"
 #include "service/spawner/layers/layer.h"
 #include "service/spawner/layers/take.h"
 #include "service/spawner/peer.h"
@@ -40,6 +41,7 @@ enum {
     PROTOCOL_VERSION = 1,
     MAX_STARTING = 64,   /* sandboxes that work on their steps at one time */
     LAST_REAP_MS = 5000, /* how long the end waits for killed sandboxes */
+    MAX_CHANGES = 32,    /* children that compare files at one time */
 };
 
 enum state {
@@ -65,6 +67,7 @@ struct server {
     struct sb_layers layers;
     struct sb_list takes; /* snapshots that are being taken */
     size_t n_takes;
+    pid_t changes[MAX_CHANGES]; /* children that compare; 0: none */
 };
 
 static int reply(struct server *server,
@@ -138,6 +141,7 @@ struct call {
         Spawn__V1__EgressStarted egress_started;
         Spawn__V1__Frozen frozen;
         Spawn__V1__LayerDropped layer_dropped;
+        Spawn__V1__ChangesOpened changes_opened;
     } body; /* what the reply points at */
 };
 
@@ -368,6 +372,41 @@ static int on_drop_layer(struct server *server, struct call *call, struct sb_err
     return 0;
 }
 
+static int on_read_changes(struct server *server, struct call *call, struct sb_err *failure)
+{
+    const Spawn__V1__ReadChanges *request = call->request->read_changes;
+    const struct sb_sandbox *sandbox = find_slot(server, request->slot);
+    size_t free_at = 0;
+    int sock = -1;
+    while (free_at < MAX_CHANGES && server->changes[free_at] != 0) {
+        free_at++;
+    }
+    if (free_at == MAX_CHANGES) {
+        return sb_err_set(failure, SB_EXHAUSTED,
+                          "files of %d sandboxes are being compared; try again", MAX_CHANGES);
+    }
+    if (sandbox == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "no sandbox in slot %llu",
+                          (unsigned long long)request->slot);
+    }
+    const struct sb_layer *layer =
+        request->layer_id == 0 ? sandbox->layer : sb_layer_find(&server->layers, request->layer_id);
+    if (request->layer_id != 0 && layer == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "the snapshot is gone");
+    }
+    pid_t pid = sb_changes_start(&server->layers, sandbox, layer, &sock, failure);
+    if (pid < 0) {
+        return -1;
+    }
+    server->changes[free_at] = pid;
+    spawn__v1__changes_opened__init(&call->body.changes_opened);
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_CHANGES_OPENED;
+    call->reply->changes_opened = &call->body.changes_opened;
+    call->is_answered = true;
+    call->fd = sock;
+    return 0;
+}
+
 /* Which request is permitted when, and how many descriptors it may bring. */
 static int on_end(struct server *server, struct call *call, struct sb_err *failure)
 {
@@ -397,6 +436,7 @@ static const struct row {
     {SPAWN__V1__REQUEST__BODY_END, STATE_READY, 0, "end", on_end},
     {SPAWN__V1__REQUEST__BODY_TAKE_LAYER, STATE_READY, 0, "take_layer", on_take_layer},
     {SPAWN__V1__REQUEST__BODY_DROP_LAYER, STATE_READY, 0, "drop_layer", on_drop_layer},
+    {SPAWN__V1__REQUEST__BODY_READ_CHANGES, STATE_READY, 0, "read_changes", on_read_changes},
 };
 
 static int dispatch(struct server *server, struct sb_frame *frame, struct sb_err *err)
@@ -551,6 +591,9 @@ static int reap(struct server *server, bool tells, struct sb_err *err)
         if (pid == server->egress_pid) {
             server->egress_pid = 0;
             sb_fd_close_all(&server->egress_sock, 1);
+        }
+        for (size_t i = 0; i < MAX_CHANGES; i++) {
+            server->changes[i] = server->changes[i] == pid ? 0 : server->changes[i];
         }
         if (sandbox == NULL) {
             continue;

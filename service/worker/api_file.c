@@ -13,6 +13,7 @@
 #include "service/worker/api_pb.h"
 #include "service/worker/fileframe.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/snapshot/api_diff.h"
 #include "service/worker/worker.h"
 
 enum { PERMISSIONS = 0777, SAFE = 3 /* bytes that stand for one that is not UTF-8 */ };
@@ -389,4 +390,8 @@ const struct aisbx__v1__file_service__server sb_api_file_service = {
                    .message = sb_api_file_import_message,
                    .half_close = sb_api_file_import_half_close,
                    .done = sb_api_file_import_done},
+    .commit_files = {.start = sb_api_commit_refuse, .done = NULL},
+    .diff_files = {.start = sb_api_diff_start,
+                   .drained = sb_api_diff_drained,
+                   .done = sb_api_diff_done},
 };

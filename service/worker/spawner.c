@@ -39,6 +39,7 @@ struct ask {
     Spawn__V1__StartEgress start_egress;
     Spawn__V1__TakeLayer take_layer;
     Spawn__V1__DropLayer drop_layer;
+    Spawn__V1__ReadChanges read_changes;
     struct sb_filter *filter;    /* reference, or NULL */
     int fds[SB_SPAWNER_MAX_FDS]; /* owned; n_fds of them */
     size_t n_fds;
@@ -191,6 +192,7 @@ static const struct {
     {SPAWN__V1__REQUEST__BODY_START_EGRESS, SPAWN__V1__REPLY__BODY_EGRESS_STARTED},
     {SPAWN__V1__REQUEST__BODY_TAKE_LAYER, SPAWN__V1__REPLY__BODY_LAYER_TAKEN},
     {SPAWN__V1__REQUEST__BODY_DROP_LAYER, SPAWN__V1__REPLY__BODY_LAYER_DROPPED},
+    {SPAWN__V1__REQUEST__BODY_READ_CHANGES, SPAWN__V1__REPLY__BODY_CHANGES_OPENED},
 };
 
 static bool fits(const struct ask *ask, const Spawn__V1__Reply *reply)
@@ -599,6 +601,26 @@ int sb_spawner_take_layer(struct sb_spawner *spawner,
     ask->take_layer.is_frozen = is_frozen;
     ask->req.body_case = SPAWN__V1__REQUEST__BODY_TAKE_LAYER;
     ask->req.take_layer = &ask->take_layer;
+    enqueue(spawner, ask);
+    return 0;
+}
+
+int sb_spawner_read_changes(struct sb_spawner *spawner,
+                            uint64_t slot,
+                            uint64_t layer_id,
+                            sb_spawner_reply_fn *on_reply,
+                            void *ctx,
+                            struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        return -1;
+    }
+    spawn__v1__read_changes__init(&ask->read_changes);
+    ask->read_changes.slot = slot;
+    ask->read_changes.layer_id = layer_id;
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_READ_CHANGES;
+    ask->req.read_changes = &ask->read_changes;
     enqueue(spawner, ask);
     return 0;
 }

@@ -10,15 +10,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/nsfs.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -29,22 +23,20 @@
 #include "base/fd.h"
 #include "service/spawner/layers/copy.h"
 #include "service/spawner/layers/stop.h"
+#include "service/spawner/layers/visit.h"
 #include "service/spawner/mount.h"
 #include "service/spawner/sandbox.h"
 
-enum { PARKED = 16, LINKS_INODES = 64 };
+enum { LINKS_INODES = 64 };
 #define LINKS "links"
 
 /* What the child needs. */
 struct job {
     int report_fd;
-    int user_fd; /* namespaces */
-    int mnt_fd;
-    int pid_fd;
+    struct sb_visit visit;
     int target_fd;
     int uppers[SB_PLACES]; /* -1: the place is copied whole */
     unsigned places;
-    unsigned setup_id; /* inside */
     bool is_frozen;
 };
 
@@ -56,46 +48,6 @@ struct report {
 };
 
 /* ---- the child ---- */
-
-static int arrange(struct job *job, struct sb_err *err)
-{
-    int *const fds[] = {&job->report_fd, &job->user_fd,   &job->mnt_fd,   &job->pid_fd,
-                        &job->target_fd, &job->uppers[0], &job->uppers[1]};
-    const size_t n = sizeof fds / sizeof *fds;
-    struct rlimit limit;
-    for (size_t i = 0; i < n; i++) { /* out of the way of each other */
-        *fds[i] = *fds[i] < 0 ? -1 : fcntl(*fds[i], F_DUPFD_CLOEXEC, PARKED + (int)n);
-    }
-    for (size_t i = 0; i < n; i++) {
-        int at = PARKED + (int)i;
-        if (*fds[i] >= 0 && dup3(*fds[i], at, O_CLOEXEC) < 0) {
-            return sb_err_sys(err, errno, "arrange descriptors");
-        }
-        *fds[i] = *fds[i] >= 0 ? at : -1;
-    }
-    (void)close_range(3, PARKED - 1, 0);
-    (void)close_range(PARKED + (unsigned)n, ~0U, 0);
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    return 0;
-}
-
-static int enter(const struct job *job, struct sb_err *err)
-{
-    if (setns(job->user_fd, CLONE_NEWUSER) < 0 || setns(job->mnt_fd, CLONE_NEWNS) < 0 ||
-        setns(job->pid_fd, CLONE_NEWPID) < 0) {
-        return sb_err_sys(err, errno, "enter the sandbox");
-    }
-    if (setresgid(job->setup_id, job->setup_id, job->setup_id) < 0 ||
-        setresuid(job->setup_id, job->setup_id, job->setup_id) < 0) {
-        return sb_err_sys(err, errno, "become user %u of the sandbox", job->setup_id);
-    }
-    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0
-               ? sb_err_sys(err, errno, "prctl")
-               : 0;
-}
 
 static int open_source(const struct job *job, enum sb_place place)
 {
@@ -159,9 +111,10 @@ static _Noreturn void run(struct job *job)
     static struct sb_copy copy;
     static struct report report;
     struct sb_err ignored;
-    int done = arrange(job, &report.err);
+    int *const fds[] = {&job->report_fd, &job->target_fd, &job->uppers[0], &job->uppers[1]};
+    int done = sb_visit_arrange(&job->visit, fds, sizeof fds / sizeof *fds, &report.err);
     if (done == 0) {
-        done = enter(job, &report.err);
+        done = sb_visit_enter(&job->visit, &report.err);
     }
     if (done == 0) {
         if (!job->is_frozen) {
@@ -184,18 +137,6 @@ static _Noreturn void run(struct job *job)
 }
 
 /* ---- the spawner ---- */
-
-static int check(const struct sb_sandbox *sandbox, struct sb_err *err)
-{
-    if (sandbox->state != SB_SANDBOX_RUNNING) {
-        return sb_err_set(err, SB_PRECONDITION, "the sandbox does not run");
-    }
-    if (sandbox->mnt_fd < 0) {
-        return sb_err_set(err, SB_PRECONDITION,
-                          "no snapshots of sandboxes of this driver: take the driver native");
-    }
-    return sb_layers_check(err);
-}
 
 /* Names that are remembered take inodes of their own. */
 static int
@@ -246,6 +187,12 @@ static pid_t start_child(struct job *job, struct sb_take *take, struct sb_err *e
     return pid < 0 ? (pid_t)sb_err_sys(err, errno, "fork") : pid;
 }
 
+static void visit_done(struct job *job)
+{
+    sb_visit_done(&job->visit);
+    sb_fd_close_all(job->uppers, SB_PLACES);
+}
+
 static int begin(struct sb_layers *layers,
                  const struct sb_sandbox *sandbox,
                  uint64_t max_bytes,
@@ -253,26 +200,22 @@ static int begin(struct sb_layers *layers,
                  struct sb_take *take,
                  struct sb_err *err)
 {
+    SB_CLEANUP(visit_done)
     struct job job = {
-        .mnt_fd = sandbox->mnt_fd,
-        .pid_fd = sandbox->pid_fd,
+        .visit = SB_VISIT_NONE,
         .uppers = {-1, -1},
         .places = sandbox->places,
-        .setup_id = sandbox->ids.inside,
         .is_frozen = is_frozen,
     };
-    if (check(sandbox, err) < 0 || make_target(sandbox, max_bytes, &take->target_fd, err) < 0) {
+    if (sb_visit_open(sandbox, &job.visit, err) < 0 || sb_layers_check(err) < 0 ||
+        make_target(sandbox, max_bytes, &take->target_fd, err) < 0) {
         return -1;
     }
     job.target_fd = take->target_fd;
-    SB_CLEANUP(sb_closep) int user_fd = ioctl(sandbox->mnt_fd, NS_GET_USERNS);
-    if (user_fd < 0) {
-        return sb_err_sys(err, errno, "open the user namespace");
+    if (open_uppers(layers, sandbox, job.uppers, err) < 0) {
+        return -1;
     }
-    job.user_fd = user_fd;
-    int opened = open_uppers(layers, sandbox, job.uppers, err);
-    take->pid = opened < 0 ? -1 : start_child(&job, take, err);
-    sb_fd_close_all(job.uppers, SB_PLACES);
+    take->pid = start_child(&job, take, err);
     return take->pid < 0 ? -1 : 0;
 }
 

@@ -30,6 +30,34 @@ check_text "method" changes "$(field method <<<"$second")"
 check_text "stands on" "$sn" "$(field base_snapshot_id <<<"$second")"
 check_text "copied" 6 "$(field copied_bytes <<<"$second")"
 
+# ---- diff ----
+other=$(new)
+check_text "nothing yet" '' "$(aisbx diff "$other")"
+aisbx exec "$other" sh -c 'mkdir -p d/e; echo x >d/e/x; echo same >same; echo a >mode; ln -s a link; echo t >/tmp/t; echo z >gone; mkdir old; echo o >old/o'
+check_text "all is new" "A /tmp/t A /workspace/d A /workspace/d/e A /workspace/d/e/x A /workspace/gone A /workspace/link A /workspace/mode A /workspace/old A /workspace/old/o A /workspace/same" \
+    "$(aisbx diff "$other" | sort | xargs)"
+mark=$(aisbx snapshot "$other")
+check_text "nothing since" '' "$(aisbx diff "$other" "$mark")"
+aisbx exec "$other" sh -c 'touch -r same ref; echo SAME >same; touch -r ref same; rm ref gone; rm -r old; chmod 600 mode; ln -sf b link; rm d/e/x; mkdir d/e/x; touch "$(printf "d/new\\nline")"; touch d/e'
+check_text "since" "D /workspace/gone D /workspace/old M /workspace/d/e/x M /workspace/link M /workspace/mode M /workspace/same" \
+    "$(aisbx diff "$other" "$mark" | grep -v new | sort | xargs)"
+check_text "a name with a newline" created "$(aisbx diff --json "$other" "$mark" | python3 -c 'import json, sys
+print(*(c["kind"] for c in json.load(sys.stdin) if c["file"]["path"] == "/workspace/d/new\nline"))')"
+child=$(aisbx fork "$other")
+check_text "of a fork" '' "$(aisbx diff "$child")"
+aisbx exec "$child" sh -c 'rm -r d; mkdir d; echo 1 >d/1; echo more >>same'
+check_text "of a fork" "A /workspace/d/1 D /workspace/d/e M /workspace/same" "$(aisbx diff "$child" | grep -v new | sort | xargs)"
+check_status 0 snapshot "$child"
+grand=$(aisbx fork "$child")
+aisbx exec "$grand" sh -c 'rm d/1'
+check_text "of a chain" "D /workspace/d/1" "$(aisbx diff "$grand")"
+check_text "paths alone" "/workspace/d/1" "$(aisbx diff --quiet "$grand")"
+check_text "many" 500 "$(aisbx exec "$grand" sh -c 'mkdir m; cd m; seq 499 | xargs touch' && aisbx diff "$grand" | grep -c /m)"
+check_status 1 diff "$grand" sn_aaaaaaaaaaaaaaaaaaaaaaaaaa
+aisbx destroy "$other" "$child" "$grand" >"$dir/out"
+aisbx snapshots --quiet "$other" | xargs "${program[@]}" snapshots --delete
+aisbx snapshots --quiet "$child" | xargs "${program[@]}" snapshots --delete
+
 # ---- rollback ----
 ex=$(aisbx exec --detach "$sb" sleep 1000)
 check_text "rollback" "$sb" "$(aisbx rollback "$sb" "$sn")"

@@ -196,6 +196,9 @@ def keeps_and_forks():
     assert [call("readFile", 200, [i], where).body for i in ids] == [b"two"] * 3
     call("forkSandbox", 409, [sandbox], body={"count": 4}, headers=key)
     call("forkSandbox", 422, [sandbox], body={"count": 257})
+    changes = call("diffFiles", 200, [sandbox], f"?snapshot_id={kept['snapshot_id']}").events()
+    assert [(n, d.get("kind"), d["file"]["path"]) for n, d in changes if "file" in d] == [("changed", "changed", "/workspace/f")] or \
+        any(d.get("file", {}).get("path") == "/workspace/f" for _, d in changes), changes
     call("rollbackSandbox", 200, [sandbox], body={"snapshot_id": kept["snapshot_id"]})
     assert call("readFile", 200, [sandbox], where).body == b"one"
     call("rollbackSandbox", 409, [ids[0]], body={"snapshot_id": kept["snapshot_id"]})

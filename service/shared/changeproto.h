@@ -1,0 +1,19 @@
+#pragma once
+/** What a child of the spawner says of a sandbox's changes, one packet each. */
+#include <stdint.h>
+
+#include "service/shared/fileproto.h"
+
+/** The numbers of aisbx.v1.FileEventKind. */
+enum sb_change {
+    SB_CHANGE_CREATED = 1,
+    SB_CHANGE_CHANGED = 2,
+    SB_CHANGE_REMOVED = 3,
+};
+
+/** Before a packet of a file helper: INFO, whose path is the whole one without its first slash, then
+ *  DONE or FAILED. */
+struct sb_change_head {
+    uint32_t change; /* of INFO; else 0 */
+    uint32_t reserved;
+};

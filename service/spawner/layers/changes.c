@@ -1,0 +1,412 @@
+#include "service/spawner/layers/changes.h"
+
+/* Theory of operation. The child enters the sandbox as one does that takes a snapshot. What was
+ * there before it sees in the layers themselves, by descriptors of detached mounts: the kernel
+ * permits no more mount namespaces inside, so nothing can be mounted, and the merge that an overlay
+ * would do is done here. Two walks of each pair of directories tell all: what is in the new one and
+ * not in the old one, or otherwise there; and what is in the old one alone. A file of the same size
+ * is read on both sides: times can be set back. The socket makes it wait for who reads. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "service/shared/changeproto.h"
+#include "service/spawner/layers/copy.h"
+#include "service/spawner/layers/layer.h"
+#include "service/spawner/layers/visit.h"
+#include "service/spawner/sandbox.h"
+
+enum { NAMES_SIZE = 8 << 10, CHUNK_SIZE = 64 << 10, AT_SIZE = 48 };
+
+/* What the child needs and has. */
+struct job {
+    struct sb_visit visit;
+    int sock;
+    int layers[SB_LAYERS_MAX];
+    size_t n_layers;
+    unsigned places;
+    char path[SB_FILE_MAX_PATH]; /* of the directory it is in, without its first slash */
+    size_t path_len;
+};
+
+/* ---- telling ---- */
+
+static int say(const struct job *job, const void *packet, size_t len, struct sb_err *err)
+{
+    return sb_fd_send(job->sock, packet, len, NULL, 0, err) < 0 ? -1 : 0;
+}
+
+static uint32_t kind_of(mode_t mode)
+{
+    return S_ISREG(mode)   ? SB_FILE_KIND_REGULAR
+           : S_ISDIR(mode) ? SB_FILE_KIND_DIRECTORY
+           : S_ISLNK(mode) ? SB_FILE_KIND_SYMLINK
+                           : SB_FILE_KIND_SPECIAL;
+}
+
+static int tell(const struct job *job,
+                enum sb_change change,
+                int dir,
+                const char *name,
+                const struct stat *st,
+                struct sb_err *err)
+{
+    static struct {
+        struct sb_change_head head;
+        struct sb_file_info info;
+        char texts[2 * SB_FILE_MAX_PATH];
+    } packet;
+    int len =
+        snprintf(packet.texts, SB_FILE_MAX_PATH, "%.*s/%s", (int)job->path_len, job->path, name);
+    if (len < 0 || len >= SB_FILE_MAX_PATH) {
+        return sb_err_set(err, SB_PRECONDITION, "a path is longer than %d bytes",
+                          SB_FILE_MAX_PATH - 1);
+    }
+    ssize_t link =
+        S_ISLNK(st->st_mode) ? readlinkat(dir, name, packet.texts + len, SB_FILE_MAX_PATH - 1) : 0;
+    packet.head = (struct sb_change_head){.change = change};
+    packet.info = (struct sb_file_info){
+        .type = SB_FILE_INFO,
+        .kind = kind_of(st->st_mode),
+        .mode = st->st_mode & 0777,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
+        .links = (uint32_t)st->st_nlink,
+        .size = (uint64_t)st->st_size,
+        .allocated = (uint64_t)st->st_blocks * 512,
+        .modify_s = st->st_mtim.tv_sec,
+        .modify_ns = (uint32_t)st->st_mtim.tv_nsec,
+        .path_len = (uint16_t)len,
+        .link_len = (uint16_t)(link < 0 ? 0 : link),
+    };
+    size_t size = sizeof packet.head + sizeof packet.info + (size_t)len + packet.info.link_len;
+    return say(job, &packet, size, err);
+}
+
+/* ---- what it was ---- */
+
+/* A directory as the layers show it, the top one first. */
+struct view {
+    int fds[SB_LAYERS_MAX]; /* owned */
+    size_t n;
+};
+
+static void view_done(struct view *view)
+{
+    sb_fd_close_all(view->fds, view->n);
+    view->n = 0;
+}
+
+static bool is_whiteout(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
+}
+
+/* Which layer shows the name; -1: none. */
+static int find(const struct view *view, const char *name, struct stat *ret_stat)
+{
+    for (size_t i = 0; i < view->n; i++) {
+        if (fstatat(view->fds[i], name, ret_stat, AT_SYMLINK_NOFOLLOW) == 0) {
+            return is_whiteout(ret_stat) ? -1 : (int)i;
+        }
+    }
+    return -1;
+}
+
+/* -1: not a directory of this file system. */
+static int open_dir(int at, const char *name)
+{
+    struct open_how how = {
+        .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    return (int)syscall(SYS_openat2, at, name, &how, sizeof how);
+}
+
+static bool is_opaque(int dir)
+{
+    char value = '\0';
+    return fgetxattr(dir, "user.overlay.opaque", &value, 1) == 1 && value == 'y';
+}
+
+/* Empty when the name is no directory there. */
+static void descend(const struct view *view, const char *name, struct view *ret_view)
+{
+    ret_view->n = 0;
+    for (size_t i = 0; i < view->n; i++) {
+        struct stat st;
+        if (fstatat(view->fds[i], name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+            continue;
+        }
+        int fd = S_ISDIR(st.st_mode) ? open_dir(view->fds[i], name) : -1;
+        if (fd < 0) {
+            return; /* it hides what is below */
+        }
+        ret_view->fds[ret_view->n++] = fd;
+        if (is_opaque(fd)) {
+            return;
+        }
+    }
+}
+
+/* ---- comparing ---- */
+
+static bool has_same_link(int old, int new, const char *name)
+{
+    static char texts[2][SB_FILE_MAX_PATH];
+    ssize_t a = readlinkat(old, name, texts[0], sizeof texts[0]);
+    ssize_t b = readlinkat(new, name, texts[1], sizeof texts[1]);
+    return a >= 0 && a == b && memcmp(texts[0], texts[1], (size_t)a) == 0;
+}
+
+static bool has_same_content(int old, int new, const char *name)
+{
+    static char chunks[2][CHUNK_SIZE];
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    SB_CLEANUP(sb_closep) int a = openat(old, name, flags);
+    SB_CLEANUP(sb_closep) int b = openat(new, name, flags);
+    for (;;) {
+        ssize_t n = a < 0 || b < 0 ? -1 : read(a, chunks[0], CHUNK_SIZE);
+        ssize_t m = n < 0 ? -1 : read(b, chunks[1], CHUNK_SIZE);
+        if (n != m || n < 0 || (n > 0 && memcmp(chunks[0], chunks[1], (size_t)n) != 0)) {
+            return false;
+        }
+        if (n == 0) {
+            return true;
+        }
+    }
+}
+
+static bool
+is_same(int old, int new, const char *name, const struct stat *was, const struct stat *is)
+{
+    if (was->st_mode != is->st_mode || was->st_uid != is->st_uid || was->st_gid != is->st_gid) {
+        return false;
+    }
+    if (S_ISREG(is->st_mode)) {
+        return was->st_size == is->st_size && has_same_content(old, new, name);
+    }
+    return !S_ISLNK(is->st_mode) || has_same_link(old, new, name);
+}
+
+/* ---- walking ---- */
+
+/* One pair of directories. */
+struct pair {
+    const struct view *old;
+    int new;
+    unsigned depth;
+    size_t layer; /* of old, that is being walked */
+};
+
+static int compare_dirs(struct job *job, struct pair pair, struct sb_err *err);
+
+static int
+compare_below(struct job *job, const struct pair *pair, const char *name, struct sb_err *err)
+{
+    size_t len = job->path_len;
+    size_t more = strlen(name) + 1;
+    SB_CLEANUP(sb_closep) int new_dir = open_dir(pair->new, name);
+    SB_CLEANUP(view_done) struct view old = {.n = 0};
+    if (new_dir < 0) {
+        return 0; /* gone meanwhile, or something of the host that is mounted there */
+    }
+    if (pair->depth >= SB_COPY_MAX_DEPTH || len + more >= sizeof job->path) {
+        return sb_err_set(err, SB_PRECONDITION, "more than %d directories within each other",
+                          SB_COPY_MAX_DEPTH);
+    }
+    descend(pair->old, name, &old);
+    job->path[len] = '/';
+    memcpy(job->path + len + 1, name, more - 1);
+    job->path_len += more;
+    int done = compare_dirs(
+        job, (struct pair){.old = &old, .new = new_dir, .depth = pair->depth + 1}, err);
+    job->path_len = len;
+    return done;
+}
+
+static int
+compare_entry(struct job *job, const struct pair *pair, const char *name, struct sb_err *err)
+{
+    struct stat was;
+    struct stat is;
+    if (fstatat(pair->new, name, &is, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT ? 0 : sb_err_sys(err, errno, "look at %s", name);
+    }
+    int layer = find(pair->old, name, &was);
+    bool is_other = layer >= 0 && !is_same(pair->old->fds[layer], pair->new, name, &was, &is);
+    if ((layer < 0 || is_other) && tell(job, layer < 0 ? SB_CHANGE_CREATED : SB_CHANGE_CHANGED,
+                                        pair->new, name, &is, err) < 0) {
+        return -1;
+    }
+    return S_ISDIR(is.st_mode) ? compare_below(job, pair, name, err) : 0;
+}
+
+static int
+find_removed(struct job *job, const struct pair *pair, const char *name, struct sb_err *err)
+{
+    struct stat was;
+    struct stat is;
+    bool is_shown = find(pair->old, name, &was) == (int)pair->layer; /* else another one shows it */
+    if (!is_shown || fstatat(pair->new, name, &is, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
+        return 0;
+    }
+    return tell(job, SB_CHANGE_REMOVED, pair->old->fds[pair->layer], name, &was, err);
+}
+
+/* As the kernel gives it. */
+struct entry {
+    uint64_t ino;
+    int64_t off;
+    uint16_t len;
+    uint8_t type;
+    char name[];
+};
+
+typedef int look_fn(struct job *job, const struct pair *pair, const char *name, struct sb_err *err);
+
+static int
+each(struct job *job, int dir, const struct pair *pair, look_fn *look, struct sb_err *err)
+{
+    _Alignas(struct entry) char names[NAMES_SIZE];
+    for (;;) {
+        long len = syscall(SYS_getdents64, dir, names, sizeof names);
+        if (len <= 0) {
+            return len < 0 ? sb_err_sys(err, errno, "read a directory") : 0;
+        }
+        for (long at = 0; at < len;) {
+            const struct entry *entry = (const void *)(names + at);
+            at += entry->len;
+            bool is_dot = strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0;
+            if (!is_dot && look(job, pair, entry->name, err) < 0) {
+                return -1;
+            }
+        }
+    }
+}
+
+static int compare_dirs(struct job *job, struct pair pair, struct sb_err *err)
+{
+    if (each(job, pair.new, &pair, compare_entry, err) < 0) {
+        return -1;
+    }
+    for (pair.layer = 0; pair.layer < pair.old->n; pair.layer++) {
+        if (each(job, pair.old->fds[pair.layer], &pair, find_removed, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int compare_place(struct job *job, enum sb_place place, struct sb_err *err)
+{
+    char path[AT_SIZE];
+    const char *name = sb_place_names[place];
+    SB_CLEANUP(view_done) struct view old = {.n = 0};
+    (void)snprintf(path, sizeof path, "/%s", name);
+    for (size_t i = 0; i < job->n_layers; i++) {
+        int fd = open_dir(job->layers[i], name);
+        if (fd >= 0) {
+            old.fds[old.n++] = fd;
+        }
+    }
+    SB_CLEANUP(sb_closep) int new = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (new < 0) {
+        return sb_err_sys(err, errno, "open %s", path);
+    }
+    job->path_len = strlen(name);
+    memcpy(job->path, name, job->path_len);
+    return compare_dirs(job, (struct pair){.old = &old, .new = new}, err);
+}
+
+static int compare(struct job *job, struct sb_err *err)
+{
+    int *fds[1 + SB_LAYERS_MAX] = {&job->sock};
+    for (size_t i = 0; i < job->n_layers; i++) {
+        fds[1 + i] = &job->layers[i];
+    }
+    if (sb_visit_arrange(&job->visit, fds, 1 + job->n_layers, err) < 0 ||
+        sb_visit_enter(&job->visit, err) < 0) {
+        return -1;
+    }
+    for (enum sb_place place = 0; place < SB_PLACES; place++) {
+        if ((job->places >> place & 1) != 0 && compare_place(job, place, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static _Noreturn void run(struct job *job)
+{
+    struct sb_err err;
+    struct sb_err ignored;
+    struct {
+        struct sb_change_head head;
+        struct sb_file_done done;
+    } done = {.done = {.type = SB_FILE_DONE}};
+    struct {
+        struct sb_change_head head;
+        struct sb_file_failed failed;
+    } failed = {.failed = {.type = SB_FILE_FAILED, .error = EIO}};
+    if (compare(job, &err) == 0) {
+        (void)say(job, &done, sizeof done, &ignored);
+        _exit(0);
+    }
+    failed.failed.error = err.sys > 0 ? err.sys : EIO;
+    failed.failed.why = err.code == SB_PRECONDITION ? SB_FILE_WHY_DEEP : SB_FILE_WHY_ERRNO;
+    (void)say(job, &failed, sizeof failed, &ignored);
+    _exit(1);
+}
+
+/* ---- the spawner ---- */
+
+static void job_done(struct job *job)
+{
+    sb_visit_done(&job->visit);
+    sb_fd_close_all(&job->sock, 1);
+    sb_fd_close_all(job->layers, job->n_layers);
+}
+
+pid_t sb_changes_start(struct sb_layers *layers,
+                       const struct sb_sandbox *sandbox,
+                       const struct sb_layer *layer,
+                       int *ret_sock,
+                       struct sb_err *err)
+{
+    int pair[2];
+    SB_CLEANUP(job_done)
+    struct job job = {.visit = SB_VISIT_NONE, .sock = -1, .places = sandbox->places};
+    if (sb_visit_open(sandbox, &job.visit, err) < 0 ||
+        (layer != NULL &&
+         sb_layer_open(layers, layer, &sandbox->ids, job.layers, &job.n_layers, err) < 0)) {
+        return -1;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        return (pid_t)sb_err_sys(err, errno, "socketpair");
+    }
+    job.sock = pair[0];
+    SB_CLEANUP(sb_closep) int theirs = pair[1];
+    pid_t pid = fork();
+    if (pid == 0) {
+        run(&job);
+    }
+    if (pid < 0) {
+        return (pid_t)sb_err_sys(err, errno, "fork");
+    }
+    *ret_sock = SB_STEAL_FD(theirs);
+    return pid;
+}
