@@ -119,6 +119,8 @@ const struct sb_route sb_routes[] = {
      .status = 200},
     {.id = "watchFiles", .tag = "files", .summary = "Changes below a directory as they happen",
      .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/events", .rpc = FILES(WATCH_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
+    {.id = "diffFiles", .tag = "files", .summary = "What was made, changed and removed since a snapshot, or since the beginning",
+     .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/changes", .rpc = FILES(DIFF_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
 
     {.id = "createContext", .tag = "contexts", .summary = "Starts an interpreter that keeps its state",
      .method = POST, .pattern = "/sandboxes/{sandbox_id}/contexts", .rpc = CONTEXTS(CREATE_CONTEXT), .body = SB_ROUTE_MESSAGE,
@@ -135,8 +137,6 @@ const struct sb_route sb_routes[] = {
     {.id = "deleteContext", .tag = "contexts", .summary = "Ends the interpreter",
      .method = DELETE, .pattern = "/contexts/{context_id}", .rpc = CONTEXTS(DELETE_CONTEXT), .status = 204},
 
-    {.id = "diffFiles", .tag = "files", .summary = "What was made, changed and removed since a snapshot, or since the beginning",
-     .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/changes", .rpc = FILES(DIFF_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
     {.id = "exposePort", .tag = "ports", .summary = "Lets callers reach a TCP port inside",
      .method = POST, .pattern = "/sandboxes/{sandbox_id}/ports", .rpc = PORTS(EXPOSE_PORT), .body = SB_ROUTE_MESSAGE,
      .reply_field = "port", .status = 201},
