@@ -224,6 +224,18 @@ static const char *const profile_validate_examples[] = {
     "aisbx profile validate - < config.yaml",
     NULL,
 };
+static const char *const packages_list_examples[] = {
+    "What --packages has installed, for whom, and whether it is in use",
+    "aisbx packages list",
+    NULL,
+};
+static const char *const packages_prune_examples[] = {
+    "All of yours, so that the next run gets the newest versions",
+    "aisbx packages prune",
+    "Those of one install",
+    "aisbx packages prune pk_4m2c",
+    NULL,
+};
 static const char *const worker_info_examples[] = {
     "Which controls this machine really gives",
     "aisbx worker info",
@@ -706,6 +718,23 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_FILES,
         .examples = profile_validate_examples,
         .run = sb_verb_profile_validate,
+    },
+    {
+        .name = "packages list",
+        .summary = "List the installed packages that are kept",
+        .usage = "",
+        .examples = packages_list_examples,
+        .run = sb_verb_packages_list,
+    },
+    {
+        .name = "packages prune",
+        .summary = "Forget installed packages",
+        .usage = "[PACKAGES...]",
+        .about = "All of yours, or those of the installs named by an id or the beginning of one. "
+                 "Sandboxes that have them keep them to their end.",
+        .max_operands = SIZE_MAX,
+        .examples = packages_prune_examples,
+        .run = sb_verb_packages_prune,
     },
     {
         .name = "worker info",

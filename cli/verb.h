@@ -145,6 +145,8 @@ int sb_verb_profile_list(struct sb_cli *cli, int *ret_status, struct sb_err *err
 int sb_verb_profile_show(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_profile_explain(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_profile_validate(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_packages_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_packages_prune(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_worker_info(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_mcp_install(struct sb_cli *cli, int *ret_status, struct sb_err *err);

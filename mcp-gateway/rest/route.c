@@ -145,11 +145,12 @@ const struct sb_route sb_routes[] = {
     {.id = "unexposePort", .tag = "ports", .summary = "Ends it; open connections are closed",
      .method = DELETE, .pattern = "/sandboxes/{sandbox_id}/ports/{port}", .rpc = PORTS(UNEXPOSE_PORT), .status = 204},
 
-    {.id = "exportTar", .tag = "files", .summary = "A tree as a tar archive, uncompressed",
-     .method = GET, .pattern = "/sandboxes/{sandbox_id}/archive", .rpc = FILES(EXPORT_TAR), .kind = SB_ROUTE_EXPORT, .status = 200},
-    {.id = "importTar", .tag = "files", .summary = "A tar archive into a directory; says what was refused of it",
-     .method = PUT, .pattern = "/sandboxes/{sandbox_id}/archive", .rpc = FILES(IMPORT_TAR), .kind = SB_ROUTE_IMPORT,
-     .body = SB_ROUTE_TAR, .body_field = "data", .status = 200},
+    {.id = "listPackages", .tag = "packages", .summary = "Installed packages that are kept, newest first",
+     .method = GET, .pattern = "/packages", .rpc = WORKER(LIST_PACKAGES), .status = 200},
+    {.id = "deleteAllPackages", .tag = "packages", .summary = "Forgets all of them, with all=true",
+     .method = DELETE, .pattern = "/packages", .rpc = WORKER(DELETE_PACKAGES), .status = 200},
+    {.id = "deletePackages", .tag = "packages", .summary = "Forgets those of one install",
+     .method = DELETE, .pattern = "/packages/{package_id}", .rpc = WORKER(DELETE_PACKAGES), .status = 200},
 
     {.id = "listProfiles", .tag = "profiles", .summary = "Profiles, by name",
      .method = GET, .pattern = "/profiles", .rpc = WORKER(LIST_PROFILES), .status = 200},

@@ -4,7 +4,8 @@
 
 #define SANDBOX(prefix)                                                                            \
     prefix "profile " prefix "driver " prefix "network.mode " prefix "network.allow " prefix       \
-           "network.deny " prefix "mounts.source " prefix "labels.key " prefix "learn_syscalls"
+           "network.deny " prefix "mounts.source " prefix "packages " prefix "labels.key " prefix  \
+           "learn_syscalls"
 #define EXEC(prefix)                                                                               \
     prefix "command.args " prefix "script.language " prefix "script.args " prefix "cwd " prefix    \
            "env.key " prefix "wall_ms " prefix "background " prefix "user"
@@ -105,6 +106,8 @@ static const struct sb_act acts[] = {
     {WORKER("GetProfile"), NULL, NULL, NULL, false},
     {WORKER("ExplainProfile"), NULL, NULL, NULL, false},
     {WORKER("ValidateConfig"), NULL, NULL, NULL, false},
+    {WORKER("ListPackages"), NULL, NULL, NULL, false},
+    {WORKER("DeletePackages"), "packages.delete", "package_id all", NULL, false},
     {WORKER("GetMetrics"), NULL, NULL, NULL, false},
     {WORKER("ListAuditRecords"), NULL, NULL, NULL, false},
 };

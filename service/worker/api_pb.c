@@ -280,18 +280,15 @@ add_texts(const struct sb_strings *a, const struct sb_strings *b, size_t *ret_n,
     return true;
 }
 
-static Aisbx__V1__PackageSet *package_set_new(enum sb_manager manager,
-                                              const struct sb_package_use *use)
+Aisbx__V1__PackageSet *sb_api_pb_package_set(const struct sb_package_entry *entry)
 {
-    const struct sb_package_entry *entry = use->entry;
     Aisbx__V1__PackageSet *set = sb_api_pb_new(&aisbx__v1__package_set__descriptor);
     if (set == NULL) {
         return NULL;
     }
-    set->cached = use->was_kept;
     set->install_ms = entry->took_ms;
     set->size_bytes = entry->bytes;
-    if (!sb_api_pb_text(&set->manager, sb_manager_names[manager]) ||
+    if (!sb_api_pb_text(&set->manager, sb_manager_names[entry->manager]) ||
         !add_texts(&entry->names, NULL, &set->n_requested, &set->requested) ||
         !add_texts(&entry->installed, NULL, &set->n_installed, &set->installed)) {
         aisbx__v1__package_set__free_unpacked(set, NULL);
@@ -308,11 +305,11 @@ static bool add_packages(const struct sb_sandbox *sandbox, Aisbx__V1__Sandbox *m
         if (sandbox->packages.uses[i].entry == NULL) {
             continue;
         }
-        Aisbx__V1__PackageSet *set =
-            package_set_new((enum sb_manager)i, &sandbox->packages.uses[i]);
+        Aisbx__V1__PackageSet *set = sb_api_pb_package_set(sandbox->packages.uses[i].entry);
         if (set == NULL) {
             return false;
         }
+        set->cached = sandbox->packages.uses[i].was_kept;
         msg->packages[msg->n_packages++] = set;
     }
     return msg->packages != NULL;

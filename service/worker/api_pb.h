@@ -17,6 +17,7 @@ struct sb_denials;
 struct sb_exec;
 struct sb_policy;
 struct sb_probe;
+struct sb_package_entry;
 struct sb_sandbox;
 struct sb_snapshot;
 struct sb_verdict;
@@ -28,6 +29,8 @@ bool sb_api_pb_text(char **field, const char *text);
 /** Sets a timestamp field of a heap message; 0 leaves it unset. False: out of memory. */
 bool sb_api_pb_time(uint64_t real_ms, Google__Protobuf__Timestamp **field);
 
+/** What an install has left; cached is the caller's. NULL: memory is out. */
+Aisbx__V1__PackageSet *sb_api_pb_package_set(const struct sb_package_entry *entry);
 /** @is_here  the reader is on this machine. */
 Aisbx__V1__Sandbox *sb_api_pb_sandbox(const struct sb_sandbox *sandbox, bool is_here);
 Aisbx__V1__Snapshot *sb_api_pb_snapshot(const struct sb_snapshot *snapshot);

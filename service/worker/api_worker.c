@@ -12,6 +12,7 @@
 #include "service/worker/api_load.h"
 #include "service/worker/api_metrics.h"
 #include "service/worker/api_pb.h"
+#include "service/worker/packages/api_packages.h"
 #include "service/worker/policy/api_explain.h"
 #include "service/worker/policy/api_profile.h"
 #include "service/worker/policy/profiles.h"
@@ -304,6 +305,8 @@ const struct aisbx__v1__worker_service__server sb_api_worker_service = {
     .get_profile = {get_profile, NULL},
     .explain_profile = {explain_profile, NULL},
     .validate_config = {validate_config, NULL},
+    .list_packages = {sb_api_packages_list, NULL},
+    .delete_packages = {sb_api_packages_delete, NULL},
     .get_metrics = {sb_api_metrics_get, sb_api_metrics_done},
     .list_audit_records = {sb_api_audit_list, NULL},
 };

@@ -55,6 +55,8 @@ static const struct {
     {WORKER("GetProfile"), ANY},
     {WORKER("ExplainProfile"), ANY},
     {WORKER("ValidateConfig"), USER},
+    {WORKER("ListPackages"), ANY},
+    {WORKER("DeletePackages"), USER},
     {WORKER("GetMetrics"), OPERATOR},
     {WORKER("ListAuditRecords"), ANY}, /* of its own tenant */
     {FILES("StatFile"), USER},

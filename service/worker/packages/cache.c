@@ -143,6 +143,7 @@ static int read_entry(struct sb_package_cache *cache, const char *id, struct sb_
         return -1;
     }
     cache->bytes += entry->bytes;
+    entry->seq = ++cache->last_seq;
     struct sb_list *at = cache->entries.next; /* the newest first */
     while (at != &cache->entries &&
            SB_LIST_ENTRY(at, struct sb_package_entry, link)->made_ms > entry->made_ms) {
@@ -336,6 +337,7 @@ int sb_package_cache_publish(struct sb_package_cache *cache,
     memcpy(entry->id, stage->id, sizeof entry->id);
     close_stage(stage);
     entry->uses = 1;
+    entry->seq = ++cache->last_seq;
     cache->bytes += entry->bytes;
     sb_list_prepend(&cache->entries, &entry->link);
     make_room(cache);

@@ -29,6 +29,7 @@ enum { SB_PACKAGE_KEY_SIZE = 65 };
 
 struct sb_package_entry {
     struct sb_list link; /* most recently used first */
+    uint64_t seq;        /* in the order they came; of this worker */
     char id[SB_ID_SIZE];
     char key[SB_PACKAGE_KEY_SIZE];
     char tenant[SB_TENANT_SIZE];
@@ -48,6 +49,7 @@ struct sb_package_cache {
     int state_dir;
     uint64_t max_bytes;
     uint64_t bytes; /* of all entries */
+    uint64_t last_seq;
     struct sb_list entries;
     struct event sweeper;
     bool has_sweeper;

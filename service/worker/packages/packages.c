@@ -72,6 +72,11 @@ void sb_packages_free(struct sb_packages *packages)
     free(packages);
 }
 
+struct sb_package_cache *sb_packages_cache(struct sb_packages *packages)
+{
+    return &packages->cache;
+}
+
 /* ---- keys ---- */
 
 /* Every text is followed by its NUL, so that no two wishes have the same bytes. */

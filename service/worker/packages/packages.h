@@ -23,6 +23,7 @@
 #include "spawn/v1/spawn.pb-c.h"
 
 struct sb_err;
+struct sb_package_cache;
 struct sb_package_entry;
 struct sb_packages;
 struct sb_sandbox;
@@ -52,6 +53,9 @@ int sb_packages_new(struct sb_worker *worker,
 void sb_packages_end(struct sb_packages *packages);
 /** After all sandboxes. NULL is fine. */
 void sb_packages_free(struct sb_packages *packages);
+
+/** What is kept. */
+struct sb_package_cache *sb_packages_cache(struct sb_packages *packages);
 
 /** For a sandbox that is made; nothing is asked for. */
 void sb_packages_init(struct sb_sandbox *sandbox);

@@ -171,6 +171,12 @@ def tells_of_profiles_and_the_worker():
     assert [a["subject"] for a in told["syscalls"]] == ["ptrace", "read"] and len(told["paths"]) == 1
     assert call("validateConfig", 200, body={"yaml": "profiles: 1"}).json()["problems"]
     assert call("getWorker", 200).json()["pid"] == int(os.environ["AISBX_WORKER_PID"])
+    kept = call("listPackages", 200).json()
+    assert kept["packages"] == [] and int(kept["total_bytes"]) == 0 and int(kept["max_bytes"]) > 0, kept
+    call("deletePackages", 404, ["pk_" + "a" * 26])
+    call("deleteAllPackages", 422)
+    assert call("deleteAllPackages", 200, query="?all=true").json()["deleted"] == 0
+    call("createSandbox", 422, body={"packages": ["pip:../x"]})
     assert call("getLoad", 200).json()["slots"] > 0
     call("setDraining", 200, body={"draining": True})
     assert ask(PORT, "GET", "/health/ready").status == 503

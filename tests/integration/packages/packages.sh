@@ -180,6 +180,23 @@ forget_asked
 [[ $(grep -l '^tenant b$' "$dir"/mine/one/packages/*/meta | wc -l) -eq 1 ]] || fail "entries of tenant b"
 say "two tenants share nothing"
 
+as_tenant() { AISBX_API_KEY=$(<"$dir/$1.key") "${as[@]}" "$bins/aisbx" --address "ipv4:$tcp" "${@:2}"; }
+[[ $(as_tenant b packages list --json | grep -o '"tenant":"[^"]*"' | sort -u) == '"tenant":"b"' ]] || fail "list: $(as_tenant b packages list)"
+of_a=$(as_tenant a packages list --json | grep -o 'pk_[a-z2-7]\{26\}')
+! as_tenant b packages prune "$of_a" 2>"$dir/err" || fail "b forgets what is of a"
+grep -q "no packages $of_a" "$dir/err" || fail "prune: $(<"$dir/err")"
+as_tenant b packages prune >"$dir/out"
+grep -q '^forgot 1, freed' "$dir/out" || fail "prune: $(<"$dir/out")"
+[[ $(as_tenant a packages list --json) == *"$of_a"* && $(as_tenant b packages list --json) == "[]" ]] || fail "prune"
+aisbx packages list | grep -q 'a  *pip' || fail "an admin sees all: $(aisbx packages list)"
+[[ $(aisbx packages prune --json "${of_a:0:10}") == *'"deleted":1'* ]] || fail "prune by a beginning"
+wait_for '[[ $(left one "*.old") -eq 0 ]]'
+say "packages list and prune, by tenant"
+
+"${as[@]}" /usr/bin/python3 "$repo/tests/integration/packages/gateway.py" "$bins/aisbx-mcp" "$socket" "$(free_port)" ||
+    fail "gateway: see above; $(tail -n 3 "$dir/worker.log")"
+say "by MCP with progress, and by REST"
+
 forget_asked
 ran 42 -p unkept --packages tiny python3 -c 'import tiny; print(tiny.answer)'
 ran 42 -p unkept --packages tiny python3 -c 'import tiny; print(tiny.answer)'
@@ -224,6 +241,20 @@ wait "$first" || true
 wait_for '[[ $(left one "*.new") -eq 0 ]]'
 say "an install that nobody waits for ends"
 
+refused 'pip: ' -p hasty --packages upper true
+grep -q 'timed out after 3' "$dir/err" || fail "timeout: $(<"$dir/err")"
+say "an install that takes too long ends"
+
+forget_asked
+aisbx run --no-workspace -p slow --packages upper true 2>"$dir/err" &
+first=$!
+wait_for '[[ $(asked /slow/simple/upper) -gt 0 ]]'
+stop
+! wait "$first" || fail "went through without a worker"
+start one --listen "ipv4:$tcp"
+wait_for '[[ $(left one "*.new") -eq 0 && $(left one "*.old") -eq 0 ]]'
+say "a worker that ends in order ends its installs"
+
 [[ $("${as[@]}" "$bins/aisbx-security" --address "$socket" audit query --json | grep -c '"packages.install"') -gt 5 ]] ||
     fail "audit: $("${as[@]}" "$bins/aisbx-security" --address "$socket" audit query | tail -n 3)"
 "${as[@]}" "$bins/aisbx-security" --address "$socket" audit query --limit 1000 --json | grep packages.install | grep -q 'upper==1.0' ||
@@ -231,6 +262,7 @@ say "an install that nobody waits for ends"
 say "installs are in the audit"
 
 # The worker dies in the middle of an install.
+ran 43 -p py --packages upper python3 -c 'import upper; print(upper.answer)'
 forget_asked
 aisbx run --no-workspace -p slow --packages upper true 2>"$dir/err" &
 first=$!

@@ -32,6 +32,7 @@ profiles:
   py: {extends: python-dev, $reach, packages: {$from}}
   js: {extends: node-dev, $reach, packages: {$from}}
   slow: {extends: python-dev, $reach, packages: {pip: {registry: "$url/slow/simple", hosts: ["$address:$port"]}, timeout: 60s}}
+  hasty: {extends: python-dev, $reach, packages: {pip: {registry: "$url/slow/simple", hosts: ["$address:$port"]}, timeout: 3s}}
   code: {extends: python-dev, $reach, packages: {$pip, npm: {$npm, run_code: true}}}
   unkept: {extends: python-dev, $reach, packages: {$from, keep: false}}
   short: {extends: python-dev, $reach, packages: {$from, keep_for: 1s}}

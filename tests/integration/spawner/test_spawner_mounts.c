@@ -224,6 +224,60 @@ static void refuses_what_the_caller_may_not_open(void **state)
     (void)close(other);
 }
 
+static void shows_a_directory_of_the_worker_to_be_read_only(void **state)
+{
+    (void)state;
+    char target[] = "/packages";
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, dir, target, false);
+    struct rig_box box;
+    struct sb_err err;
+    mount.of_worker = true;
+    assert_int_equal(chmod(dir, 0755), 0);
+    SB_CLEANUP(sb_closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (rig_spawn(fixture_rig(), &plan, fd, &box, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_string_equal(fixture_out(&box, "cat /packages/file; touch /packages/new 2>/dev/null || "
+                                          "chmod 666 /packages/file 2>/dev/null || "
+                                          "rm -f /packages/file 2>/dev/null || echo no"),
+                        "hello\nno");
+    fixture_end(&box);
+}
+
+/* @source  what the plan calls it. */
+static void
+is_refused_of_worker(char *source, int fd, bool is_writable, enum sb_code code, const char *text)
+{
+    char target[] = "/packages";
+    Spawn__V1__HostMount mount;
+    Spawn__V1__Plan plan = plan_with(&mount, source, target, is_writable);
+    struct rig_box box;
+    struct sb_err err;
+    mount.of_worker = true;
+    assert_int_equal(rig_spawn(fixture_rig(), &plan, fd, &box, &err), -1);
+    if (err.code != code || strstr(err.text, text) == NULL) {
+        fail_msg("%s: %d %s", source, (int)err.code, err.text);
+    }
+}
+
+static void refuses_of_the_worker_what_is_no_directory_that_it_has_open(void **state)
+{
+    (void)state;
+    char other[] = "/usr";
+    char proc[] = "/proc";
+    SB_CLEANUP(sb_closep) int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    SB_CLEANUP(sb_closep) int file_fd = open(file, O_RDONLY | O_CLOEXEC);
+    SB_CLEANUP(sb_closep) int proc_fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    is_refused_of_worker(dir, -1, false, SB_INVALID, "descriptors came");
+    is_refused_of_worker(dir, dir_fd, true, SB_INVALID, "can only be read");
+    is_refused_of_worker(file, file_fd, false, SB_INVALID, "not a directory");
+    is_refused_of_worker(proc, proc_fd, false, SB_DENIED, "interface of the kernel");
+    if (!fixture_rig()->is_root) { /* else the path is only a name for what the descriptor is */
+        is_refused_of_worker(other, dir_fd, false, SB_DENIED, "not the directory");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +287,8 @@ int main(void)
         cmocka_unit_test(lets_the_plan_make_a_writable_workspace_read_only),
         cmocka_unit_test(binds_a_single_file_deep_below),
         cmocka_unit_test(binds_below_its_own_tmp),
+        cmocka_unit_test(shows_a_directory_of_the_worker_to_be_read_only),
+        cmocka_unit_test(refuses_of_the_worker_what_is_no_directory_that_it_has_open),
         cmocka_unit_test(makes_no_setuid_file_on_the_host),
         cmocka_unit_test(refuses_mounts_without_a_caller),
         cmocka_unit_test(refuses_a_caller_that_is_no_unix_socket),

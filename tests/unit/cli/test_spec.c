@@ -72,6 +72,23 @@ static void options_become_fields(void **state)
     assert_int_equal(spec.sandbox.mounts[0]->mode, AISBX__V1__MOUNT_MODE__MOUNT_MODE_RW);
 }
 
+static void commas_within_a_package_are_its_own(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"a",     "numpy>=1.26", "<2", "!=1.30", "uvicorn[x",
+                                         "y]==1", "npm:b@^2"};
+    static const char *const packages[] = {"a", "numpy>=1.26,<2,!=1.30", "uvicorn[x,y]==1",
+                                           "npm:b@^2"};
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        assert_int_equal(sb_args_push(&args.packages, pieces[i], &err), 0);
+    }
+    assert_int_equal(sb_spec_sandbox(&spec, &args, &err), 0);
+    assert_int_equal(spec.sandbox.n_packages, 4);
+    for (size_t i = 0; i < spec.sandbox.n_packages; i++) {
+        assert_string_equal(spec.sandbox.packages[i], packages[i]);
+    }
+}
+
 static void a_mount_that_is_not_there_is_an_error_that_names_it(void **state)
 {
     (void)state;
@@ -135,6 +152,7 @@ int main(void)
         TEST(nothing_said_leaves_everything_to_the_worker),
         TEST(the_variable_names_the_profile_and_the_option_wins),
         TEST(options_become_fields),
+        TEST(commas_within_a_package_are_its_own),
         TEST(a_mount_that_is_not_there_is_an_error_that_names_it),
         TEST(env_options_win_over_env_files),
         TEST(a_command_of_the_host_is_bound_unless_a_mount_has_it),
