@@ -37,7 +37,6 @@ static const struct {
               "/api/v1/sandboxes/{sandbox_id}/ports/{port}/ go on to an exposed one, without the "
               "credentials; 502: it does not answer, or nothing that can be passed on"},
     {"contexts", "Interpreters that keep their state"},
-    {"ports", "Servers in sandboxes, reached from outside"},
     {"packages", "What was installed for sandboxes and is kept"},
     {"profiles", "Named policies"},
     {"worker", "The worker itself"},
