@@ -31,7 +31,7 @@ export async function open({ url }) {
             return (await data('sandbox_snapshot', { sandbox_id: box, title })).snapshot_id;
         },
         async fork(box, count) {
-            return (await data('sandbox_fork', { sandbox_id: box, count })).sandboxes.map(s => s.sandbox_id);
+            return (await data('sandbox_fork', { sandbox_id: box, count })).sandbox_ids;
         },
         async list() { // the tool has no filter, and this worker no other callers
             return (await data('sandbox_list', {})).sandboxes.map(s => s.sandbox_id);
