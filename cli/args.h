@@ -62,7 +62,7 @@ struct sb_args {
     uint64_t file_bytes;
     /* batch */
     const char *cases;
-    const char *language;
+    const char *language; /* of code, too */
     uint64_t parallel;
     bool fail_fast;
     uint64_t compile_timeout_ms;
@@ -90,7 +90,6 @@ struct sb_args {
     /* code */
     const char *code;
     const char *context;
-    const char *language;
     const char *output_dir;
     /* profiles */
     struct sb_texts syscalls;
