@@ -119,6 +119,11 @@ const struct sb_route sb_routes[] = {
      .status = 200},
     {.id = "watchFiles", .tag = "files", .summary = "Changes below a directory as they happen",
      .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/events", .rpc = FILES(WATCH_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
+    {.id = "exportTar", .tag = "files", .summary = "A tree as a tar archive, uncompressed",
+     .method = GET, .pattern = "/sandboxes/{sandbox_id}/archive", .rpc = FILES(EXPORT_TAR), .kind = SB_ROUTE_EXPORT, .status = 200},
+    {.id = "importTar", .tag = "files", .summary = "A tar archive into a directory; says what was refused of it",
+     .method = PUT, .pattern = "/sandboxes/{sandbox_id}/archive", .rpc = FILES(IMPORT_TAR), .kind = SB_ROUTE_IMPORT,
+     .body = SB_ROUTE_TAR, .body_field = "data", .status = 200},
     {.id = "diffFiles", .tag = "files", .summary = "What was made, changed and removed since a snapshot, or since the beginning",
      .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/changes", .rpc = FILES(DIFF_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
 
