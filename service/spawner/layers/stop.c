@@ -58,8 +58,9 @@ static bool signal_one(int proc, const char *name, int signal_number)
     if (pid <= 1 || pid == getpid() || !look(proc, name, &process) || process.parent <= 1) {
         return false;
     }
-    bool is_stopped = strchr("Tt", process.state) != NULL;
-    if (strchr("ZXx", process.state) != NULL || is_stopped == (signal_number == SIGSTOP)) {
+    /* Who goes on is told so whatever it does: the stop may still be on its way to it. */
+    bool is_stopped = signal_number == SIGSTOP && strchr("Tt", process.state) != NULL;
+    if (is_stopped || strchr("ZXx", process.state) != NULL) {
         return false;
     }
     (void)kill(pid, signal_number);
