@@ -342,10 +342,15 @@ class Interop(unittest.TestCase):
         request.target.new_sandbox.learn_syscalls = False
         self.assertEqual(len(self.api.Run(request).exec.verdict.learnt), 0)
 
-    def test_what_is_not_built_says_so(self):
-        self.assert_code(
-            grpc.StatusCode.UNIMPLEMENTED, self.api.ForkSandbox, api.ForkSandboxRequest(sandbox_id="sb_" + "a" * 26)
-        )
+    def test_what_is_not_there_says_so(self):
+        bytes_of = {"request_serializer": bytes, "response_deserializer": bytes}
+        channel = grpc.insecure_channel(ADDRESS) if not TLS else None
+        if channel is None:
+            self.skipTest("the same on every transport")
+        with channel:
+            self.assert_code(
+                grpc.StatusCode.UNIMPLEMENTED, channel.unary_unary("/aisbx.v1.SandboxService/NoSuchCall", **bytes_of), b""
+            )
 
     def test_many_at_once(self):
         calls = [

@@ -180,6 +180,14 @@ def check_attach():
     assert "running, terminal" in aisbx("ps")
     os.kill(second.pid, signal.SIGKILL)
     second.status()
+    for end in (signal.SIGTERM, signal.SIGINT, signal.SIGSEGV):
+        looker = Terminal("attach", ex)
+        looker.wait_for(rb"tilde")
+        assert looker.is_raw()
+        os.kill(looker.pid, end)
+        until("modes after attach", lambda: not looker.is_raw())
+        looker.status()
+    assert ex in aisbx("ps", "--quiet", SANDBOX).split(), "it goes on without those who looked"
     third = Terminal("attach", "--from", str(len(first.seen) // 2), ex)
     third.type(b"exit 5\n")
     assert third.status() == 5
