@@ -9,7 +9,6 @@
 #include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/tools/exec.h"
 #include "mcp-gateway/tools/file.h"
-#include "mcp-gateway/tools/fork.h"
 #include "mcp-gateway/tools/job.h"
 #include "mcp-gateway/tools/resource.h"
 #include "mcp-gateway/tools/run.h"
