@@ -6,7 +6,7 @@ struct sb_exec {
     /* stdin, stdout, stderr, the exec's own socket, the program's channel; all close-on-exec */
     int fds[SB_INIT_MAX_FDS];
     int n_fds;
-    uint32_t flags;       /* enum sb_init_flags */
+    uint32_t flags; /* enum sb_init_flags */
     uint16_t rows;
     uint16_t columns;
     uint64_t rlimits[SB_INIT_RLIMITS]; /* 0: not to be lowered */

@@ -11,8 +11,8 @@ enum sb_change {
     SB_CHANGE_REMOVED = 3,
 };
 
-/** Before a packet of a file helper: INFO, whose path is the whole one without its first slash, then
- *  DONE or FAILED. */
+/** Before a packet of a file helper: INFO, whose path is the whole one without its first slash,
+ * then DONE or FAILED. */
 struct sb_change_head {
     uint32_t change; /* of INFO; else 0 */
     uint32_t reserved;

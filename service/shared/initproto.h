@@ -15,8 +15,8 @@
  *  An exec runs under a stub, a fork of init that is a child subreaper, so that daemons the program
  * detaches stay below the stub and KILL finds them. With SB_INIT_ONLY the exec is the sandbox's
  * only one: PID 1 serves it itself, and exits after SB_INIT_EMPTY, which ends the PID namespace.
- *  With SB_INIT_CHANNEL a fifth descriptor comes along, which is descriptor 3 of the program: whoever
- * started it talks to it there.
+ *  With SB_INIT_CHANNEL a fifth descriptor comes along, which is descriptor 3 of the program:
+ * whoever started it talks to it there.
  *
  *  Without KILL, a program's leftovers live on (a server started by a shell) until the sandbox
  * ends: EXITED is sent, EMPTY follows when the last of them ends. End of file on the control socket
@@ -50,8 +50,8 @@ enum {
     SB_INIT_MAX_STRINGS = 8192,     /* args + env */
     SB_INIT_FDS = 4,
     SB_INIT_JOB_ID = 1000,      /* uid and gid of the job, in a user namespace */
-    SB_INIT_MAX_FDS = 5,    /* with a channel */
-    SB_INIT_CHANNEL_FD = 3, /* of the program */
+    SB_INIT_MAX_FDS = 5,        /* with a channel */
+    SB_INIT_CHANNEL_FD = 3,     /* of the program */
     SB_INIT_EGRESS_PORT = 3128, /* on 127.0.0.1 inside, where the egress proxy is reached */
     SB_INIT_CONNECT_MS = 5000,  /* that connecting may take, for each of IPv4 and IPv6 */
 };

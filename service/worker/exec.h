@@ -117,9 +117,9 @@ struct sb_exec {
     uint64_t wall_ms;
     bool is_background;
     bool is_passed;
-    bool is_overdue;    /* its tree did not end in time after it was killed */
-    bool is_only;       /* the only one of its sandbox, which ends with it */
-    bool is_hanging_up; /* the kill timer kills what its terminal's end did not */
+    bool is_overdue;      /* its tree did not end in time after it was killed */
+    bool is_only;         /* the only one of its sandbox, which ends with it */
+    bool is_hanging_up;   /* the kill timer kills what its terminal's end did not */
     bool is_context;      /* an interpreter (context/context.h) */
     bool is_interrupting; /* SIGINT is on its way */
 

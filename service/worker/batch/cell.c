@@ -81,7 +81,7 @@ int sb_cell_start(struct sb_worker *worker,
         return -1;
     }
     cell->options.start = (struct sb_api_start){.caller = NULL}; /* was for that only */
-    struct sb_err ignored;                             /* one that has ended already takes none */
+    struct sb_err ignored; /* one that has ended already takes none */
     (void)sb_exec_write(cell->exec, options->stdin_data, options->stdin_len, &ignored);
     sb_exec_write_eof(cell->exec);
     sb_exec_observe(cell->exec, &cell->observer);

@@ -64,8 +64,8 @@ static void exec_takes_options_around_the_sandbox_and_not_in_the_command(void **
 {
     struct line line;
     (void)state;
-    assert_int_equal(parse(&line, run_groups, SB_ARGS_IN_COMMAND, "--timeout 2s sb_1 -v -- ls --json -v"),
-                     0);
+    assert_int_equal(
+        parse(&line, run_groups, SB_ARGS_IN_COMMAND, "--timeout 2s sb_1 -v -- ls --json -v"), 0);
     assert_int_equal(line.args.timeout_ms, 2000);
     assert_true(line.args.verbose);
     assert_false(line.args.json);
@@ -147,8 +147,9 @@ static void numbers_have_units_and_bounds(void **state)
 {
     struct line line;
     (void)state;
-    assert_int_equal(
-        parse(&line, run_groups, SB_ARGS_COMMAND, "--memory 512m --cpu 0.5 --pids 9 --timeout 1m x"), 0);
+    assert_int_equal(parse(&line, run_groups, SB_ARGS_COMMAND,
+                           "--memory 512m --cpu 0.5 --pids 9 --timeout 1m x"),
+                     0);
     assert_int_equal(line.args.memory_bytes, 512 << 20);
     assert_int_equal(line.args.cpu_millis, 500);
     assert_int_equal(line.args.pids, 9);

@@ -75,8 +75,8 @@ static void options_become_fields(void **state)
 static void commas_within_a_package_are_its_own(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"a",     "numpy>=1.26", "<2", "!=1.30", "uvicorn[x",
-                                         "y]==1", "npm:b@^2"};
+    static const char *const pieces[] = {"a",         "numpy>=1.26", "<2",      "!=1.30",
+                                         "uvicorn[x", "y]==1",       "npm:b@^2"};
     static const char *const packages[] = {"a", "numpy>=1.26,<2,!=1.30", "uvicorn[x,y]==1",
                                            "npm:b@^2"};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
