@@ -126,7 +126,7 @@ int sb_exec_terminal_resize(struct sb_exec *exec,
                           "exec %s has no terminal; start it with exec.terminal", exec->id);
     }
     bool has_run = exec->state >= SB_EXEC_RUNNING;
-    if (has_run && exec->in.fd < 0) {
+    if (sb_exec_has_ended(exec) || (has_run && exec->in.fd < 0)) {
         return sb_err_set(err, SB_PRECONDITION, "exec %s has ended", exec->id);
     }
     exec->terminal.rows = next.rows;

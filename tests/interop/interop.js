@@ -140,7 +140,7 @@ test("a cancelled call takes its sandbox along", async () => {
   }
 });
 
-test("bad requests name the field, what is not built says so", async () => {
+test("bad requests name the field, what is not there is not found", async () => {
   const details = await rejectsWith(
     grpc.status.INVALID_ARGUMENT,
     call("createSandbox", { sandbox: { limits: { memoryBytes: 1n } } }),
@@ -153,7 +153,7 @@ test("bad requests name the field, what is not built says so", async () => {
     }),
     (error) => [grpc.status.FAILED_PRECONDITION, grpc.status.PERMISSION_DENIED].includes(error.code),
   );
-  await rejectsWith(grpc.status.UNIMPLEMENTED, call("forkSandbox", { sandboxId: "sb_" + "a".repeat(26) }));
+  await rejectsWith(grpc.status.NOT_FOUND, call("forkSandbox", { sandboxId: "sb_" + "a".repeat(26) }));
 });
 
 test("a port carries a connection, each half of it", async () => {
