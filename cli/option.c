@@ -18,7 +18,7 @@ static const char *const drivers[] = {"native", "bwrap", "chroot", "lima", NULL}
 static const char *const code_languages[] = {"python", "node", "bash", NULL};
 
 static const struct sb_option code_rows[] = {
-    {'l', "language", SB_OPTION_TEXT, AT(language), "LANGUAGE",
+    {0, "language", SB_OPTION_TEXT, AT(language), "LANGUAGE",
      "python, node or bash; default: python", 0, 0, SB_OFFER_CHOICES, code_languages},
     {'s', "sandbox", SB_OPTION_TEXT, AT(sandbox), "SANDBOX",
      "Where to run, and what keeps its state from one call to the next; default: a sandbox that is "

@@ -13,9 +13,9 @@ grep -q "ZeroDivisionError: division by zero" "$dir/err" || fail "no traceback: 
 id=$(aisbx create --no-workspace -p python-dev)
 aisbx code -s "$id" -c 'x = 41'
 is "$(aisbx code -s "$id" -c 'x + 1')" 42 "state stays"
-is "$(echo 'console.log(1); [2]' | aisbx code -l node -s "$id")" $'1\n[ 2 ]' "standard input"
-aisbx code -l bash -s "$id" -c 'cd /usr; exit 5' && fail "exit 5 is no success"
-is "$(aisbx code -l bash -s "$id" -c 'echo $?; pwd')" $'5\n/usr' "bash goes on behind exit"
+is "$(echo 'console.log(1); [2]' | aisbx code --language node -s "$id")" $'1\n[ 2 ]' "standard input"
+aisbx code --language bash -s "$id" -c 'cd /usr; exit 5' && fail "exit 5 is no success"
+is "$(aisbx code --language bash -s "$id" -c 'echo $?; pwd')" $'5\n/usr' "bash goes on behind exit"
 is "$(aisbx contexts "$id" | awk 'NR > 1 {print $2, $3, $5}' | sort)" $'bash idle 2\nnode idle 1\npython idle 2' "the list"
 context=$(aisbx contexts --json "$id" |
     python3 -c 'import json, sys; print(*(c["context_id"] for c in json.load(sys.stdin) if c["language"] == "python"))')

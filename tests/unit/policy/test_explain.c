@@ -141,7 +141,7 @@ static void each_setting_comes_from_the_nearest_profile_that_says_it(void **stat
                    "/config.yaml:13");
     assert_setting(state, "mounts./data", "ro from /srv/data", "team", "/config.yaml:16");
     assert_setting(state, "environment.LANG", "C", "mine", "/config.yaml:6");
-    assert_setting(state, "seccomp", "python", "python-dev", "built-in python-dev.yaml:22");
+    assert_setting(state, "seccomp", "python", "python-dev", "built-in python-dev.yaml:23");
     assert_setting(state, "limits.pids", "512", "python-dev", "built-in python-dev.yaml:9");
     assert_setting(state, "filesystem", "restricted", "dev", "built-in dev.yaml:21");
     assert_setting(state, "driver", "native", "base", "built-in base.yaml:7");

@@ -349,9 +349,9 @@ static void an_auditor_may_look_and_not_act(void **state)
 {
     (void)state;
     static const char *const looks[] = {
-        "GetSandbox",     "ListSandboxes", "WatchSandboxes",  "ListSnapshots", "GetExec",
-        "ListExecs",      "GetInfo",       "WatchLoad",       "ListProfiles",  "GetProfile",
-        "ExplainProfile", "GetMetrics",    "ListAuditRecords"};
+        "GetSandbox",     "ListSandboxes", "WatchSandboxes",   "ListSnapshots", "GetExec",
+        "ListExecs",      "GetInfo",       "WatchLoad",        "ListProfiles",  "GetProfile",
+        "ExplainProfile", "GetMetrics",    "ListAuditRecords", "ListPackages"};
     size_t n = 0;
     for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
         for (size_t k = 0; k < services[i].n; k++) {
