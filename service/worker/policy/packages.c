@@ -148,7 +148,7 @@ int sb_packages_url_rule(struct sb_str url, char *ret_rule, size_t size, struct 
     }
     (void)sb_str_split(host, '/', &host, &(struct sb_str){NULL, 0});
     bool is_literal = host.len > 0 && host.ptr[0] == '[';
-    bool has_port = memchr(host.ptr, ':', host.len) != NULL && !is_literal;
+    bool has_port = host.len > 0 && !is_literal && memchr(host.ptr, ':', host.len) != NULL;
     int n = snprintf(ret_rule, size, "%.*s%s", SB_STR_ARG(host),
                      has_port || is_literal ? ""
                      : is_tls               ? ":443"
