@@ -233,16 +233,18 @@ static void shows_a_directory_of_the_worker_to_be_read_only(void **state)
     struct rig_box box;
     struct sb_err err;
     mount.of_worker = true;
-    assert_int_equal(chmod(dir, 0755), 0);
+    /* By its permissions anybody might write. */
+    assert_int_equal(chmod(dir, 0777) | chmod(file, 0666), 0);
     SB_CLEANUP(sb_closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (rig_spawn(fixture_rig(), &plan, fd, &box, &err) < 0) {
         fail_msg("%s", err.text);
     }
     assert_string_equal(fixture_out(&box, "cat /packages/file; touch /packages/new 2>/dev/null || "
-                                          "chmod 666 /packages/file 2>/dev/null || "
-                                          "rm -f /packages/file 2>/dev/null || echo no"),
+                                          "rm -f /packages/file 2>/dev/null || "
+                                          "{ echo x >>/packages/file; } 2>/dev/null || echo no"),
                         "hello\nno");
     fixture_end(&box);
+    assert_int_equal(chmod(dir, 0755) | chmod(file, 0644), 0);
 }
 
 /* @source  what the plan calls it. */
