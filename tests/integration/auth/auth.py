@@ -17,7 +17,7 @@ from aisbx.v1 import worker_service_pb2 as wk
 
 MODE, DIR, *ADDRESSES = sys.argv[1:]
 Code = grpc.StatusCode
-ABSENT = {"sandbox_id": "sb_" + "a" * 26, "exec_id": "ex_" + "a" * 26}
+ABSENT = {"sandbox_id": "sb_" + "a" * 26, "exec_id": "ex_" + "a" * 26, "context_id": "cx_" + "a" * 26}
 FILES = [api, wk, file_service_pb2, context_service_pb2, port_service_pb2, key_service_pb2]
 
 
@@ -111,6 +111,7 @@ NEEDS_NOT_FOUND = {
     "GetSandbox", "UpdateSandbox", "UpdateNetwork", "DestroySandbox", "Run", "StartExec", "InteractExec", "AttachExec",
     "GetExec", "ReadExecOutput", "SendExecInput", "SignalExec", "CancelExec", "ResizeExec",
     "ExposePort", "ListPorts", "UnexposePort", "ForwardPort",
+    "CreateContext", "ListContexts", "ExecuteCode", "InterruptContext", "RestartContext", "DeleteContext",
 }
 
 
@@ -127,13 +128,14 @@ class Plain(unittest.TestCase):
         )
         cls.exec_id = run.exec.exec_id
         assert run.stdout == b"mine\n", run
+        cls.context_id = cls.a.must("CreateContext", sandbox_id=cls.sandbox_id, language="bash").context.context_id
 
     @classmethod
     def tearDownClass(cls):
         cls.a.must("DestroySandbox", sandbox_id=cls.sandbox_id)
 
     def test_another_tenants_ids_are_as_ids_that_never_were(self):
-        ids = {"sandbox_id": self.sandbox_id, "exec_id": self.exec_id}
+        ids = {"sandbox_id": self.sandbox_id, "exec_id": self.exec_id, "context_id": self.context_id}
         seen = set()
         for method in METHODS.values():
             for path in places(method.input_type):
