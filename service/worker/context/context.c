@@ -97,6 +97,7 @@ static void context_free(struct sb_context *context)
     (void)event_del(&context->start_timer);
     (void)event_del(&context->wall_timer);
     (void)event_del(&context->grace_timer);
+    (void)event_del(&context->again_timer);
     SB_FOREACH (node, &context->pieces) {
         struct sb_piece *piece = SB_LIST_ENTRY(node, struct sb_piece, link);
         free(piece->code);
@@ -351,6 +352,9 @@ void sb_context_interrupt(struct sb_context *context, enum sb_cause cause)
     if (piece != NULL && !piece->is_over) {
         piece->cause = piece->cause == SB_CAUSE_NONE ? cause : piece->cause;
         sb_exec_interrupt(context->exec);
+        if (context->language->interrupt_again_ms != 0) {
+            sb_timer_arm(&context->again_timer, context->language->interrupt_again_ms);
+        }
     }
 }
 

@@ -92,6 +92,7 @@ struct sb_context {
     struct event start_timer;
     struct event wall_timer;
     struct event grace_timer;
+    struct event again_timer;
 
     unsigned depth; /* of sb_context_enter */
     bool is_pumping;

@@ -7,9 +7,9 @@ extern const char sb_context_node[];
 extern const char sb_context_bash[];
 
 static const struct sb_interpreter languages[] = {
-    {"python", {"python3", "-c"}, sb_context_python},
-    {"node", {"node", "-e"}, sb_context_node},
-    {"bash", {"bash", "--norc", "--noprofile", "-c"}, sb_context_bash},
+    {"python", {"python3", "-c"}, 0, sb_context_python},
+    {"node", {"node", "-e"}, 250, sb_context_node},
+    {"bash", {"bash", "--norc", "--noprofile", "-c"}, 0, sb_context_bash},
 };
 
 const struct sb_interpreter *sb_interpreter_find(const char *name)

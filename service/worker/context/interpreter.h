@@ -8,7 +8,11 @@ enum { SB_INTERPRETER_MAX_ARGS = 6 };
 struct sb_interpreter {
     const char *name;                            /* "python" */
     const char *before[SB_INTERPRETER_MAX_ARGS]; /* program and options, up to the text it runs */
-    const char *start;                           /* of that text, which ends with a NUL */
+    /** Of node: a signal at the very end of what it breaks is lost in its watchdog, so it is sent
+     * again, in milliseconds, until the piece ends. 0: once is enough, and again would hit
+     * handlers. */
+    unsigned interrupt_again_ms;
+    const char *start; /* of that text, which ends with a NUL */
 };
 
 /** NULL: there is none of that name. */

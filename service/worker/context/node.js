@@ -244,6 +244,17 @@
     return vm.runInThisContext(`globalThis[Symbol.for("aisbx.context")].run()`, options);
   }
 
+  // A signal that comes when what it breaks is about to end is lost for that, and breaks the next such
+  // call instead: let it be this one. (The worker sends it again where it was lost.)
+  function settle() {
+    try {
+      const wait = "for (const end = Date.now() + 20; Date.now() < end; );";
+      vm.runInThisContext(wait, { breakOnSigint: true });
+    } catch {
+      // it was
+    }
+  }
+
   // The value, or error, that the debugger only gives a handle of.
   function take(remote) {
     if (remote.unserializableValue !== undefined) return vm.runInThisContext(remote.unserializableValue);
@@ -288,6 +299,7 @@
     } catch (error) {
       interrupt = null;
       status[0] = 1;
+      if (error instanceof Interrupted) settle();
       try {
         sendError(error);
       } catch (worse) {

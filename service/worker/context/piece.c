@@ -212,6 +212,7 @@ static void finish(struct sb_context *context, struct sb_piece *piece)
 {
     (void)event_del(&context->wall_timer);
     (void)event_del(&context->grace_timer);
+    (void)event_del(&context->again_timer);
     unlink_piece(piece);
     if (piece->reader == NULL) {
         piece_free(piece);
@@ -341,11 +342,23 @@ static void on_grace(evutil_socket_t fd, short what, void *ctx)
     sb_context_leave(context);
 }
 
+static void on_again(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_context *context = ctx;
+    const struct sb_piece *piece = sb_pieces_running(context);
+    if (piece != NULL) {
+        sb_context_interrupt(context, piece->cause);
+    }
+}
+
 void sb_pieces_timers_init(struct sb_context *context)
 {
     struct event_base *base = context->worker->base;
     (void)event_assign(&context->wall_timer, base, -1, 0, on_wall, context);
     (void)event_assign(&context->grace_timer, base, -1, 0, on_grace, context);
+    (void)event_assign(&context->again_timer, base, -1, 0, on_again, context);
 }
 
 /* ---- for who has code ---- */
