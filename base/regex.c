@@ -626,8 +626,8 @@ const char *sb_regex_why(enum sb_regex_result result)
         [SB_REGEX_TOO_LARGE] = "is too large with its repetitions written out; use smaller counts",
         [SB_REGEX_TOO_DEEP] = "has more than 64 levels of parentheses",
         [SB_REGEX_BRACKET] = "has a [ without its ]; \\[ stands for itself",
-        [SB_REGEX_CLASS] = "names a class that there is not; there are [:alnum:], [:alpha:], "
-                           "[:digit:], [:lower:], [:space:], [:upper:] and so on",
+        [SB_REGEX_CLASS] = ("names a class that there is not; there are [:alnum:], [:alpha:], "
+                            "[:digit:], [:lower:], [:space:], [:upper:] and so on"),
         [SB_REGEX_RANGE] = "has a range whose end comes before its begin",
         [SB_REGEX_PAREN] = "has a parenthesis without its other; \\( stands for itself",
         [SB_REGEX_REPEAT_NOTHING] = "has a *, + or ? with nothing before it; \\* stands for itself",
