@@ -164,6 +164,7 @@ void sb_file_write(const struct sb_file *file)
     if (error < 0) {
         sb_file_fail(file, error, 0);
     }
-    sb_file_tell(file, &st, "", part.fd, "");
+    sb_sys_close(part.fd); /* now it can be executed, and whoever hears of us may do so at once */
+    sb_file_tell(file, &st, "", -1, "");
     sb_file_finish(file, 1);
 }

@@ -10,10 +10,11 @@
  *    helper -> worker    SB_FILE_INFO (many for LIST, first for READ), SB_FILE_DATA (READ, EXPORT),
  *                        SB_FILE_MATCH (SEARCH), SB_FILE_EVENT (WATCH), SB_FILE_REFUSED (IMPORT),
  *                        SB_FILE_READY (WRITE, REPLACE, IMPORT: send; WATCH: from now on), then
- *                        SB_FILE_DONE or SB_FILE_FAILED, last.
+ *                        SB_FILE_DONE or SB_FILE_FAILED, last. With DONE, what was written is
+ *                        open no more: it may be executed.
  *    worker -> helper    SB_FILE_DATA and then SB_FILE_COMMIT (WRITE, REPLACE: what to find and
- * then what to put there, IMPORT). End of file means: give up, and leave nothing half written
- * behind.
+ *                        then what to put there, IMPORT). End of file means: give up, and leave
+ *                        nothing half written behind.
  *
  *  Where init has no uid of its own the job can kill a helper; nothing in it can make a helper lie
  *  but a bug. The worker believes it nothing all the same: a lie could only be about the sandbox's

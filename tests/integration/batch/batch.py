@@ -184,7 +184,7 @@ class Batch(unittest.TestCase):
                     api.BatchCase(case_id=str(i), stdin=f"in{i}\n".encode(), args=[f"y{i}"]) for i in range(3)])
                 self.assertEqual(order[0] == "", language not in ("python", "node", "bash"))
                 for i in range(3):
-                    self.assertEqual(got[str(i)].result.stdout.decode().split(), ["x", f"y{i}", f"IN{i}"], got[str(i)].result.stderr)
+                    self.assertEqual(got[str(i)].result.stdout.decode().split(), ["x", f"y{i}", f"IN{i}"], got[str(i)])
                     self.assertTrue(got[str(i)].passed)
 
     def test_expected_output_decides(self):

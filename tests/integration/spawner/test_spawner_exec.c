@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "service/shared/fileproto.h"
 #include "tests/integration/spawner/fixture.h"
 
 static struct rig_box box;
@@ -516,6 +517,81 @@ static void runs_several_execs_at_once(void **state)
     (void)close(second);
 }
 
+/* ---- files that a helper has written ---- */
+
+/* Asks for a helper that writes /tmp/tool; returns both ends, of which the helper has the second,
+ * too. */
+static void ask_for_writer(uint32_t flags, int ret_ends[2])
+{
+    struct sb_err err;
+    struct sb_file_head ready;
+    const struct sb_file_request request = {
+        .type = SB_INIT_FILE, .op = SB_FILE_WRITE, .flags = flags, .mode = 0755};
+    static const char texts[] = "/tmp/tool\0\0";
+    char packet[sizeof request + sizeof texts];
+    memcpy(packet, &request, sizeof request);
+    memcpy(packet + sizeof request, texts, sizeof texts);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends), 0);
+    assert_true(sb_fd_send(box.ctl_fd, packet, sizeof packet, &ret_ends[1], 1, &err) > 0);
+    fixture_await(ret_ends[0], SB_FILE_READY, &ready, sizeof ready);
+}
+
+static void send_file(int sock, uint32_t type, const char *data)
+{
+    const struct sb_file_head head = {type};
+    char packet[64];
+    memcpy(packet, &head, sizeof head);
+    memcpy(packet + sizeof head, data, strlen(data));
+    assert_true(send(sock, packet, sizeof head + strlen(data), MSG_NOSIGNAL) > 0);
+}
+
+/* So that the helper waits when it wants to say that it is done. */
+static void stuff(int sock)
+{
+    while (send(sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    }
+    assert_int_equal(errno, EAGAIN);
+}
+
+/* Runs it as soon as it is there with all of its content, and again while it is busy. */
+static void await_tool(const char *says)
+{
+    const char *const argv[] = {"/tmp/tool", NULL};
+    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
+    for (bool has_said = false; !has_said;) {
+        struct rig_result result = run(argv);
+        has_said = !result.is_failed && strcmp(sb_buf_cstr(&result.out), says) == 0;
+        if (sb_clock_mono_ms() > deadline) {
+            fail_msg("it cannot be run: %s", strerror(result.failed.error));
+        }
+        rig_result_done(&result);
+    }
+}
+
+/* Who is told that a file is written runs it at once: nobody may have it open for writing then. */
+static void a_written_file_can_be_run_before_it_is_said_to_be_written(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t flags;
+        const char *data;
+        const char *says;
+    } rows[] = {
+        {0, "#!/bin/sh\necho one\n", "one\n"},
+        {SB_FILE_APPEND, "echo two\n", "one\ntwo\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int ends[2];
+        ask_for_writer(rows[i].flags, ends);
+        stuff(ends[1]);
+        send_file(ends[0], SB_FILE_DATA, rows[i].data);
+        send_file(ends[0], SB_FILE_COMMIT, "");
+        await_tool(rows[i].says);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+    }
+}
+
 int main(void)
 {
 #define IN_BOX(test) cmocka_unit_test_setup_teardown(test, with_box, without_box)
@@ -550,6 +626,7 @@ int main(void)
         IN_BOX(kills_a_stub_that_the_job_stops),
         IN_BOX(refuses_strange_packets_and_goes_on),
         IN_BOX(runs_several_execs_at_once),
+        IN_BOX(a_written_file_can_be_run_before_it_is_said_to_be_written),
     };
     return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
 }
