@@ -14,7 +14,9 @@ void sb_watch_spaces(struct sb_init_space spaces[SB_INIT_SPACES])
     static const char *const paths[SB_INIT_SPACES] = {"/tmp", "/dev/shm", "/workspace"};
     for (int i = 0; i < SB_INIT_SPACES; i++) {
         struct statfs st = {.f_type = 0};
-        if (sb_sys_statfs(paths[i], &st) < 0 || st.f_type != TMPFS_MAGIC) {
+        /* Of an overlay it tells the tmpfs on top. */
+        if (sb_sys_statfs(paths[i], &st) < 0 ||
+            (st.f_type != TMPFS_MAGIC && st.f_type != OVERLAYFS_SUPER_MAGIC)) {
             continue;
         }
         spaces[i].bytes = st.f_blocks * (uint64_t)st.f_bsize;
