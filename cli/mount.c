@@ -7,15 +7,25 @@
 #include "base/err.h"
 #include "cli/arena.h"
 
-/* Takes ":ro" or ":rw" off the end. */
+static const struct {
+    struct sb_str suffix;
+    enum sb_mount_mode mode;
+} modes[] = {
+    {SB_STR(":ro"), SB_MOUNT_RO},
+    {SB_STR(":rw"), SB_MOUNT_RW},
+    {SB_STR(":overlay"), SB_MOUNT_OVERLAY},
+};
+
+/* Takes a mode off the end. */
 static enum sb_mount_mode take_mode(struct sb_str *text)
 {
-    bool is_rw = sb_str_ends_with(*text, SB_STR(":rw"));
-    if (!is_rw && !sb_str_ends_with(*text, SB_STR(":ro"))) {
-        return SB_MOUNT_UNSAID;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        if (sb_str_ends_with(*text, modes[i].suffix)) {
+            text->len -= modes[i].suffix.len;
+            return modes[i].mode;
+        }
     }
-    text->len -= 3;
-    return is_rw ? SB_MOUNT_RW : SB_MOUNT_RO;
+    return SB_MOUNT_UNSAID;
 }
 
 int sb_mount_parse(struct sb_str text, struct sb_mount_text *ret_mount, struct sb_err *err)
@@ -44,7 +54,7 @@ int sb_mount_parse_workspace(struct sb_str text,
     struct sb_mount_text mount = {.source = text, .target = SB_STR(SB_MOUNT_WORKSPACE)};
     mount.mode = take_mode(&mount.source);
     if (mount.source.len == 0) {
-        return sb_err_set(err, SB_INVALID, "\"%.*s\" is not DIR or DIR:ro", SB_STR_ARG(text));
+        return sb_err_set(err, SB_INVALID, "\"%.*s\" is not DIR[:ro|rw|overlay]", SB_STR_ARG(text));
     }
     *ret_mount = mount;
     return 0;

@@ -10,6 +10,7 @@ enum sb_mount_mode {
     SB_MOUNT_UNSAID, /* the workspace: what the profile says; other mounts: read-only */
     SB_MOUNT_RO,
     SB_MOUNT_RW,
+    SB_MOUNT_OVERLAY, /* copy-on-write; the workspace alone */
 };
 
 /** Pieces of a mount as given; source may be relative. */
@@ -19,10 +20,11 @@ struct sb_mount_text {
     enum sb_mount_mode mode;
 };
 
-/** Parses "SRC[:DST][:ro|rw]". A DST begins with a slash. Errors: SB_INVALID: says the form. */
+/** Parses "SRC[:DST][:ro|rw]", and what --workspace takes besides. A DST begins with a slash.
+ * Errors: SB_INVALID: says the form. */
 int sb_mount_parse(struct sb_str text, struct sb_mount_text *ret_mount, struct sb_err *err);
 
-/** Parses "DIR[:ro|rw]" of --workspace. */
+/** Parses "DIR[:ro|rw|overlay]" of --workspace. */
 int sb_mount_parse_workspace(struct sb_str text,
                              struct sb_mount_text *ret_mount,
                              struct sb_err *err);

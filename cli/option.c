@@ -60,9 +60,9 @@ static const struct sb_option sandbox_rows[] = {
      "weaker), lima (a worker in a virtual machine of lima's, not in profiles); default: what the "
      "profile says",
      0, 0, SB_OFFER_CHOICES, drivers},
-    {'w', "workspace", SB_OPTION_TEXT, AT(workspace), "DIR[:ro]",
+    {'w', "workspace", SB_OPTION_TEXT, AT(workspace), "DIR[:ro|rw|overlay]",
      "Directory seen as /workspace; default: the current one, unless that is / or your home or "
-     "belongs to the system",
+     "belongs to the system. overlay: copy-on-write, the directory stays as it is",
      0, 0, SB_OFFER_DIRECTORY, NULL},
     {0, "no-workspace", SB_OPTION_FLAG, AT(no_workspace), NULL,
      "Bind no directory; /workspace is empty and goes with the sandbox", 0, 0, SB_OFFER_NOTHING,

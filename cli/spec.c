@@ -65,6 +65,7 @@ static int add_mount(struct sb_spec *spec,
         [SB_MOUNT_UNSAID] = AISBX__V1__MOUNT_MODE__MOUNT_MODE_UNSPECIFIED,
         [SB_MOUNT_RO] = AISBX__V1__MOUNT_MODE__MOUNT_MODE_RO,
         [SB_MOUNT_RW] = AISBX__V1__MOUNT_MODE__MOUNT_MODE_RW,
+        [SB_MOUNT_OVERLAY] = AISBX__V1__MOUNT_MODE__MOUNT_MODE_OVERLAY,
     };
     Aisbx__V1__Mount *mount = sb_arena_alloc(&spec->arena, 1, sizeof *mount, err);
     char *from = sb_arena_text(&spec->arena, sb_str_from(source), err);

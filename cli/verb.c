@@ -12,6 +12,8 @@ static const char *const run_examples[] = {
     "aisbx run --timeout 30s --memory 256m --require userns,seccomp -- ./untrusted --flag",
     "Data in and out by pipes, no directory bound",
     "cat data.csv | aisbx run --no-workspace awk -F, '{ n += $2 } END { print n }'",
+    "Let it do what it likes to a copy of this directory, which takes no time to make",
+    "aisbx run -p python-dev --workspace .:overlay sh ./clean-everything.sh",
     "With packages, installed by the profile's registries and kept for the next time",
     "aisbx run -p python-dev --packages 'requests>=2.31,numpy' python3 script.py",
     "Everything about one run as JSON",
@@ -604,7 +606,9 @@ static const struct sb_verb table[] = {
         .summary = "Keep what a sandbox has written, and print the snapshot's id",
         .usage = "[OPTIONS] SANDBOX",
         .about =
-            "What is in /workspace and /tmp; not programs, /dev/shm, or directories of the host. "
+            "What is in /workspace and /tmp; not programs, /dev/shm, or directories of the host, "
+            "of "
+            "which one that is copy-on-write has its changes kept. "
             "Programs are stopped meanwhile and go on. Snapshots live in memory, and end with the "
             "worker. Of a sandbox that began with a snapshot only what changed since is copied.",
         .groups = {&sb_option_snapshot},
@@ -646,7 +650,8 @@ static const struct sb_verb table[] = {
         .usage = "[OPTIONS] SANDBOX [SNAPSHOT]",
         .about =
             "Since that snapshot; without one, since what the sandbox began with. Of /workspace "
-            "and /tmp, but not of directories of the host: A is made, M changed, D removed. "
+            "and /tmp, but not of directories of the host unless copy-on-write (--workspace "
+            "DIR:overlay): A is made, M changed, D removed. "
             "Contents are compared, not times.",
         .groups = {&sb_option_diff},
         .min_operands = 1,

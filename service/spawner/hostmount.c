@@ -179,7 +179,14 @@ static int clone_sources(struct work *work, const struct sb_ids *job, struct sb_
         if (owner_of(work, i, &owner, err) < 0) {
             return -1;
         }
-        struct sb_idmap map = {owner.uid, owner.gid, sb_ids_job_uid(job), sb_ids_job_gid(job), 1};
+        struct sb_idmap map = {
+            .disk_uid = owner.uid,
+            .disk_gid = owner.gid,
+            .host_uid = sb_ids_job_uid(job),
+            .host_gid = sb_ids_job_gid(job),
+            .count = 1,
+            .shows_others = sb_plan_is_overlay(work->plan, i), /* nothing of it is written */
+        };
         int mapped = sb_idmap_apply(work->mounts.fds[i], &map, err);
         if (mapped <= 0) {
             return mapped;

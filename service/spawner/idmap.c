@@ -24,6 +24,7 @@ static int open_map(const struct sb_idmap *map, struct sb_err *err)
         .outside_gid = map->host_gid,
         .count = map->count,
         .has_setgroups = true,
+        .others = map->shows_others ? SB_IDS_FIRST : 0,
     };
     char path[64];
     int fd = -1;

@@ -11,6 +11,9 @@ struct sb_idmap {
     uint32_t host_uid;
     uint32_t host_gid;
     uint32_t count; /* of both */
+    bool
+        shows_others; /* count 1: owners below SB_IDS_FIRST that are not mapped stay what they are
+                         on disk; else the kernel lets nobody write to their files or remove them */
 };
 
 /** Maps the ids of a detached mount tree and of all mounts in it.

@@ -161,7 +161,8 @@ static int open_plan(int ruleset_fd, const struct sb_child *child, uint64_t fs, 
 {
     const struct sb_plan *plan = child->plan;
     for (size_t i = 0; i < plan->n_mounts; i++) {
-        uint64_t access = plan->mounts[i].is_writable ? CHANGE : PROGRAM;
+        bool can_change = plan->mounts[i].is_writable || sb_plan_is_overlay(plan, i);
+        uint64_t access = can_change ? CHANGE : PROGRAM;
         access &= child->mount_is_dir[i] ? fs : fs & OF_FILE;
         if (open_path(ruleset_fd, plan->mounts[i].target, access, err) < 0) {
             return -1;

@@ -87,6 +87,11 @@ int sb_plan_check_target(const char *target, struct sb_err *err)
     return 0;
 }
 
+bool sb_plan_is_overlay(const struct sb_plan *plan, size_t mount)
+{
+    return plan->workspace_is_overlay && strcmp(plan->mounts[mount].target, "/workspace") == 0;
+}
+
 static int check_mount(const Spawn__V1__HostMount *msg, struct sb_plan *plan, struct sb_err *err)
 {
     if (!is_normal_path(msg->source)) {
@@ -111,6 +116,11 @@ static int check_mount(const Spawn__V1__HostMount *msg, struct sb_plan *plan, st
     if (!msg->of_worker && plan->n_of_worker > 0) {
         return sb_err_set(err, SB_INVALID, "mounts: those of the worker come last");
     }
+    if (is_workspace && plan->workspace_is_overlay &&
+        (msg->writable || plan->workspace_read_only)) {
+        return sb_err_set(err, SB_INVALID,
+                          "mounts.writable: what lies below an overlay is not, and the overlay is");
+    }
     plan->n_of_worker += msg->of_worker ? 1 : 0;
     plan->mounts[plan->n_mounts++] = (struct sb_plan_mount){
         .source = msg->source,
@@ -134,7 +144,7 @@ static int check_mounts(const Spawn__V1__Plan *msg, struct sb_plan *plan, struct
         }
         has_workspace = has_workspace || strcmp(msg->mounts[i]->target, "/workspace") == 0;
     }
-    if (has_workspace != (msg->workspace == SPAWN__V1__WORKSPACE__WORKSPACE_MOUNT)) {
+    if (has_workspace != (msg->workspace >= SPAWN__V1__WORKSPACE__WORKSPACE_MOUNT)) {
         return sb_err_set(err, SB_INVALID,
                           "workspace: WORKSPACE_MOUNT and a mount at /workspace go together");
     }
@@ -184,7 +194,7 @@ static int check_space(const Spawn__V1__Plan *msg, struct sb_err *err)
     if (msg->root != SPAWN__V1__ROOT__ROOT_SYSTEM && msg->root != SPAWN__V1__ROOT__ROOT_MINIMAL) {
         return sb_err_set(err, SB_INVALID, "root: %d is not a kind of root", (int)msg->root);
     }
-    if ((int)msg->workspace < 0 || msg->workspace > SPAWN__V1__WORKSPACE__WORKSPACE_MOUNT) {
+    if ((int)msg->workspace < 0 || msg->workspace > SPAWN__V1__WORKSPACE__WORKSPACE_OVERLAY) {
         return sb_err_set(err, SB_INVALID, "workspace: %d is not a kind of workspace",
                           (int)msg->workspace);
     }
@@ -281,6 +291,7 @@ int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct s
         .is_minimal = msg->root == SPAWN__V1__ROOT__ROOT_MINIMAL,
         .has_workspace = msg->workspace != SPAWN__V1__WORKSPACE__WORKSPACE_UNSPECIFIED,
         .workspace_is_tmpfs = msg->workspace == SPAWN__V1__WORKSPACE__WORKSPACE_TMPFS,
+        .workspace_is_overlay = msg->workspace == SPAWN__V1__WORKSPACE__WORKSPACE_OVERLAY,
         .workspace_read_only = msg->workspace_read_only != 0,
         .disk_bytes = msg->disk_bytes,
         .inodes = msg->inodes,

@@ -35,7 +35,8 @@ struct sb_plan {
     const char *hostname;
     bool is_minimal;
     bool has_workspace;
-    bool workspace_is_tmpfs; /* else one of mounts has the target /workspace */
+    bool workspace_is_tmpfs;   /* else one of mounts has the target /workspace */
+    bool workspace_is_overlay; /* that mount is a directory below what is written there */
     bool workspace_read_only;
     uint64_t disk_bytes; /* of each writable tmpfs */
     uint64_t inodes;     /* of each writable tmpfs */
@@ -57,6 +58,9 @@ struct sb_plan {
 /** Checks every field and fills *ret_plan.
  *  Errors: SB_INVALID; the text starts with the name of the field. */
 int sb_plan_check(const Spawn__V1__Plan *msg, struct sb_plan *ret_plan, struct sb_err *err);
+
+/** True for the mount that lies below what is written at /workspace. */
+bool sb_plan_is_overlay(const struct sb_plan *plan, size_t mount);
 
 /** Checks where something of the host may appear: an absolute, normalised path, not a directory
  *  that the sandbox builds itself. Errors: SB_INVALID. */

@@ -237,7 +237,8 @@ static int add_mount(struct sb_child *child, size_t i, struct sb_err *err)
 int sb_rootfs_mounts(struct sb_child *child, struct sb_err *err)
 {
     for (size_t i = 0; i < child->plan->n_mounts; i++) {
-        if (add_mount(child, i, err) < 0) {
+        bool is_there = sb_plan_is_overlay(child->plan, i); /* since sb_rootfs_space */
+        if (!is_there && add_mount(child, i, err) < 0) {
             return -1;
         }
     }

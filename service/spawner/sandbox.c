@@ -115,20 +115,52 @@ static int open_mounts(struct start *start, struct sb_err *err)
                              &start->sandbox->ids, &start->mounts, err);
 }
 
+/* The child puts the mount into its mount namespace and takes it out again; who has it open reads
+ * on in it. */
+static int open_ground(struct start *start, struct sb_err *err)
+{
+    size_t i = 0;
+    while (i < start->mounts.n && !sb_plan_is_overlay(start->plan, i)) {
+        i++;
+    }
+    if (i == start->mounts.n) {
+        return sb_err_set(err, SB_INVALID, "workspace: its mount is missing");
+    }
+    if (!start->mounts.is_dir[i]) {
+        return sb_err_set(err, SB_INVALID, "%s is not a directory", start->plan->mounts[i].source);
+    }
+    start->sandbox->ground_fd = fcntl(start->mounts.fds[i], F_DUPFD_CLOEXEC, 3);
+    return start->sandbox->ground_fd < 0 ? sb_err_sys(err, errno, "keep the workspace") : 0;
+}
+
+static int check_places(const struct sb_plan *plan, struct sb_err *err)
+{
+    if (plan->driver->keeps_places) {
+        return 0;
+    }
+    return plan->workspace_is_overlay
+               ? sb_err_set(err, SB_PRECONDITION,
+                            "the driver %s cannot bind a directory copy-on-write: take native, or "
+                            "bind it ro",
+                            plan->driver->name)
+               : sb_err_set(err, SB_PRECONDITION,
+                            "the driver %s cannot start from a snapshot: take native",
+                            plan->driver->name);
+}
+
 static int open_layers(struct start *start, struct sb_err *err)
 {
     struct sb_sandbox *sandbox = start->sandbox;
     const struct sb_plan *plan = start->plan;
+    bool has_workspace = plan->workspace_is_tmpfs || plan->workspace_is_overlay;
     sandbox->inodes = plan->inodes;
-    sandbox->places =
-        1U << SB_PLACE_TMP | (plan->workspace_is_tmpfs ? 1U << SB_PLACE_WORKSPACE : 0);
-    if (start->layer == NULL) {
+    sandbox->places = 1U << SB_PLACE_TMP | (has_workspace ? 1U << SB_PLACE_WORKSPACE : 0);
+    if (start->layer == NULL && !plan->workspace_is_overlay) {
         return 0;
     }
-    if (!plan->driver->keeps_places) {
-        return sb_err_set(err, SB_PRECONDITION,
-                          "the driver %s cannot start from a snapshot: take native",
-                          plan->driver->name);
+    if (check_places(plan, err) < 0 ||
+        (plan->workspace_is_overlay && open_ground(start, err) < 0)) {
+        return -1;
     }
     return sb_given_make(start->layers, start->layer, plan, sandbox, &start->child.given, err);
 }
@@ -421,7 +453,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         (void)sb_err_oom(err);
         return NULL;
     }
-    sandbox->init_pidfd = sandbox->mnt_fd = sandbox->pid_fd = -1;
+    sandbox->init_pidfd = sandbox->mnt_fd = sandbox->pid_fd = sandbox->ground_fd = -1;
     sandbox->pidfd = sandbox->report_fd = sandbox->sync_fd = sandbox->ctl_fd = -1;
     sandbox->state = SB_SANDBOX_STARTING;
     sandbox->tells_ready = plan->driver->tells_ready;
@@ -439,7 +471,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         .child = {.driver = plan->driver,
                   .plan = plan,
                   .filter = filter,
-                  .given = {.uppers = {-1, -1}}},
+                  .given = {.ground = -1, .uppers = {-1, -1}}},
         .child_sync_fd = -1,
         .child_report_fd = -1,
         .child_ctl_fd = -1,
@@ -612,6 +644,7 @@ void sb_sandbox_free(struct sb_sandbox *sandbox)
     sb_closep(&sandbox->pidfd);
     sb_closep(&sandbox->mnt_fd);
     sb_closep(&sandbox->pid_fd);
+    sb_closep(&sandbox->ground_fd);
     sb_closep(&sandbox->init_pidfd);
     sb_closep(&sandbox->report_fd);
     sb_closep(&sandbox->sync_fd);

@@ -61,6 +61,8 @@ struct sb_sandbox {
     struct sb_layers *layers;   /* borrowed */
     struct sb_layer *layer;     /* a reference; NULL: it started from nothing */
     uint64_t uppers[SB_PLACES]; /* what it writes on top of that, by the keeper; 0: none */
+    struct sb_ground ground;    /* of the host, below all that is at /workspace */
+    int ground_fd;              /* owned; its mount, for who looks what changed; -1: none */
     uint64_t inodes;            /* limit of each place */
     char io_lacks[192];         /* why input and output are not limited */
     const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts, and io_lacks */

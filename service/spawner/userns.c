@@ -20,6 +20,8 @@
 #include "service/spawner/host.h"
 #include "service/spawner/subids.h"
 
+enum { MAP_SIZE = 192 };
+
 static int write_proc(pid_t pid, const char *name, const char *text, struct sb_err *err)
 {
     char path[64];
@@ -48,17 +50,30 @@ pid_t sb_userns_fork(struct sb_err *err)
     return pid < 0 ? (pid_t)sb_err_sys(err, sys, "make a user namespace") : (pid_t)pid;
 }
 
+static void add_range(char *text, uint32_t inside, uint32_t outside, uint32_t count)
+{
+    size_t len = strlen(text);
+    if (count > 0) {
+        (void)snprintf(text + len, MAP_SIZE - len, "%u %u %u\n", inside, outside, count);
+    }
+}
+
+static void add_others(char *text, uint32_t but, uint32_t others)
+{
+    uint32_t first = but < others ? but : others;
+    add_range(text, 0, 0, first);
+    add_range(text, but + 1, but + 1, first < others ? others - but - 1 : 0);
+}
+
 int sb_userns_write(pid_t pid, const struct sb_userns_map *map, struct sb_err *err)
 {
-    char uids[96];
-    char gids[64];
-    int len =
-        snprintf(uids, sizeof uids, "%u %u %u\n", map->inside_uid, map->outside_uid, map->count);
-    if (map->more_outside != 0) {
-        (void)snprintf(uids + len, sizeof uids - (size_t)len, "%u %u 1\n", map->more_inside,
-                       map->more_outside);
-    }
-    (void)snprintf(gids, sizeof gids, "%u %u %u\n", map->inside_gid, map->outside_gid, map->count);
+    char uids[MAP_SIZE] = "";
+    char gids[MAP_SIZE] = "";
+    add_range(uids, map->inside_uid, map->outside_uid, map->count);
+    add_range(uids, map->more_inside, map->more_outside, map->more_outside != 0);
+    add_others(uids, map->inside_uid, map->others);
+    add_range(gids, map->inside_gid, map->outside_gid, map->count);
+    add_others(gids, map->inside_gid, map->others);
     if (!map->has_setgroups && write_proc(pid, "setgroups", "deny", err) < 0) {
         return -1;
     }

@@ -15,6 +15,7 @@ struct sb_userns_map {
     uint32_t count;
     uint32_t more_inside; /* one more uid; more_outside 0: none */
     uint32_t more_outside;
+    uint32_t others; /* ids below this one, but for inside_*, are the same outside; 0: none */
     bool has_setgroups;
 };
 

@@ -142,7 +142,7 @@ static bool explain_path(const struct sb_policy *policy,
     SB_CLEANUP(sb_buf_done) struct sb_buf rule = SB_BUF_INIT(MAX_TEXT);
     SB_CLEANUP(sb_buf_done) struct sb_buf change = SB_BUF_INIT(MAX_TEXT);
     const struct sb_mount *mount = find_mount(policy, denial->name);
-    if (mount == NULL || mount->is_writable) {
+    if (mount == NULL || mount->is_writable || mount->is_overlay) {
         return sb_api_pb_text(&msg->decided_by, "built-in file system: no profile can allow it");
     }
     const char *where = mount->is_requested ? " of the request" : "";

@@ -310,7 +310,9 @@ static void take_spaces(struct sb_exec *exec,
     static const char *const paths[SB_INIT_SPACES] = {"/tmp", "/dev/shm", "/workspace"};
     _Static_assert((int)SB_INIT_SPACES == (int)SB_SPACES, "one row each");
     for (size_t i = 0; i < SB_INIT_SPACES; i++) {
-        if (sb_mounts_find(&exec->sandbox->policy->mounts, sb_str_from(paths[i])) == NULL) {
+        const struct sb_mount *mount =
+            sb_mounts_find(&exec->sandbox->policy->mounts, sb_str_from(paths[i]));
+        if (mount == NULL || mount->is_overlay) {
             exec->facts.spaces[i] = (struct sb_space){
                 .bytes = spaces[i].bytes,
                 .bytes_free = spaces[i].bytes_free,

@@ -5,7 +5,11 @@
  * permits no more mount namespaces inside, so nothing can be mounted, and the merge that an overlay
  * would do is done here. Two walks of each pair of directories tell all: what is in the new one and
  * not in the old one, or otherwise there; and what is in the old one alone. A file of the same size
- * is read on both sides: times can be set back. The socket makes it wait for who reads. */
+ * is read on both sides: times can be set back. The socket makes it wait for who reads.
+ *
+ * Compared with what the sandbox stands on, nothing can differ but what lies on top (the upper
+ * directory of its overlay), so that is what leads the walk: a directory of the host with any
+ * number of files is not read through for the few that changed. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +33,7 @@
 #include "service/spawner/layers/visit.h"
 #include "service/spawner/sandbox.h"
 
-enum { NAMES_SIZE = 8 << 10, CHUNK_SIZE = 64 << 10, AT_SIZE = 48 };
+enum { NAMES_SIZE = 8 << 10, CHUNK_SIZE = 64 << 10, AT_SIZE = 48, FIXED_FDS = 2 + SB_PLACES };
 
 /* What the child needs and has. */
 struct job {
@@ -37,6 +41,9 @@ struct job {
     int sock;
     int layers[SB_LAYERS_MAX];
     size_t n_layers;
+    unsigned of_place[SB_PLACES]; /* bits: which of them lie below the place */
+    int ground;                   /* below those at /workspace; -1: nothing */
+    int uppers[SB_PLACES];        /* all that can differ; -1: anything can */
     unsigned places;
     char path[SB_FILE_MAX_PATH]; /* of the directory it is in, without its first slash */
     size_t path_len;
@@ -100,7 +107,7 @@ static int tell(const struct job *job,
 
 /* A directory as the layers show it, the top one first. */
 struct view {
-    int fds[SB_LAYERS_MAX]; /* owned */
+    int fds[SB_LAYERS_MAX + 1]; /* owned */
     size_t n;
 };
 
@@ -208,6 +215,7 @@ is_same(int old, int new, const char *name, const struct stat *was, const struct
 struct pair {
     const struct view *old;
     int new;
+    int upper; /* what lies on top of it; -1: not known, or it hides all below */
     unsigned depth;
     size_t layer; /* of old, that is being walked */
 };
@@ -220,6 +228,7 @@ compare_below(struct job *job, const struct pair *pair, const char *name, struct
     size_t len = job->path_len;
     size_t more = strlen(name) + 1;
     SB_CLEANUP(sb_closep) int new_dir = open_dir(pair->new, name);
+    SB_CLEANUP(sb_closep) int upper = pair->upper < 0 ? -1 : open_dir(pair->upper, name);
     SB_CLEANUP(view_done) struct view old = {.n = 0};
     if (new_dir < 0) {
         return 0; /* gone meanwhile, or something of the host that is mounted there */
@@ -232,8 +241,9 @@ compare_below(struct job *job, const struct pair *pair, const char *name, struct
     job->path[len] = '/';
     memcpy(job->path + len + 1, name, more - 1);
     job->path_len += more;
-    int done = compare_dirs(
-        job, (struct pair){.old = &old, .new = new_dir, .depth = pair->depth + 1}, err);
+    bool is_led = upper >= 0 && !is_opaque(upper);
+    struct pair below = {&old, new_dir, is_led ? upper : -1, pair->depth + 1, 0};
+    int done = compare_dirs(job, below, err);
     job->path_len = len;
     return done;
 }
@@ -298,8 +308,24 @@ each(struct job *job, int dir, const struct pair *pair, look_fn *look, struct sb
     }
 }
 
+/* A name that is on top: a file, a directory, or the mark of something removed. */
+static int
+compare_name(struct job *job, const struct pair *pair, const char *name, struct sb_err *err)
+{
+    struct stat is;
+    struct stat was;
+    if (fstatat(pair->new, name, &is, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
+        return compare_entry(job, pair, name, err);
+    }
+    int layer = find(pair->old, name, &was);
+    return layer < 0 ? 0 : tell(job, SB_CHANGE_REMOVED, pair->old->fds[layer], name, &was, err);
+}
+
 static int compare_dirs(struct job *job, struct pair pair, struct sb_err *err)
 {
+    if (pair.upper >= 0) {
+        return each(job, pair.upper, &pair, compare_name, err);
+    }
     if (each(job, pair.new, &pair, compare_entry, err) < 0) {
         return -1;
     }
@@ -311,34 +337,48 @@ static int compare_dirs(struct job *job, struct pair pair, struct sb_err *err)
     return 0;
 }
 
+static void open_old(const struct job *job, enum sb_place place, struct view *ret_view)
+{
+    for (size_t i = 0; i <= job->n_layers; i++) {
+        bool is_ground = i == job->n_layers;
+        int fd = -1;
+        if (is_ground) {
+            fd = place == SB_PLACE_WORKSPACE && job->ground >= 0 ? open_dir(job->ground, ".") : -1;
+        } else if ((job->of_place[place] >> i & 1) != 0) {
+            fd = open_dir(job->layers[i], sb_place_names[place]);
+        }
+        if (fd >= 0) {
+            ret_view->fds[ret_view->n++] = fd;
+        }
+    }
+}
+
 static int compare_place(struct job *job, enum sb_place place, struct sb_err *err)
 {
     char path[AT_SIZE];
     const char *name = sb_place_names[place];
     SB_CLEANUP(view_done) struct view old = {.n = 0};
     (void)snprintf(path, sizeof path, "/%s", name);
-    for (size_t i = 0; i < job->n_layers; i++) {
-        int fd = open_dir(job->layers[i], name);
-        if (fd >= 0) {
-            old.fds[old.n++] = fd;
-        }
-    }
+    open_old(job, place, &old);
     SB_CLEANUP(sb_closep) int new = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (new < 0) {
         return sb_err_sys(err, errno, "open %s", path);
     }
     job->path_len = strlen(name);
     memcpy(job->path, name, job->path_len);
-    return compare_dirs(job, (struct pair){.old = &old, .new = new}, err);
+    SB_CLEANUP(sb_closep)
+    int upper = job->uppers[place] < 0 ? -1 : open_dir(job->uppers[place], "u");
+    return compare_dirs(job, (struct pair){&old, new, upper, 0, 0}, err);
 }
 
 static int compare(struct job *job, struct sb_err *err)
 {
-    int *fds[1 + SB_LAYERS_MAX] = {&job->sock};
+    int *fds[FIXED_FDS + SB_LAYERS_MAX] = {&job->sock, &job->ground, &job->uppers[SB_PLACE_TMP],
+                                           &job->uppers[SB_PLACE_WORKSPACE]};
     for (size_t i = 0; i < job->n_layers; i++) {
-        fds[1 + i] = &job->layers[i];
+        fds[FIXED_FDS + i] = &job->layers[i];
     }
-    if (sb_visit_arrange(&job->visit, fds, 1 + job->n_layers, err) < 0 ||
+    if (sb_visit_arrange(&job->visit, fds, FIXED_FDS + job->n_layers, err) < 0 ||
         sb_visit_enter(&job->visit, err) < 0) {
         return -1;
     }
@@ -379,6 +419,39 @@ static void job_done(struct job *job)
     sb_visit_done(&job->visit);
     sb_fd_close_all(&job->sock, 1);
     sb_fd_close_all(job->layers, job->n_layers);
+    sb_fd_close_all(job->uppers, SB_PLACES);
+}
+
+static int open_layers(struct sb_layers *layers,
+                       const struct sb_sandbox *sandbox,
+                       const struct sb_layer *layer,
+                       struct job *job,
+                       struct sb_err *err)
+{
+    size_t i = 0;
+    for (const struct sb_layer *at = layer; at != NULL; at = at->below, i++) {
+        for (enum sb_place place = 0; place < SB_PLACES; place++) {
+            bool is_below = sb_layer_is_below(at, place, &sandbox->ground);
+            job->of_place[place] |= is_below ? 1U << i : 0;
+        }
+    }
+    return layer == NULL
+               ? 0
+               : sb_layer_open(layers, layer, &sandbox->ids, job->layers, &job->n_layers, err);
+}
+
+static int open_uppers(struct sb_layers *layers,
+                       const struct sb_sandbox *sandbox,
+                       struct job *job,
+                       struct sb_err *err)
+{
+    for (enum sb_place place = 0; place < SB_PLACES; place++) {
+        if (sandbox->uppers[place] != 0 && sb_keeper_clone(&layers->keeper, &sandbox->uppers[place],
+                                                           1, &job->uppers[place], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 pid_t sb_changes_start(struct sb_layers *layers,
@@ -389,10 +462,16 @@ pid_t sb_changes_start(struct sb_layers *layers,
 {
     int pair[2];
     SB_CLEANUP(job_done)
-    struct job job = {.visit = SB_VISIT_NONE, .sock = -1, .places = sandbox->places};
+    struct job job = {
+        .visit = SB_VISIT_NONE,
+        .sock = -1,
+        .ground = sandbox->ground_fd, /* borrowed */
+        .uppers = {-1, -1},
+        .places = sandbox->places,
+    };
     if (sb_visit_open(sandbox, &job.visit, err) < 0 ||
-        (layer != NULL &&
-         sb_layer_open(layers, layer, &sandbox->ids, job.layers, &job.n_layers, err) < 0)) {
+        open_layers(layers, sandbox, layer, &job, err) < 0 ||
+        (layer == sandbox->layer && open_uppers(layers, sandbox, &job, err) < 0)) {
         return -1;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {

@@ -8,15 +8,20 @@ struct sb_err;
 struct sb_plan;
 struct sb_sandbox;
 
-/** What a child that starts from a layer needs. */
+/** What a child that starts from a layer, or has a workspace of the host copy-on-write, needs. */
 struct sb_given {
-    int layers[SB_LAYERS_MAX]; /* owned; detached, read-only, the top one first */
-    size_t n_layers;           /* 0: it starts from nothing */
-    int uppers[SB_PLACES];     /* owned; detached tmpfs for what it writes; -1: none */
+    int layers[SB_LAYERS_MAX];    /* owned; detached, read-only, the top one first */
+    unsigned of_place[SB_PLACES]; /* bits: which of them lie below the place */
+    size_t n_layers;              /* 0: it starts from nothing */
+    int ground;                   /* borrowed; detached, read-only: the host's directory that
+                                     lies below all at /workspace; -1: none */
+    int uppers[SB_PLACES];        /* owned; detached tmpfs for what it writes; -1: none */
 };
 
 /** In the parent: opens what lies below the new sandbox, and makes what lies on top.
- *  @ret_given  sb_given_done in every case. */
+ *  @layer  NULL: none.   @sandbox  its ground_fd is what lies below the workspace, or -1.
+ *  @ret_given  sb_given_done in every case.
+ *  Errors: by errno; SB_PRECONDITION: the kernel cannot, or layer and ground do not go together. */
 int sb_given_make(struct sb_layers *layers,
                   struct sb_layer *layer,
                   const struct sb_plan *plan,

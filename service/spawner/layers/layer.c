@@ -60,6 +60,7 @@ struct sb_layer *sb_layer_new(struct sb_layers *layers,
                               int mount_fd,
                               unsigned places,
                               const struct sb_ids *ids,
+                              const struct sb_ground *ground,
                               struct sb_layer *below,
                               struct sb_err *err)
 {
@@ -79,6 +80,7 @@ struct sb_layer *sb_layer_new(struct sb_layers *layers,
     layer->places = places;
     layer->ids = *ids;
     layer->ids.link = (struct sb_list){NULL, NULL}; /* numbers, not a claim on them */
+    layer->ground = *ground;
     layer->below = below == NULL ? NULL : sb_layer_ref(below);
     layer->depth = below == NULL ? 1 : below->depth + 1;
     sb_list_append(&layers->list, &layer->link);
@@ -98,6 +100,15 @@ struct sb_layer *sb_layer_ref(struct sb_layer *layer)
 {
     layer->refs++;
     return layer;
+}
+
+bool sb_layer_is_below(const struct sb_layer *layer,
+                       enum sb_place place,
+                       const struct sb_ground *ground)
+{
+    bool is_on_ground = place == SB_PLACE_WORKSPACE && layer->ground.ino != 0;
+    bool wants_ground = place == SB_PLACE_WORKSPACE && ground->ino != 0;
+    return (layer->places >> place & 1) != 0 && is_on_ground == wants_ground;
 }
 
 void sb_layer_unref(struct sb_layers *layers, struct sb_layer *layer)
@@ -121,8 +132,13 @@ static int map_ids(int fd, const struct sb_ids *from, const struct sb_ids *to, s
         .count = from->count < to->count ? from->count : to->count,
     };
     if (from->inside != to->inside) { /* one has the job's id alone */
-        map = (struct sb_idmap){sb_ids_job_uid(from), sb_ids_job_gid(from), sb_ids_job_uid(to),
-                                sb_ids_job_gid(to), 1};
+        map = (struct sb_idmap){
+            .disk_uid = sb_ids_job_uid(from),
+            .disk_gid = sb_ids_job_gid(from),
+            .host_uid = sb_ids_job_uid(to),
+            .host_gid = sb_ids_job_gid(to),
+            .count = 1,
+        };
     }
     if (map.disk_uid == map.host_uid && map.disk_gid == map.host_gid) {
         return 0;

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/list.h"
 #include "service/spawner/ids.h"
@@ -21,18 +22,26 @@ extern const char *const sb_place_names[SB_PLACES];
 
 enum { SB_LAYERS_MAX = 16 }; /* on top of each other; one more is made by copying all of them */
 
+/** Which directory of the host lies below the workspace of a sandbox that has it copy-on-write, or
+ * of a layer. ino 0: none does. */
+struct sb_ground {
+    dev_t dev;
+    ino_t ino;
+};
+
 /** What was in the writable places of a sandbox when a snapshot was taken, or what had changed
  * there since the layer below. Nothing changes in it any more: its file system is read-only. */
 struct sb_layer {
     struct sb_list link;
-    uint64_t id;            /* its name towards the worker; never used twice */
-    bool is_known;          /* to the worker, which has a reference then */
-    unsigned refs;          /* the worker, sandboxes that stand on it, layers above it */
-    uint64_t kept;          /* by the keeper */
-    unsigned places;        /* bits */
-    struct sb_ids ids;      /* of the sandbox that wrote it: what owners in it mean */
-    struct sb_layer *below; /* a reference; NULL: it is whole */
-    unsigned depth;         /* layers with those below */
+    uint64_t id;             /* its name towards the worker; never used twice */
+    bool is_known;           /* to the worker, which has a reference then */
+    unsigned refs;           /* the worker, sandboxes that stand on it, layers above it */
+    uint64_t kept;           /* by the keeper */
+    unsigned places;         /* bits */
+    struct sb_ids ids;       /* of the sandbox that wrote it: what owners in it mean */
+    struct sb_ground ground; /* what its workspace stands on, besides layers that do as well */
+    struct sb_layer *below;  /* a reference; NULL: it is whole */
+    unsigned depth;          /* layers with those below */
 };
 
 /** All of a spawner. */
@@ -54,11 +63,17 @@ struct sb_layer *sb_layer_new(struct sb_layers *layers,
                               int mount_fd,
                               unsigned places,
                               const struct sb_ids *ids,
+                              const struct sb_ground *ground,
                               struct sb_layer *below,
                               struct sb_err *err);
 /** The worker lets go of the one reference that it has. Twice is harmless. */
 void sb_layer_release(struct sb_layers *layers, uint64_t id);
 struct sb_layer *sb_layer_ref(struct sb_layer *layer);
+/** True when what a layer has of a place lies below what a sandbox writes there.
+ *  @ground  of the sandbox. */
+bool sb_layer_is_below(const struct sb_layer *layer,
+                       enum sb_place place,
+                       const struct sb_ground *ground);
 /** The last one ends it. NULL is fine. */
 void sb_layer_unref(struct sb_layers *layers, struct sb_layer *layer);
 

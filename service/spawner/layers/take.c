@@ -162,7 +162,8 @@ static int open_uppers(struct sb_layers *layers,
                        struct sb_err *err)
 {
     for (enum sb_place place = 0; place < SB_PLACES; place++) {
-        if (!is_whole(sandbox) && sandbox->uppers[place] != 0 &&
+        bool is_on_ground = place == SB_PLACE_WORKSPACE && sandbox->ground.ino != 0;
+        if ((!is_whole(sandbox) || is_on_ground) && sandbox->uppers[place] != 0 &&
             sb_keeper_clone(&layers->keeper, &sandbox->uppers[place], 1, &ret_fds[place], err) <
                 0) {
             return -1;
@@ -207,6 +208,12 @@ static int begin(struct sb_layers *layers,
         .places = sandbox->places,
         .is_frozen = is_frozen,
     };
+    if (sandbox->ground.ino != 0 && sandbox->layer != NULL && is_whole(sandbox)) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "%d snapshots stand on each other, and on a directory of the host that "
+                          "is not copied: commit what changed, and go on in a new sandbox",
+                          SB_LAYERS_MAX);
+    }
     if (sb_visit_open(sandbox, &job.visit, err) < 0 || sb_layers_check(err) < 0 ||
         make_target(sandbox, max_bytes, &take->target_fd, err) < 0) {
         return -1;
@@ -235,6 +242,7 @@ struct sb_take *sb_take_start(struct sb_layers *layers,
     take->report_fd = take->target_fd = -1;
     take->places = sandbox->places;
     take->ids = sandbox->ids;
+    take->ground = sandbox->ground;
     take->below = is_whole(sandbox) ? NULL : sb_layer_ref(sandbox->layer);
     if (begin(layers, sandbox, max_bytes, is_frozen, take, err) < 0) {
         sb_take_free(layers, take);
@@ -267,7 +275,8 @@ struct sb_layer *sb_take_finish(struct sb_layers *layers,
     ret_taken->size_bytes = (uint64_t)(space.f_blocks - space.f_bfree) * (uint64_t)space.f_bsize;
     ret_taken->copied_bytes = report.bytes;
     ret_taken->files = report.files;
-    return sb_layer_new(layers, take->target_fd, take->places, &take->ids, take->below, err);
+    return sb_layer_new(layers, take->target_fd, take->places, &take->ids, &take->ground,
+                        take->below, err);
 }
 
 void sb_take_free(struct sb_layers *layers, struct sb_take *take)

@@ -20,6 +20,7 @@ struct sb_take {
     int target_fd;   /* owned; the new layer's file system, detached */
     unsigned places; /* of the sandbox */
     struct sb_ids ids;
+    struct sb_ground ground;
     struct sb_layer *below; /* a reference, or NULL */
 };
 
@@ -31,7 +32,8 @@ struct sb_taken {
 };
 
 /** Stops what runs in a sandbox, copies what it has written, and lets it go on. Of one that started
- *  from a snapshot only what has changed since is copied.
+ *  from a snapshot only what has changed since is copied; of a workspace of the host only what has
+ *  changed there.
  *  @max_bytes  that the copy may take.   @is_frozen  it stands still already.
  *  Errors: SB_PRECONDITION: the driver, or the kernel, cannot; by errno. */
 struct sb_take *sb_take_start(struct sb_layers *layers,

@@ -85,7 +85,7 @@ static int make(struct sb_worker *worker,
         policy_of(worker, req, &policy, err) < 0) {
         return -1;
     }
-    recipe->is_shared = sb_mounts_find(&policy->mounts, sb_str_from(workspace)) != NULL;
+    recipe->is_shared = sb_policy_shares_workspace(policy);
     recipe->directory =
         policy->filesystem == SB_FILESYSTEM_MINIMAL || sb_policy_workspace_read_only(policy)
             ? elsewhere

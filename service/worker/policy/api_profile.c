@@ -83,8 +83,9 @@ static Aisbx__V1__Mount *make_mount(const struct sb_mount *mount)
         return NULL;
     }
     aisbx__v1__mount__init(made);
-    made->mode = mount->is_writable ? AISBX__V1__MOUNT_MODE__MOUNT_MODE_RW
-                                    : AISBX__V1__MOUNT_MODE__MOUNT_MODE_RO;
+    made->mode = mount->is_overlay    ? AISBX__V1__MOUNT_MODE__MOUNT_MODE_OVERLAY
+                 : mount->is_writable ? AISBX__V1__MOUNT_MODE__MOUNT_MODE_RW
+                                      : AISBX__V1__MOUNT_MODE__MOUNT_MODE_RO;
     if (!set_text(&made->source, mount->source) || !set_text(&made->target, mount->target)) {
         aisbx__v1__mount__free_unpacked(made, NULL);
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): free_unpacked has freed it

@@ -142,6 +142,11 @@ void sb_pairs_done(struct sb_pairs *pairs)
     *pairs = (struct sb_pairs){0};
 }
 
+const char *sb_mount_mode(const struct sb_mount *mount)
+{
+    return mount->is_overlay ? "overlay" : mount->is_writable ? "rw" : "ro";
+}
+
 const struct sb_mount *sb_mounts_find(const struct sb_mounts *mounts, struct sb_str target)
 {
     for (size_t i = 0; i < mounts->n; i++) {

@@ -41,9 +41,10 @@ void sb_pairs_done(struct sb_pairs *pairs);
 
 /** One host directory or file made visible inside. */
 struct sb_mount {
-    char *source; /* absolute host path */
-    char *target; /* absolute, normal path inside */
-    bool is_writable;
+    char *source;      /* absolute host path */
+    char *target;      /* absolute, normal path inside */
+    bool is_writable;  /* the host's own */
+    bool is_overlay;   /* /workspace alone: written to, and the host's stays as it is */
     bool is_requested; /* by the caller, with the caller's rights; else by the profile */
     bool
         is_as_profile; /* /workspace without a mode: writable, or there at all, as the profile is */
@@ -52,6 +53,9 @@ struct sb_mounts {
     struct sb_mount *items;
     size_t n;
 };
+
+/** "ro", "rw", "overlay". Static. */
+const char *sb_mount_mode(const struct sb_mount *mount);
 
 /** Adds, or replaces the one with the same target. The strings are copied. */
 int sb_mounts_set(struct sb_mounts *mounts, const struct sb_mount *mount, struct sb_err *err);

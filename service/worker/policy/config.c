@@ -308,8 +308,10 @@ static int read_target(struct sb_config_reader *r, const struct sb_yaml_node *no
 
 static int read_mount_mode(struct sb_config_reader *r, const struct sb_yaml_node *node)
 {
-    static const char *const modes[] = {"", "ro", "rw", NULL};
-    r->mount->is_writable = sb_config_read_choice(r, node, modes) == 2;
+    static const char *const modes[] = {"", "ro", "rw", "overlay", NULL};
+    unsigned mode = sb_config_read_choice(r, node, modes);
+    r->mount->is_writable = mode == 2;
+    r->mount->is_overlay = mode == 3;
     return 0;
 }
 
@@ -350,6 +352,11 @@ static int read_mount(struct sb_config_reader *r, const struct sb_yaml_node *nod
     }
     if (mount.source == NULL || mount.target == NULL) {
         return 0; /* a problem was noted */
+    }
+    if (mount.is_overlay && strcmp(mount.target, "/workspace") != 0) {
+        SB_CONFIG_PROBLEM(r, node, "the mount at \"%s\" cannot be an overlay: /workspace alone can",
+                          mount.target);
+        return 0;
     }
     if (sb_mounts_find(&r->profile->mounts, sb_str_from(mount.target)) != NULL) {
         SB_CONFIG_PROBLEM(r, node, "there is a mount at \"%s\" already", mount.target);

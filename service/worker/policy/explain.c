@@ -197,11 +197,12 @@ static int tell_mounts(const struct telling *telling)
         char name[512];
         char value[1024];
         (void)snprintf(name, sizeof name, "mounts.%s", mount->target);
-        (void)snprintf(value, sizeof value, "%s from %s", mount->is_writable ? "rw" : "ro",
-                       mount->source);
+        (void)snprintf(value, sizeof value, "%s from %s", sb_mount_mode(mount), mount->source);
         rc = tell(telling, "mount", mount->target, name, value,
-                  mount->is_writable ? "Programs may change and delete what the host has there."
-                                     : "Programs may read what the host has there.");
+                  mount->is_overlay ? "Programs see what the host has there; what they change is "
+                                      "the sandbox's own, and the host's stays as it is."
+                  : mount->is_writable ? "Programs may change and delete what the host has there."
+                                       : "Programs may read what the host has there.");
     }
     return rc;
 }

@@ -104,12 +104,14 @@ static void answer_mount(const struct sb_profile *profile,
                          struct sb_answer *answer)
 {
     char where[256];
-    answer->word = mount->is_writable ? "read-write" : "read-only";
+    bool can_write = mount->is_writable || mount->is_overlay;
+    answer->word = can_write ? "read-write" : "read-only";
     (void)snprintf(
         answer->decided_by, sizeof answer->decided_by, "the mount at %.200s, %s", mount->target,
         sb_explain_where(profile, "mount", sb_str_from(mount->target), where, sizeof where));
-    (void)snprintf(answer->detail, sizeof answer->detail, "the host's %.500s", mount->source);
-    if (!mount->is_writable) {
+    (void)snprintf(answer->detail, sizeof answer->detail, "the host's %.500s%s", mount->source,
+                   mount->is_overlay ? ", which stays as it is: copy-on-write" : "");
+    if (!can_write) {
         (void)snprintf(answer->allow_with, sizeof answer->allow_with,
                        "mounts: [{source: \"%.200s\", target: \"%.200s\", mode: rw}]",
                        mount->source, mount->target);

@@ -113,8 +113,10 @@ static void add_cgroup(Spawn__V1__Plan *plan, const struct sb_limits *limits)
 
 static Spawn__V1__Workspace workspace_of(const struct sb_policy *policy)
 {
-    if (sb_mounts_find(&policy->mounts, SB_STR("/workspace")) != NULL) {
-        return SPAWN__V1__WORKSPACE__WORKSPACE_MOUNT;
+    const struct sb_mount *mount = sb_mounts_find(&policy->mounts, SB_STR("/workspace"));
+    if (mount != NULL) {
+        return mount->is_overlay ? SPAWN__V1__WORKSPACE__WORKSPACE_OVERLAY
+                                 : SPAWN__V1__WORKSPACE__WORKSPACE_MOUNT;
     }
     return policy->filesystem == SB_FILESYSTEM_MINIMAL ? SPAWN__V1__WORKSPACE__WORKSPACE_UNSPECIFIED
                                                        : SPAWN__V1__WORKSPACE__WORKSPACE_TMPFS;

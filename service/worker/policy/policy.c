@@ -79,7 +79,8 @@ static int add_mount(struct sb_policy *policy,
                      const char *field,
                      struct sb_err *err)
 {
-    if (mount->is_writable && policy->filesystem != SB_FILESYSTEM_RESTRICTED) {
+    if ((mount->is_writable || mount->is_overlay) &&
+        policy->filesystem != SB_FILESYSTEM_RESTRICTED) {
         return sb_err_set(err, SB_INVALID,
                           "%s.mode: profile \"%s\" is %s (%.120s); a mount can only be \"ro\"; "
                           "to have it: filesystem: %s, in it or in a profile that extends it",
@@ -175,7 +176,7 @@ static int put_mounts(struct sb_buf *out, const struct sb_mounts *mounts)
 {
     int rc = put_number(out, "mounts", mounts->n);
     for (size_t i = 0; rc == 0 && i < mounts->n; i++) {
-        rc = put(out, mounts->items[i].is_writable ? "rw" : "ro", mounts->items[i].source);
+        rc = put(out, sb_mount_mode(&mounts->items[i]), mounts->items[i].source);
         rc = rc == 0 ? put(out, "target", mounts->items[i].target) : rc;
     }
     return rc;
@@ -544,10 +545,17 @@ const char *sb_policy_cwd(const struct sb_policy *policy)
     return has_workspace ? WORKSPACE : "/";
 }
 
+bool sb_policy_shares_workspace(const struct sb_policy *policy)
+{
+    const struct sb_mount *mount = sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE));
+    return mount != NULL && !mount->is_overlay;
+}
+
 bool sb_policy_workspace_read_only(const struct sb_policy *policy)
 {
     const struct sb_mount *mount = sb_mounts_find(&policy->mounts, SB_STR(WORKSPACE));
-    return policy->filesystem != SB_FILESYSTEM_RESTRICTED || (mount != NULL && !mount->is_writable);
+    return policy->filesystem != SB_FILESYSTEM_RESTRICTED ||
+           (mount != NULL && !mount->is_writable && !mount->is_overlay);
 }
 
 static bool kills(Spawn__V1__Action action)

@@ -83,6 +83,8 @@ const char *sb_policy_kill_list(const struct sb_policy *policy);
 /** Where the first directory of the host is that programs can fill without a bound; NULL: none. */
 const char *sb_policy_unbounded(const struct sb_policy *policy);
 
+/** True when /workspace is the host's own: what is written there, if it can be, stays there. */
+bool sb_policy_shares_workspace(const struct sb_policy *policy);
 /** True when /workspace cannot be written. */
 bool sb_policy_workspace_read_only(const struct sb_policy *policy);
 

@@ -139,7 +139,7 @@ static int write_mounts(struct sb_buf *out, const struct sb_mounts *mounts, stru
             line(out, "        ", "target", mount->target, err) < 0) {
             return -1;
         }
-        if (sb_buf_printf(out, "        mode: %s\n", mount->is_writable ? "rw" : "ro") < 0) {
+        if (sb_buf_printf(out, "        mode: %s\n", sb_mount_mode(mount)) < 0) {
             return sb_err_sys(err, errno, "profile");
         }
     }

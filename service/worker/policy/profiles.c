@@ -95,10 +95,12 @@ static void check_mount(const struct sb_inherit *r, const struct sb_config_profi
 {
     const struct sb_profile *profile = at->profile;
     const struct sb_mount *mount = &profile->mounts.items[i];
-    if (mount->is_writable && profile->filesystem != SB_FILESYSTEM_RESTRICTED) {
+    if ((mount->is_writable || mount->is_overlay) &&
+        profile->filesystem != SB_FILESYSTEM_RESTRICTED) {
         sb_problems_add(r->problems, at->at.line, at->at.column,
-                        "profile \"%s\": the mount at \"%s\" is rw, but the filesystem is %s",
-                        profile->name, mount->target, sb_filesystem_names[profile->filesystem]);
+                        "profile \"%s\": the mount at \"%s\" is %s, but the filesystem is %s",
+                        profile->name, mount->target, sb_mount_mode(mount),
+                        sb_filesystem_names[profile->filesystem]);
     }
     for (size_t k = 0; k < i; k++) {
         const char *other = profile->mounts.items[k].target;

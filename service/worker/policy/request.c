@@ -145,8 +145,12 @@ static int take_mount(const Aisbx__V1__Mount *mount,
     if (sb_mounts_check_target(target, err) < 0) {
         return sb_err_wrap(err, "%s.target", field);
     }
-    if ((int)mount->mode < 0 || mount->mode > AISBX__V1__MOUNT_MODE__MOUNT_MODE_RW) {
+    if ((int)mount->mode < 0 || mount->mode > AISBX__V1__MOUNT_MODE__MOUNT_MODE_OVERLAY) {
         return bad(err, field, "mode", "unknown mode");
+    }
+    bool is_overlay = mount->mode == AISBX__V1__MOUNT_MODE__MOUNT_MODE_OVERLAY;
+    if (is_overlay && !sb_str_eq(target, SB_STR("/workspace"))) {
+        return bad(err, field, "mode", "only /workspace can be copy-on-write");
     }
     if (sb_mounts_find(to, target) != NULL) {
         return bad(err, field, "target", "another mount has the same target");
@@ -155,6 +159,7 @@ static int take_mount(const Aisbx__V1__Mount *mount,
         .source = mount->source,
         .target = mount->target,
         .is_writable = mount->mode == AISBX__V1__MOUNT_MODE__MOUNT_MODE_RW,
+        .is_overlay = is_overlay,
         .is_requested = true,
         .is_as_profile = mount->mode == AISBX__V1__MOUNT_MODE__MOUNT_MODE_UNSPECIFIED &&
                          sb_str_eq(target, SB_STR("/workspace")),

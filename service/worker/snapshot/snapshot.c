@@ -247,9 +247,8 @@ int sb_snapshot_take(struct sb_sandbox *sandbox,
     sb_list_init(&snapshot->observers);
     snapshot->worker = worker;
     snapshot->create_ms = sb_clock_real_ms();
-    snapshot->has_workspace =
-        sandbox->policy->filesystem != SB_FILESYSTEM_MINIMAL &&
-        sb_mounts_find(&sandbox->policy->mounts, SB_STR("/workspace")) == NULL;
+    snapshot->has_workspace = sandbox->policy->filesystem != SB_FILESYSTEM_MINIMAL &&
+                              !sb_policy_shares_workspace(sandbox->policy);
     snapshot->seq = worker->registry.next_seq++;
     (void)snprintf(snapshot->tenant, sizeof snapshot->tenant, "%s", sandbox->tenant);
     (void)snprintf(snapshot->sandbox_id, sizeof snapshot->sandbox_id, "%s", sandbox->id);

@@ -20,6 +20,7 @@ static void parses_every_form(void **state)
     } rows[] = {
         {"/data", "/data", "", SB_MOUNT_UNSAID},
         {"/data:rw", "/data", "", SB_MOUNT_RW},
+        {"/data:/workspace:overlay", "/data", "/workspace", SB_MOUNT_OVERLAY},
         {"data:/in", "data", "/in", SB_MOUNT_UNSAID},
         {"./data:/in:ro", "./data", "/in", SB_MOUNT_RO},
         {"/a b:/c d:rw", "/a b", "/c d", SB_MOUNT_RW},

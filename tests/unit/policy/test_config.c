@@ -118,7 +118,9 @@ static const struct {
     {IN_PROFILE("mounts: [{source: /x, target: data}]"),
      "config.yaml:3:35: target: \"data\" is not an absolute path"},
     {IN_PROFILE("mounts: [{source: /x, target: /x, mode: rwx}]"),
-     "config.yaml:3:45: mode: \"rwx\" is not one of \"ro\", \"rw\""},
+     "config.yaml:3:45: mode: \"rwx\" is not one of \"ro\", \"rw\", \"overlay\""},
+    {IN_PROFILE("mounts: [{source: /x, target: /x, mode: overlay}]"),
+     "config.yaml:3:14: the mount at \"/x\" cannot be an overlay: /workspace alone can"},
     {IN_PROFILE("mounts: [{source: /x, target: /x}, {source: /y, target: /x}]"),
      "config.yaml:3:40: there is a mount at \"/x\" already"},
     /* names and texts */

@@ -32,7 +32,9 @@ static const char config[] = "profiles:\n"
                              "      - {source: /srv/data, target: /data}\n"
                              "      - {source: /srv/out, target: /out, mode: rw}\n"
                              "  listed:\n"
-                             "    seccomp: ./list.json\n";
+                             "    seccomp: ./list.json\n"
+                             "  cow:\n"
+                             "    mounts: [{source: /srv/w, target: /workspace, mode: overlay}]\n";
 
 static const char list[] =
     "{\"defaultAction\": \"SCMP_ACT_KILL_PROCESS\", \"syscalls\": ["
@@ -254,6 +256,7 @@ static void mounts_workspace_and_built_in_places_are_told_apart(void **state)
 {
     assert_path(state, "mine", "/data", "read-only", "mode: rw");
     assert_path(state, "mine", "/out/a/b", "read-write", "config.yaml:17");
+    assert_path(state, "cow", "/workspace/x", "read-write", "stays as it is");
     assert_path(state, "mine", "/outer", "hidden", "source: \"/outer\"");
     assert_path(state, "minimal", "/usr", "read-only", "what lies below it");
     assert_path(state, "mine", "/workspace/x", "read-write", "filesystem: restricted");

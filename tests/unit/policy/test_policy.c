@@ -312,6 +312,31 @@ static void a_read_only_profile_takes_read_only_mounts(void **state)
         "\"ro\"; to have it: filesystem: restricted, in it or in a profile that extends it");
 }
 
+static void a_workspace_can_be_copy_on_write(void **state)
+{
+    (void)state;
+    SB_CLEANUP(sb_request_freep) struct sb_request *request = new_request("p");
+    add_mount(request, "/workspace", false);
+    request->mounts.items[0].is_overlay = true;
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make(request);
+    assert_false(sb_policy_workspace_read_only(policy));
+    assert_false(sb_policy_shares_workspace(policy));
+    assert_null(sb_policy_unbounded(policy));
+    SB_CLEANUP(sb_request_freep) struct sb_request *bound = new_request("p");
+    add_mount(bound, "/workspace", false);
+    SB_CLEANUP(sb_policy_freep) struct sb_policy *other = make(bound);
+    assert_true(sb_policy_shares_workspace(other));
+    assert_string_not_equal(policy->hash, other->hash);
+    SB_CLEANUP(sb_request_freep) struct sb_request *read_only = new_request("n");
+    add_mount(read_only, "/workspace", false);
+    read_only->mounts.items[0].is_overlay = true;
+    assert_refused(
+        read_only, SB_INVALID,
+        "sandbox.mounts[0].mode: profile \"n\" is read-only (c.yaml:12); a mount "
+        "can only be "
+        "\"ro\"; to have it: filesystem: restricted, in it or in a profile that extends it");
+}
+
 static void a_workspace_without_a_mode_is_as_the_profile_has_it(void **state)
 {
     (void)state;
@@ -558,6 +583,7 @@ int main(void)
         cmocka_unit_test(a_network_stays_when_more_is_asked_for_than_the_profile_gives),
         cmocka_unit_test(a_mount_of_the_request_is_added),
         cmocka_unit_test(a_read_only_profile_takes_read_only_mounts),
+        cmocka_unit_test(a_workspace_can_be_copy_on_write),
         cmocka_unit_test(a_workspace_without_a_mode_is_as_the_profile_has_it),
         cmocka_unit_test(mounts_cannot_lie_in_each_other),
         cmocka_unit_test(the_workspace_of_the_profile_wins_and_the_caller_is_told),

@@ -182,7 +182,8 @@ static void a_mount_needs_an_absolute_source_and_a_free_target(void **state)
         {"/x", "/x\ny", 0,
          "sandbox.mounts[0].target: \"/x\xef\xbf\xbdy\" has an empty, \".\" or \"..\" part, or a "
          "control character"},
-        {"/x", "/x", 3, "sandbox.mounts[0].mode: unknown mode"},
+        {"/x", "/x", 3, "sandbox.mounts[0].mode: only /workspace can be copy-on-write"},
+        {"/x", "/x", 4, "sandbox.mounts[0].mode: unknown mode"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         Aisbx__V1__SandboxSpec spec = AISBX__V1__SANDBOX_SPEC__INIT;

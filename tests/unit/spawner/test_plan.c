@@ -123,6 +123,23 @@ static void set_mount_without_workspace(struct fixture *f)
     static char at[] = "/workspace";
     f->mounts[0].target = at;
 }
+static void set_overlay_without_mount(struct fixture *f)
+{
+    f->plan.workspace = SPAWN__V1__WORKSPACE__WORKSPACE_OVERLAY;
+}
+static void set_writable_overlay(struct fixture *f)
+{
+    set_mount_without_workspace(f);
+    set_overlay_without_mount(f);
+    f->mounts[0].writable = 1;
+}
+static void set_read_only_overlay(struct fixture *f)
+{
+    set_mount_without_workspace(f);
+    set_overlay_without_mount(f);
+    f->mounts[0].writable = 0;
+    f->plan.workspace_read_only = 1;
+}
 static void set_small_disk(struct fixture *f)
 {
     f->plan.disk_bytes = (64U << 10) - 1;
@@ -252,6 +269,9 @@ static void refuses_each_bad_field_by_name(void **state)
         {set_negative_workspace, "workspace"},
         {set_workspace_without_mount, "workspace"},
         {set_mount_without_workspace, "workspace"},
+        {set_overlay_without_mount, "workspace"},
+        {set_writable_overlay, "mounts.writable"},
+        {set_read_only_overlay, "mounts.writable"},
         {set_small_disk, "disk_bytes"},
         {set_large_disk, "disk_bytes"},
         {set_few_inodes, "inodes"},
@@ -368,6 +388,26 @@ static void makes_the_workspace_read_only_over_its_mount(void **state)
     assert_false(plan.mounts[0].is_writable);
 }
 
+static void knows_what_lies_below_an_overlay(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct sb_plan plan;
+    struct sb_err err;
+    static char at[] = "/workspace";
+    make_good(&f);
+    f.mounts[0].target = at;
+    f.mounts[0].writable = 0;
+    f.plan.workspace = SPAWN__V1__WORKSPACE__WORKSPACE_OVERLAY;
+    assert_int_equal(sb_plan_check(&f.plan, &plan, &err), 0);
+    assert_true(plan.has_workspace && plan.workspace_is_overlay);
+    assert_false(plan.workspace_is_tmpfs || plan.mounts[0].is_writable);
+    assert_true(sb_plan_is_overlay(&plan, 0));
+    f.plan.workspace = SPAWN__V1__WORKSPACE__WORKSPACE_MOUNT;
+    assert_int_equal(sb_plan_check(&f.plan, &plan, &err), 0);
+    assert_false(sb_plan_is_overlay(&plan, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +418,7 @@ int main(void)
         cmocka_unit_test(refuses_long_targets),
         cmocka_unit_test(accepts_targets_elsewhere),
         cmocka_unit_test(makes_the_workspace_read_only_over_its_mount),
+        cmocka_unit_test(knows_what_lies_below_an_overlay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
