@@ -1,5 +1,6 @@
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "service/spawner/cgroup.h"
@@ -22,8 +23,10 @@ struct sb_host {
     const char *paths_why; /* was asked to, and cannot; NULL: neither */
     int *audit_fd;         /* for the worker, who takes it with its greeting; -1: there is none */
     pid_t parent;          /* the worker */
-    int init_fd;           /* sealed copy of aisbx-init; owned */
-    int egress_fd;         /* aisbx-egress; owned; -1: it is not installed */
+    char *const *sockets;  /* where it listens: absolute paths, as it binds them; borrowed */
+    size_t n_sockets;
+    int init_fd;   /* sealed copy of aisbx-init; owned */
+    int egress_fd; /* aisbx-egress; owned; -1: it is not installed */
     struct sb_cgroups cgroups;
     struct sb_bwrap *bwrap; /* what is known of bubblewrap; filled when it is first needed */
 };

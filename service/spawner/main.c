@@ -174,6 +174,8 @@ static int run(const struct options *options, struct sb_err *err)
     int audit_fd = -1;
     struct sb_host host = {
         .parent = getppid(),
+        .sockets = options->sockets,
+        .n_sockets = options->n_sockets,
         .init_fd = -1,
         .egress_fd = -1,
         .audit_fd = &audit_fd,

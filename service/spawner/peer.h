@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 struct sb_err;
+struct sb_host;
 
 enum { SB_PEER_MAX_GROUPS = 256 };
 
@@ -14,9 +15,16 @@ struct sb_peer {
     size_t n_groups;
 };
 
-/** Asks the kernel. @sock  a connected unix socket. Errors: SB_INVALID: it is not one, or the peer
- *  is in more groups than fit. */
-int sb_peer_of(int sock, struct sb_peer *ret_peer, struct sb_err *err);
+/** Who called the worker over that connection.
+ *  @sock  what the worker passed; believed only when it accepted it on a socket of its own.
+ *  @host  where the worker listens.   @worker  the user id that it has while it serves.
+ *  Errors: SB_INVALID: no unix connection, or the peer is in more groups than fit; SB_DENIED: not
+ *  one of those that the worker accepts, or a client that has bound its end; by errno. */
+int sb_peer_of(int sock,
+               const struct sb_host *host,
+               uid_t worker,
+               struct sb_peer *ret_peer,
+               struct sb_err *err);
 
 /** Takes the peer's effective ids and groups: from now on files are opened with its rights and
  *  nothing else. Root mode only. Errors: by errno; then nothing has changed.

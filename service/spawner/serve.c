@@ -56,6 +56,7 @@ struct server {
     enum state state;
     bool is_stopping;
     bool is_orderly; /* the worker said so */
+    uid_t worker;    /* its user id while it serves */
     uint64_t last_slot;
     size_t n_sandboxes;
     size_t n_starting;
@@ -162,6 +163,7 @@ static int on_hello(struct server *server, struct call *call, struct sb_err *fai
     call->fd = SB_STEAL_FD(*server->host->audit_fd);
     body->tells_paths = call->fd >= 0;
     call->is_answered = true;
+    server->worker = call->request->hello->uid;
     server->state = STATE_READY;
     return 0;
 }
@@ -210,7 +212,7 @@ static int on_spawn(struct server *server, struct call *call, struct sb_err *fai
                           call->frame->nfds, plan.n_of_worker);
     }
     if (plan.n_mounts > plan.n_of_worker && n_peers == 1) {
-        if (sb_peer_of(call->frame->fds[0], &peer, failure) < 0) {
+        if (sb_peer_of(call->frame->fds[0], server->host, server->worker, &peer, failure) < 0) {
             return -1;
         }
         has_peer = &peer;

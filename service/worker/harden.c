@@ -30,6 +30,14 @@ void sb_harden_ids(uid_t *ret_uid, gid_t *ret_gid)
     *ret_gid = is_usable ? user->pw_gid : SB_HARDEN_RESERVED_ID;
 }
 
+uid_t sb_harden_uid(void)
+{
+    uid_t uid = 0;
+    gid_t gid = 0;
+    sb_harden_ids(&uid, &gid);
+    return sb_mutated("worker.ids") ? geteuid() : uid;
+}
+
 /** What a server of sandboxes never does itself. */
 static const int refused[] = {
     SCMP_SYS(execve),

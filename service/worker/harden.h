@@ -15,5 +15,8 @@ enum { SB_HARDEN_RESERVED_ID = 0x6fffffff };
 /** Who the worker will be: the same as now unless that is root. */
 void sb_harden_ids(uid_t *ret_uid, gid_t *ret_gid);
 
+/** As whom the worker goes on after sb_harden_drop. */
+uid_t sb_harden_uid(void);
+
 /** Drops everything. Errors: by errno, with the step; then the process must end. */
 int sb_harden_drop(uid_t uid, gid_t gid, struct sb_err *err);

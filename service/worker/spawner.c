@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "service/shared/frame.h"
+#include "service/worker/harden.h"
 #include "service/worker/limits.h"
 #include "service/worker/policy/seccomp_json.h"
 #include "service/worker/spawner_start.h"
@@ -296,6 +297,7 @@ static int shake_hands(struct sb_spawner *spawner, struct sb_err *err)
     Spawn__V1__Hello hello = SPAWN__V1__HELLO__INIT;
     Spawn__V1__Request req = SPAWN__V1__REQUEST__INIT;
     hello.version = SB_SPAWNER_VERSION;
+    hello.uid = sb_harden_uid();
     req.tag = spawner->next_tag++;
     req.body_case = SPAWN__V1__REQUEST__BODY_HELLO;
     req.hello = &hello;

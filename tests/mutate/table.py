@@ -88,6 +88,8 @@ ROWS = [
     Row('read-only bound directories', 'bind.read-only', escape('own-executable')),
     Row('owners of bound directories', 'bind.owner', escape('workspace-owner', profile='python-dev')),
     Row('bound with the caller\'s rights', 'bind.peer', program('test_spawner_mounts', 'refuses_what_the_caller_may_not_open')),
+    Row('the caller is who the worker accepted', 'bind.peer-socket',
+        program('test_spawner_mounts', 'refuses_an_end_of_a_pair', 'refuses_a_connection_to_another_socket', 'refuses_a_client_of_any_server')),
     Row('no interface of the kernel is bound', 'bind.kind', program('test_spawner_mounts', 'refuses_interfaces_of_the_kernel')),
     Row('own /proc', 'proc.own', escape('host-processes')),
     Row('masked /proc', 'proc.hide,step.verify', escape('masked-files', 'kernel-addresses')),

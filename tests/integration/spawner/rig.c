@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,9 +23,89 @@ static const char *const default_env[] = {
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp",
     "LANG=C.UTF-8", NULL};
 
+/* ---- where the worker listens ---- */
+
+/* One for the life of a test program, for all of its spawners. */
+static struct {
+    pid_t pid; /* who made it; 0: nobody */
+    int fd;
+    char dir[32];
+} listener;
+
+static void remove_listener(void)
+{
+    if (listener.pid == getpid()) {
+        (void)unlink(rig_socket());
+        (void)rmdir(listener.dir);
+    }
+}
+
+static int start_listener(struct sb_err *err)
+{
+    if (listener.pid != 0) {
+        return 0;
+    }
+    (void)snprintf(listener.dir, sizeof listener.dir, "/tmp/aisbx-rig-XXXXXX");
+    if (mkdtemp(listener.dir) == NULL || chmod(listener.dir, 0755) < 0) {
+        return sb_err_sys(err, errno, "make %s", listener.dir);
+    }
+    listener.pid = getpid();
+    (void)atexit(remove_listener);
+    listener.fd = rig_listen(rig_socket());
+    return listener.fd < 0 ? sb_err_sys(err, errno, "listen on %s", rig_socket()) : 0;
+}
+
+char *rig_socket(void)
+{
+    static char path[64];
+    (void)snprintf(path, sizeof path, "%s/worker.sock", listener.dir);
+    return path;
+}
+
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    return address;
+}
+
+int rig_listen(const char *path)
+{
+    struct sockaddr_un address = address_of(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || chmod(path, 0777) < 0 ||
+        listen(fd, SOMAXCONN) < 0) {
+        return -1;
+    }
+    return fd;
+}
+
+int rig_connect(const char *path)
+{
+    struct sockaddr_un address = address_of(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ? -1 : fd;
+}
+
+int rig_accept(void)
+{
+    return accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+int rig_peer(int *ret_other)
+{
+    *ret_other = rig_connect(rig_socket());
+    return rig_accept();
+}
+
+/* ---- the spawner ---- */
+
 int rig_start_silent(struct rig *rig, struct sb_err *err)
 {
     int ends[2];
+    if (start_listener(err) < 0) {
+        return -1;
+    }
     const char *folder = getenv("AISBX_BIN");
     char path[4096];
     (void)snprintf(path, sizeof path, "%s/aisbx-spawner", folder != NULL ? folder : ".");
@@ -36,7 +118,8 @@ int rig_start_silent(struct rig *rig, struct sb_err *err)
         char name[] = "aisbx-spawner";
         char option[] = "--fd";
         char number[] = "3";
-        char *argv[] = {name, option, number, NULL};
+        char socket_option[] = "--socket";
+        char *argv[] = {name, option, number, socket_option, rig_socket(), NULL};
         (void)execv(path, argv);
         perror(path);
         _exit(127);
@@ -55,6 +138,7 @@ int rig_start(struct rig *rig, struct sb_err *err)
         return -1;
     }
     hello.version = 1;
+    hello.uid = geteuid();
     request.body_case = SPAWN__V1__REQUEST__BODY_HELLO;
     request.hello = &hello;
     if (rig_call(rig, &request, NULL, 0, &frame, err) < 0) {
@@ -420,12 +504,4 @@ void rig_result_done(struct rig_result *result)
 {
     sb_buf_done(&result->out);
     sb_buf_done(&result->err);
-}
-
-int rig_peer(int *ret_other)
-{
-    int ends[2] = {-1, -1};
-    (void)!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
-    *ret_other = ends[1];
-    return ends[0];
 }

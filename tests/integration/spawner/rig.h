@@ -113,5 +113,14 @@ int rig_exec(const struct rig_box *box,
 ssize_t rig_exec_recv(int sock, void *data, size_t cap);
 void rig_result_done(struct rig_result *result);
 
-/** A connected unix socket whose peer is this process; *ret_other is to be closed last. */
+/** A connection to rig_socket as the worker has it, whose peer is this process; *ret_other is to be
+ * closed last. */
 int rig_peer(int *ret_other);
+/** Where the worker listens, as spawners are told; there from the first rig_start on. */
+char *rig_socket(void);
+/** A socket that listens there, for all users; -1: errno says why. */
+int rig_listen(const char *path);
+/** A client of whoever listens there; -1: errno says why. */
+int rig_connect(const char *path);
+/** The next connection to rig_socket. May block. */
+int rig_accept(void);

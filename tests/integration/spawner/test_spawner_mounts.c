@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -185,6 +186,116 @@ static void refuses_a_caller_that_is_no_unix_socket(void **state)
     is_refused(dir, false, fd, SB_INVALID, "unix socket");
 }
 
+/* ---- connections that are not a caller's ---- */
+
+static struct sockaddr_un address_of(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    return address;
+}
+
+/* As code does that may write where the worker's socket would lie: binds while it is away. */
+static void take_the_place_of_the_socket(int sock)
+{
+    char away[128];
+    struct sockaddr_un address = address_of(rig_socket());
+    (void)snprintf(away, sizeof away, "%s.away", rig_socket());
+    assert_int_equal(rename(rig_socket(), away), 0);
+    assert_int_equal(bind(sock, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(rename(away, rig_socket()), 0);
+}
+
+static void refuses_an_end_of_a_pair(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    is_refused(dir, false, ends[0], SB_DENIED, "none of the worker's sockets");
+    is_refused(dir, false, fixture_rig()->sock, SB_INVALID, "that somebody connected to");
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+static void refuses_an_end_of_a_pair_that_got_the_name_of_the_socket(void **state)
+{
+    (void)state;
+    int ends[2];
+    if (!fixture_rig()->is_root) {
+        skip(); /* nobody lends more than one has */
+    }
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    take_the_place_of_the_socket(ends[0]);
+    is_refused(dir, false, ends[0], SB_DENIED, "with another");
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+static void refuses_what_the_worker_did_not_accept_itself(void **state)
+{
+    (void)state;
+    if (!fixture_rig()->is_root) {
+        skip();
+    }
+    int client = rig_connect(rig_socket());
+    assert_int_equal(seteuid(65534), 0);
+    int peer = rig_accept();
+    assert_int_equal(seteuid(0), 0);
+    is_refused(dir, false, peer, SB_DENIED, "did not accept");
+    (void)close(peer);
+    (void)close(client);
+}
+
+static void refuses_a_socket_that_listens(void **state)
+{
+    (void)state;
+    char path[64];
+    (void)snprintf(path, sizeof path, "%s/sock", dir);
+    SB_CLEANUP(sb_closep) int listener = rig_listen(path);
+    is_refused(dir, false, listener, SB_INVALID, "that somebody connected to");
+    assert_int_equal(unlink(path), 0);
+}
+
+static void refuses_a_connection_to_another_socket(void **state)
+{
+    (void)state;
+    char path[64];
+    (void)snprintf(path, sizeof path, "%s/sock", dir);
+    SB_CLEANUP(sb_closep) int listener = rig_listen(path);
+    SB_CLEANUP(sb_closep) int client = rig_connect(path);
+    SB_CLEANUP(sb_closep) int accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    is_refused(dir, false, accepted, SB_DENIED, "none of the worker's sockets");
+    assert_int_equal(unlink(path), 0);
+}
+
+static void refuses_a_client_of_any_server(void **state)
+{
+    (void)state;
+    char path[64];
+    (void)snprintf(path, sizeof path, "%s/sock", dir);
+    SB_CLEANUP(sb_closep) int listener = rig_listen(path);
+    SB_CLEANUP(sb_closep) int client = rig_connect(path);
+    is_refused(dir, false, client, SB_DENIED, "has a name");
+    take_the_place_of_the_socket(client);
+    is_refused(dir, false, client, SB_DENIED, "has a name");
+    SB_CLEANUP(sb_closep) int own = rig_connect(rig_socket());
+    SB_CLEANUP(sb_closep) int accepted = rig_accept();
+    is_refused(dir, false, own, SB_DENIED, "has a name");
+    assert_int_equal(unlink(path), 0);
+}
+
+static void takes_nothing_from_a_client_that_has_bound_its_end(void **state)
+{
+    (void)state;
+    struct sockaddr_un address = address_of(rig_socket());
+    const struct sockaddr none = {.sa_family = AF_UNIX};
+    SB_CLEANUP(sb_closep) int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(client, &none, sizeof none.sa_family), 0);
+    assert_int_equal(connect(client, (const struct sockaddr *)&address, sizeof address), 0);
+    SB_CLEANUP(sb_closep) int accepted = rig_accept();
+    is_refused(dir, false, accepted, SB_DENIED, "has a name");
+}
+
 static void refuses_interfaces_of_the_kernel(void **state)
 {
     (void)state;
@@ -216,8 +327,9 @@ static void refuses_what_the_caller_may_not_open(void **state)
     (void)snprintf(secret, sizeof secret, "%s/secret", dir);
     (void)close(open(secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     assert_int_equal(setegid(65534) | seteuid(65534), 0);
-    int peer = rig_peer(&other); /* the kernel notes who makes it */
+    other = rig_connect(rig_socket()); /* the kernel notes who does */
     assert_int_equal(seteuid(0) | setegid(0), 0);
+    int peer = rig_accept();
     is_refused(secret, false, peer, SB_DENIED, "Permission denied");
     is_refused(dir, true, peer, SB_DENIED, "Permission denied");
     (void)close(peer);
@@ -294,6 +406,13 @@ int main(void)
         cmocka_unit_test(makes_no_setuid_file_on_the_host),
         cmocka_unit_test(refuses_mounts_without_a_caller),
         cmocka_unit_test(refuses_a_caller_that_is_no_unix_socket),
+        cmocka_unit_test(refuses_an_end_of_a_pair),
+        cmocka_unit_test(refuses_an_end_of_a_pair_that_got_the_name_of_the_socket),
+        cmocka_unit_test(refuses_what_the_worker_did_not_accept_itself),
+        cmocka_unit_test(refuses_a_socket_that_listens),
+        cmocka_unit_test(refuses_a_connection_to_another_socket),
+        cmocka_unit_test(refuses_a_client_of_any_server),
+        cmocka_unit_test(takes_nothing_from_a_client_that_has_bound_its_end),
         cmocka_unit_test(refuses_interfaces_of_the_kernel),
         cmocka_unit_test(refuses_what_is_not_there),
         cmocka_unit_test(refuses_what_the_caller_may_not_open),
