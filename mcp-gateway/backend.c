@@ -90,6 +90,7 @@ static int ensure_channel(struct sb_backend *backend, struct sb_err *err)
         .address = backend->options.address,
         .key = backend->options.key,
         .mode = SB_CONNECT_START,
+        .lends_nothing = backend->options.serves_others,
         .hint = hint,
         .hint_size = sizeof hint,
     };

@@ -33,6 +33,7 @@ struct sb_backend_options {
     struct event_base *base; /* borrowed */
     const char *address;     /* NULL: $AISBX_ADDRESS, else the worker of one's own */
     const char *key;         /* for callers without one that are not remote; NULL: $AISBX_API_KEY */
+    bool serves_others;      /* who calls comes over a network: nothing is bound with our rights */
 };
 
 /** Connects to nobody yet. Strings are borrowed. Errors: SB_EXHAUSTED. */

@@ -86,7 +86,11 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
     struct sb_backend *backend = NULL;
     struct others others = {NULL, NULL, NULL, NULL};
     struct sb_tools *tools = NULL;
-    const struct sb_backend_options to_worker = {.base = base, .address = options->worker};
+    const struct sb_backend_options to_worker = {
+        .base = base,
+        .address = options->worker,
+        .serves_others = options->transport == SB_GATEWAY_HTTP,
+    };
     int rc = sb_backend_new(&to_worker, &backend, err);
     if (rc == 0) {
         const struct sb_rest_options rest_options = {.base = base,

@@ -116,6 +116,7 @@ static int open_named(const struct sb_connect_options *wanted,
     }
     const struct sb_rpc_channel_options options = {
         .tls = uses_tls && !connect->is_local ? &tls : NULL,
+        .lends_nothing = wanted->lends_nothing,
     };
     if (sb_rpc_channel_open(address, &options, &connect->channel, err) < 0) {
         hint(wanted,
@@ -131,19 +132,20 @@ static int open_embedded(const struct sb_connect_options *wanted,
                          struct sb_err *err)
 {
     char address[SB_EMBEDDED_ADDRESS_SIZE];
+    const struct sb_rpc_channel_options channel = {.lends_nothing = wanted->lends_nothing};
     connect->is_local = true;
     connect->is_embedded = true;
     if (sb_embedded_address(address, err) < 0) {
         return -1;
     }
-    if (sb_rpc_channel_open(address, NULL, &connect->channel, err) == 0) {
+    if (sb_rpc_channel_open(address, &channel, &connect->channel, err) == 0) {
         if (wanted->mode != SB_CONNECT_FRESH || !sb_refresh_is_due(address)) {
             return 0;
         }
         if (sb_refresh_ask(connect, err) < 0) {
             return sb_err_wrap(err, "config.yaml has changed, but the worker cannot be renewed");
         }
-        if (sb_rpc_channel_open(address, NULL, &connect->channel, err) == 0) {
+        if (sb_rpc_channel_open(address, &channel, &connect->channel, err) == 0) {
             return 0;
         }
     }
@@ -155,7 +157,7 @@ static int open_embedded(const struct sb_connect_options *wanted,
     if (sb_embedded_start(address, wanted->hint, wanted->hint_size, err) < 0) {
         return -1;
     }
-    if (sb_rpc_channel_open(address, NULL, &connect->channel, err) < 0) {
+    if (sb_rpc_channel_open(address, &channel, &connect->channel, err) < 0) {
         return sb_err_wrap(err, "cannot connect to the worker just started");
     }
     return 0;

@@ -28,7 +28,8 @@ struct sb_connect_options {
     const char *address; /* NULL: $AISBX_ADDRESS, else the worker of one's own */
     const char *key;     /* NULL: $AISBX_API_KEY when an address is named, else none */
     enum sb_connect_mode mode;
-    char *hint; /* filled with the next step on failure; NULL: not wanted */
+    bool lends_nothing; /* no call on it binds directories of ours */
+    char *hint;         /* filled with the next step on failure; NULL: not wanted */
     size_t hint_size;
 };
 

@@ -265,6 +265,8 @@ struct sb_rpc_channel_options {
     const struct sb_rpc_tls *tls; /* gRPC only; cert/key optional, ca_file NULL = system roots */
     const char *tls_name;         /* expected server name when it differs from the address */
     unsigned connect_timeout_ms;  /* 0 = 5000 */
+    bool lends_nothing;           /* local transport only: our end gets a name, so that nobody binds
+                                     directories with our rights (service/spawner/peer.c) */
     unsigned keepalive_ms;        /* gRPC only: ping this often while a call lives; 0 = 20000 */
     const char *service_config;   /* gRPC service config JSON; NULL = none */
     const char

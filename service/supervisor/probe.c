@@ -36,8 +36,8 @@ int sb_probe_worker(const struct sb_probe *probe, struct sb_err *err)
 {
     SB_CLEANUP(sb_message_freep) Aisbx__V1__GetInfoResponse *info = NULL;
     Aisbx__V1__GetInfoRequest request = AISBX__V1__GET_INFO_REQUEST__INIT;
-    const struct sb_connect_options options = {.address = probe->target,
-                                               .mode = SB_CONNECT_PRESENT};
+    const struct sb_connect_options options = {
+        .address = probe->target, .mode = SB_CONNECT_PRESENT, .lends_nothing = true};
     static struct sb_connect connect;
     if (sb_connect_worker(&options, &connect, err) < 0) {
         return -1;

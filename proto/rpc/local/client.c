@@ -62,6 +62,10 @@ static int open_link(struct sb_local_channel *channel, struct sb_err *err)
     if (fd < 0) {
         return sb_err_sys(err, errno, "socket");
     }
+    const struct sockaddr any_name = {.sa_family = AF_UNIX};
+    if (channel->lends_nothing && bind(fd, &any_name, sizeof any_name.sa_family) < 0) {
+        return sb_err_sys(err, errno, "name our end of the connection");
+    }
     if (wait_connected(channel, fd, err) < 0) {
         return -1;
     }
@@ -280,6 +284,7 @@ static int local_open(const char *address,
     memcpy(channel->address.sun_path, path, len + 1);
     channel->next_id = 1;
     channel->connect_timeout_ms = options->connect_timeout_ms;
+    channel->lends_nothing = options->lends_nothing;
     sb_list_init(&channel->streams);
     sb_list_init(&channel->due);
     if (open_link(channel, err) < 0) {

@@ -15,6 +15,7 @@ struct sb_local_channel {
     struct sb_rpc_channel base; /* first */
     struct sockaddr_un address;
     unsigned connect_timeout_ms;
+    bool lends_nothing;
     bool is_open;
     struct sb_link link;
     uint32_t next_id;

@@ -39,6 +39,30 @@ def brings_back_what_is_killed():
         assert sup.health() == (1, sup.health()[1]) and sup.health()[1]["status"] == "down"
 
 
+def named_sockets(pid):
+    """Descriptors of a process that are unix sockets with an abstract name."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as file:
+        named = {line.split()[6] for line in file.readlines()[1:] if len(line.split()) > 7 and line.split()[7].startswith("@")}
+    try:
+        return [link for fd in os.listdir(f"/proc/{pid}/fd") if (link := os.readlink(f"/proc/{pid}/fd/{fd}")).removeprefix("socket:[").rstrip("]") in named]
+    except OSError:
+        return []  # it has ended
+
+
+def lends_its_rights_to_nobody():
+    """What runs as root and asks the worker: no worker, whatever became of it, binds directories as it."""
+    with Supervisor() as sup:
+        sup.wait_well()
+        assert sup.run("echo hello")[0] == 200
+        assert len(named_sockets(sup.pid("gateway"))) == 1
+        worker, gateway = sup.pid("worker"), sup.pid("gateway")
+        os.kill(worker, signal.SIGSTOP)  # so that who asks for its health waits, and can be looked at
+        try:
+            until("a probe asks", lambda: any(named_sockets(pid) for pid in children(sup.process.pid) if pid not in (worker, gateway)))
+        finally:
+            os.kill(worker, signal.SIGCONT)
+
+
 def leaves_nothing_when_killed():
     with Supervisor() as sup:
         sup.wait_well()
@@ -169,7 +193,7 @@ def reaps_what_others_leave():
         assert sup.stop() == 0
 
 
-for test in (brings_back_what_is_killed, leaves_nothing_when_killed, starts_where_another_was_killed, drains_without_losing_a_call,
+for test in (brings_back_what_is_killed, lends_its_rights_to_nobody, leaves_nothing_when_killed, starts_where_another_was_killed, drains_without_losing_a_call,
              ends_in_bounded_time, reads_its_configuration_again, says_what_does_not_start, logs_in_one_format, reaps_what_others_leave):
     test()
     print(f"ok {test.__name__}", flush=True)

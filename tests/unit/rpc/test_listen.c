@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "fixture.h"
 #include "suite.h"
 
@@ -137,6 +138,38 @@ static void nobody_there_is_unavailable(void **state)
     assert_null(channel);
 }
 
+/* Whether the end of whoever connects next to a plain listener has a name. */
+static bool end_has_a_name(const struct sb_rpc_channel_options *options)
+{
+    char path[64];
+    char target[80];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un peer;
+    socklen_t len = sizeof peer;
+    struct sb_rpc_channel *channel = NULL;
+    struct sb_err err;
+    (void)snprintf(path, sizeof path, "/tmp/aisbx-test-%d.plain", getpid());
+    (void)snprintf(target, sizeof target, "unix:%s", path);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    SB_CLEANUP(sb_closep) int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(sb_rpc_channel_open(target, options, &channel, &err), 0);
+    SB_CLEANUP(sb_closep) int accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_int_equal(getpeername(accepted, (struct sockaddr *)&peer, &len), 0);
+    sb_rpc_channel_free(channel);
+    assert_int_equal(unlink(path), 0);
+    return len > sizeof address.sun_family;
+}
+
+static void a_client_that_lends_nothing_has_a_name(void **state)
+{
+    (void)state;
+    const struct sb_rpc_channel_options options = {.lends_nothing = true};
+    assert_true(end_has_a_name(&options));
+    assert_false(end_has_a_name(NULL)); /* others have none, or could bind nothing */
+}
+
 static void connections_beyond_the_limit_wait(void **state)
 {
     (void)state;
@@ -226,6 +259,7 @@ int test_listen(void)
         TEST(socket_is_gone_when_the_server_is),
         TEST(bad_addresses_are_refused),
         TEST(nobody_there_is_unavailable),
+        cmocka_unit_test(a_client_that_lends_nothing_has_a_name),
         cmocka_unit_test(connections_beyond_the_limit_wait),
         cmocka_unit_test(dead_server_is_unavailable),
         cmocka_unit_test(channel_finds_the_next_server),
