@@ -20,6 +20,7 @@
 #include "service/worker/exec.h"
 #include "service/worker/limits.h"
 #include "service/worker/metrics.h"
+#include "service/worker/pool/pool.h"
 #include "service/worker/spawner.h"
 #include "service/worker/worker.h"
 
@@ -101,6 +102,8 @@ static void look_at_itself(struct sb_worker *worker)
         sb_rpc_server_live_calls(worker->server) - sb_rpc_server_calls(worker->server));
     sb_metrics_set(&worker->metrics, SB_M_SANDBOXES_ACTIVE, NULL, (double)worker->registry.n_live);
     sb_metrics_set(&worker->metrics, SB_M_SANDBOX_SLOTS, NULL, SB_MAX_SANDBOXES);
+    sb_metrics_set(&worker->metrics, SB_M_POOL_PARKED, NULL,
+                   worker->pool == NULL ? 0 : (double)sb_pool_parked(worker->pool));
     sb_metrics_set(&worker->metrics, SB_M_EXECS_ACTIVE, NULL,
                    (double)worker->registry.n_active_execs);
     sb_metrics_set(&worker->metrics, SB_M_START_TIME, NULL, (double)worker->start_ms / 1e3);

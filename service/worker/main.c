@@ -39,6 +39,7 @@
 #include "service/worker/place.h"
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/profiles.h"
+#include "service/worker/pool/pool.h"
 #include "service/worker/probe.h"
 #include "service/worker/process/home.h"
 #include "service/worker/process/process.h"
@@ -112,7 +113,13 @@ static int step_loop(struct sb_worker *worker, struct sb_err *err)
     }
     sb_probe_init(worker->probe, worker);
     worker->audit = sb_audit_new(worker, sb_spawner_take_audit(worker->spawner));
-    return worker->audit == NULL ? sb_err_oom(err) : 0;
+    const struct sb_pool_options pool = {
+        .spawner = worker->spawner,
+        .base = worker->base,
+        .metrics = &worker->metrics,
+        .max_bytes = worker->options.pool_bytes,
+    };
+    return worker->audit == NULL ? sb_err_oom(err) : sb_pool_new(&pool, &worker->pool, err);
 }
 
 static bool is_unix(const char *address)
@@ -394,6 +401,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     sb_registry_done(&worker->registry);
     sb_packages_free(worker->packages);
     sb_snapshots_done(&worker->snapshots);
+    sb_pool_free(worker->pool);
     sb_egress_free(worker->egress);
     sb_audit_free(worker->audit);
     sb_event_worker(worker, "worker.stop");

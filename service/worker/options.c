@@ -11,6 +11,7 @@
 
 #define AT(member) offsetof(struct sb_options, member)
 #define DAY_MS     86400000
+#define POOL_BYTES (16ULL << 20)
 
 /** By enum sb_options_audit. */
 static const char *const audit_names[] = {"", "off", "commit", "disk", NULL};
@@ -72,6 +73,10 @@ static const struct sb_field fields[] = {
      NULL},
     {SB_STR("packages-max"), SB_FIELD_BYTES, AT(packages_max_bytes), 1 << 20, 1ULL << 40, "SIZE",
      "What is kept of installed packages; those not used longest are removed beyond it", NULL},
+    {SB_STR("pool"), SB_FIELD_BYTES, AT(pool_bytes), 0, 1ULL << 30, "SIZE",
+     "Memory for sandboxes that are made before they are asked for, so that a start takes a "
+     "millisecond; 512KiB is reckoned for each, 0B makes none",
+     NULL},
     {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
      "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "
      "each "
@@ -208,6 +213,7 @@ int sb_options_parse(int argc,
         .audit_keep_ms = 90ULL * DAY_MS,
         .audit_max_bytes = 1ULL << 30,
         .packages_max_bytes = 4ULL << 30,
+        .pool_bytes = POOL_BYTES,
     };
     for (int i = 1; i < argc; i++) {
         if (parse_one(argc, argv, &i, ret_options, err) < 0) {
@@ -242,7 +248,8 @@ void sb_options_help(FILE *out)
                                         .cpu_weight = 100,
                                         .audit_keep_ms = 90ULL * DAY_MS,
                                         .audit_max_bytes = 1ULL << 30,
-                                        .packages_max_bytes = 4ULL << 30};
+                                        .packages_max_bytes = 4ULL << 30,
+                                        .pool_bytes = POOL_BYTES};
     (void)fputs(
         "aisbx-worker: serves sandboxes (aisbx.v1) over gRPC and over the local transport.\n\n"
         "Usage: aisbx-worker [--embedded] [--listen ADDRESS]... [OPTION]...\n\n"

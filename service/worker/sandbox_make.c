@@ -19,6 +19,7 @@
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/profiles.h"
 #include "service/worker/policy/request.h"
+#include "service/worker/pool/pool.h"
 #include "service/worker/probe.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/snapshot/snapshot.h"
@@ -247,7 +248,11 @@ static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *
     if (plan->egress_port != 0) {
         sb_egress_want(sandbox->worker->egress);
     }
-    return sb_spawner_spawn(sandbox->worker->spawner, plan, fds, n_fds, on_spawned, sandbox, err);
+    bool is_plain = n_fds == 0 && plan->n_mounts == 0 && plan->layer_id == 0 &&
+                    plan->trusted_certificate[0] == '\0' && sandbox->worker->pool != NULL;
+    return is_plain ? sb_pool_spawn(sandbox->worker->pool, plan, on_spawned, sandbox, err)
+                    : sb_spawner_spawn(sandbox->worker->spawner, plan, fds, n_fds, on_spawned,
+                                       sandbox, err);
 }
 
 static void on_filter(void *ctx,

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/counters.h"
+#include "service/worker/pool/pool.h"
 #include "service/worker/reload.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
@@ -44,8 +45,9 @@ static void on_gone(void *ctx, const Spawn__V1__Gone *gone)
 {
     struct sb_worker *worker = ctx;
     struct sb_sandbox *sandbox = sb_registry_slot(&worker->registry, gone->slot);
-    if (sandbox == NULL) {
-        return; /* refused after it was spawned */
+    if (sandbox == NULL) { /* one that waited for its use, or was refused after it was spawned */
+        (void)(worker->pool != NULL && sb_pool_gone(worker->pool, gone->slot));
+        return;
     }
     struct sb_gone what = {
         .init_status = gone->wait_status,
@@ -62,9 +64,11 @@ static void on_gone(void *ctx, const Spawn__V1__Gone *gone)
 
 static void on_lost(void *ctx, const struct sb_err *err)
 {
-    (void)err;
     struct sb_worker *worker = ctx;
     worker->exit_code = 1;
+    if (worker->pool != NULL) {
+        sb_pool_lost(worker->pool, err);
+    }
     SB_FOREACH (node, &worker->registry.sandbox_list) {
         sb_sandbox_lost(SB_LIST_ENTRY(node, struct sb_sandbox, link));
     }
@@ -135,6 +139,9 @@ void sb_worker_stop(struct sb_worker *worker)
     SB_LOG_INFO("stopping", "sandboxes=%zu", worker->registry.n_live);
     worker->is_stopping = true;
     worker->is_draining = true;
+    if (worker->pool != NULL) {
+        sb_pool_close(worker->pool);
+    }
     uint64_t grace_ms = worker->options.drain_grace_ms;
     arm(&worker->stop_timer, grace_ms);
     sb_rpc_server_drain(worker->server, worker->options.is_embedded ? 0 : LAME_MS,

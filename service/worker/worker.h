@@ -23,6 +23,7 @@ struct sb_audit;
 struct sb_trail;
 struct sb_egress;
 struct sb_packages;
+struct sb_pool;
 struct sb_err;
 struct sb_probe;
 struct sb_processes;
@@ -56,6 +57,7 @@ struct sb_worker {
     struct sb_probe *probe;
     struct sb_egress *egress;
     struct sb_packages *packages;
+    struct sb_pool *pool; /* NULL: no sandbox is made before it is asked for */
     struct sb_audit *audit;
     struct sb_store *store;
     struct sb_trail *trail;       /* NULL: nothing is written down */

@@ -1,0 +1,57 @@
+#pragma once
+/** Sandboxes that are made before somebody asks for them. Loop thread.
+ *
+ *  Theory of operation. A parked sandbox is finished: namespaces, mounts, limits, walls and filter
+ * are in force and its init waits. Nothing of anybody's has been in it. Who asks for a sandbox of
+ * exactly the same plan (all of it but the name) gets it, once; it never comes back. Each plan that
+ * is asked for has a shelf. How many it is to hold follows what is asked: a request that finds none
+ * doubles it, what was not needed for a while lets it shrink, and all shelves together stay within
+ * a budget of memory. One that is on its way already is given to who waits for it, so filling a
+ * shelf never makes a request slower. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "service/worker/spawner.h"
+
+struct event_base;
+struct sb_metrics;
+struct sb_pool;
+
+enum {
+    SB_POOL_PARKED_BYTES = 512 << 10, /* that one is reckoned with; about 320 KiB of it are used */
+    SB_POOL_SHELVES = 32,             /* plans that are remembered */
+};
+
+struct sb_pool_options {
+    struct sb_spawner *spawner; /* borrowed, as all here */
+    struct event_base *base;
+    struct sb_metrics *metrics;
+    uint64_t max_bytes; /* of all that are parked; less than SB_POOL_PARKED_BYTES: none is */
+};
+
+/** Errors: SB_EXHAUSTED. */
+int sb_pool_new(const struct sb_pool_options *options,
+                struct sb_pool **ret_pool,
+                struct sb_err *err);
+/** Before the spawner's: whatever is parked ends with that. NULL is fine. */
+void sb_pool_free(struct sb_pool *pool);
+
+/** As sb_spawner_spawn for a plan that needs no descriptors, but gives one that is parked where
+ * there is one. */
+int sb_pool_spawn(struct sb_pool *pool,
+                  Spawn__V1__Plan *plan,
+                  sb_spawner_reply_fn *on_reply,
+                  void *ctx,
+                  struct sb_err *err);
+
+/** The last process of a sandbox is gone. Returns whether that was one of the pool's. */
+bool sb_pool_gone(struct sb_pool *pool, uint64_t slot);
+/** The spawner is dead: who was promised a sandbox is refused. */
+void sb_pool_lost(struct sb_pool *pool, const struct sb_err *err);
+/** Parks no more, and ends what is parked. */
+void sb_pool_close(struct sb_pool *pool);
+
+/** Sandboxes that are parked now. */
+size_t sb_pool_parked(const struct sb_pool *pool);
