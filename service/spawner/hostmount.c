@@ -297,7 +297,8 @@ int sb_hostmount_open(const struct sb_host *host,
 {
     SB_CLEANUP(work_done) struct work work = {.host = host, .plan = plan, .peer = peer};
     size_t n = n_of_peer(plan);
-    if (n > 0 && make_peer_mounts(&work, ids, err) < 0) {
+    if (n > 0 && (make_peer_mounts(&work, ids, err) < 0 ||
+                  sb_bound_keep(&work.mounts.bound, plan, work.sources.fds, err) < 0)) {
         return -1;
     }
     for (size_t i = n; i < plan->n_mounts; i++) {
@@ -306,12 +307,42 @@ int sb_hostmount_open(const struct sb_host *host,
         }
     }
     *ret_mounts = work.mounts;
-    work.mounts.n = 0;
+    work.mounts.n = work.mounts.bound.n = 0;
     return 0;
+}
+
+static bool is_same(const struct sb_bound_file *file, struct sb_err *err)
+{
+    const struct sb_plan_mount mount = {.source = file->source, .is_writable = file->is_writable};
+    bool is_dir = false;
+    SB_CLEANUP(sb_closep) int fd = open_source(&mount, &is_dir, err);
+    return fd >= 0 && sb_bound_is(file, fd);
+}
+
+int sb_hostmount_compare(const struct sb_host *host,
+                         const struct sb_bound *bound,
+                         const struct sb_peer *peer,
+                         struct sb_err *err)
+{
+    bool are_same = bound->n > 0;
+    if (!host->is_root && peer->uid != 0) {
+        return 0;
+    }
+    if (host->is_root && sb_peer_enter(peer, host->parent, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < bound->n && are_same; i++) {
+        are_same = is_same(&bound->files[i], err);
+    }
+    if (host->is_root) {
+        sb_peer_leave(host->parent);
+    }
+    return are_same ? 1 : 0;
 }
 
 void sb_hostmount_done(struct sb_hostmounts *mounts)
 {
     sb_fd_close_all(mounts->fds, mounts->n);
+    sb_bound_done(&mounts->bound);
     mounts->n = 0;
 }

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "service/spawner/bound.h"
 #include "service/spawner/plan.h"
 
 struct sb_err;
@@ -14,7 +15,8 @@ struct sb_hostmounts {
     int fds[SB_PLAN_MAX_MOUNTS]; /* owned; the first n */
     bool is_dir[SB_PLAN_MAX_MOUNTS];
     size_t n;
-    bool lacks_idmap; /* ids had to be shared, as some file system cannot map them */
+    struct sb_bound bound; /* what the caller's are, for later */
+    bool lacks_idmap;      /* ids had to be shared, as some file system cannot map them */
 };
 
 /** Opens what the plan names with the rights of the peer, and maps the ids so that the peer's files
@@ -32,6 +34,13 @@ int sb_hostmount_open(const struct sb_host *host,
                       struct sb_ids *ids,
                       struct sb_hostmounts *ret_mounts,
                       struct sb_err *err);
+
+/** Opens once more what a sandbox was given, with the rights of the peer. Returns 1: it would be
+ * given the same; 0: something else, or nothing; -1: by errno, it is not known. */
+int sb_hostmount_compare(const struct sb_host *host,
+                         const struct sb_bound *bound,
+                         const struct sb_peer *peer,
+                         struct sb_err *err);
 
 /** Closes all. */
 void sb_hostmount_done(struct sb_hostmounts *mounts);

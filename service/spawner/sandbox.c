@@ -111,8 +111,13 @@ static int open_mounts(struct start *start, struct sb_err *err)
     if (start->peer == NULL && start->plan->n_of_worker < start->plan->n_mounts) {
         return sb_err_set(err, SB_INVALID, "mounts: the caller's connection is missing");
     }
-    return sb_hostmount_open(start->host, start->plan, start->peer, start->of_worker,
-                             &start->sandbox->ids, &start->mounts, err);
+    if (sb_hostmount_open(start->host, start->plan, start->peer, start->of_worker,
+                          &start->sandbox->ids, &start->mounts, err) < 0) {
+        return -1;
+    }
+    start->sandbox->bound = start->mounts.bound;
+    start->mounts.bound.n = 0;
+    return 0;
 }
 
 /* The child puts the mount into its mount namespace and takes it out again; who has it open reads
@@ -637,6 +642,7 @@ void sb_sandbox_free(struct sb_sandbox *sandbox)
     sb_list_remove(&sandbox->link);
     sb_cgroup_remove(&sandbox->cgroup);
     sb_ids_release(&sandbox->ids);
+    sb_bound_done(&sandbox->bound);
     for (size_t i = 0; i < SB_PLACES && sandbox->layers != NULL; i++) {
         sb_keeper_drop(&sandbox->layers->keeper, sandbox->uppers[i]);
     }

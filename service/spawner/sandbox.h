@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "service/spawner/bound.h"
 #include "service/spawner/cgroup.h"
 #include "service/spawner/child.h"
 #include "service/spawner/ids.h"
@@ -63,6 +64,7 @@ struct sb_sandbox {
     uint64_t uppers[SB_PLACES]; /* what it writes on top of that, by the keeper; 0: none */
     struct sb_ground ground;    /* of the host, below all that is at /workspace */
     int ground_fd;              /* owned; its mount, for who looks what changed; -1: none */
+    struct sb_bound bound;      /* what it was given of the host */
     uint64_t inodes;            /* limit of each place */
     char io_lacks[192];         /* why input and output are not limited */
     const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts, and io_lacks */

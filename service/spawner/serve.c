@@ -28,6 +28,7 @@
 #include "service/spawner/egress.h"
 #include "service/spawner/filter.h"
 #include "service/spawner/host.h"
+#include "service/spawner/hostmount.h"
 #include "service/spawner/ids.h"
 #include "service/spawner/layers/changes.h"
 #include "service/spawner/layers/layer.h"
@@ -143,6 +144,7 @@ struct call {
         Spawn__V1__Frozen frozen;
         Spawn__V1__LayerDropped layer_dropped;
         Spawn__V1__ChangesOpened changes_opened;
+        Spawn__V1__Compared compared;
     } body; /* what the reply points at */
 };
 
@@ -312,6 +314,33 @@ static int on_probe(struct server *server, struct call *call, struct sb_err *fai
     return 0;
 }
 
+static int on_compare(struct server *server, struct call *call, struct sb_err *failure)
+{
+    const struct sb_sandbox *sandbox = find_slot(server, call->request->compare->slot);
+    struct sb_peer peer;
+    if (sandbox == NULL) {
+        return sb_err_set(failure, SB_NOT_FOUND, "no sandbox in slot %llu",
+                          (unsigned long long)call->request->compare->slot);
+    }
+    if (call->frame->nfds != 1) {
+        return sb_err_set(failure, SB_INVALID, "mounts: the caller's connection is missing");
+    }
+    if (sb_peer_of(call->frame->fds[0], &peer, failure) < 0) {
+        return -1;
+    }
+    int is_same = sb_hostmount_compare(server->host, &sandbox->bound, &peer, failure);
+    if (is_same < 0) {
+        return -1;
+    }
+    Spawn__V1__Compared *body = &call->body.compared;
+    spawn__v1__compared__init(body);
+    body->same = is_same > 0;
+    call->reply->body_case = SPAWN__V1__REPLY__BODY_COMPARED;
+    call->reply->compared = body;
+    call->is_answered = true;
+    return 0;
+}
+
 /* It has an id of its own, so we may not kill it; its socket tells it, and our death does. */
 static void end_egress(struct server *server)
 {
@@ -439,6 +468,7 @@ static const struct row {
     {SPAWN__V1__REQUEST__BODY_TAKE_LAYER, STATE_READY, 0, "take_layer", on_take_layer},
     {SPAWN__V1__REQUEST__BODY_DROP_LAYER, STATE_READY, 0, "drop_layer", on_drop_layer},
     {SPAWN__V1__REQUEST__BODY_READ_CHANGES, STATE_READY, 0, "read_changes", on_read_changes},
+    {SPAWN__V1__REQUEST__BODY_COMPARE, STATE_READY, 1, "compare", on_compare},
 };
 
 static int dispatch(struct server *server, struct sb_frame *frame, struct sb_err *err)

@@ -248,11 +248,10 @@ static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *
     if (plan->egress_port != 0) {
         sb_egress_want(sandbox->worker->egress);
     }
-    bool is_plain = n_fds == 0 && plan->n_mounts == 0 && plan->layer_id == 0 &&
-                    plan->trusted_certificate[0] == '\0' && sandbox->worker->pool != NULL;
-    return is_plain ? sb_pool_spawn(sandbox->worker->pool, plan, on_spawned, sandbox, err)
-                    : sb_spawner_spawn(sandbox->worker->spawner, plan, fds, n_fds, on_spawned,
-                                       sandbox, err);
+    return sandbox->worker->pool != NULL
+               ? sb_pool_spawn(sandbox->worker->pool, plan, fds, n_fds, on_spawned, sandbox, err)
+               : sb_spawner_spawn(sandbox->worker->spawner, plan, fds, n_fds, on_spawned, sandbox,
+                                  err);
 }
 
 static void on_filter(void *ctx,

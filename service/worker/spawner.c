@@ -41,6 +41,7 @@ struct ask {
     Spawn__V1__TakeLayer take_layer;
     Spawn__V1__DropLayer drop_layer;
     Spawn__V1__ReadChanges read_changes;
+    Spawn__V1__CompareMounts compare;
     struct sb_filter *filter;    /* reference, or NULL */
     int fds[SB_SPAWNER_MAX_FDS]; /* owned; n_fds of them */
     size_t n_fds;
@@ -194,6 +195,7 @@ static const struct {
     {SPAWN__V1__REQUEST__BODY_TAKE_LAYER, SPAWN__V1__REPLY__BODY_LAYER_TAKEN},
     {SPAWN__V1__REQUEST__BODY_DROP_LAYER, SPAWN__V1__REPLY__BODY_LAYER_DROPPED},
     {SPAWN__V1__REQUEST__BODY_READ_CHANGES, SPAWN__V1__REPLY__BODY_CHANGES_OPENED},
+    {SPAWN__V1__REQUEST__BODY_COMPARE, SPAWN__V1__REPLY__BODY_COMPARED},
 };
 
 static bool fits(const struct ask *ask, const Spawn__V1__Reply *reply)
@@ -642,6 +644,27 @@ void sb_spawner_drop_layer(struct sb_spawner *spawner, uint64_t layer_id)
     ask->req.body_case = SPAWN__V1__REQUEST__BODY_DROP_LAYER;
     ask->req.drop_layer = &ask->drop_layer;
     enqueue(spawner, ask);
+}
+
+int sb_spawner_compare(struct sb_spawner *spawner,
+                       uint64_t slot,
+                       int peer_fd,
+                       sb_spawner_reply_fn *on_reply,
+                       void *ctx,
+                       struct sb_err *err)
+{
+    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
+    if (ask == NULL) {
+        sb_fd_close_all(&peer_fd, 1);
+        return -1;
+    }
+    spawn__v1__compare_mounts__init(&ask->compare);
+    ask->compare.slot = slot;
+    ask->req.body_case = SPAWN__V1__REQUEST__BODY_COMPARE;
+    ask->req.compare = &ask->compare;
+    ask->fds[ask->n_fds++] = peer_fd;
+    enqueue(spawner, ask);
+    return 0;
 }
 
 int sb_spawner_probe(struct sb_spawner *spawner,

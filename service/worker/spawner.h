@@ -130,6 +130,15 @@ int sb_spawner_read_changes(struct sb_spawner *spawner,
                             struct sb_err *err);
 /** Lets go of a layer; nobody is told when. */
 void sb_spawner_drop_layer(struct sb_spawner *spawner, uint64_t layer_id);
+/** Asks whether that sandbox has what its plan would bind now, for that caller. The reply is
+ * Compared.
+ *  @peer_fd  the caller's unix connection; taken in every case. */
+int sb_spawner_compare(struct sb_spawner *spawner,
+                       uint64_t slot,
+                       int peer_fd,
+                       sb_spawner_reply_fn *on_reply,
+                       void *ctx,
+                       struct sb_err *err);
 int sb_spawner_probe(struct sb_spawner *spawner,
                      sb_spawner_reply_fn *on_reply,
                      void *ctx,

@@ -2,10 +2,14 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -21,10 +25,13 @@ enum {
 
 /** Somebody who is promised a sandbox. */
 struct order {
-    struct sb_list link; /* pool's due, or shelf's awaited */
+    struct sb_list link; /* pool's due or checking, or shelf's awaited */
+    struct sb_pool *pool;
     sb_spawner_reply_fn *on_reply;
     void *ctx;
-    struct sb_parked *parked; /* due: what it gets; NULL: it died meanwhile */
+    struct sb_parked *parked; /* what it gets; owned; NULL: nothing yet, or it died meanwhile */
+    Spawn__V1__Plan *plan;    /* with a caller's mounts: to begin from nothing; owned; else NULL */
+    int peer_fd;              /* likewise; -1 */
 };
 
 /** One that the spawner makes for a shelf. */
@@ -44,8 +51,9 @@ struct sb_pool {
     unsigned n_parked;
     unsigned n_coming;
     bool is_closed;
-    struct sb_list coming; /* struct coming */
-    struct sb_list due;    /* struct order */
+    struct sb_list coming;   /* struct coming */
+    struct sb_list due;      /* struct order, each with what it gets */
+    struct sb_list checking; /* likewise, while the spawner looks at its mounts */
     struct event deliver;
     struct event refill;
     struct event look;
@@ -54,6 +62,106 @@ struct sb_pool {
 static void count(struct sb_pool *pool, const char *outcome)
 {
     sb_metrics_add(pool->metrics, SB_M_POOL_REQUESTS, &outcome, 1);
+}
+
+static void free_plan(Spawn__V1__Plan *plan)
+{
+    if (plan != NULL) {
+        spawn__v1__plan__free_unpacked(plan, NULL);
+    }
+}
+
+/* ---- orders ---- */
+
+static void free_order(struct order *order)
+{
+    sb_list_remove(&order->link);
+    sb_parked_free(order->parked);
+    free_plan(order->plan);
+    sb_closep(&order->peer_fd);
+    free(order);
+}
+
+static void refuse(struct order *order, const struct sb_err *err)
+{
+    order->on_reply(order->ctx, NULL, NULL, err);
+    free_order(order);
+}
+
+static void deliver(struct order *order)
+{
+    struct sb_err err;
+    if (order->parked == NULL) {
+        (void)sb_err_set(&err, SB_INTERNAL, "its PID 1 ended before it was used");
+        refuse(order, &err);
+        return;
+    }
+    order->on_reply(order->ctx, sb_parked_reply(order->parked), &order->parked->frame, NULL);
+    free_order(order);
+}
+
+/* What was parked does not serve: the spawner makes another. */
+static void begin_anew(struct order *order)
+{
+    struct sb_err err;
+    int *peer_fd = &order->peer_fd;
+    if (order->parked != NULL) {
+        sb_spawner_kill(order->pool->spawner, order->parked->slot);
+    }
+    int fd = SB_STEAL_FD(*peer_fd);
+    if (sb_spawner_spawn(order->pool->spawner, SB_STEAL_PTR(order->plan), &fd, 1, order->on_reply,
+                         order->ctx, &err) < 0) {
+        refuse(order, &err);
+        return;
+    }
+    free_order(order);
+}
+
+static void on_compared(void *ctx,
+                        const Spawn__V1__Reply *reply,
+                        struct sb_frame *frame,
+                        const struct sb_err *failure)
+{
+    (void)frame;
+    (void)failure; /* whatever it is, the way from nothing tells it to the caller */
+    struct order *order = ctx;
+    sb_list_remove(&order->link);
+    if (reply != NULL && reply->compared->same && order->parked != NULL) {
+        deliver(order);
+        return;
+    }
+    count(order->pool, "changed");
+    begin_anew(order);
+}
+
+/* It has its sandbox: gives it away from the loop, when its mounts are still what they should be.
+ */
+static void fulfil(struct order *order)
+{
+    struct sb_pool *pool = order->pool;
+    struct sb_err err;
+    if (order->plan == NULL) {
+        sb_list_append(&pool->due, &order->link);
+        event_active(&pool->deliver, 0, 0); /* never from inside sb_pool_spawn */
+        return;
+    }
+    sb_list_append(&pool->checking, &order->link);
+    int fd = fcntl(order->peer_fd, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0 ||
+        sb_spawner_compare(pool->spawner, order->parked->slot, fd, on_compared, order, &err) < 0) {
+        sb_list_remove(&order->link);
+        begin_anew(order);
+    }
+}
+
+static void on_deliver(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_pool *pool = ctx;
+    for (struct sb_list *node = NULL; (node = sb_list_pop(&pool->due)) != NULL;) {
+        deliver(SB_LIST_ENTRY(node, struct order, link));
+    }
 }
 
 /* ---- shelves ---- */
@@ -86,40 +194,35 @@ static void drop_last(struct sb_pool *pool)
     }
 }
 
-/* The shelf of that plan, first of all from now on. */
-static struct sb_shelf *find(struct sb_pool *pool, Spawn__V1__Plan *plan, struct sb_err *err)
+static struct sb_shelf *find(const struct sb_pool *pool, const struct sb_shelf_key *key)
 {
-    uint8_t *key = NULL;
-    size_t key_len = 0;
-    struct sb_shelf *found = NULL;
-    if (sb_shelf_key(plan, &key, &key_len, err) < 0) {
-        return NULL;
-    }
     SB_FOREACH (node, &pool->shelves) {
         struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
-        if (sb_shelf_is_for(shelf, key, key_len)) {
-            found = shelf;
-            break;
+        if (sb_shelf_key_eq(&shelf->key, key)) {
+            return shelf;
         }
     }
-    if (found != NULL) {
-        free(key);
-        sb_list_remove(&found->link);
-    } else if (sb_shelf_new(key, key_len, &found, err) < 0) {
+    return NULL;
+}
+
+/* The shelf of that plan, first of all from now on. */
+static struct sb_shelf *
+find_or_make(struct sb_pool *pool, Spawn__V1__Plan *plan, int peer_fd, struct sb_err *err)
+{
+    SB_CLEANUP(sb_shelf_key_done) struct sb_shelf_key key = {NULL, 0, 0};
+    if (sb_shelf_key_make(plan, peer_fd, &key, err) < 0) {
+        return NULL;
+    }
+    struct sb_shelf *shelf = find(pool, &key);
+    if (shelf != NULL) {
+        sb_list_remove(&shelf->link);
+    } else if (sb_shelf_new(&key, peer_fd, &shelf, err) < 0) {
         return NULL;
     } else if (pool->n_shelves++ >= SB_POOL_SHELVES) {
         drop_last(pool);
     }
-    sb_list_prepend(&pool->shelves, &found->link);
-    return found;
-}
-
-/* ---- filling ---- */
-
-static void refuse(struct order *order, const struct sb_err *err)
-{
-    order->on_reply(order->ctx, NULL, NULL, err);
-    free(order);
+    sb_list_prepend(&pool->shelves, &shelf->link);
+    return shelf;
 }
 
 static struct order *take_awaited(struct sb_shelf *shelf)
@@ -132,15 +235,23 @@ static struct order *take_awaited(struct sb_shelf *shelf)
     return SB_LIST_ENTRY(node, struct order, link);
 }
 
-static void
-park(struct sb_pool *pool, struct sb_shelf *shelf, uint64_t slot, struct sb_frame *frame)
+/* ---- filling ---- */
+
+/* It goes to who waits for it, else on the shelf. */
+static void place(struct sb_pool *pool, struct sb_shelf *shelf, struct sb_parked *parked)
 {
-    struct sb_err err;
-    if (pool->is_closed || sb_shelf_put(shelf, frame, sb_clock_mono_ms(), &err) < 0) {
-        sb_spawner_kill(pool->spawner, slot);
+    struct order *order = take_awaited(shelf);
+    if (order != NULL) {
+        order->parked = parked;
+        fulfil(order);
         return;
     }
     pool->n_parked++;
+    if (pool->is_closed) {
+        end_parked(pool, parked);
+        return;
+    }
+    sb_shelf_put(shelf, parked, sb_clock_mono_ms());
 }
 
 static void on_made(void *ctx,
@@ -151,49 +262,53 @@ static void on_made(void *ctx,
     struct coming *coming = ctx;
     struct sb_pool *pool = coming->pool;
     struct sb_shelf *shelf = coming->shelf;
-    struct order *order = take_awaited(shelf);
+    struct sb_parked *parked = NULL;
+    struct sb_err err;
     double seconds = (double)(sb_clock_mono_ns() - coming->asked_ns) / 1e9;
     sb_list_remove(&coming->link);
     free(coming);
     shelf->n_coming--;
     pool->n_coming--;
     sb_timer_arm(&pool->refill, 0);
-    if (reply == NULL) {
-        shelf->target = 0; /* until somebody asks again */
-        SB_LOG_INFO("nothing parked", "why=%s", failure->text);
-        if (order != NULL) {
-            refuse(order, failure);
-        }
+    uint64_t slot = reply == NULL ? 0 : reply->spawned->slot;
+    if (reply != NULL && sb_parked_new(frame, &parked, &err) == 0) {
+        sb_metrics_observe(pool->metrics, SB_M_POOL_REFILL_SECONDS, NULL, seconds);
+        place(pool, shelf, parked);
         return;
     }
-    sb_metrics_observe(pool->metrics, SB_M_POOL_REFILL_SECONDS, NULL, seconds);
-    if (order == NULL) {
-        park(pool, shelf, reply->spawned->slot, frame);
-        return;
+    if (reply != NULL) {
+        failure = &err;
+        sb_spawner_kill(pool->spawner, slot);
     }
-    order->on_reply(order->ctx, reply, frame, NULL);
-    free(order);
+    SB_LOG_INFO("nothing parked", "why=%s", failure->text);
+    shelf->target = 0; /* until somebody asks again */
+    struct order *order = take_awaited(shelf);
+    if (order != NULL) {
+        refuse(order, failure);
+    }
 }
 
 static int order_one(struct sb_pool *pool, struct sb_shelf *shelf, struct sb_err *err)
 {
     char id[SB_ID_SIZE];
+    size_t n_fds = 0;
+    int fd = -1;
     if (sb_id_make(id, "sb_", err) < 0) {
         return -1;
     }
+    if (shelf->peer_fd >= 0 && (fd = fcntl(shelf->peer_fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+        return sb_err_sys(err, errno, "keep the caller's connection");
+    }
+    n_fds = fd >= 0 ? 1 : 0;
     struct coming *coming = malloc(sizeof *coming);
-    Spawn__V1__Plan *plan = coming == NULL ? NULL : sb_shelf_plan(shelf);
-    char *name = plan == NULL ? NULL : strdup(id);
-    if (name == NULL) {
-        if (plan != NULL) {
-            spawn__v1__plan__free_unpacked(plan, NULL);
-        }
+    Spawn__V1__Plan *plan = coming == NULL ? NULL : sb_shelf_plan(shelf, id);
+    if (plan == NULL) {
         free(coming);
+        sb_fd_close_all(&fd, n_fds);
         return sb_err_oom(err);
     }
     *coming = (struct coming){.pool = pool, .shelf = shelf, .asked_ns = sb_clock_mono_ns()};
-    plan->sandbox_id = name; /* in the key it has none */
-    if (sb_spawner_spawn(pool->spawner, plan, NULL, 0, on_made, coming, err) < 0) {
+    if (sb_spawner_spawn(pool->spawner, plan, &fd, n_fds, on_made, coming, err) < 0) {
         free(coming);
         return -1;
     }
@@ -265,81 +380,97 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- giving ---- */
 
-static void on_deliver(evutil_socket_t fd, short what, void *ctx)
+/* Packages, snapshots and certificates come with descriptors, or are one sandbox's alone. */
+static bool can_be_parked(const struct sb_pool *pool, const Spawn__V1__Plan *plan, size_t n_fds)
 {
-    (void)fd;
-    (void)what;
-    struct sb_pool *pool = ctx;
-    for (struct sb_list *node = NULL; (node = sb_list_pop(&pool->due)) != NULL;) {
-        struct order *order = SB_LIST_ENTRY(node, struct order, link);
-        struct sb_parked *parked = order->parked;
-        if (parked == NULL) {
-            struct sb_err err;
-            (void)sb_err_set(&err, SB_INTERNAL, "its PID 1 ended before it was used");
-            refuse(order, &err);
-            continue;
+    for (size_t i = 0; i < plan->n_mounts; i++) {
+        if (plan->mounts[i]->of_worker) {
+            return false;
         }
-        const Spawn__V1__Reply *reply = (const Spawn__V1__Reply *)(const void *)parked->frame.msg;
-        order->on_reply(order->ctx, reply, &parked->frame, NULL);
-        sb_parked_free(parked);
-        free(order);
     }
+    return pool->max > 0 && !pool->is_closed && plan->layer_id == 0 &&
+           plan->trusted_certificate[0] == '\0' && plan->n_mounts <= SB_POOL_MOUNTS &&
+           n_fds == (plan->n_mounts > 0 ? 1U : 0U);
+}
+
+static struct order *new_order(struct sb_pool *pool, sb_spawner_reply_fn *on_reply, void *ctx)
+{
+    struct order *order = calloc(1, sizeof *order);
+    if (order != NULL) {
+        *order = (struct order){.pool = pool, .on_reply = on_reply, .ctx = ctx, .peer_fd = -1};
+    }
+    return order;
 }
 
 int sb_pool_spawn(struct sb_pool *pool,
                   Spawn__V1__Plan *plan,
+                  int *fds,
+                  size_t n_fds,
                   sb_spawner_reply_fn *on_reply,
                   void *ctx,
                   struct sb_err *err)
 {
-    if (pool->max == 0 || pool->is_closed) {
-        return sb_spawner_spawn(pool->spawner, plan, NULL, 0, on_reply, ctx, err);
+    struct order *order = NULL;
+    struct sb_shelf *shelf = NULL;
+    if (can_be_parked(pool, plan, n_fds)) {
+        shelf = find_or_make(pool, plan, n_fds > 0 ? fds[0] : -1, err);
+        order = shelf == NULL ? NULL : new_order(pool, on_reply, ctx);
     }
-    struct sb_shelf *shelf = find(pool, plan, err);
-    struct order *order = shelf == NULL ? NULL : calloc(1, sizeof *order);
-    if (order == NULL) {
-        spawn__v1__plan__free_unpacked(plan, NULL);
-        return shelf == NULL ? -1 : sb_err_oom(err);
+    if (order == NULL) { /* it is made without, whatever was the matter */
+        return sb_spawner_spawn(pool->spawner, plan, fds, n_fds, on_reply, ctx, err);
     }
-    *order = (struct order){.on_reply = on_reply, .ctx = ctx};
     order->parked = sb_shelf_take(shelf, pool->max, sb_clock_mono_ms());
     sb_timer_arm(&pool->refill, REFILL_WAIT_MS);
     if (!event_pending(&pool->look, EV_TIMEOUT, NULL)) {
         sb_timer_arm(&pool->look, LOOK_MS);
     }
-    if (order->parked != NULL) {
-        count(pool, "hit");
-        pool->n_parked--;
-        sb_list_append(&pool->due, &order->link);
-        event_active(&pool->deliver, 0, 0); /* never from inside this call */
-    } else if (shelf->n_coming > shelf->n_awaited) {
-        count(pool, "wait");
+    bool is_on_its_way = order->parked == NULL && shelf->n_coming > shelf->n_awaited;
+    if (order->parked == NULL && !is_on_its_way) {
+        count(pool, "miss");
+        free_order(order);
+        return sb_spawner_spawn(pool->spawner, plan, fds, n_fds, on_reply, ctx, err);
+    }
+    count(pool, is_on_its_way ? "wait" : "hit");
+    if (n_fds > 0) {
+        order->plan = plan;
+        order->peer_fd = fds[0];
+    } else {
+        free_plan(plan);
+    }
+    if (is_on_its_way) {
         shelf->n_awaited++;
         sb_list_append(&shelf->awaited, &order->link);
     } else {
-        count(pool, "miss");
-        free(order);
-        return sb_spawner_spawn(pool->spawner, plan, NULL, 0, on_reply, ctx, err);
+        pool->n_parked--;
+        fulfil(order);
     }
-    spawn__v1__plan__free_unpacked(plan, NULL);
     return 0;
+}
+
+/* ---- the end ---- */
+
+static bool forget(struct sb_list *orders, uint64_t slot)
+{
+    SB_FOREACH (node, orders) {
+        struct order *order = SB_LIST_ENTRY(node, struct order, link);
+        if (order->parked != NULL && order->parked->slot == slot) {
+            sb_parked_free(SB_STEAL_PTR(order->parked));
+            return true;
+        }
+    }
+    return false;
 }
 
 bool sb_pool_gone(struct sb_pool *pool, uint64_t slot)
 {
-    SB_FOREACH (node, &pool->due) {
-        struct order *order = SB_LIST_ENTRY(node, struct order, link);
-        if (order->parked != NULL && order->parked->slot == slot) {
-            sb_parked_free(order->parked);
-            order->parked = NULL;
-            return true;
-        }
+    if (forget(&pool->due, slot) || forget(&pool->checking, slot)) {
+        return true;
     }
     SB_FOREACH (node, &pool->shelves) {
         struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
         struct sb_parked *parked = sb_shelf_find(shelf, slot);
         if (parked != NULL) {
-            SB_LOG_WARN("a parked sandbox died", "init=%jd", (intmax_t)slot);
+            SB_LOG_WARN("a parked sandbox died", "slot=%" PRIu64, slot);
             shelf->target = 0; /* until somebody asks again */
             pool->n_parked--;
             sb_parked_free(parked);
@@ -351,11 +482,9 @@ bool sb_pool_gone(struct sb_pool *pool, uint64_t slot)
 
 void sb_pool_lost(struct sb_pool *pool, const struct sb_err *err)
 {
-    pool->is_closed = true;
+    pool->is_closed = true; /* what is asked of the spawner was answered by its death */
     for (struct sb_list *node = NULL; (node = sb_list_pop(&pool->due)) != NULL;) {
-        struct order *order = SB_LIST_ENTRY(node, struct order, link);
-        sb_parked_free(order->parked);
-        refuse(order, err);
+        refuse(SB_LIST_ENTRY(node, struct order, link), err);
     }
 }
 
@@ -389,11 +518,19 @@ int sb_pool_new(const struct sb_pool_options *options,
     sb_list_init(&pool->shelves);
     sb_list_init(&pool->coming);
     sb_list_init(&pool->due);
+    sb_list_init(&pool->checking);
     (void)event_assign(&pool->deliver, options->base, -1, 0, on_deliver, pool);
     (void)event_assign(&pool->refill, options->base, -1, 0, on_refill, pool);
     (void)event_assign(&pool->look, options->base, -1, 0, on_look, pool);
     *ret_pool = pool;
     return 0;
+}
+
+static void free_orders(struct sb_list *orders)
+{
+    SB_FOREACH (node, orders) {
+        free_order(SB_LIST_ENTRY(node, struct order, link));
+    }
 }
 
 void sb_pool_free(struct sb_pool *pool)
@@ -404,19 +541,14 @@ void sb_pool_free(struct sb_pool *pool)
     (void)event_del(&pool->deliver);
     (void)event_del(&pool->refill);
     (void)event_del(&pool->look);
-    for (struct sb_list *node = NULL; (node = sb_list_pop(&pool->due)) != NULL;) {
-        struct order *order = SB_LIST_ENTRY(node, struct order, link);
-        sb_parked_free(order->parked);
-        free(order);
-    }
+    free_orders(&pool->due);
+    free_orders(&pool->checking);
     for (struct sb_list *node = NULL; (node = sb_list_pop(&pool->coming)) != NULL;) {
         free(SB_LIST_ENTRY(node, struct coming, link));
     }
     SB_FOREACH (node, &pool->shelves) {
         struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
-        for (struct order *order = NULL; (order = take_awaited(shelf)) != NULL;) {
-            free(order);
-        }
+        free_orders(&shelf->awaited);
         sb_shelf_free(shelf);
     }
     free(pool);

@@ -2,12 +2,17 @@
 /** Sandboxes that are made before somebody asks for them. Loop thread.
  *
  *  Theory of operation. A parked sandbox is finished: namespaces, mounts, limits, walls and filter
- * are in force and its init waits. Nothing of anybody's has been in it. Who asks for a sandbox of
+ * are in force and its init waits. Nothing of anybody's has run in it. Who asks for a sandbox of
  * exactly the same plan (all of it but the name) gets it, once; it never comes back. Each plan that
  * is asked for has a shelf. How many it is to hold follows what is asked: a request that finds none
  * doubles it, what was not needed for a while lets it shrink, and all shelves together stay within
  * a budget of memory. One that is on its way already is given to who waits for it, so filling a
- * shelf never makes a request slower. */
+ * shelf never makes a request slower.
+ *
+ *  A plan with directories of the host is for callers with the same user and groups, and before it
+ * is given away the spawner opens the paths again with the caller's rights: where one leads
+ * elsewhere by now, or may not be used any more, the sandbox is ended and the request begins from
+ * nothing. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +27,7 @@ struct sb_pool;
 enum {
     SB_POOL_PARKED_BYTES = 512 << 10, /* that one is reckoned with; about 320 KiB of it are used */
     SB_POOL_SHELVES = 32,             /* plans that are remembered */
+    SB_POOL_MOUNTS = 4,               /* directories of the host that a plan here may have */
 };
 
 struct sb_pool_options {
@@ -38,10 +44,11 @@ int sb_pool_new(const struct sb_pool_options *options,
 /** Before the spawner's: whatever is parked ends with that. NULL is fine. */
 void sb_pool_free(struct sb_pool *pool);
 
-/** As sb_spawner_spawn for a plan that needs no descriptors, but gives one that is parked where
- * there is one. */
+/** As sb_spawner_spawn, but gives a sandbox that is parked where there is one. */
 int sb_pool_spawn(struct sb_pool *pool,
                   Spawn__V1__Plan *plan,
+                  int *fds,
+                  size_t n_fds,
                   sb_spawner_reply_fn *on_reply,
                   void *ctx,
                   struct sb_err *err);

@@ -1,20 +1,127 @@
 #include "service/worker/pool/shelf.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 
-int sb_shelf_new(uint8_t *key, size_t key_len, struct sb_shelf **ret_shelf, struct sb_err *err)
+enum { MAX_GROUPS = 256 };
+
+/* ---- one parked sandbox ---- */
+
+int sb_parked_new(struct sb_frame *frame, struct sb_parked **ret_parked, struct sb_err *err)
 {
-    struct sb_shelf *shelf = calloc(1, sizeof *shelf);
-    if (shelf == NULL) {
-        free(key);
+    struct sb_parked *parked = calloc(1, sizeof *parked);
+    if (parked == NULL) {
         return sb_err_oom(err);
     }
-    shelf->key = key;
-    shelf->key_len = key_len;
+    parked->frame = *frame;
+    *frame = SB_FRAME_INIT;
+    parked->slot = sb_parked_reply(parked)->spawned->slot;
+    *ret_parked = parked;
+    return 0;
+}
+
+void sb_parked_free(struct sb_parked *parked)
+{
+    if (parked != NULL) {
+        sb_frame_done(&parked->frame);
+        free(parked);
+    }
+}
+
+const Spawn__V1__Reply *sb_parked_reply(const struct sb_parked *parked)
+{
+    return (const Spawn__V1__Reply *)(const void *)parked->frame.msg;
+}
+
+/* ---- keys ---- */
+
+struct caller {
+    struct ucred cred;
+    gid_t groups[MAX_GROUPS];
+    socklen_t groups_len; /* bytes */
+};
+
+static int ask_caller(int peer_fd, struct caller *ret_caller, struct sb_err *err)
+{
+    socklen_t len = sizeof ret_caller->cred;
+    ret_caller->groups_len = sizeof ret_caller->groups;
+    if (getsockopt(peer_fd, SOL_SOCKET, SO_PEERCRED, &ret_caller->cred, &len) < 0 ||
+        getsockopt(peer_fd, SOL_SOCKET, SO_PEERGROUPS, ret_caller->groups,
+                   &ret_caller->groups_len) < 0) {
+        return sb_err_sys(err, errno, "ask who the caller is");
+    }
+    ret_caller->cred.pid = 0; /* whichever of its processes */
+    return 0;
+}
+
+int sb_shelf_key_make(Spawn__V1__Plan *plan,
+                      int peer_fd,
+                      struct sb_shelf_key *ret_key,
+                      struct sb_err *err)
+{
+    static char nameless[] = "";
+    struct caller caller;
+    size_t plan_at = 0;
+    if (peer_fd >= 0) {
+        if (ask_caller(peer_fd, &caller, err) < 0) {
+            return -1;
+        }
+        plan_at = sizeof caller.cred + caller.groups_len;
+    }
+    char *name = plan->sandbox_id;
+    plan->sandbox_id = nameless;
+    size_t len = plan_at + spawn__v1__plan__get_packed_size(plan);
+    uint8_t *bytes = malloc(len + 1);
+    if (bytes != NULL && plan_at > 0) {
+        memcpy(bytes, &caller.cred, sizeof caller.cred);
+        memcpy(bytes + sizeof caller.cred, caller.groups, caller.groups_len);
+    }
+    if (bytes != NULL) {
+        (void)spawn__v1__plan__pack(plan, bytes + plan_at);
+    }
+    plan->sandbox_id = name;
+    if (bytes == NULL) {
+        return sb_err_oom(err);
+    }
+    *ret_key = (struct sb_shelf_key){bytes, len, plan_at};
+    return 0;
+}
+
+bool sb_shelf_key_eq(const struct sb_shelf_key *a, const struct sb_shelf_key *b)
+{
+    return a->len == b->len && a->plan_at == b->plan_at && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+void sb_shelf_key_done(struct sb_shelf_key *key)
+{
+    free(key->bytes);
+    key->bytes = NULL;
+}
+
+/* ---- shelves ---- */
+
+int sb_shelf_new(struct sb_shelf_key *key,
+                 int peer_fd,
+                 struct sb_shelf **ret_shelf,
+                 struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int copy = peer_fd < 0 ? -1 : fcntl(peer_fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0 && peer_fd >= 0) {
+        return sb_err_sys(err, errno, "keep the caller's connection");
+    }
+    struct sb_shelf *shelf = calloc(1, sizeof *shelf);
+    if (shelf == NULL) {
+        return sb_err_oom(err);
+    }
+    shelf->key = *key;
+    key->bytes = NULL;
+    shelf->peer_fd = SB_STEAL_FD(copy);
     sb_list_init(&shelf->parked);
     sb_list_init(&shelf->awaited);
     *ret_shelf = shelf;
@@ -30,56 +137,31 @@ void sb_shelf_free(struct sb_shelf *shelf)
         sb_parked_free(parked);
     }
     sb_list_remove(&shelf->link);
-    free(shelf->key);
+    sb_shelf_key_done(&shelf->key);
+    sb_closep(&shelf->peer_fd);
     free(shelf);
 }
 
-int sb_shelf_key(Spawn__V1__Plan *plan, uint8_t **ret_key, size_t *ret_len, struct sb_err *err)
+Spawn__V1__Plan *sb_shelf_plan(const struct sb_shelf *shelf, const char *sandbox_id)
 {
-    static char nameless[] = "";
-    char *name = plan->sandbox_id;
-    plan->sandbox_id = nameless;
-    size_t len = spawn__v1__plan__get_packed_size(plan);
-    uint8_t *key = malloc(len + 1);
-    if (key != NULL) {
-        (void)spawn__v1__plan__pack(plan, key);
+    const struct sb_shelf_key *key = &shelf->key;
+    char *name = strdup(sandbox_id);
+    Spawn__V1__Plan *plan = name == NULL ? NULL
+                                         : spawn__v1__plan__unpack(NULL, key->len - key->plan_at,
+                                                                   key->bytes + key->plan_at);
+    if (plan == NULL) {
+        free(name);
+        return NULL;
     }
-    plan->sandbox_id = name;
-    if (key == NULL) {
-        return sb_err_oom(err);
-    }
-    *ret_key = key;
-    *ret_len = len;
-    return 0;
+    plan->sandbox_id = name; /* in the key it has none, which is nothing to free */
+    return plan;
 }
 
-bool sb_shelf_is_for(const struct sb_shelf *shelf, const uint8_t *key, size_t key_len)
+void sb_shelf_put(struct sb_shelf *shelf, struct sb_parked *parked, uint64_t now_ms)
 {
-    return shelf->key_len == key_len && memcmp(shelf->key, key, key_len) == 0;
-}
-
-Spawn__V1__Plan *sb_shelf_plan(const struct sb_shelf *shelf)
-{
-    return spawn__v1__plan__unpack(NULL, shelf->key_len, shelf->key);
-}
-
-int sb_shelf_put(struct sb_shelf *shelf,
-                 struct sb_frame *frame,
-                 uint64_t now_ms,
-                 struct sb_err *err)
-{
-    struct sb_parked *parked = calloc(1, sizeof *parked);
-    if (parked == NULL) {
-        return sb_err_oom(err);
-    }
-    const Spawn__V1__Reply *reply = (const Spawn__V1__Reply *)(const void *)frame->msg;
-    parked->slot = reply->spawned->slot;
     parked->made_ms = now_ms;
-    parked->frame = *frame;
-    *frame = SB_FRAME_INIT;
     sb_list_append(&shelf->parked, &parked->link);
     shelf->n_parked++;
-    return 0;
 }
 
 static struct sb_parked *take_off(struct sb_shelf *shelf, struct sb_parked *parked)
@@ -100,11 +182,11 @@ struct sb_parked *sb_shelf_drop(struct sb_shelf *shelf)
 struct sb_parked *sb_shelf_take(struct sb_shelf *shelf, unsigned max, uint64_t now_ms)
 {
     struct sb_parked *parked = sb_shelf_drop(shelf);
-    unsigned more = parked != NULL ? shelf->target : shelf->target * 2;
-    shelf->used_ms = now_ms;
+    unsigned want = parked != NULL ? shelf->target : shelf->target * 2;
+    want = want == 0 ? 1 : want;
+    shelf->target = want < max ? want : max;
     shelf->low = parked != NULL ? shelf->low : 0;
-    more = more == 0 ? 1 : more;
-    shelf->target = more < max ? more : max;
+    shelf->used_ms = now_ms;
     return parked;
 }
 
@@ -119,13 +201,7 @@ struct sb_parked *sb_shelf_find(struct sb_shelf *shelf, uint64_t slot)
     return NULL;
 }
 
-void sb_parked_free(struct sb_parked *parked)
-{
-    if (parked != NULL) {
-        sb_frame_done(&parked->frame);
-        free(parked);
-    }
-}
+/* ---- how many ---- */
 
 unsigned sb_shelf_lacks(const struct sb_shelf *shelf)
 {
@@ -135,7 +211,8 @@ unsigned sb_shelf_lacks(const struct sb_shelf *shelf)
 
 void sb_shelf_look(struct sb_shelf *shelf, uint64_t now_ms)
 {
-    if (now_ms - shelf->used_ms >= SB_SHELF_UNUSED_MS) {
+    uint64_t unused_ms = shelf->key.plan_at > 0 ? SB_SHELF_BOUND_UNUSED_MS : SB_SHELF_UNUSED_MS;
+    if (now_ms - shelf->used_ms >= unused_ms) {
         shelf->target = 0;
     } else if (shelf->low > 1) { /* one stays ready */
         shelf->target -= shelf->low / 2 < shelf->target ? shelf->low / 2 : 0;

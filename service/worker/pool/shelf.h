@@ -1,6 +1,5 @@
 #pragma once
-/** The parked sandboxes of one plan, and how many there should be. No I/O; for pool.c. Loop thread.
- */
+/** The parked sandboxes of one plan, and how many there should be. For pool.c; loop thread. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,8 +11,9 @@
 struct sb_err;
 
 enum {
-    SB_SHELF_UNUSED_MS = 300000, /* after that it is taken down */
-    SB_SHELF_STALE_MS = 600000,  /* a parked sandbox has the host's /etc of when it was made */
+    SB_SHELF_UNUSED_MS = 300000,      /* after that it is taken down */
+    SB_SHELF_BOUND_UNUSED_MS = 30000, /* likewise, with mounts: they keep file systems in use */
+    SB_SHELF_STALE_MS = 600000,       /* a parked sandbox has the host's /etc of its making */
 };
 
 struct sb_parked {
@@ -23,10 +23,33 @@ struct sb_parked {
     uint64_t made_ms;      /* monotonic */
 };
 
+/** Takes over what the spawner has made.  @frame  emptied. Errors: SB_EXHAUSTED. */
+int sb_parked_new(struct sb_frame *frame, struct sb_parked **ret_parked, struct sb_err *err);
+/** Whoever owns it ends the sandbox. NULL is fine. */
+void sb_parked_free(struct sb_parked *parked);
+const Spawn__V1__Reply *sb_parked_reply(const struct sb_parked *parked);
+
+/** What decides whether one sandbox can stand for another. */
+struct sb_shelf_key {
+    uint8_t
+        *bytes; /* owned; who the caller is, then the plan, packed, without the sandbox's name */
+    size_t len;
+    size_t plan_at; /* where the plan begins; 0: it binds nothing of a caller's */
+};
+
+/** @plan  as it was when it returns.   @peer_fd  the caller's unix connection; -1: it binds
+ * nothing. Errors: SB_EXHAUSTED; by errno, when it has no peer. */
+int sb_shelf_key_make(Spawn__V1__Plan *plan,
+                      int peer_fd,
+                      struct sb_shelf_key *ret_key,
+                      struct sb_err *err);
+bool sb_shelf_key_eq(const struct sb_shelf_key *a, const struct sb_shelf_key *b);
+void sb_shelf_key_done(struct sb_shelf_key *key);
+
 struct sb_shelf {
     struct sb_list link; /* pool; used most recently first */
-    uint8_t *key;        /* the plan, packed, without the sandbox's name; owned */
-    size_t key_len;
+    struct sb_shelf_key key;
+    int peer_fd;            /* somebody of the key's caller; owned; -1: none is needed */
     struct sb_list parked;  /* oldest first */
     struct sb_list awaited; /* of who waits for one on its way, in order */
     unsigned n_parked;
@@ -37,22 +60,20 @@ struct sb_shelf {
     uint64_t used_ms; /* monotonic */
 };
 
-/** Errors: SB_EXHAUSTED.  @key  taken in every case. */
-int sb_shelf_new(uint8_t *key, size_t key_len, struct sb_shelf **ret_shelf, struct sb_err *err);
-/** Frees what is parked in it, too; whoever owns it ends the sandboxes. NULL is fine. */
+/** @key  taken over.   @peer_fd  copied. Errors: SB_EXHAUSTED; by errno; then the key is not taken.
+ */
+int sb_shelf_new(struct sb_shelf_key *key,
+                 int peer_fd,
+                 struct sb_shelf **ret_shelf,
+                 struct sb_err *err);
+/** Frees what is parked in it, too. NULL is fine. */
 void sb_shelf_free(struct sb_shelf *shelf);
 
-/** Packs what decides whether one sandbox can stand for another. Errors: SB_EXHAUSTED. */
-int sb_shelf_key(Spawn__V1__Plan *plan, uint8_t **ret_key, size_t *ret_len, struct sb_err *err);
-bool sb_shelf_is_for(const struct sb_shelf *shelf, const uint8_t *key, size_t key_len);
-/** The plan of the next sandbox. NULL: no memory. */
-Spawn__V1__Plan *sb_shelf_plan(const struct sb_shelf *shelf);
+/** The plan of the next sandbox, of that name. NULL: no memory. */
+Spawn__V1__Plan *sb_shelf_plan(const struct sb_shelf *shelf, const char *sandbox_id);
 
-/** Parks one.  @frame  emptied. Errors: SB_EXHAUSTED. */
-int sb_shelf_put(struct sb_shelf *shelf,
-                 struct sb_frame *frame,
-                 uint64_t now_ms,
-                 struct sb_err *err);
+/** Parks it. */
+void sb_shelf_put(struct sb_shelf *shelf, struct sb_parked *parked, uint64_t now_ms);
 /** Takes the oldest one; NULL: none is there. It was asked for: demand is noted.
  *  @max  that the shelf may ever hold. */
 struct sb_parked *sb_shelf_take(struct sb_shelf *shelf, unsigned max, uint64_t now_ms);
@@ -60,7 +81,6 @@ struct sb_parked *sb_shelf_take(struct sb_shelf *shelf, unsigned max, uint64_t n
 struct sb_parked *sb_shelf_drop(struct sb_shelf *shelf);
 /** Takes away the one in that slot; NULL: it is not here. */
 struct sb_parked *sb_shelf_find(struct sb_shelf *shelf, uint64_t slot);
-void sb_parked_free(struct sb_parked *parked);
 
 /** How many more are to be asked for now. */
 unsigned sb_shelf_lacks(const struct sb_shelf *shelf);
