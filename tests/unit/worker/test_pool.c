@@ -1,0 +1,392 @@
+/** Sandboxes that are made before they are asked for, with the spawner played by the test. */
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "fake.h"
+#include "service/worker/pool/pool.h"
+#include "service/worker/pool/shelf.h"
+#include "service/worker/spawner.h"
+
+enum { MAX = 4, REFILL_MS = 20 };
+
+struct setting {
+    struct fake *fake;
+    struct sb_pool *pool;
+};
+
+static int setup(void **state)
+{
+    struct setting *setting = calloc(1, sizeof *setting);
+    void *fake = NULL;
+    struct sb_err err;
+    assert_non_null(setting);
+    assert_int_equal(fake_setup(&fake), 0);
+    setting->fake = fake;
+    struct sb_worker *worker = &setting->fake->worker;
+    const struct sb_pool_options options = {.spawner = worker->spawner,
+                                            .base = worker->base,
+                                            .metrics = &worker->metrics,
+                                            .max_bytes = MAX * SB_POOL_PARKED_BYTES};
+    assert_int_equal(sb_pool_new(&options, &setting->pool, &err), 0);
+    *state = setting;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct setting *setting = *state;
+    void *fake = setting->fake;
+    sb_pool_free(setting->pool);
+    free(setting);
+    return fake_teardown(&fake);
+}
+
+/* Who asks for a sandbox. */
+struct caller {
+    unsigned n_answers;
+    uint64_t slot; /* 0: refused */
+    bool has_socket;
+};
+
+static void
+on_reply(void *ctx, const Spawn__V1__Reply *reply, struct sb_frame *frame, const struct sb_err *err)
+{
+    struct caller *caller = ctx;
+    caller->n_answers++;
+    caller->slot = reply == NULL ? 0 : reply->spawned->slot;
+    SB_CLEANUP(sb_closep) int fd = reply == NULL ? -1 : sb_frame_take_fd(frame, 0);
+    caller->has_socket = fd >= 0;
+    assert_true(reply != NULL || err != NULL);
+}
+
+static char *heap(const char *text)
+{
+    char *copy = strdup(text);
+    assert_non_null(copy);
+    return copy;
+}
+
+static Spawn__V1__Plan *plan_of(uint64_t pids, const char *source)
+{
+    Spawn__V1__Plan *plan = malloc(sizeof *plan);
+    assert_non_null(plan);
+    spawn__v1__plan__init(plan);
+    plan->sandbox_id = heap("sb_asked");
+    plan->pids = pids;
+    if (source != NULL) {
+        Spawn__V1__HostMount *mount = malloc(sizeof *mount);
+        plan->mounts = (Spawn__V1__HostMount **)calloc(1, sizeof *plan->mounts);
+        assert_non_null(mount);
+        assert_non_null(plan->mounts);
+        spawn__v1__host_mount__init(mount);
+        mount->source = heap(source);
+        mount->target = heap("/workspace");
+        plan->mounts[plan->n_mounts++] = mount;
+    }
+    return plan;
+}
+
+static void ask(struct setting *setting, struct caller *caller, uint64_t pids)
+{
+    struct sb_err err;
+    *caller = (struct caller){0};
+    assert_int_equal(
+        sb_pool_spawn(setting->pool, plan_of(pids, NULL), NULL, 0, on_reply, caller, &err), 0);
+    assert_int_equal(caller->n_answers, 0); /* never from inside */
+}
+
+/* With a directory of the host. */
+static void ask_bound(struct setting *setting, struct caller *caller, const char *source)
+{
+    struct sb_err err;
+    int ends[2];
+    *caller = (struct caller){0};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(
+        sb_pool_spawn(setting->pool, plan_of(8, source), ends, 1, on_reply, caller, &err), 0);
+    close(ends[1]);
+}
+
+/* The spawner is asked for a sandbox, and makes it. */
+static void make(struct setting *setting, uint64_t slot)
+{
+    struct sb_frame frame = SB_FRAME_INIT;
+    const Spawn__V1__Request *request = fake_request(setting->fake, &frame);
+    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_SPAWN);
+    assert_true(request->spawn->plan->sandbox_id[0] == 's'); /* each has a name of its own */
+    uint64_t tag = request->tag;
+    sb_frame_done(&frame);
+    close(fake_spawned(setting->fake, tag, slot, -1));
+}
+
+static void is_told_to_end(struct setting *setting, uint64_t slot)
+{
+    struct sb_frame frame = SB_FRAME_INIT;
+    const Spawn__V1__Request *request = fake_request(setting->fake, &frame);
+    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_KILL);
+    assert_int_equal(request->kill->slot, slot);
+    sb_frame_done(&frame);
+}
+
+static void compares(struct setting *setting, uint64_t slot, bool is_same)
+{
+    struct sb_frame frame = SB_FRAME_INIT;
+    const Spawn__V1__Request *request = fake_request(setting->fake, &frame);
+    Spawn__V1__Compared compared = SPAWN__V1__COMPARED__INIT;
+    Spawn__V1__Reply reply = SPAWN__V1__REPLY__INIT;
+    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_COMPARE);
+    assert_int_equal(request->compare->slot, slot);
+    assert_int_equal(frame.nfds, 1); /* with whose rights */
+    compared.same = is_same;
+    reply.tag = request->tag;
+    reply.body_case = SPAWN__V1__REPLY__BODY_COMPARED;
+    reply.compared = &compared;
+    sb_frame_done(&frame);
+    fake_reply(setting->fake, &reply, NULL, 0);
+}
+
+static void refill(struct setting *setting, uint64_t slot)
+{
+    fake_wait(setting->fake, REFILL_MS);
+    make(setting, slot);
+}
+
+/* The first one ever asked for is made at once, the next one before it is asked for. */
+static void stock(struct setting *setting, uint64_t pids)
+{
+    struct caller first;
+    ask(setting, &first, pids);
+    make(setting, 1);
+    assert_int_equal(first.slot, 1);
+    refill(setting, 2);
+    assert_int_equal(sb_pool_parked(setting->pool), 1);
+    assert_true(fake_is_quiet(setting->fake));
+}
+
+static void gives_what_is_parked_to_the_same_plan(void **state)
+{
+    struct setting *setting = *state;
+    struct caller second;
+    stock(setting, 8);
+    ask(setting, &second, 8);
+    fake_turn(setting->fake);
+    assert_int_equal(second.slot, 2);
+    assert_true(second.has_socket);
+    assert_int_equal(sb_pool_parked(setting->pool), 0);
+    refill(setting, 3);
+    assert_int_equal(sb_pool_parked(setting->pool), 1);
+}
+
+static void gives_nothing_to_another_plan(void **state)
+{
+    struct setting *setting = *state;
+    struct caller other;
+    stock(setting, 8);
+    ask(setting, &other, 9);
+    make(setting, 3);
+    assert_int_equal(other.slot, 3);
+    assert_int_equal(sb_pool_parked(setting->pool), 1);
+}
+
+static void gives_one_on_its_way_to_who_waits(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    struct caller second;
+    ask(setting, &first, 8);
+    make(setting, 1);
+    fake_wait(setting->fake, REFILL_MS); /* the spawner has been asked for the next */
+    ask(setting, &second, 8);
+    make(setting, 2);
+    assert_int_equal(second.slot, 2);
+    assert_int_equal(second.n_answers, 1);
+    assert_int_equal(sb_pool_parked(setting->pool), 0);
+}
+
+static void tells_who_waits_when_none_can_be_made(void **state)
+{
+    struct setting *setting = *state;
+    struct sb_frame frame = SB_FRAME_INIT;
+    struct caller first;
+    struct caller second;
+    ask(setting, &first, 8);
+    make(setting, 1);
+    fake_wait(setting->fake, REFILL_MS);
+    ask(setting, &second, 8);
+    fake_fail(setting->fake, fake_request(setting->fake, &frame)->tag, SB_EXHAUSTED, "full");
+    sb_frame_done(&frame);
+    assert_int_equal(second.n_answers, 1);
+    assert_int_equal(second.slot, 0);
+    fake_wait(setting->fake, REFILL_MS);
+    assert_true(fake_is_quiet(setting->fake)); /* until somebody asks again */
+}
+
+static void holds_no_more_than_its_budget(void **state)
+{
+    struct setting *setting = *state;
+    struct caller callers[2 * MAX];
+    for (unsigned i = 0; i < 2 * MAX; i++) { /* each of them a miss, so demand doubles */
+        ask(setting, &callers[i], 8);
+    }
+    for (unsigned i = 0; i < 2 * MAX; i++) {
+        make(setting, i + 1);
+    }
+    uint64_t slot = 100;
+    for (fake_wait(setting->fake, REFILL_MS); !fake_is_quiet(setting->fake);
+         fake_wait(setting->fake, REFILL_MS)) {
+        make(setting, ++slot);
+    }
+    assert_int_equal(sb_pool_parked(setting->pool), MAX);
+    struct caller other; /* what is asked for now has room made for it */
+    ask(setting, &other, 9);
+    make(setting, 200);
+    fake_wait(setting->fake, REFILL_MS);
+    is_told_to_end(setting, 101);
+    make(setting, 201);
+    assert_int_equal(sb_pool_parked(setting->pool), MAX);
+}
+
+static void looks_at_directories_before_it_gives(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    struct caller second;
+    ask_bound(setting, &first, "/home/me");
+    make(setting, 1);
+    refill(setting, 2);
+    ask_bound(setting, &second, "/home/me");
+    assert_int_equal(second.n_answers, 0);
+    compares(setting, 2, true);
+    assert_int_equal(second.slot, 2);
+    assert_true(second.has_socket);
+}
+
+static void begins_from_nothing_when_a_directory_is_another(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    struct caller second;
+    ask_bound(setting, &first, "/home/me");
+    make(setting, 1);
+    refill(setting, 2);
+    ask_bound(setting, &second, "/home/me");
+    compares(setting, 2, false);
+    is_told_to_end(setting, 2);
+    make(setting, 3);
+    assert_int_equal(second.slot, 3);
+    assert_int_equal(second.n_answers, 1);
+}
+
+static void looks_at_directories_of_one_on_its_way(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    struct caller second;
+    ask_bound(setting, &first, "/home/me");
+    make(setting, 1);
+    fake_wait(setting->fake, REFILL_MS);
+    ask_bound(setting, &second, "/home/me");
+    make(setting, 2);
+    assert_int_equal(second.n_answers, 0);
+    compares(setting, 2, true);
+    assert_int_equal(second.slot, 2);
+}
+
+static void forgets_one_that_died(void **state)
+{
+    struct setting *setting = *state;
+    struct caller second;
+    stock(setting, 8);
+    assert_true(sb_pool_gone(setting->pool, 2));
+    assert_false(sb_pool_gone(setting->pool, 2));
+    assert_int_equal(sb_pool_parked(setting->pool), 0);
+    ask(setting, &second, 8);
+    make(setting, 3);
+    assert_int_equal(second.slot, 3);
+}
+
+static void refuses_when_what_was_promised_died(void **state)
+{
+    struct setting *setting = *state;
+    struct caller second;
+    stock(setting, 8);
+    ask(setting, &second, 8);
+    assert_true(sb_pool_gone(setting->pool, 2));
+    fake_turn(setting->fake);
+    assert_int_equal(second.n_answers, 1);
+    assert_int_equal(second.slot, 0);
+}
+
+static void refuses_when_the_spawner_died(void **state)
+{
+    struct setting *setting = *state;
+    struct sb_err why;
+    struct caller second;
+    stock(setting, 8);
+    ask(setting, &second, 8);
+    (void)sb_err_set(&why, SB_UNAVAILABLE, "the worker's spawner died");
+    sb_pool_lost(setting->pool, &why);
+    assert_int_equal(second.n_answers, 1);
+    assert_int_equal(second.slot, 0);
+}
+
+static void ends_what_is_parked_when_it_is_closed(void **state)
+{
+    struct setting *setting = *state;
+    struct caller second;
+    stock(setting, 8);
+    sb_pool_close(setting->pool);
+    is_told_to_end(setting, 2);
+    ask(setting, &second, 8);
+    make(setting, 3);
+    assert_int_equal(second.slot, 3);
+    fake_wait(setting->fake, REFILL_MS);
+    assert_true(fake_is_quiet(setting->fake));
+}
+
+static void grows_with_misses_and_shrinks_without_use(void **state)
+{
+    (void)state;
+    struct sb_shelf shelf = {.target = 0};
+    sb_list_init(&shelf.parked);
+    assert_null(sb_shelf_take(&shelf, 5, 1000));
+    assert_int_equal(sb_shelf_lacks(&shelf), 1);
+    assert_null(sb_shelf_take(&shelf, 5, 1000));
+    assert_int_equal(shelf.target, 2);
+    (void)sb_shelf_take(&shelf, 5, 1000);
+    (void)sb_shelf_take(&shelf, 5, 1000);
+    assert_int_equal(shelf.target, 5);
+    shelf.n_parked = shelf.low = 5; /* none was needed */
+    sb_shelf_look(&shelf, 2000);
+    assert_int_equal(shelf.target, 3);
+    sb_shelf_look(&shelf, 2000);
+    shelf.n_parked = shelf.low = 1; /* one stays ready */
+    sb_shelf_look(&shelf, 3000);
+    assert_int_equal(shelf.target, 1);
+    sb_shelf_look(&shelf, 1000 + SB_SHELF_UNUSED_MS);
+    assert_int_equal(shelf.target, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(gives_what_is_parked_to_the_same_plan),
+        TEST(gives_nothing_to_another_plan),
+        TEST(gives_one_on_its_way_to_who_waits),
+        TEST(tells_who_waits_when_none_can_be_made),
+        TEST(holds_no_more_than_its_budget),
+        TEST(looks_at_directories_before_it_gives),
+        TEST(begins_from_nothing_when_a_directory_is_another),
+        TEST(looks_at_directories_of_one_on_its_way),
+        TEST(forgets_one_that_died),
+        TEST(refuses_when_what_was_promised_died),
+        TEST(refuses_when_the_spawner_died),
+        TEST(ends_what_is_parked_when_it_is_closed),
+        cmocka_unit_test(grows_with_misses_and_shrinks_without_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
