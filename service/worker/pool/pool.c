@@ -380,7 +380,8 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- giving ---- */
 
-/* Packages, snapshots and certificates come with descriptors, or are one sandbox's alone. */
+/* Packages, snapshots and certificates come with descriptors, or are one sandbox's alone; what lies
+ * below an overlay must not change while it is mounted. */
 static bool can_be_parked(const struct sb_pool *pool, const Spawn__V1__Plan *plan, size_t n_fds)
 {
     for (size_t i = 0; i < plan->n_mounts; i++) {
@@ -389,6 +390,7 @@ static bool can_be_parked(const struct sb_pool *pool, const Spawn__V1__Plan *pla
         }
     }
     return pool->max > 0 && !pool->is_closed && plan->layer_id == 0 &&
+           plan->workspace != SPAWN__V1__WORKSPACE__WORKSPACE_OVERLAY &&
            plan->trusted_certificate[0] == '\0' && plan->n_mounts <= SB_POOL_MOUNTS &&
            n_fds == (plan->n_mounts > 0 ? 1U : 0U);
 }
