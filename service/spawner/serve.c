@@ -325,7 +325,7 @@ static int on_compare(struct server *server, struct call *call, struct sb_err *f
     if (call->frame->nfds != 1) {
         return sb_err_set(failure, SB_INVALID, "mounts: the caller's connection is missing");
     }
-    if (sb_peer_of(call->frame->fds[0], &peer, failure) < 0) {
+    if (sb_peer_of(call->frame->fds[0], server->host, server->worker, &peer, failure) < 0) {
         return -1;
     }
     int is_same = sb_hostmount_compare(server->host, &sandbox->bound, &peer, failure);
