@@ -27,6 +27,7 @@ void sb_rpc_call_init(struct sb_rpc_call *call,
     call->is_live = false;
     call->is_started = false;
     call->is_reading = false;
+    call->is_accepted = false;
     call->is_finished = false;
     call->is_ended = false;
     call->is_cancelled = false;
@@ -268,6 +269,15 @@ int sb_rpc_call_take_fd(struct sb_rpc_call *call, unsigned i)
     int fd = call->fds[i];
     call->fds[i] = -1;
     return fd;
+}
+
+void sb_rpc_call_accept(struct sb_rpc_call *call)
+{
+    if (!call->is_accepted && !call->is_finished && !call->is_ended &&
+        call->reg->method->flags == SB_RPC_CLIENT_STREAM) {
+        call->is_accepted = true;
+        call->ops->accept(call);
+    }
 }
 
 void sb_rpc_call_read(struct sb_rpc_call *call)

@@ -59,6 +59,8 @@ struct sb_rpc_call_ops {
     /** One more client message is wanted. server.c guarantees that at most one is outstanding and
      * that the call is neither finished nor ended. */
     void (*read)(struct sb_rpc_call *call);
+    /** Tells the client; once, of client streams with a single reply, never after finish or end. */
+    void (*accept)(struct sb_rpc_call *call);
     /** Packs and queues. False over SB_RPC_HIGH_BYTES. Never called after finish or end. */
     bool (*send)(struct sb_rpc_call *call, const ProtobufCMessage *msg);
     /** Final status, after `reply` when it is not NULL; `status->code` SB_OK or an error.
@@ -99,6 +101,7 @@ struct sb_rpc_call {
     bool is_live;      /* counted: begin() admitted it */
     bool is_started;   /* handler.start ran: done() is owed */
     bool is_reading;   /* a read() is outstanding */
+    bool is_accepted;  /* accept was called */
     bool is_finished;  /* finish was called */
     bool is_ended;     /* end was called */
     bool is_cancelled; /* ended by something else than finish */
@@ -218,7 +221,7 @@ struct sb_rpc_client_transport {
                 struct sb_rpc_channel **ret_channel,
                 struct sb_err *err);
 };
-enum { SB_RPC_CLIENT_ABI = 1 };
+enum { SB_RPC_CLIENT_ABI = 2 };
 #define SB_RPC_MODULE_FILE   "aisbx-rpc-grpc.so"
 #define SB_RPC_MODULE_SYMBOL "sb_rpc_grpc_transport"
 typedef const struct sb_rpc_client_transport *(*sb_rpc_module_entry)(void);

@@ -243,6 +243,9 @@ int sb_rpc_call_take_fd(struct sb_rpc_call *call, unsigned i);
  * closed when the call ends. -1 for TCP. */
 int sb_rpc_call_peer_fd(const struct sb_rpc_call *call);
 
+/** Of a client stream with a single reply: what can be refused without its content has been looked
+ * at, the content is welcome. The client's accepted() hears of it; once, later ones are no-ops. */
+void sb_rpc_call_accept(struct sb_rpc_call *call);
 /** Asks for the next client message; at most one outstanding. */
 void sb_rpc_call_read(struct sb_rpc_call *call);
 /** Queues one message. False: over the high mark (the message is queued all the same), wait for
@@ -303,6 +306,9 @@ struct sb_rpc_stream_callbacks {
                     const ProtobufCMessage *msg,
                     void *user); /* after read() */
     void (*drained)(struct sb_rpc_stream *stream, void *user);
+    /** The server said sb_rpc_call_accept; at most once, and never of a server that says nothing.
+     */
+    void (*accepted)(struct sb_rpc_stream *stream, void *user);
     /** Exactly once, last; the stream is gone when it returns. err->code SB_OK on success. Trailers
      * are readable. */
     void (*done)(struct sb_rpc_stream *stream, const struct sb_err *err, void *user);

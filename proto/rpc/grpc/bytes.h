@@ -11,6 +11,10 @@
 struct sb_err;
 struct sb_rpc_metadata;
 
+/** Initial metadata of an accepted client stream (sb_rpc_call_accept), which tells it from what
+ * core makes up for a call that was refused. */
+#define SB_GRPC_BYTES_ACCEPTED "x-aisbx-accepted"
+
 /** For the pointers of protobuf-c and of core that lack a const, to what is only read. */
 static inline void *sb_grpc_bytes_unconst(const void *ptr)
 {

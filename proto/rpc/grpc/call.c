@@ -359,6 +359,37 @@ static void call_read(struct sb_rpc_call *base)
 
 /* ---- begin and end ---- */
 
+static void on_greeted(struct sb_grpc_op *op, bool is_ok)
+{
+    (void)is_ok;
+    drop(CALL_OF(op, greet_op));
+}
+
+/** @entry  borrowed; NULL: none. */
+static void greet(struct sb_grpc_call *call, grpc_metadata *entry)
+{
+    if (call->is_metadata_sent || call->is_broken || call->base.is_ended) {
+        return;
+    }
+    grpc_op op;
+    memset(&op, 0, sizeof op);
+    op.op = GRPC_OP_SEND_INITIAL_METADATA;
+    op.data.send_initial_metadata.count = entry == NULL ? 0 : 1;
+    op.data.send_initial_metadata.metadata = entry;
+    call->is_metadata_sent = true;
+    hold(call);
+    if (sb_grpc_cq_batch(call->call, &op, 1, &call->greet_op) < 0) {
+        drop(call);
+    }
+}
+
+static void call_accept(struct sb_rpc_call *base)
+{
+    grpc_metadata entry = {.key = grpc_slice_from_static_string(SB_GRPC_BYTES_ACCEPTED),
+                           .value = grpc_slice_from_static_string("1")};
+    greet((struct sb_grpc_call *)base, &entry);
+}
+
 static void call_free(struct sb_rpc_call *base)
 {
     drop((struct sb_grpc_call *)base);
@@ -366,6 +397,7 @@ static void call_free(struct sb_rpc_call *base)
 
 static const struct sb_rpc_call_ops call_ops = {
     .read = call_read,
+    .accept = call_accept,
     .send = call_send,
     .finish = call_finish,
     .abort = call_abort,
@@ -424,29 +456,6 @@ static void fill_base(struct sb_grpc_call *call)
     }
 }
 
-static void on_greeted(struct sb_grpc_op *op, bool is_ok)
-{
-    (void)is_ok;
-    drop(CALL_OF(op, greet_op));
-}
-
-/** A stream may have nothing to say for long; its client learns at once that it was accepted. */
-static void greet(struct sb_grpc_call *call)
-{
-    if (call->is_metadata_sent || call->is_broken || call->base.is_ended ||
-        (call->reg->method->flags & SB_RPC_SERVER_STREAM) == 0) {
-        return;
-    }
-    grpc_op op;
-    memset(&op, 0, sizeof op);
-    op.op = GRPC_OP_SEND_INITIAL_METADATA;
-    call->is_metadata_sent = true;
-    hold(call);
-    if (sb_grpc_cq_batch(call->call, &op, 1, &call->greet_op) < 0) {
-        drop(call);
-    }
-}
-
 static void on_begin_loop(struct sb_grpc_note *note)
 {
     struct sb_grpc_call *call = CALL_OF(note, request_op.note);
@@ -464,7 +473,11 @@ static void on_begin_loop(struct sb_grpc_note *note)
     } else {
         sb_rpc_call_begin(&call->base, msg);
         msg = NULL;
-        greet(call);
+        /* A stream may have nothing to say for long; its client learns at once that there is one.
+         */
+        if ((call->reg->method->flags & SB_RPC_SERVER_STREAM) != 0) {
+            greet(call, NULL);
+        }
     }
     if (msg != NULL) {
         protobuf_c_message_free_unpacked(msg, NULL);

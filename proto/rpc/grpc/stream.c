@@ -1,9 +1,10 @@
 /** Theory of operation. One batch covers a call from its first byte to its status: it sends
  * metadata (and the request, where there is one) and receives metadata and status (and the reply,
  * where there is one). Its completion is the end of the call. Beside it run at most one send and
- * one read, each in a batch of its own. done() follows once the main batch and the read have
- * completed, so that messages come before it. The struct lives until the last batch completed,
- * which may be later than done(): a cancelled send still owns its buffer until core says otherwise.
+ * one read, each in a batch of its own, and the server's metadata for who waits to be accepted.
+ * done() follows once the main batch and the read have completed, so that messages come before it.
+ * The struct lives until the last batch completed, which may be later than done(): a cancelled send
+ * still owns its buffer until core says otherwise.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ struct sb_grpc_stream {
     struct sb_grpc_op main_op;
     struct sb_grpc_op recv_op;
     struct sb_grpc_op send_op;
+    struct sb_grpc_op initial_op;
     unsigned n_batches; /* under way */
 
     struct sb_rpc_metadata *trailers;
@@ -50,6 +52,7 @@ struct sb_grpc_stream {
     bool is_half_closed; /* by the caller */
     bool is_close_sent;
     bool is_reading;
+    bool has_initial_op;
     bool is_over;        /* the main batch completed */
     bool is_done;        /* done() ran */
     struct sb_err *fail; /* why we ended the call ourselves */
@@ -185,6 +188,21 @@ static void on_received(struct sb_grpc_note *note)
     release(stream);
 }
 
+static void on_initial(struct sb_grpc_note *note)
+{
+    struct sb_grpc_stream *stream = STREAM_OF(note, initial_op.note);
+    bool is_accepted = false;
+    stream->n_batches--;
+    for (size_t i = 0; i < stream->initial.count; i++) {
+        is_accepted = is_accepted || grpc_slice_str_cmp(stream->initial.metadata[i].key,
+                                                        SB_GRPC_BYTES_ACCEPTED) == 0;
+    }
+    if (is_accepted && !stream->is_over && !stream->is_done) {
+        stream->base.callbacks.accepted(&stream->base, stream->base.user);
+    }
+    release(stream);
+}
+
 static void on_main(struct sb_grpc_note *note)
 {
     struct sb_grpc_stream *stream = STREAM_OF(note, main_op.note);
@@ -220,6 +238,12 @@ static void on_main_cq(struct sb_grpc_op *op, bool is_ok)
 {
     (void)is_ok;
     post_to_owner(STREAM_OF(op, main_op), op);
+}
+
+static void on_initial_cq(struct sb_grpc_op *op, bool is_ok)
+{
+    (void)is_ok; /* no metadata then */
+    post_to_owner(STREAM_OF(op, initial_op), op);
 }
 
 static void on_recv_cq(struct sb_grpc_op *op, bool is_ok)
@@ -399,6 +423,9 @@ static struct sb_grpc_stream *stream_new(struct sb_grpc_channel *channel,
     stream->main_op = (struct sb_grpc_op){.on_cq = on_main_cq, .note.run = on_main};
     stream->recv_op = (struct sb_grpc_op){.on_cq = on_recv_cq, .note.run = on_received};
     stream->send_op = (struct sb_grpc_op){.on_cq = on_send_cq, .note.run = on_sent};
+    stream->initial_op = (struct sb_grpc_op){.on_cq = on_initial_cq, .note.run = on_initial};
+    stream->has_initial_op =
+        start->callbacks->accepted != NULL && start->method->flags == SB_RPC_CLIENT_STREAM;
     return stream;
 }
 
@@ -432,6 +459,15 @@ fill_metadata(const struct sb_rpc_stream_options *options, grpc_metadata *list, 
     return 0;
 }
 
+static grpc_op initial_op(struct sb_grpc_stream *stream)
+{
+    grpc_op op;
+    memset(&op, 0, sizeof op);
+    op.op = GRPC_OP_RECV_INITIAL_METADATA;
+    op.data.recv_initial_metadata.recv_initial_metadata = &stream->initial;
+    return op;
+}
+
 static size_t fill_main_ops(struct sb_grpc_stream *stream,
                             grpc_metadata *metadata,
                             size_t n_metadata,
@@ -449,8 +485,9 @@ static size_t fill_main_ops(struct sb_grpc_stream *stream,
         stream->is_half_closed = true;
         stream->is_close_sent = true;
     }
-    ops[n].op = GRPC_OP_RECV_INITIAL_METADATA;
-    ops[n++].data.recv_initial_metadata.recv_initial_metadata = &stream->initial;
+    if (!stream->has_initial_op) {
+        ops[n++] = initial_op(stream);
+    }
     if ((stream->base.method->flags & SB_RPC_SERVER_STREAM) == 0) {
         ops[n].op = GRPC_OP_RECV_MESSAGE;
         ops[n++].data.recv_message.recv_message = &stream->reply;
@@ -486,6 +523,11 @@ static int start_main(struct sb_grpc_channel *channel,
         return sb_err_set(err, SB_INTERNAL, "gRPC refuses the call");
     }
     stream->n_batches++;
+    ops[0] = initial_op(stream);
+    if (stream->has_initial_op &&
+        sb_grpc_cq_batch(stream->call, ops, 1, &stream->initial_op) == 0) {
+        stream->n_batches++;
+    }
     return 0;
 }
 

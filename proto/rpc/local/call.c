@@ -78,6 +78,16 @@ static void op_read(struct sb_rpc_call *base)
     sb_local_server_kick_call(sb_local_call_of(base));
 }
 
+static void op_accept(struct sb_rpc_call *base)
+{
+    struct sb_local_call *call = sb_local_call_of(base);
+    if (call->conn != NULL && call->flow.is_credited) {
+        struct sb_frame frame = {0, call->flow.id, SB_FRAME_ACCEPT, 0};
+        sb_link_put(&call->conn->link, &frame, NULL);
+        sb_local_server_kick_conn(call->conn);
+    }
+}
+
 static bool op_send(struct sb_rpc_call *base, const ProtobufCMessage *msg)
 {
     struct sb_local_call *call = sb_local_call_of(base);
@@ -161,6 +171,7 @@ static void op_free(struct sb_rpc_call *base)
 
 const struct sb_rpc_call_ops sb_local_call_ops = {
     .read = op_read,
+    .accept = op_accept,
     .send = op_send,
     .finish = op_finish,
     .abort = op_abort,

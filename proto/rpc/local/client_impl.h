@@ -33,7 +33,8 @@ struct sb_local_stream {
     struct sb_err status; /* final once is_over */
     bool is_reading;
     bool is_half_closed;
-    bool is_over; /* the status is known */
+    bool is_accepted; /* accepted() is owed */
+    bool is_over;     /* the status is known */
 };
 
 static inline struct sb_local_channel *sb_local_channel_of(const struct sb_rpc_channel *base)

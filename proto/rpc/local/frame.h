@@ -6,9 +6,11 @@
  *    CREDIT (17)  either way, data is a u32: so many bytes of DATA frames, headers included, were
  * consumed. Sent only on streams whose request had the CREDITED flag. On those a peer sends DATA
  * while fewer than SB_LINK_WINDOW_BYTES of it are unconsumed, so that a reader that stops stops its
- * own stream and not the whole connection. descriptors  come with the first byte of a request frame
- * (SCM_RIGHTS); Request.fd_count says how many. trailers     Response.trailers. length       up to
- * SB_FRAME_MAX_BYTES, a little over ttrpc's 4 MiB, so that a message of the full
+ * own stream and not the whole connection.
+ *    ACCEPT (18)  server to client, no data: the content of a client stream is welcome. Sent only
+ * on streams whose request had the CREDITED flag. descriptors  come with the first byte of a
+ * request frame (SCM_RIGHTS); Request.fd_count says how many. trailers     Response.trailers.
+ * length       up to SB_FRAME_MAX_BYTES, a little over ttrpc's 4 MiB, so that a message of the full
  * SB_RPC_MAX_MESSAGE_BYTES fits in its envelope. */
 
 #include <stdbool.h>
@@ -27,6 +29,7 @@ enum sb_frame_type {
     SB_FRAME_DATA = 3,
     SB_FRAME_CANCEL = 16,
     SB_FRAME_CREDIT = 17,
+    SB_FRAME_ACCEPT = 18,
 };
 
 enum sb_frame_flags {

@@ -151,6 +151,10 @@ static void on_frame(struct sb_link *link, const struct sb_frame *frame, const u
             sb_flow_credit(link, flow, sb_frame_get_u32(data));
         }
         break;
+    case SB_FRAME_ACCEPT:
+        stream->is_accepted = true;
+        make_due(stream);
+        break;
     default:
         break;
     }
@@ -305,6 +309,12 @@ void sb_local_stream_turn(struct sb_local_stream *stream)
             sb_local_stream_finish(stream);
         }
         return;
+    }
+    if (stream->is_accepted) {
+        stream->is_accepted = false;
+        if (stream->base.callbacks.accepted != NULL) {
+            stream->base.callbacks.accepted(&stream->base, stream->base.user);
+        }
     }
     if (sb_flow_take_drained(&stream->flow) && stream->base.callbacks.drained != NULL) {
         stream->base.callbacks.drained(&stream->base, stream->base.user);

@@ -29,6 +29,7 @@ static void go_on(struct sb_push *push)
 void sb_push_ready(struct sb_push *push)
 {
     push->is_ready = true;
+    sb_rpc_call_accept(push->call); /* the first time: the place is there and may be written */
     go_on(push);
 }
 

@@ -227,6 +227,14 @@ static void on_collect_message(struct sb_rpc_call *call, const Aisbx__Test__Chun
     state->next++;
     state->bytes += msg->data.len;
     atomic_fetch_add(&seen.read, 1);
+    if (msg->number == CHUNK_REFUSE) {
+        finish(call, SB_ABORTED);
+        return;
+    }
+    if (msg->number == CHUNK_ACCEPT) {
+        sb_rpc_call_accept(call);
+        sb_rpc_call_accept(call); /* once, however often it is said */
+    }
     read_on(call, svc);
 }
 

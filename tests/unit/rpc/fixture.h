@@ -77,6 +77,9 @@ void wait_for(struct sb_rpc_channel *channel, atomic_uint *counter, unsigned n);
 /** Waits until the counter did not move for a while. Returns it. */
 unsigned wait_still(struct sb_rpc_channel *channel, atomic_uint *counter);
 
+/** Chunks of Collect with these numbers: the call is accepted, or fails with SB_ABORTED. */
+enum { CHUNK_ACCEPT = 1000, CHUNK_REFUSE };
+
 /* ---- a client stream with a memory ---- */
 
 struct probe {
@@ -86,6 +89,7 @@ struct probe {
     unsigned n_messages;
     unsigned last_number;
     unsigned n_drained;
+    unsigned n_accepted;
     struct sb_err status;
     char trailer[64];
     char text_trailer[64];
@@ -100,4 +104,5 @@ extern const struct aisbx__test__echo_service__echo__callbacks echo_callbacks;
 
 struct probe probe_new(void);
 void wait_done(struct sb_rpc_channel *channel, struct probe *probe);
+void wait_accepted(struct sb_rpc_channel *channel, struct probe *probe);
 void wait_messages(struct sb_rpc_channel *channel, struct probe *probe, unsigned n);

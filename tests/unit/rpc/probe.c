@@ -66,6 +66,17 @@ void wait_messages(struct sb_rpc_channel *channel, struct probe *probe, unsigned
     }
 }
 
+void wait_accepted(struct sb_rpc_channel *channel, struct probe *probe)
+{
+    uint64_t deadline = sb_clock_mono_ms() + PATIENCE_MS;
+    while (probe->n_accepted == 0) {
+        if (sb_clock_mono_ms() > deadline || probe->is_done) {
+            fail_msg("it was not accepted");
+        }
+        turn(channel, 100);
+    }
+}
+
 /* ---- probe ---- */
 
 struct probe probe_new(void)

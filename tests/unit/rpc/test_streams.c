@@ -124,6 +124,69 @@ static void client_stream_adds_up(void **state)
     sb_rpc_channel_free(channel);
 }
 
+static void on_any_accepted(struct sb_rpc_stream *stream, void *user)
+{
+    struct probe *probe = user;
+    (void)stream;
+    probe->n_accepted++;
+}
+
+static void on_any_done(struct sb_rpc_stream *stream, const struct sb_err *err, void *user)
+{
+    struct probe *probe = user;
+    (void)stream;
+    probe->status = *err;
+    probe->is_done = true;
+}
+
+/* Begins a Collect that waits to be accepted, with a chunk of that number. */
+static void start_waiting(struct sb_rpc_channel *channel, struct probe *probe, unsigned number)
+{
+    static const struct sb_rpc_stream_callbacks callbacks = {.accepted = on_any_accepted,
+                                                             .done = on_any_done};
+    static const struct sb_rpc_stream_options options;
+    Aisbx__Test__Chunk chunk = AISBX__TEST__CHUNK__INIT;
+    struct sb_err err;
+    chunk.number = number;
+    assert_int_equal(
+        sb_rpc_stream_start(
+            channel, &aisbx__test__echo_service__methods[AISBX__TEST__ECHO_SERVICE__METHOD_COLLECT],
+            NULL, &options, &callbacks, probe, &probe->stream, &err),
+        0);
+    (void)SERVICE(collect__write)(probe->stream, &chunk);
+}
+
+static void client_stream_hears_that_it_is_accepted(void **state)
+{
+    struct sb_rpc_channel *channel = fixture_open(*state);
+    struct probe probe = probe_new();
+    start_waiting(channel, &probe, 0);
+    wait_for(channel, &seen.read, 1);
+    (void)wait_still(channel, &seen.read);
+    assert_int_equal(probe.n_accepted, 0);
+    Aisbx__Test__Chunk chunk = AISBX__TEST__CHUNK__INIT;
+    chunk.number = CHUNK_ACCEPT;
+    (void)SERVICE(collect__write)(probe.stream, &chunk);
+    wait_accepted(channel, &probe);
+    assert_false(probe.is_done);
+    sb_rpc_stream_half_close(probe.stream);
+    wait_done(channel, &probe);
+    assert_int_equal(probe.status.code, SB_OK);
+    assert_int_equal(probe.n_accepted, 1);
+    sb_rpc_channel_free(channel);
+}
+
+static void refused_client_stream_was_never_accepted(void **state)
+{
+    struct sb_rpc_channel *channel = fixture_open(*state);
+    struct probe probe = probe_new();
+    start_waiting(channel, &probe, CHUNK_REFUSE);
+    wait_done(channel, &probe);
+    assert_int_equal(probe.status.code, SB_ABORTED);
+    assert_int_equal(probe.n_accepted, 0);
+    sb_rpc_channel_free(channel);
+}
+
 static void both_sides_talk_in_turn(void **state)
 {
     struct sb_rpc_channel *channel = fixture_open(*state);
@@ -307,6 +370,8 @@ int test_streams(void)
         TEST(stream_may_end_with_a_failure),
         TEST(message_waits_until_it_is_asked_for),
         TEST(client_stream_adds_up),
+        TEST(client_stream_hears_that_it_is_accepted),
+        TEST(refused_client_stream_was_never_accepted),
         TEST(both_sides_talk_in_turn),
         TEST(server_may_end_a_dialogue_first),
         TEST(reader_that_stops_stops_the_producer),
