@@ -151,6 +151,15 @@ static void on_drained(struct sb_rpc_stream *stream, void *user)
     }
 }
 
+static void on_accepted(struct sb_rpc_stream *stream, void *user)
+{
+    (void)stream;
+    struct sb_backend_call *call = user;
+    if (call->callbacks->accepted != NULL) {
+        call->callbacks->accepted(call, call->user);
+    }
+}
+
 static void on_done(struct sb_rpc_stream *stream, const struct sb_err *err, void *user)
 {
     (void)stream;
@@ -164,6 +173,7 @@ static void on_done(struct sb_rpc_stream *stream, const struct sb_err *err, void
 static const struct sb_rpc_stream_callbacks callbacks_of_all = {
     .message = on_message,
     .drained = on_drained,
+    .accepted = on_accepted,
     .done = on_done,
 };
 

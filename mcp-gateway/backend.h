@@ -51,6 +51,8 @@ struct sb_backend_callbacks {
     void (*message)(struct sb_backend_call *call, const ProtobufCMessage *message, void *user);
     /** The queue of sb_backend_send is low again; may be NULL. */
     void (*drained)(struct sb_backend_call *call, void *user);
+    /** The worker takes the content of a client stream: see sb_rpc_call_accept; may be NULL. */
+    void (*accepted)(struct sb_backend_call *call, void *user);
     /** Exactly once, last; the call is gone when it returns. Trailers are readable. */
     void (*done)(struct sb_backend_call *call, const struct sb_err *err, void *user);
 };

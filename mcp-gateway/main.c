@@ -63,6 +63,12 @@ static void on_listening(struct sb_http_server *server, void *user)
     sb_rest_set_server(others->rest, server);
 }
 
+static bool streams(const struct sb_http_request *request, void *user)
+{
+    const struct others *others = user;
+    return sb_rest_streams(request) || (others->sandboxd != NULL && sb_sandboxd_streams(request));
+}
+
 static enum sb_http_relays relays(struct sb_str target, void *user)
 {
     (void)user;
@@ -128,6 +134,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
                                        .listening = on_listening,
                                        .other = on_other,
                                        .ended = on_ended,
+                                       .streams = streams,
                                        .relays = relays,
                                        .relay = on_relay,
                                        .user = &others};

@@ -137,6 +137,13 @@ static void on_ended(const struct sb_http_request *request, int status, uint64_t
     }
 }
 
+static bool streams(const struct sb_http_request *request, void *user)
+{
+    const struct running *running = user;
+    return running->serve->streams != NULL &&
+           running->serve->streams(request, running->serve->user);
+}
+
 static enum sb_http_relays relays(struct sb_str target, void *user)
 {
     const struct running *running = user;
@@ -170,6 +177,7 @@ static int start_http(struct running *running, struct sb_err *err)
         .n_hosts = options->n_hosts,
         .open_path = options->sandboxd ? SB_SANDBOXD_FILES : NULL,
         .handle = on_request,
+        .streams = streams,
         .relays = relays,
         .relay = on_relay,
         .ended = on_ended,

@@ -27,6 +27,8 @@ struct sb_serve {
     void (*other)(struct sb_http_request *request, void *user);
     /** How each HTTP request ended. NULL: nobody counts. */
     void (*ended)(const struct sb_http_request *request, int status, uint64_t us, void *user);
+    /** Requests whose body goes to `other` as it comes (http/server.h). NULL: none. */
+    bool (*streams)(const struct sb_http_request *request, void *user);
     /** Requests that are passed on as they come (http/relay.h). NULL: none are. */
     enum sb_http_relays (*relays)(struct sb_str target, void *user);
     void (*relay)(struct sb_http_request *request, void *user);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,10 +129,15 @@ static void start_linger(struct sb_conn *conn)
 {
     conn->state = SB_CONN_LINGER;
     conn->deadline_ms = conn->server->now_ms + LINGER_MS;
-    if (conn->server->tls == NULL) {
-        (void)shutdown(conn->fd, SHUT_WR);
+    if (conn->server->tls != NULL) {
+        (void)SSL_shutdown(bufferevent_openssl_get_ssl(conn->bev)); /* says that it is the end */
+        ERR_clear_error();
     }
-    if (conn->is_eof || conn->server->tls != NULL) {
+    (void)shutdown(conn->fd, SHUT_WR);
+    /* Behind a body that was held back nothing more would be read. */
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    (void)evbuffer_drain(input, evbuffer_get_length(input));
+    if (conn->is_eof) {
         sb_conn_lost(conn);
     }
 }
@@ -195,15 +201,20 @@ static void dispatch(struct sb_conn *conn)
     }
 }
 
+/* The body waits to be asked for. */
 static void start_relay(struct sb_conn *conn)
 {
     struct sb_http_server *server = conn->server;
     struct sb_http_request *request = conn->request;
     conn->state = SB_CONN_RELAY;
     request->is_body_held = true;
-    request->chunked.drops_trailers = true;
-    request->target.path = request->head.target; /* for who counts requests by path */
-    server->options.relay(request, server->options.user);
+    if (request->streams_body) {
+        server->options.handle(request, server->options.user);
+    } else {
+        request->chunked.drops_trailers = true;
+        request->target.path = request->head.target; /* for who counts requests by path */
+        server->options.relay(request, server->options.user);
+    }
     if (conn->is_half_closed && !conn->is_dead && conn->request != NULL) {
         sb_conn_lost(conn);
     }
@@ -248,7 +259,7 @@ static bool step_head(struct sb_conn *conn, struct evbuffer *input)
         refuse(conn, status, &err);
         return true;
     }
-    if (conn->request->relays != SB_HTTP_RELAYS_NOT) {
+    if (conn->request->relays != SB_HTTP_RELAYS_NOT || conn->request->streams_body) {
         start_relay(conn);
         return true;
     }
@@ -298,6 +309,24 @@ static bool step_body(struct sb_conn *conn, struct evbuffer *input)
     return true;
 }
 
+/* Something is wrong with a body that is not kept. */
+static void give_up_body(struct sb_conn *conn, int status, const struct sb_err *err)
+{
+    struct sb_http_request *request = conn->request;
+    const struct sb_http_watcher *watcher = request->watcher;
+    if (!request->streams_body) {
+        /* It may be on its way to the server, and the answer with it: there is nothing to say. */
+        sb_conn_lost(conn);
+        return;
+    }
+    request->watcher = NULL;
+    request->body_watcher = NULL;
+    if (watcher != NULL && watcher->gone != NULL) {
+        watcher->gone(request, request->watcher_user);
+    }
+    refuse(conn, status, err);
+}
+
 static bool step_relay(struct sb_conn *conn, struct evbuffer *input)
 {
     struct sb_err err = {0};
@@ -305,10 +334,9 @@ static bool step_relay(struct sb_conn *conn, struct evbuffer *input)
         return true;
     }
     if (err.code != SB_OK && conn->request != NULL) {
-        /* It may be on its way to the server, and the answer with it: there is nothing to say. */
-        sb_conn_lost(conn);
+        give_up_body(conn, body_status(&err), &err);
     }
-    return false;
+    return conn->state == SB_CONN_HEAD; /* answered from within */
 }
 
 static void advance(struct sb_conn *conn)
@@ -432,9 +460,14 @@ void sb_conn_tick(struct sb_conn *conn)
         return;
     }
     bool is_late = server->now_ms > conn->deadline_ms;
+    struct sb_err err = {0};
     if (conn->state == SB_CONN_RELAY && is_late && !conn->request->is_body_held &&
         !conn->request->is_body_done && !conn->request->is_upgraded) {
-        sb_conn_lost(conn); /* nothing more of its body came */
+        (void)sb_err_set(&err, SB_DEADLINE, "nothing more of the body arrived for %u ms",
+                         server->options.timeout_ms);
+        sb_conn_enter(conn);
+        give_up_body(conn, 408, &err);
+        sb_conn_leave(conn); /* NOLINT(clang-analyzer-unix.Malloc): freed when nobody is busy */
         return;
     }
     if (conn->state == SB_CONN_RELAY || conn->state == SB_CONN_PENDING ||
@@ -447,7 +480,6 @@ void sb_conn_tick(struct sb_conn *conn)
         sb_conn_lost(conn);
         return;
     }
-    struct sb_err err = {0};
     (void)sb_err_set(&err, SB_DEADLINE, "the request did not arrive within %u ms",
                      server->options.timeout_ms);
     sb_conn_enter(conn);

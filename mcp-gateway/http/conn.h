@@ -26,7 +26,7 @@ enum sb_conn_state {
     SB_CONN_BODY,
     SB_CONN_PENDING, /* the handler has it */
     SB_CONN_STREAM,  /* the answer has begun */
-    SB_CONN_RELAY,   /* the handler has it; body and answer go as they come (relay.h) */
+    SB_CONN_RELAY,   /* the handler has it; its body, if relayed its answer too, go as they come */
     SB_CONN_FLUSH,   /* answered; the bytes are on their way */
     SB_CONN_LINGER,  /* refused or closing; waits for the client to close */
 };
@@ -87,9 +87,10 @@ struct sb_http_request {
     struct sb_chunked chunked;
     struct sb_buf headers; /* of the answer */
     enum sb_http_relays relays;
+    bool streams_body; /* without being relayed */
     const struct sb_http_body_watcher *body_watcher;
     void *body_user;
-    uint64_t body_taken; /* of a relayed body with a length */
+    uint64_t body_taken; /* of a body with a length that is not kept */
     bool is_body_held;   /* the handler takes no more for now */
     bool is_body_done;   /* and was told */
     bool was_told_continue;
@@ -120,8 +121,8 @@ void sb_conn_answered(struct sb_conn *conn);
 /** Nothing is asked of it and nothing on its way. */
 bool sb_conn_is_idle(const struct sb_conn *conn);
 
-/** Takes what is there of a relayed body. Returns whether to go on; err->code other than SB_OK: it
- * is no body. */
+/** Takes what is there of a body that is not kept. Returns whether to go on; err->code other than
+ * SB_OK: it is no body. */
 bool sb_conn_step_relay(struct sb_conn *conn, struct evbuffer *input, struct sb_err *err);
 /** All of the head but the lines about the body. Returns its length; 0: no room. */
 int sb_http_write_head(

@@ -1,6 +1,7 @@
 #pragma once
 /** Requests that are passed on rather than served: their body comes as it arrives, their answer
- * goes as it comes, and both may become a raw connection.
+ * goes as it comes, and both may become a raw connection. Of requests with a streamed body
+ * (server.h) the body alone.
  *
  *  Theory of operation. A relayed request is handed over when its head was read. Its body is not
  * read before sb_http_relay_read asked for it, which also answers "Expect: 100-continue"; so a

@@ -89,7 +89,9 @@ static int check_head(struct sb_http_request *request, int *ret_status, struct s
                         err) < 0) {
         return -1;
     }
-    if (head->body_bytes > server->options.max_body_bytes) {
+    request->streams_body =
+        server->options.streams != NULL && server->options.streams(request, server->options.user);
+    if (head->body_bytes > server->options.max_body_bytes && !request->streams_body) {
         *ret_status = 413;
         return sb_err_set(err, SB_INVALID, "the body may have at most %zu bytes",
                           server->options.max_body_bytes);

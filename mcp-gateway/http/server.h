@@ -2,18 +2,24 @@
 /** HTTP/1.1 of the gateway, on libevent's loop and buffers.
  *
  *  Theory of operation. One thread, one event loop. A request is whole before its handler sees it
- *  (head and body within the limits); it is then answered once, at once or later: either by
- *  sb_http_reply, or by sb_http_stream_begin, pieces, sb_http_stream_end. A client that goes away
- *  meanwhile (half-closing counts) is told to the handler exactly once by gone(), after which the
- *  request must not be touched; nor after it was answered.
+ *  (head and body within the limits), unless the handler streams its body (below); it is then
+ *  answered once, at once or later: either by sb_http_reply, or by sb_http_stream_begin, pieces,
+ *  sb_http_stream_end. A client that goes away meanwhile (half-closing counts) is told to the
+ * handler exactly once by gone(), after which the request must not be touched; nor after it was
+ * answered.
+ *
+ *  A body that is streamed has no bound here. Its handler gets the request with its head, reads by
+ *  sb_http_relay_read what sb_http_watch_body told it of (relay.h), and answers by sb_http_reply. A
+ *  body that is no body, or does not come on for timeout_ms, is answered here, after gone().
  *
  *  The head is read by head.c, strictly, rather than by evhttp, which passes on what another server
  *  before us may read in another way (two lengths, NUL, a line feed alone), has no deadline for a
  *  whole request, and ends the process when a client sends on while its request waits. What is
  *  refused there is told as problem+json, and the connection ends.
  *
- *  A connection: HEAD -> BODY -> PENDING -> (STREAM ->) FLUSH -> HEAD, or HEAD -> RELAY -> FLUSH,
- * or LINGER, where what the client still sends is thrown away so that it can read the refusal. */
+ *  A connection: HEAD -> BODY -> PENDING -> (STREAM ->) FLUSH -> HEAD, or HEAD -> RELAY -> FLUSH
+ * (relayed, or with a streamed body), or LINGER, where what the client still sends is thrown away
+ * so that it can read the refusal. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,9 +66,10 @@ struct sb_http_options {
     size_t max_body_bytes;    /* 0 = SB_HTTP_MAX_BODY_BYTES */
     size_t max_bodies_bytes;  /* of all requests together, beyond: 503; 0 = 64 * max_body_bytes */
     unsigned max_connections; /* 0 = 4096; beyond, or beyond half of it for one address: 503 */
-    unsigned timeout_ms;      /* for a whole request to arrive, and for a client that does not read
-                               * to take some more of the answer; 0 = 30000 */
-    unsigned idle_ms;         /* a connection without a request; 0 = 75000 */
+    unsigned timeout_ms; /* for a whole request to arrive, for more of a streamed body, and for a
+                          * client that does not read to take some more of the answer; 0 =
+                          * 30000 */
+    unsigned idle_ms;    /* a connection without a request; 0 = 75000 */
     /* Origins and hosts that are let in beside loopback names with any port; a request with another
      * Origin, or with another Host while the address is loopback, is 403. */
     const char *const *origins;
@@ -72,6 +79,8 @@ struct sb_http_options {
     const char *open_path; /* prefix of paths whose form is the handler's to judge; NULL: none */
     /** Each request that passed the checks. */
     void (*handle)(struct sb_http_request *request, void *user);
+    /** Whether handle takes the body of a request as it comes; NULL: of none. */
+    bool (*streams)(const struct sb_http_request *request, void *user);
     /** Whether a request is relayed (relay.h), by its target as it came; NULL: none is. */
     enum sb_http_relays (*relays)(struct sb_str target, void *user);
     /** Each relayed request, when its head has passed the checks. */
@@ -111,6 +120,7 @@ void sb_http_each_query(const struct sb_http_request *request,
                         void *ctx);
 /** Value of a header, name in any case; NULL when absent. */
 const char *sb_http_header(const struct sb_http_request *request, const char *name);
+/** Empty of a body that is streamed. */
 struct sb_str sb_http_body(const struct sb_http_request *request);
 /** The client's X-Request-Id where it is at most 64 token characters, else made here; every answer
  *  carries it. */

@@ -137,7 +137,7 @@ static int take_body(const struct sb_route *route,
     }
     switch (route->body) {
     case SB_ROUTE_BYTES:
-        /* A file is sent in pieces instead, see bytes.c. */
+        /* A file goes in pieces instead, as they come: see bytes.c. */
         return route->kind == SB_ROUTE_WRITE
                    ? 0
                    : take_bytes(message, route->body_field, body, problem);

@@ -5,11 +5,12 @@
 
 #include "aisbx/v1/file_service.pb-c.h"
 #include "aisbx/v1/sandbox_service.pb-c.h"
+#include "mcp-gateway/inflow.h"
 #include "mcp-gateway/rest/call.h"
 
 #define BYTES "application/octet-stream"
 
-enum { PIECE_BYTES = 64 << 10, ETAG_SIZE = 128 };
+enum { ETAG_SIZE = 128 };
 
 static void add_number(struct sb_http_request *request, const char *name, uint64_t value)
 {
@@ -121,24 +122,29 @@ void sb_rest_read_message(struct sb_rest_call *call, const ProtobufCMessage *mes
     }
 }
 
+/* ---- bodies that come in ---- */
+
+/* The header of the call was sent. */
+static void take_body(struct sb_rest_call *call, sb_inflow_send *send)
+{
+    struct sb_err err;
+    if (sb_inflow_new(call->request, call->call, send, &call->inflow, &err) < 0) {
+        struct sb_http_request *request = call->request;
+        sb_rest_leave(call);
+        sb_rest_reply_error(request, NULL, &err);
+        return;
+    }
+    sb_inflow_watch(call->inflow);
+}
+
 void sb_rest_write_start(struct sb_rest_call *call, const ProtobufCMessage *header)
 {
     Aisbx__V1__WriteFileRequest first = AISBX__V1__WRITE_FILE_REQUEST__INIT;
-    struct sb_str body = sb_http_body(call->request);
     first.message_case = AISBX__V1__WRITE_FILE_REQUEST__MESSAGE_HEADER;
     /* Only packed. NOLINTNEXTLINE(performance-no-int-to-ptr) */
     first.header = (Aisbx__V1__WriteFileHeader *)(uintptr_t)header;
     (void)sb_backend_send(call->call, &first.base);
-    while (body.len > 0) { /* the body is bounded, so is the queue */
-        struct sb_str piece = sb_str_head(body, PIECE_BYTES);
-        Aisbx__V1__WriteFileRequest next = AISBX__V1__WRITE_FILE_REQUEST__INIT;
-        next.message_case = AISBX__V1__WRITE_FILE_REQUEST__MESSAGE_DATA;
-        /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-        next.data = (ProtobufCBinaryData){piece.len, (uint8_t *)(uintptr_t)piece.ptr};
-        (void)sb_backend_send(call->call, &next.base);
-        body = sb_str_skip(body, piece.len);
-    }
-    sb_backend_half_close(call->call);
+    take_body(call, sb_inflow_send_file);
 }
 
 /* ---- archives ---- */
@@ -161,19 +167,9 @@ void sb_rest_export_message(struct sb_rest_call *call, const ProtobufCMessage *m
 void sb_rest_import_start(struct sb_rest_call *call, const ProtobufCMessage *header)
 {
     Aisbx__V1__ImportTarRequest first = AISBX__V1__IMPORT_TAR_REQUEST__INIT;
-    struct sb_str body = sb_http_body(call->request);
     first.message_case = AISBX__V1__IMPORT_TAR_REQUEST__MESSAGE_HEADER;
     /* Only packed. NOLINTNEXTLINE(performance-no-int-to-ptr) */
     first.header = (Aisbx__V1__ImportTarHeader *)(uintptr_t)header;
     (void)sb_backend_send(call->call, &first.base);
-    while (body.len > 0) { /* the body is bounded, so is the queue */
-        struct sb_str piece = sb_str_head(body, PIECE_BYTES);
-        Aisbx__V1__ImportTarRequest next = AISBX__V1__IMPORT_TAR_REQUEST__INIT;
-        next.message_case = AISBX__V1__IMPORT_TAR_REQUEST__MESSAGE_DATA;
-        /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-        next.data = (ProtobufCBinaryData){piece.len, (uint8_t *)(uintptr_t)piece.ptr};
-        (void)sb_backend_send(call->call, &next.base);
-        body = sb_str_skip(body, piece.len);
-    }
-    sb_backend_half_close(call->call);
+    take_body(call, sb_inflow_send_archive);
 }

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/out.h"
 #include "mcp-gateway/caller.h"
+#include "mcp-gateway/inflow.h"
 #include "proto/client/message.h"
 #include "proto/json/pbjson.h"
 
@@ -80,6 +81,7 @@ static void free_call(struct sb_rest_call *call)
     if (call->timer != NULL) {
         event_free(call->timer);
     }
+    sb_inflow_free(call->inflow);
     free(call);
 }
 
@@ -217,7 +219,18 @@ static void on_drained(struct sb_http_request *request, void *user)
     sb_backend_read(call->call);
 }
 
-static const struct sb_backend_callbacks callbacks = {.message = on_message, .done = on_done};
+/* The worker takes the body, or more of it. */
+static void on_room(struct sb_backend_call *backend_call, void *user)
+{
+    struct sb_rest_call *call = user;
+    (void)backend_call;
+    if (call->request != NULL && call->inflow != NULL) {
+        sb_inflow_read(call->inflow);
+    }
+}
+
+static const struct sb_backend_callbacks callbacks = {
+    .message = on_message, .accepted = on_room, .drained = on_room, .done = on_done};
 static const struct sb_http_watcher watcher = {.gone = on_gone, .drained = on_drained};
 
 static void refuse(struct sb_http_request *request, const struct sb_rest_problem *problem)

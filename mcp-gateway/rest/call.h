@@ -31,8 +31,9 @@ struct sb_rest_call {
     struct sb_http_request *request; /* NULL: answered, or gone */
     const struct sb_route *route;
     struct sb_backend_call *call;
-    struct event *timer; /* of event streams */
-    bool is_begun;       /* the stream has a head */
+    struct event *timer;      /* of event streams */
+    struct sb_inflow *inflow; /* of a body that is streamed; owned */
+    bool is_begun;            /* the stream has a head */
     bool has_range;
     bool ignores_range;
     bool is_background;

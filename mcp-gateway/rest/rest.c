@@ -143,6 +143,16 @@ static bool take_place(struct sb_rest *rest, struct sb_http_request *request)
     return false;
 }
 
+bool sb_rest_streams(const struct sb_http_request *request)
+{
+    struct sb_route_match match;
+    if (sb_http_method(request) != SB_HTTP_PUT) { /* of all that write as they come */
+        return false;
+    }
+    sb_route_find(SB_HTTP_PUT, sb_http_path(request), &match);
+    return match.route != NULL && sb_route_streams(match.route);
+}
+
 bool sb_rest_take(struct sb_rest *rest, struct sb_http_request *request)
 {
     struct sb_str path = sb_http_path(request);

@@ -28,6 +28,8 @@ int sb_rest_new(const struct sb_rest_options *options,
 /** Calls that live are cancelled. After the HTTP server, before the backend. */
 void sb_rest_free(struct sb_rest *rest);
 
+/** Whether the body of a request is taken as it comes (sb_http_options.streams). */
+bool sb_rest_streams(const struct sb_http_request *request);
 /** Takes the request when its path is one of ours (/api/..., /health..., /metrics): then it will be
  *  answered. False: somebody else's. */
 bool sb_rest_take(struct sb_rest *rest, struct sb_http_request *request);

@@ -242,6 +242,11 @@ bool sb_route_var(const struct sb_route *route, size_t i, struct sb_str *ret_nam
     return true;
 }
 
+bool sb_route_streams(const struct sb_route *route)
+{
+    return route->kind == SB_ROUTE_WRITE || route->kind == SB_ROUTE_IMPORT;
+}
+
 bool sb_route_has_param(const struct sb_route *route, struct sb_str name)
 {
     struct sb_str var;

@@ -65,5 +65,7 @@ void sb_route_find(enum sb_http_method method,
 
 /** The i-th name in braces; false: there are not so many. */
 bool sb_route_var(const struct sb_route *route, size_t i, struct sb_str *ret_name);
+/** Whether its body goes to the worker as it comes, however long. */
+bool sb_route_streams(const struct sb_route *route);
 /** Whether a query parameter of that name is taken. */
 bool sb_route_has_param(const struct sb_route *route, struct sb_str name);

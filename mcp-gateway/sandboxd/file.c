@@ -6,12 +6,12 @@
 #include "aisbx/v1/file_service.rpc.h"
 #include "base/num.h"
 #include "mcp-gateway/http/head.h"
+#include "mcp-gateway/inflow.h"
+#include "mcp-gateway/sandboxd/multipart.h"
 #include "mcp-gateway/sandboxd/op.h"
 
 #define FILES(name) &aisbx__v1__file_service__methods[AISBX__V1__FILE_SERVICE__METHOD_##name]
 #define BYTES       "application/octet-stream"
-
-enum { PIECE_BYTES = 64 << 10 };
 
 static void done(struct sb_op *op, const struct sb_err *err)
 {
@@ -175,12 +175,55 @@ static void on_written(struct sb_op *op, const ProtobufCMessage *message)
     sb_op_reply_empty(op, 204);
 }
 
+static void put_content(void *ctx, struct sb_str piece)
+{
+    (void)sb_inflow_put(((struct sb_op *)ctx)->inflow, piece);
+}
+
+/* There will be no file. */
+static void refuse_body(struct sb_op *op, const struct sb_err *err)
+{
+    struct sb_backend_call *call = op->call;
+    sb_op_fail(op, err);
+    sb_backend_cancel(call);
+}
+
+static bool on_form_piece(struct sb_http_request *request, struct sb_str piece, void *user)
+{
+    struct sb_op *op = user;
+    struct sb_err err;
+    (void)request;
+    if (sb_multipart_feed(op->form, piece, put_content, op, &err) < 0) {
+        refuse_body(op, &err);
+        return false;
+    }
+    return sb_inflow_put(op->inflow, sb_str_of("", 0));
+}
+
+static void on_form_end(struct sb_http_request *request, void *user)
+{
+    struct sb_op *op = user;
+    struct sb_err err;
+    (void)request;
+    if (sb_multipart_end(op->form, &err) < 0) {
+        refuse_body(op, &err);
+    } else {
+        sb_inflow_end(op->inflow);
+    }
+}
+
+static void watch_form(struct sb_op *op)
+{
+    static const struct sb_http_body_watcher watcher = {.piece = on_form_piece, .end = on_form_end};
+    sb_http_watch_body(op->request, &watcher, op);
+}
+
 static void write_file(struct sb_op *op)
 {
     Aisbx__V1__WriteFileHeader header = AISBX__V1__WRITE_FILE_HEADER__INIT;
     Aisbx__V1__WriteFileRequest first = AISBX__V1__WRITE_FILE_REQUEST__INIT;
     Aisbx__V1__FilePath path = AISBX__V1__FILE_PATH__INIT;
-    struct sb_str body = op->body;
+    struct sb_err err;
     sb_op_ask(op, FILES(WRITE_FILE), NULL, on_written, done);
     if (op->call == NULL) {
         return;
@@ -193,16 +236,13 @@ static void write_file(struct sb_op *op)
     first.message_case = AISBX__V1__WRITE_FILE_REQUEST__MESSAGE_HEADER;
     first.header = &header;
     (void)sb_backend_send(op->call, &first.base);
-    while (body.len > 0) { /* the body is bounded, so is the queue */
-        struct sb_str piece = sb_str_head(body, PIECE_BYTES);
-        Aisbx__V1__WriteFileRequest next = AISBX__V1__WRITE_FILE_REQUEST__INIT;
-        next.message_case = AISBX__V1__WRITE_FILE_REQUEST__MESSAGE_DATA;
-        /* Only packed. NOLINTNEXTLINE(performance-no-int-to-ptr) */
-        next.data = (ProtobufCBinaryData){piece.len, (uint8_t *)(uintptr_t)piece.ptr};
-        (void)sb_backend_send(op->call, &next.base);
-        body = sb_str_skip(body, piece.len);
+    if (sb_inflow_new(op->request, op->call, sb_inflow_send_file, &op->inflow, &err) < 0) {
+        refuse_body(op, &err);
+    } else if (op->form != NULL) {
+        watch_form(op);
+    } else {
+        sb_inflow_watch(op->inflow);
     }
-    sb_backend_half_close(op->call);
 }
 
 /* Missing is what a new file is. */

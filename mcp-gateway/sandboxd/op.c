@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/out.h"
 #include "mcp-gateway/caller.h"
+#include "mcp-gateway/inflow.h"
 #include "mcp-gateway/sandboxd/env.h"
 #include "mcp-gateway/sandboxd/multipart.h"
 
@@ -105,6 +106,8 @@ static void op_free(struct sb_op *op)
 {
     sb_list_remove(&op->node);
     sb_listing_free(op->listing);
+    sb_inflow_free(op->inflow);
+    free(op->form);
     free(op);
 }
 
@@ -134,6 +137,16 @@ static void on_done(struct sb_backend_call *call, const struct sb_err *err, void
     }
 }
 
+/* The worker takes the body, or more of it. */
+static void on_room(struct sb_backend_call *call, void *user)
+{
+    struct sb_op *op = user;
+    (void)call;
+    if (op->request != NULL && op->inflow != NULL) {
+        sb_inflow_read(op->inflow);
+    }
+}
+
 static void on_gone(struct sb_http_request *request, void *user)
 {
     struct sb_op *op = user;
@@ -159,7 +172,8 @@ void sb_op_ask(struct sb_op *op,
                void (*message_fn)(struct sb_op *op, const ProtobufCMessage *message),
                void (*done_fn)(struct sb_op *op, const struct sb_err *err))
 {
-    static const struct sb_backend_callbacks callbacks = {.message = on_message, .done = on_done};
+    static const struct sb_backend_callbacks callbacks = {
+        .message = on_message, .accepted = on_room, .drained = on_room, .done = on_done};
     struct sb_err err;
     struct sb_backend_caller caller;
     const struct sb_backend_request asked = {
@@ -274,8 +288,7 @@ static int read_put(struct sb_op *op, struct sb_err *err)
         return sb_err_set(err, SB_INVALID, "mode \"%.*s\" must match ^0[0-7]{3}$",
                           SB_STR_ARG(text));
     }
-    op->body = sb_http_body(op->request);
-    return sb_multipart_is(type) ? sb_multipart_find(type, op->body, "file", &op->body, err) : 0;
+    return sb_multipart_is(type) ? sb_multipart_new(type, "file", &op->form, err) : 0;
 }
 
 static int read_delete(struct sb_op *op, struct sb_err *err)
@@ -333,6 +346,7 @@ static void serve_file(struct sb_sandboxd *sandboxd, struct sb_http_request *req
     op->request = request;
     if (read_request(op, path, &err) < 0) {
         sb_op_fail(op, &err);
+        free(op->form);
         free(op);
         return;
     }
@@ -428,6 +442,12 @@ static const struct {
     {SB_STR("/v1/health"), false, SB_HTTP_GET | SB_HTTP_HEAD, "GET, HEAD", serve_health},
     {SB_STR("/v1/metadata"), false, SB_HTTP_GET | SB_HTTP_HEAD, "GET, HEAD", serve_metadata},
 };
+
+bool sb_sandboxd_streams(const struct sb_http_request *request)
+{
+    return sb_http_method(request) == SB_HTTP_PUT &&
+           sb_str_starts_with(sb_http_path(request), SB_STR(SB_SANDBOXD_FILES));
+}
 
 bool sb_sandboxd_take(struct sb_sandboxd *sandboxd, struct sb_http_request *request)
 {

@@ -36,7 +36,8 @@ struct sb_op {
     /* PUT, DELETE */
     uint32_t mode;
     bool is_recursive;
-    struct sb_str body;
+    struct sb_inflow *inflow;  /* owned; NULL: nothing is written yet */
+    struct sb_multipart *form; /* owned; NULL: the body is the file */
     /* GET */
     bool is_begun; /* the answer has a head */
     uint64_t size;

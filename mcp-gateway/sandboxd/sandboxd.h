@@ -5,8 +5,9 @@
  *
  *  Theory of operation. A request is an operation: which sandbox (GetSandbox home, and
  * CreateSandbox home when there is none) -> what the path is -> the calls of FileService -> the
- * answer. One call after the other, each with the caller's credential; when the client goes away
- * the call under way is cancelled, and the operation ends with it. Errors are that contract's
+ * answer. What is written goes to the worker as it comes (inflow.h). One call after the other, each
+ * with the caller's credential; when the client goes away the call under way is cancelled, and the
+ * operation ends with it. Errors are that contract's
  * {"code", "message"}. */
 #include <stdbool.h>
 
@@ -30,5 +31,7 @@ int sb_sandboxd_new(const struct sb_sandboxd_options *options,
 /** Calls that live are cancelled. After the HTTP server, before the backend. NULL is fine. */
 void sb_sandboxd_free(struct sb_sandboxd *sandboxd);
 
+/** Whether the body of a request is taken as it comes (sb_http_options.streams). */
+bool sb_sandboxd_streams(const struct sb_http_request *request);
 /** Takes the request when its path is one of ours (/v1/...). */
 bool sb_sandboxd_take(struct sb_sandboxd *sandboxd, struct sb_http_request *request);

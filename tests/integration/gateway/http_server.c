@@ -1,7 +1,9 @@
 /* The gateway's HTTP alone, with handlers that show what it does: /hello, /echo, /query, /who,
  * /wait (never answered), /later (after the loop's next turn), /stream?bytes=N, /ticks?bytes=N (the
- * same, with a writer beside it). Says on stdout: "port N", "gone PATH", "ended STATUS". Ends when
- * standard input does. */
+ * same, with a writer beside it). Bodies as they come: /swallow (their length), /hold (one piece
+ * and no more), /refuse (none of it), /refuse-late (behind one piece), /refuse-later (when it has
+ * held them back for a while). Says on stdout: "port N", "gone PATH", "ended STATUS", "held". Ends
+ * when standard input does. */
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -114,6 +116,81 @@ static void begin_job(struct sb_http_request *request, struct sb_str path)
     }
 }
 
+/* ---- bodies as they come ---- */
+
+static void on_body_gone(struct sb_http_request *request, void *user)
+{
+    printf("gone %.*s\n", SB_STR_ARG(sb_http_path(request)));
+    free(user);
+}
+
+static void refuse(struct sb_http_request *request)
+{
+    sb_http_problem(
+        request, &(struct sb_http_problem){.status = 403, .code = SB_DENIED, .detail = "not here"});
+}
+
+static void on_later(evutil_socket_t fd, short what, void *user)
+{
+    (void)fd;
+    (void)what;
+    refuse(user);
+}
+
+static bool on_piece(struct sb_http_request *request, struct sb_str piece, void *user)
+{
+    uint64_t *count = user;
+    *count += piece.len;
+    if (sb_str_eq(sb_http_path(request), SB_STR("/refuse-late"))) {
+        free(user);
+        refuse(request);
+        return false;
+    }
+    if (sb_str_eq(sb_http_path(request), SB_STR("/refuse-later"))) {
+        static const struct timeval later = {0, 200000};
+        free(user);
+        sb_http_watch(request, NULL, NULL);
+        (void)event_base_once(base, -1, EV_TIMEOUT, on_later, request, &later);
+        return false;
+    }
+    if (sb_str_eq(sb_http_path(request), SB_STR("/hold"))) {
+        printf("held\n");
+        return false;
+    }
+    return true;
+}
+
+static void on_end(struct sb_http_request *request, void *user)
+{
+    const uint64_t *count = user;
+    char text[32];
+    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)*count);
+    sb_http_reply(request, 200, "text/plain", text, (size_t)n);
+    free(user);
+}
+
+static bool streams(const struct sb_http_request *request, void *user)
+{
+    static const char *const paths[] = {"/swallow", "/hold", "/refuse", "/refuse-late",
+                                        "/refuse-later"};
+    bool is_one = false;
+    (void)user;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        is_one = is_one || sb_str_eq(sb_http_path(request), sb_str_from(paths[i]));
+    }
+    return is_one;
+}
+
+static void take_body(struct sb_http_request *request)
+{
+    static const struct sb_http_watcher watcher = {.gone = on_body_gone};
+    static const struct sb_http_body_watcher body_watcher = {on_piece, on_end};
+    uint64_t *count = calloc(1, sizeof *count);
+    sb_http_watch(request, &watcher, count);
+    sb_http_watch_body(request, &body_watcher, count);
+    sb_http_relay_read(request);
+}
+
 static void handle(struct sb_http_request *request, void *user)
 {
     struct sb_str path = sb_http_path(request);
@@ -138,6 +215,10 @@ static void handle(struct sb_http_request *request, void *user)
     } else if (sb_str_eq(path, SB_STR("/wait")) || sb_str_eq(path, SB_STR("/later")) ||
                sb_str_eq(path, SB_STR("/stream")) || sb_str_eq(path, SB_STR("/ticks"))) {
         begin_job(request, path);
+    } else if (sb_str_eq(path, SB_STR("/refuse"))) {
+        refuse(request);
+    } else if (streams(request, NULL)) {
+        take_body(request);
     } else {
         sb_http_problem(request, &(struct sb_http_problem){.status = 404,
                                                            .code = SB_NOT_FOUND,
@@ -202,6 +283,7 @@ int main(void)
         .hosts = hosts,
         .n_hosts = 1,
         .handle = handle,
+        .streams = streams,
         .ended = on_ended,
     };
     if (sb_http_server_new(&options, &server, &port, &err) < 0) {

@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import select
 import shutil
 import socket
 import ssl
@@ -258,6 +259,108 @@ def bounds_what_waits_for_a_slow_reader():
         assert IS_SANITIZED or server.memory_kib() - before < 4096, "a stream must not be kept"
 
 
+def send_until_answered(sock, head, total):
+    """Sends head and up to total bytes, but listens: the answer, and how much was sent before it."""
+    block, sent = b"x" * 65536, 0
+    sock.sendall(head)
+    sock.setblocking(False)
+    while sent < total and not select.select([sock], [], [], 0)[0]:
+        try:
+            sent += sock.send(block[:total - sent])
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            select.select([sock], [sock], [], WAIT)
+        except (BrokenPipeError, ConnectionResetError):
+            break
+    sock.settimeout(WAIT)
+    return answer(sock) + (sent,)
+
+
+def streams_bodies():
+    huge = 300 << 20
+    with Server() as server, server.connect() as sock:
+        before = server.memory_kib()
+        for coding, begin, end in ((b"Content-Length: %d\r\n" % (1000 * 65536), b"", b""),
+                                   (b"Transfer-Encoding: chunked\r\n", b"%x\r\n" % 65536, b"\r\n")):
+            sock.sendall(b"PUT /swallow HTTP/1.1\r\n" + coding + HEAD)
+            for _ in range(1000):
+                sock.sendall(begin + b"x" * 65536 + end)
+            sock.sendall(b"0\r\n\r\n" if begin else b"")
+            status, headers, body = answer(sock)
+            assert (status, body, headers["Connection"]) == (200, b"65536000\n", None), (status, headers, body)
+        assert IS_SANITIZED or server.memory_kib() - before < 4096, "a body that is streamed must not be kept"
+        small = b"PUT /swallow HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HEAD + b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"
+        empty = b"PUT /swallow HTTP/1.1\r\n" + HEAD
+        sock.sendall((small + empty) * 20 + b"GET /hello HTTP/1.1\r\n" + HEAD)
+        for _ in range(20):
+            assert answer(sock)[2] == b"3\n" and answer(sock)[2] == b"0\n"
+        assert answer(sock)[2] == b"hello\n"
+        sock.sendall(b"PUT /swallow HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n" + HEAD)
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"abc")
+        assert answer(sock)[2] == b"3\n"
+        sock.sendall(b"PUT /refuse HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n" + HEAD)
+        status, headers, _ = answer(sock)
+        assert status == 403 and headers["Connection"] == "close" and is_at_end(sock)
+        for path in (b"/refuse", b"/refuse-late", b"/refuse-later"):
+            for coding in (b"Content-Length: %d\r\n" % huge, b"Transfer-Encoding: chunked\r\n"):
+                head = b"PUT " + path + b" HTTP/1.1\r\n" + coding + HEAD + (b"fffffff\r\n" if b"chunked" in coding else b"")
+                with server.connect() as other:
+                    status, headers, _, sent = send_until_answered(other, head, (1 << 28) - 2)
+                    assert status == 403 and headers["Connection"] == "close" and sent < 64 << 20, (path, status, sent)
+        with server.connect() as deaf:  # more than sockets hold, and listens only behind it
+            deaf.sendall(b"PUT /refuse-later HTTP/1.1\r\nContent-Length: 16000000\r\n" + HEAD + bytes(16000000))
+            assert answer(deaf)[0] == 403
+
+
+def gives_up_bodies_that_are_none():
+    chunks = [(name, data) for name, data, status in malformed_http.cases() if name.startswith("chunks: ") and status == 400]
+    assert len(chunks) > 10
+    with Server() as server:
+        for name, data in chunks:
+            status, headers, body, ended = server.ask(data.replace(b"POST /echo", b"PUT /swallow"))
+            assert (status, headers["Connection"], ended) == (400, "close", True), f"{name}: {status} {body}"
+            server.expect("gone /swallow")
+            server.expect("ended 400")
+    with Server(T_TIMEOUT_MS=300) as server, server.connect() as sock, server.connect() as held:
+        held.sendall(b"PUT /hold HTTP/1.1\r\nContent-Length: 9\r\n" + HEAD + b"ab")
+        server.expect("held")
+        sock.sendall(b"PUT /swallow HTTP/1.1\r\nContent-Length: 5\r\n" + HEAD + b"ab")
+        assert answer(sock)[0] == 408 and sock.recv(1) == b""
+        server.expect("gone /swallow")
+        held.settimeout(1.0)
+        try:
+            held.recv(1)
+            raise AssertionError("a body that we do not read is not late")
+        except TimeoutError:
+            pass
+
+
+def holds_senders_back():
+    with Server() as server:
+        head = b"PUT /hold HTTP/1.1\r\nContent-Length: 1000000000\r\n" + HEAD + b"x"
+        with server.connect() as sock:
+            sock.sendall(head)
+            server.expect("held")
+        server.expect("gone /hold")
+        with server.connect() as sock:
+            before = server.memory_kib()
+            sock.sendall(head)
+            server.expect("held")
+            sock.settimeout(0.5)
+            sent = 0
+            try:
+                while True:
+                    sent += sock.send(b"x" * 65536)
+            except TimeoutError:
+                pass
+            assert sent < 64 << 20, "what nobody takes must stay with the sender"
+            assert IS_SANITIZED or server.memory_kib() - before < 2048
+            # What closes behind so many bytes cannot be seen before they are read.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        server.expect("gone /hold")
+        server.expect("ended 499")
+
+
 def ends_who_sends_by_drops():
     """Each byte is no reason to wait longer: a line that never ends is late like any other head."""
     with Server(T_TIMEOUT_MS=300) as server, server.connect() as sock:
@@ -405,6 +508,10 @@ def speaks_tls_and_knows_clients():
                 assert answer(sock)[2] == b"y" * 600000
                 sock.sendall(b"GET /wait HTTP/1.1\r\n" + HEAD)
             server.expect("gone /wait")
+            with context.wrap_socket(server.connect(), server_hostname="127.0.0.1") as sock:
+                head = b"PUT /refuse HTTP/1.1\r\nContent-Length: 300000000\r\n" + HEAD
+                status, headers, _, sent = send_until_answered(sock, head, 300000000)
+                assert status == 403 and headers["Connection"] == "close" and sent < 64 << 20, (status, sent)
             with server.connect() as sock:  # plain text on a TLS port
                 sock.sendall(b"GET /who HTTP/1.1\r\n" + HEAD)
                 try:
@@ -431,7 +538,8 @@ TESTS = (answers_what_is_well_formed, reads_requests_however_they_arrive, keeps_
          tells_ids_and_lets_no_header_in, says_continue_before_a_body, notices_who_goes_away,
          bounds_what_waits_for_a_slow_reader, goes_on_for_a_slow_reader_between_ticks,
          ends_the_slow, ends_who_sends_by_drops, bounds_connections_and_bodies, drains,
-         refuses_a_port_that_is_taken_and_bad_files, speaks_tls_and_knows_clients, refuses_what_is_malformed)
+         refuses_a_port_that_is_taken_and_bad_files, speaks_tls_and_knows_clients, refuses_what_is_malformed,
+         streams_bodies, gives_up_bodies_that_are_none, holds_senders_back)
 
 if __name__ == "__main__":
     for test in TESTS:

@@ -2,8 +2,10 @@
 
 The same sandbox is looked at by process.v1."""
 
+import hashlib
 import http.client
 import json
+import socket
 import sys
 import unittest
 import urllib.parse
@@ -94,6 +96,26 @@ class Files(unittest.TestCase):
                            ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=other\r\n\r\nno\r\n--x--\r\n")):
             self.assertIn("multipart", self.refused(400, "INVALID_ARGUMENT", "PUT", files("form"), body, {"Content-Type": kind}))
         self.assertEqual(ask("GET", files("form")).body, b"in\r\nthe form", "as it was")
+
+    def test_large_bodies_go_in_as_they_come(self):
+        data = bytes(range(251)) * 70000
+        form = (b'--x\r\nContent-Disposition: form-data; name="other"\r\n\r\n' + b"\r\n--" * 5000 +
+                b'\r\n--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + data + b"\r\n--x--\r\nthe rest")
+        self.assertEqual(ask("PUT", files("raw"), data, BYTES).status, 204)
+        self.assertEqual(ask("PUT", files("chunked"), iter([data[:99], data[99:]]), BYTES).status, 204)
+        self.assertEqual(ask("PUT", files("form"), form, {"Content-Type": "multipart/form-data; boundary=x"}).status, 204)
+        sums = self.sh("sha256sum raw chunked form").decode().split()
+        self.assertEqual(set(sums[::2]), {hashlib.sha256(data).hexdigest()})
+        self.assertIn("multipart", self.refused(400, "INVALID_ARGUMENT", "PUT", files("raw"), form[:-20],
+                                                {"Content-Type": "multipart/form-data; boundary=x"}))
+        self.assertEqual(self.sh("ls -A; sha256sum raw").split()[:4], [b"chunked", b"form", b"raw", sums[0].encode()], "as it was")
+
+    def test_what_cannot_be_written_is_refused_before_it_is_sent(self):
+        self.sh("mkdir d")
+        for path, port, status in (("d", PORT, 400), ("../../usr/x", PORT, 403)):
+            with socket.create_connection(("127.0.0.1", port), 60) as sock:
+                sock.sendall(f"PUT {files(path)} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n".encode())
+                self.assertEqual(sock.recv(12)[9:], str(status).encode(), path)
 
     def test_ranges(self):
         ask("PUT", files("digits"), b"0123456789", BYTES)
