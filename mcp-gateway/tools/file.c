@@ -27,9 +27,9 @@ enum {
     EXECUTABLE = 0755,
 };
 
-/* False: the job is over. */
-static bool
-read_path(struct sb_job *job, const struct cJSON *arguments, char out[SB_FILE_PATH_SIZE])
+bool sb_file_read_path(struct sb_job *job,
+                       const struct cJSON *arguments,
+                       char out[SB_FILE_PATH_SIZE])
 {
     const char *path = sb_arg_text(arguments, "path");
     if (!sb_file_path(path == NULL ? "/workspace" : path, out)) {
@@ -39,7 +39,7 @@ read_path(struct sb_job *job, const struct cJSON *arguments, char out[SB_FILE_PA
     return true;
 }
 
-static void end(struct sb_job *job, struct sb_out *text, struct sb_out *fields)
+void sb_file_end(struct sb_job *job, struct sb_out *text, struct sb_out *fields)
 {
     sb_mcp_structured(job->call, sb_buf_str(&fields->buf));
     if (text->buf.len > 0) {
@@ -125,18 +125,6 @@ static struct sb_str whole_characters(struct sb_str data)
     return data;
 }
 
-static void put_link(const struct reading *reading)
-{
-    struct sb_out uri;
-    sb_out_init(&uri, -1);
-    sb_out_printf(&uri, "aisbx://sandbox/%s/files%s", sb_arg_text(reading->arguments, "sandbox_id"),
-                  reading->info->path);
-    const struct sb_mcp_resource resource = {.uri = sb_buf_cstr(&uri.buf),
-                                             .name = reading->info->path};
-    sb_mcp_link(reading->job.call, &resource);
-    sb_out_done(&uri);
-}
-
 static void read_over(struct sb_job *job, const ProtobufCMessage *reply)
 {
     struct reading *reading = (struct reading *)job;
@@ -162,7 +150,8 @@ static void read_over(struct sb_job *job, const ProtobufCMessage *reply)
     }
     sb_buf_clear(&text.buf);
     if (reading->info != NULL && !is_whole && reading->offset + data.len < size) {
-        put_link(reading);
+        sb_file_link(job, sb_arg_text(reading->arguments, "sandbox_id"), reading->info->path, type,
+                     size);
     }
     sb_json_open(&json, NULL, '{');
     sb_json_u64(&json, "size_bytes", size);
@@ -170,7 +159,7 @@ static void read_over(struct sb_job *job, const ProtobufCMessage *reply)
     sb_json_u64(&json, "next_offset", reading->offset + data.len);
     sb_json_bool(&json, "is_end", reading->offset + data.len >= size);
     sb_json_close(&json, '}');
-    end(job, &text, &fields);
+    sb_file_end(job, &text, &fields);
 }
 
 void sb_tool_file_read(struct sb_mcp_call *call, const struct cJSON *arguments, void *user)
@@ -179,7 +168,7 @@ void sb_tool_file_read(struct sb_mcp_call *call, const struct cJSON *arguments, 
     Aisbx__V1__FilePath file = AISBX__V1__FILE_PATH__INIT;
     Aisbx__V1__ReadFileRequest request = AISBX__V1__READ_FILE_REQUEST__INIT;
     struct reading *reading = sb_job_new(user, call, sizeof *reading, &reading_ops);
-    if (reading == NULL || !read_path(&reading->job, arguments, path)) {
+    if (reading == NULL || !sb_file_read_path(&reading->job, arguments, path)) {
         return;
     }
     reading->arguments = arguments;
@@ -214,7 +203,7 @@ static void written(struct sb_job *job, const ProtobufCMessage *reply)
     sb_json_cstr(&json, "path", file->path);
     sb_json_u64(&json, "size_bytes", file->size_bytes);
     sb_json_close(&json, '}');
-    end(job, &text, &fields);
+    sb_file_end(job, &text, &fields);
 }
 
 void sb_tool_file_write(struct sb_mcp_call *call, const struct cJSON *arguments, void *user)
@@ -280,7 +269,7 @@ static void listed(struct sb_job *job, const ProtobufCMessage *reply)
         sb_json_cstr(&json, "next_cursor", list->next_page_token);
     }
     sb_json_close(&json, '}');
-    end(job, &text, &fields);
+    sb_file_end(job, &text, &fields);
 }
 
 void sb_tool_file_list(struct sb_mcp_call *call, const struct cJSON *arguments, void *user)
@@ -289,7 +278,7 @@ void sb_tool_file_list(struct sb_mcp_call *call, const struct cJSON *arguments, 
     Aisbx__V1__FilePath directory = AISBX__V1__FILE_PATH__INIT;
     Aisbx__V1__ListFilesRequest request = AISBX__V1__LIST_FILES_REQUEST__INIT;
     struct sb_job *job = sb_job_new(user, call, sizeof *job, &plain);
-    if (job == NULL || !read_path(job, arguments, path)) {
+    if (job == NULL || !sb_file_read_path(job, arguments, path)) {
         return;
     }
     directory.path = path;

@@ -18,6 +18,7 @@
 #include "base/out.h"
 #include "base/utf8.h"
 #include "mcp-gateway/mcp/tool.h"
+#include "mcp-gateway/tools/file.h"
 #include "mcp-gateway/tools/job.h"
 
 enum {
@@ -118,7 +119,9 @@ static void put_bytes(struct sb_job *job, struct sb_str data)
     if (job->call != NULL && sb_utf8_valid(data.ptr, data.len) && !sb_str_has_nul(data)) {
         sb_mcp_contents_text(job->call, uri, "text/plain", data);
     } else if (job->call != NULL) {
-        sb_mcp_contents_blob(job->call, uri, "application/octet-stream", data);
+        const char *type = sb_file_image_type(data);
+        sb_mcp_contents_blob(job->call, uri, type == NULL ? "application/octet-stream" : type,
+                             data);
     }
     sb_job_finish(job);
 }

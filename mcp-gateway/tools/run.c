@@ -64,6 +64,9 @@ on_failed(struct sb_job *job, const struct sb_err *err, const struct sb_backend_
         sb_job_finish(job);
         return;
     }
+    if (job->call != NULL && sb_run_value_failed(run)) {
+        return;
+    }
     if (run->exec != NULL && run->has_ended) { /* only images could not be had */
         sb_run_finish(run);
         return;
@@ -278,8 +281,9 @@ void sb_run_on_ended(struct sb_job *job, const ProtobufCMessage *reply)
         put_text(run);
         if (run->is_context) {
             sb_run_show_values(run);
+        } else {
+            sb_run_show_images(run);
         }
-        sb_run_show_images(run);
     }
 }
 

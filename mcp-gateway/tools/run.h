@@ -12,8 +12,9 @@
 struct cJSON;
 
 enum {
-    SB_TOOL_ID_SIZE = 72, /* what a client may take for an id, with the NUL */
-    SB_RUN_MAX_KEPT = 4,  /* images among the values of code */
+    SB_TOOL_ID_SIZE = 72,   /* what a client may take for an id, with the NUL */
+    SB_RUN_MAX_KEPT = 4,    /* images among the values of code */
+    SB_RUN_MAX_LINKED = 16, /* larger images in one result */
 };
 
 struct sb_run_image {
@@ -41,6 +42,7 @@ struct sb_run {
     Aisbx__V1__ListFilesResponse *found;
     size_t next_found;
     unsigned n_images;
+    unsigned n_linked;
     size_t image_bytes;
     struct sb_buf image;
     /* in a context */
@@ -55,6 +57,8 @@ struct sb_run {
     bool has_shown;        /* it */
     struct sb_run_image kept[SB_RUN_MAX_KEPT];
     unsigned n_kept;
+    unsigned next_kept;
+    char kept_path[64]; /* of the one that is being written */
 };
 
 /** Goes on after the files are there. */
@@ -74,8 +78,10 @@ bool sb_run_wants_context(const struct sb_run *run);
 void sb_run_in_context(struct sb_run *run);
 /** No form of the value follows. */
 void sb_run_end_value(struct sb_run *run);
-/** Adds what the code showed to the answer. */
+/** Adds what the code showed to the answer, then sb_run_show_images. */
 void sb_run_show_values(struct sb_run *run);
+/** The call of the worker that failed was about a value: goes on without it. False: it was not. */
+bool sb_run_value_failed(struct sb_run *run);
 /** Frees what of it is in run. */
 void sb_run_context_done(struct sb_run *run);
 

@@ -1,4 +1,5 @@
 /* Code in an interpreter that keeps its state. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/out.h"
 #include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/tools/arg.h"
+#include "mcp-gateway/tools/file.h"
 #include "mcp-gateway/tools/run.h"
 #include "proto/client/message.h"
 
@@ -16,8 +18,8 @@
     (&aisbx__v1__context_service__methods[AISBX__V1__CONTEXT_SERVICE__METHOD_##name])
 
 enum {
-    MAX_VALUES = 8000,     /* bytes of values and of a traceback in one result */
-    MAX_SHOWN = 100 << 10, /* bytes of one image: more is more than a model looks at */
+    MAX_VALUES = 8000,   /* bytes of values and of a traceback in one result */
+    MAX_IMAGE = 1 << 20, /* as much as the worker takes of one value */
 };
 
 bool sb_run_wants_context(const struct sb_run *run)
@@ -53,23 +55,29 @@ static void put_value(struct sb_run *run, struct sb_str text)
     (void)sb_buf_append_byte(&run->values, '\n');
 }
 
-static void keep_image(struct sb_run *run, const Aisbx__V1__RichResult *result)
+static void tell_not_shown(struct sb_run *run, const char *mime_type, size_t size)
 {
     char line[160];
-    if (result->data.len > MAX_SHOWN || run->n_kept == SB_RUN_MAX_KEPT) {
-        int n =
-            snprintf(line, sizeof line,
-                     "<%.60s of %zu bytes is not shown: at most %d images of %d KiB are; make it "
-                     "smaller, or save it to a file>",
-                     result->mime_type, result->data.len, SB_RUN_MAX_KEPT, MAX_SHOWN >> 10);
-        put_value(run, sb_str_of(line, (size_t)n));
+    int n = snprintf(line, sizeof line,
+                     "<%.60s of %zu bytes is not shown: at most %d images of a call are, each with "
+                     "at most 1 MiB>",
+                     mime_type, size, SB_RUN_MAX_KEPT);
+    put_value(run, sb_str_of(line, (size_t)n));
+}
+
+static void keep_image(struct sb_run *run, const Aisbx__V1__RichResult *result)
+{
+    if (run->n_kept == SB_RUN_MAX_KEPT) {
+        tell_not_shown(run, result->mime_type, result->data.len);
         return;
     }
     struct sb_run_image *image = &run->kept[run->n_kept];
-    sb_buf_init(&image->data, MAX_SHOWN);
+    sb_buf_init(&image->data, MAX_IMAGE);
     image->mime_type = strcmp(result->mime_type, "image/png") == 0 ? "image/png" : "image/jpeg";
     if (sb_buf_append(&image->data, result->data.data, result->data.len) == 0) {
         run->n_kept++;
+    } else {
+        tell_not_shown(run, result->mime_type, result->data.len);
     }
 }
 
@@ -238,19 +246,79 @@ void sb_run_in_context(struct sb_run *run)
     sb_job_ask(&run->job, CONTEXT_RPC(CREATE_CONTEXT), &request.base, created);
 }
 
+static void show_kept(struct sb_run *run);
+
+static void kept(struct sb_job *job, const ProtobufCMessage *reply)
+{
+    struct sb_run *run = (struct sb_run *)job;
+    const struct sb_run_image *image = &run->kept[run->next_kept];
+    (void)reply;
+    run->next_kept++;
+    if (job->call != NULL) {
+        run->n_linked++;
+        sb_file_link(job, run->sandbox_id, run->kept_path, image->mime_type, image->data.len);
+    }
+    show_kept(run);
+}
+
+/* What is too large to be shown becomes a file, and a link to it. */
+static void keep_as_file(struct sb_run *run)
+{
+    const struct sb_run_image *image = &run->kept[run->next_kept];
+    (void)snprintf(run->kept_path, sizeof run->kept_path, "/tmp/aisbx-values/%" PRIu64 "-%u.%s",
+                   sb_clock_real_ms(), run->next_kept,
+                   strcmp(image->mime_type, "image/png") == 0 ? "png" : "jpg");
+    const struct sb_upload upload = {
+        .sandbox_id = run->sandbox_id, .path = run->kept_path, .data = sb_buf_str(&image->data)};
+    sb_file_upload(&run->job, &upload, kept);
+}
+
+static void show_kept(struct sb_run *run)
+{
+    for (; run->job.call != NULL && run->next_kept < run->n_kept; run->next_kept++) {
+        const struct sb_run_image *image = &run->kept[run->next_kept];
+        if (image->data.len > SB_FILE_SHOWN_BYTES) {
+            keep_as_file(run);
+            return;
+        }
+        sb_mcp_image(run->job.call, image->mime_type, sb_buf_str(&image->data));
+        run->n_images++;
+    }
+    run->kept_path[0] = '\0';
+    if (run->job.call == NULL) {
+        sb_run_finish(run);
+    } else {
+        sb_run_show_images(run);
+    }
+}
+
+bool sb_run_value_failed(struct sb_run *run)
+{
+    struct sb_out out;
+    if (run->kept_path[0] == '\0' || run->next_kept >= run->n_kept) {
+        return false;
+    }
+    sb_out_init(&out, -1);
+    sb_out_printf(&out, "<%s of %zu bytes is not shown: there is no room for it in /tmp>\n",
+                  run->kept[run->next_kept].mime_type, run->kept[run->next_kept].data.len);
+    sb_mcp_text(run->job.call, sb_buf_str(&out.buf));
+    sb_out_done(&out);
+    run->next_kept++;
+    run->kept_path[0] = '\0';
+    show_kept(run);
+    return true;
+}
+
 void sb_run_show_values(struct sb_run *run)
 {
     sb_run_end_value(run);
     if (run->values.len > 0) {
         sb_mcp_text(run->job.call, sb_buf_str(&run->values));
     }
-    for (unsigned i = 0; i < run->n_kept; i++) {
-        sb_mcp_image(run->job.call, run->kept[i].mime_type, sb_buf_str(&run->kept[i].data));
-        run->n_images++;
-    }
     if (run->is_error) {
         sb_mcp_fail(run->job.call);
     }
+    show_kept(run);
 }
 
 void sb_run_context_done(struct sb_run *run)

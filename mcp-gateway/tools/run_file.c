@@ -56,16 +56,24 @@ static void put(struct sb_job *job, const ProtobufCMessage *reply)
 
 /* ---- out ---- */
 
-static bool has_image_name(const char *path)
+/* By its name; NULL: none. */
+static const char *image_type_of(const char *path)
 {
-    static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".gif", ".webp"};
+    static const struct {
+        const char *suffix;
+        const char *type;
+    } kinds[] = {{".png", "image/png"},
+                 {".jpg", "image/jpeg"},
+                 {".jpeg", "image/jpeg"},
+                 {".gif", "image/gif"},
+                 {".webp", "image/webp"}};
     const char *dot = strrchr(path, '.');
-    for (size_t i = 0; dot != NULL && i < sizeof suffixes / sizeof *suffixes; i++) {
-        if (strcasecmp(dot, suffixes[i]) == 0) {
-            return true;
+    for (size_t i = 0; dot != NULL && i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcasecmp(dot, kinds[i].suffix) == 0) {
+            return kinds[i].type;
         }
     }
-    return false;
+    return NULL;
 }
 
 /* Written by this program, or at least while it ran. */
@@ -90,6 +98,16 @@ static void tell_too_large(struct sb_run *run, const Aisbx__V1__FileInfo *file)
                   file->size_bytes, MAX_IMAGES, MAX_IMAGE_BYTES >> 10);
     sb_mcp_text(run->job.call, sb_buf_str(&out.buf));
     sb_out_done(&out);
+}
+
+/* A model that wants to look at it reads it: the sandbox is still there then. */
+static void link_image(struct sb_run *run, const Aisbx__V1__FileInfo *file)
+{
+    if (run->n_linked < SB_RUN_MAX_LINKED) {
+        run->n_linked++;
+        sb_file_link(&run->job, run->sandbox_id, file->path, image_type_of(file->path),
+                     file->size_bytes);
+    }
 }
 
 static void show_next(struct sb_run *run);
@@ -133,7 +151,11 @@ static void show_next(struct sb_run *run)
     while (run->job.call != NULL && run->next_found < run->found->n_files) {
         const Aisbx__V1__FileInfo *file = run->found->files[run->next_found++];
         if (file->kind != AISBX__V1__FILE_KIND__FILE_KIND_REGULAR || file->size_bytes == 0 ||
-            !has_image_name(file->path) || !is_new(run, file)) {
+            image_type_of(file->path) == NULL || !is_new(run, file)) {
+            continue;
+        }
+        if (!run->is_own && file->size_bytes > SB_FILE_SHOWN_BYTES) {
+            link_image(run, file);
             continue;
         }
         if (run->n_images < MAX_IMAGES && file->size_bytes <= MAX_IMAGE_BYTES &&

@@ -28,6 +28,9 @@ enum { LAST_MS = 3000, TURN_MS = 50, LIST_TTL_MS = 3600000 };
 #define PUTS                                                                                       \
     "{\"readOnlyHint\":false,\"destructiveHint\":true,\"idempotentHint\":true,\"openWorldHint\":"  \
     "false}"
+#define CHANGES                                                                                    \
+    "{\"readOnlyHint\":false,\"destructiveHint\":true,\"idempotentHint\":false,\"openWorldHint\":" \
+    "false}"
 #define DESTROYS                                                                                   \
     "{\"readOnlyHint\":false,\"destructiveHint\":true,\"idempotentHint\":true,\"openWorldHint\":"  \
     "false}"
@@ -42,7 +45,9 @@ static const char instructions[] =
 static const struct sb_mcp_tool tools_table[] = {
     {"run_code", "Run code",
      "Runs code given as source text in a sandbox and returns how it ended, its output and images "
-     "(png, jpg: figures, and files it wrote into /workspace). Without sandbox_id a sandbox is "
+     "(png, jpg: figures, and files it wrote into /workspace; in a sandbox that lasts those over "
+     "100 KiB "
+     "as links to resources). Without sandbox_id a sandbox is "
      "made "
      "for this call and destroyed after it; nothing is left. With sandbox_id python, node and bash "
      "keep their state: variables, imports, functions and the directory are there for the next "
@@ -99,22 +104,39 @@ static const struct sb_mcp_tool tools_table[] = {
     {"file_read", "Read a file",
      "Reads a text file of a sandbox, or a range of one (16 KiB unless max_bytes says otherwise, "
      "at "
-     "most 256 KiB); an image is shown as one (up to 3 MiB). For parts of large files shell with "
-     "grep, "
-     "sed or head is better. Example: {\"sandbox_id\":\"sb_...\",\"path\":\"result.txt\"}",
+     "most 256 KiB); an image is shown as one (up to 3 MiB). To find a part of a large file use "
+     "file_search. Example: {\"sandbox_id\":\"sb_...\",\"path\":\"result.txt\"}",
      sb_tool_schema_file_read, sb_tool_schema_range, READS, sb_tool_file_read},
     {"file_write", "Write a file",
      "Writes a whole file into a sandbox, with missing folders, in place of one that is there; or "
      "adds "
-     "to its end with append. At most 2 MiB. For a small change in a large file use shell. "
+     "to its end with append. At most 2 MiB. To change a part of a file use file_edit. "
      "Example: "
      "{\"sandbox_id\":\"sb_...\",\"path\":\"app.py\",\"content\":\"print(1)\\n\"}",
      sb_tool_schema_file_write, sb_tool_schema_file, PUTS, sb_tool_file_write},
+    {"file_edit", "Change a part of a file",
+     "Replaces text in a file of a sandbox: find must stand there exactly as given, once unless "
+     "count "
+     "says otherwise; else nothing is changed and the result says how often it is there. Readers "
+     "see "
+     "the file before or after, never half. Text has at most 1 MiB. For patterns use shell with "
+     "sed. "
+     "Example: "
+     "{\"sandbox_id\":\"sb_...\",\"path\":\"app.py\",\"find\":\"x = 1\",\"replacement\":\"x = 2\"}",
+     sb_tool_schema_file_edit, sb_tool_schema_edit, CHANGES, sb_tool_file_edit},
     {"file_list", "List files",
      "Lists files of a sandbox below a folder (default /workspace), with sizes; deeper with depth, "
-     "fewer with glob. For a search in their text use shell with grep. Example: "
+     "fewer with glob. For a search in their text use file_search. Example: "
      "{\"sandbox_id\":\"sb_...\",\"glob\":\"*.py\",\"depth\":3}",
      sb_tool_schema_file_list, sb_tool_schema_files, READS, sb_tool_file_list},
+    {"file_search", "Search in files",
+     "Finds lines that match a regular expression in files of a sandbox, with path and line "
+     "number. "
+     "At most limit lines (100) and 16 KiB; long lines are cut; binary files and links are left "
+     "out. "
+     "For names of files use file_list. Example: "
+     "{\"sandbox_id\":\"sb_...\",\"pattern\":\"def +main\",\"glob\":\"**/*.py\"}",
+     sb_tool_schema_file_search, sb_tool_schema_matches, READS, sb_tool_file_search},
     {"exec_output", "Read a program's output",
      "Reads what a program wrote, from a byte offset (negative: from the end), and says whether it "
      "still runs. For programs in the background, and for what an earlier result left out. wait_s "

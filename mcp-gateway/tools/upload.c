@@ -1,9 +1,12 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "aisbx/v1/file_service.pb-c.h"
 #include "aisbx/v1/file_service.rpc.h"
 #include "base/err.h"
+#include "base/out.h"
+#include "mcp-gateway/mcp/tool.h"
 #include "mcp-gateway/tools/arg.h"
 #include "mcp-gateway/tools/file.h"
 
@@ -55,6 +58,36 @@ void sb_file_upload(struct sb_job *job, const struct sb_upload *upload, sb_job_s
         rest = sb_str_skip(rest, piece.len);
     }
     sb_backend_half_close(job->rpc);
+}
+
+/* What a URI may hold as it is (RFC 3986); a slash stays one. */
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-._~/", c) != NULL);
+}
+
+void sb_file_link(struct sb_job *job,
+                  const char *sandbox_id,
+                  const char *path,
+                  const char *mime_type,
+                  uint64_t size_bytes)
+{
+    struct sb_out uri;
+    char text[64];
+    const char *name = strrchr(path, '/');
+    sb_out_init(&uri, -1);
+    sb_out_printf(&uri, "aisbx://sandbox/%s/files", sandbox_id);
+    for (const char *at = path; *at != '\0'; at++) {
+        sb_out_printf(&uri, is_plain(*at) ? "%c" : "%%%02X", (unsigned char)*at);
+    }
+    (void)snprintf(text, sizeof text, "%" PRIu64 " bytes; readable to 4 MiB", size_bytes);
+    const struct sb_mcp_resource resource = {.uri = sb_buf_cstr(&uri.buf),
+                                             .name = name == NULL ? path : name + 1,
+                                             .description = text,
+                                             .mime_type = mime_type};
+    sb_mcp_link(job->call, &resource);
+    sb_out_done(&uri);
 }
 
 static const struct {

@@ -2,6 +2,7 @@
 //   product.mjs WHAT SDK MODE TRANSPORT TARGET LOG
 //     WHAT "look" (lists only), "some" or "all"; the rest as in clients.mjs; SERVER_PID: of the server over http
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createWriteStream, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -63,9 +64,10 @@ const looks = {
     async lists() {
         const { tools } = await client.listTools();
         assert.deepEqual(tools.map(t => t.name), ['run_code', 'shell', 'sandbox_create', 'sandbox_list', 'sandbox_destroy',
-            'sandbox_snapshot', 'sandbox_fork', 'sandbox_rollback', 'file_read', 'file_write', 'file_list', 'exec_output', 'exec_input']);
+            'sandbox_snapshot', 'sandbox_fork', 'sandbox_rollback', 'file_read', 'file_write', 'file_edit',
+            'file_list', 'file_search', 'exec_output', 'exec_input']);
         const by = Object.fromEntries(tools.map(t => [t.name, t]));
-        assert(by.sandbox_list.annotations.readOnlyHint && by.file_read.annotations.readOnlyHint);
+        assert(by.sandbox_list.annotations.readOnlyHint && by.file_read.annotations.readOnlyHint && by.file_search.annotations.readOnlyHint);
         assert(by.sandbox_destroy.annotations.destructiveHint);
         assert.equal(by.shell.inputSchema.properties.sandbox_id['x-mcp-header'], 'Sandbox-Id');
         assert(tools.every(t => t.outputSchema && /Example: \{/.test(t.description)));
@@ -201,6 +203,52 @@ const cases = {
         const given = await python('import m; print(m.x)', { files: [{ path: 'm.py', content: 'x = 7\n' }] });
         assert.match(text(given), /\n7\n/, text(given));
     },
+    async edits() {
+        const { sandbox_id } = (await call('sandbox_create', { ttl_s: 300 })).structuredContent;
+        const edit = (find, replacement, more = {}) => call('file_edit', { sandbox_id, path: 'src/a.py', find, replacement, ...more });
+        const read = async () => (await call('file_read', { sandbox_id, path: '/workspace/src/a.py' })).content[0].text;
+        await call('file_write', { sandbox_id, path: 'src/a.py', content: 'x = 1\ny = x\nz = x # ä\n', executable: true });
+        const one = await edit('x = 1\n', 'x = 2\n');
+        assert.deepEqual(one.structuredContent, { path: '/workspace/src/a.py', replaced: 1 });
+        assert.match(text(one), /changed: \/workspace\/src\/a\.py, 1 place/);
+        const many = await edit('= x', '= (x)');
+        assert.equal(many.isError, true);
+        assert.match(text(many), /Nothing was changed: [^]*found in it 2 times[^]*Next step: [^]*count/);
+        assert.equal((await edit('none', '')).isError, true);
+        assert.equal(await read(), 'x = 2\ny = x\nz = x # ä\n', 'a refusal changes nothing');
+        assert.equal((await edit('= x', '= (x)', { count: 2 })).structuredContent.replaced, 2);
+        assert.equal((await edit(' # ä', '')).structuredContent.replaced, 1);
+        assert.equal((await edit('.', '!', { count: 0 })).structuredContent.replaced, 0, 'no pattern');
+        assert.equal(await read(), 'x = 2\ny = (x)\nz = (x)\n');
+        assert.match(text(await call('shell', { sandbox_id, command: 'stat -c %a src/a.py' })), /^755$/m);
+        const missing = await call('file_edit', { sandbox_id, path: 'nope', find: 'x', replacement: 'y' });
+        assert(missing.isError && /Next step/.test(text(missing)), text(missing));
+        assert.match(text(await edit('', 'y')), /arguments\.find/);
+
+        await call('file_write', { sandbox_id, path: 'src/b.txt', content: 'def main\nDEF   MAIN\n' + 'é'.repeat(900) + ' def end\n' });
+        await call('file_write', { sandbox_id, path: 'bin', content: Buffer.from('def \0 main').toString('base64'), encoding: 'base64' });
+        await call('file_write', { sandbox_id, path: 'src/many', content: 'line of many\n'.repeat(3000) });
+        const search = (pattern, more = {}) => call('file_search', { sandbox_id, pattern, ...more });
+        const found = await search('def +main');
+        assert.equal(text(found), '/workspace/src/b.txt:1: def main\n');
+        assert.deepEqual(found.structuredContent, { matches: 1, files: 1, is_truncated: false });
+        assert.equal((await search('def +main', { ignore_case: true, glob: '**/*.txt' })).structuredContent.matches, 2);
+        assert.equal((await search('x|def', { path: 'src' })).structuredContent.files, 2);
+        assert.equal((await search('x', { path: 'src/b.txt' })).structuredContent.matches, 0);
+        assert.equal((await search('x', { glob: '*.none' })).content[0].text, 'no line matches\n');
+        const long = text(await search('def end'));
+        assert(/é\.\.\.\n$/.test(long) && !long.includes('\ufffd') && long.length < 450, long);
+        const some = await search('line', { limit: 5 });
+        assert.deepEqual(some.structuredContent, { matches: 5, files: 1, is_truncated: true });
+        assert.match(text(some), /there are more/);
+        const all = await search('line', { limit: 1000 });
+        assert(all.structuredContent.is_truncated && text(all).length < 17000, `${text(all).length}`);
+        for (const [pattern, more, why] of [['(', {}, /pattern: /], ['x', { path: 'nowhere' }, /Not there/], ['x'.repeat(2000), {}, /pattern/]]) {
+            const refused = await search(pattern, more);
+            assert(refused.isError && why.test(text(refused)), text(refused));
+        }
+        await call('sandbox_destroy', { sandbox_id });
+    },
     async snapshots() {
         const { sandbox_id } = (await call('sandbox_create', { ttl_s: 300 })).structuredContent;
         const write = (id, content) => call('file_write', { sandbox_id: id, path: 'f', content });
@@ -247,6 +295,16 @@ def png(path, n, noise=False):
         const { sandbox_id } = (await call('sandbox_create', { ttl_s: 300 })).structuredContent;
         assert.equal((await python(`${png}png("a.png", 8)`, { sandbox_id })).structuredContent.images, 1);
         assert.equal((await python('print(1)', { sandbox_id })).structuredContent.images, 0, 'only what is new is shown');
+        const large = await python(`${png}png("dpi 300#ä.png", 300, True); png("small.png", 8)`, { sandbox_id });
+        assert.equal(large.structuredContent.images, 1, text(large));
+        const link = large.content.find(c => c.type === 'resource_link');
+        assert.equal(link.uri, `aisbx://sandbox/${sandbox_id}/files/workspace/dpi%20300%23%C3%A4.png`);
+        assert.equal(link.mimeType, 'image/png');
+        assert(!/is not shown/.test(text(large)), text(large));
+        const { contents } = await client.readResource({ uri: link.uri });
+        assert.equal(contents[0].mimeType, 'image/png');
+        const sum = text(await call('shell', { sandbox_id, command: 'sha256sum dpi*' }));
+        assert(sum.includes(createHash('sha256').update(Buffer.from(contents[0].blob, 'base64')).digest('hex')), sum);
         const shown = await call('file_read', { sandbox_id, path: 'a.png' });
         assert.equal(shown.content.filter(c => c.type === 'image').length, 1, text(shown));
         await call('sandbox_destroy', { sandbox_id });
@@ -264,7 +322,12 @@ def png(path, n, noise=False):
         const shown = await code('python', 'class P:\n  def _repr_png_(self): return b"\\x89PNG"\nP()');
         assert.equal(shown.content.find(c => c.type === 'image').data, Buffer.from([0x89, 80, 78, 71]).toString('base64'));
         const large = await code('python', 'class L:\n  def _repr_png_(self): return b"a" * 200000\nL()');
-        assert(!large.content.some(c => c.type === 'image') && /not shown/.test(text(large)), text(large));
+        assert(!large.content.some(c => c.type === 'image') && !/not shown/.test(text(large)), text(large));
+        const link = large.content.find(c => c.type === 'resource_link');
+        assert.equal(link.mimeType, 'image/png');
+        assert.equal((await client.readResource({ uri: link.uri })).contents[0].text, 'a'.repeat(200000));
+        const full = await code('python', 'import os\nos.makedirs("/tmp/aisbx-values", exist_ok=True); os.chmod("/tmp/aisbx-values", 0o500)\nL()');
+        assert(!full.content.some(c => c.type === 'resource_link') && /not shown/.test(text(full)), text(full));
         await code('node', 'const y = 20; let z = await Promise.resolve(1)');
         assert.match(text(await code('node', '({sum: y + z})')), /\{ sum: 21 \}/);
         await code('bash', 'cd /usr; export W=here; f() { echo "f $W"; }');
