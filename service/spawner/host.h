@@ -18,6 +18,7 @@ struct sb_host {
     bool has_no_new_privs; /* from whoever started us: execve may make the real uid the effective */
     bool has_setgroups;    /* sandboxes can drop supplementary groups */
     bool has_idmap;        /* idmapped mounts work */
+    bool copies_snapshots; /* was asked to: sandboxes start with a copy, whatever the kernel can */
     int landlock;          /* version of Landlock that sandboxes use; 0: none */
     bool tells_paths; /* was asked to, and can: what Landlock denies to sandboxes is recorded */
     const char *paths_why; /* was asked to, and cannot; NULL: neither */

@@ -38,7 +38,7 @@
 
 static const char usage[] =
     "usage: aisbx-spawner --fd <n> [--cpu-weight <1..10000>|idle] [--socket <path>]... "
-    "[--embedded] [--tell-paths]\n"
+    "[--embedded] [--tell-paths] [--snapshots auto|copy]\n"
     "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
 
 #ifdef SB_SANITIZED
@@ -56,6 +56,7 @@ struct options {
     size_t n_sockets;
     bool is_embedded;
     bool tells_paths;
+    bool copies_snapshots;
     uint64_t cpu_weight; /* of all sandboxes together; or SB_CGROUP_IDLE */
 };
 
@@ -86,6 +87,10 @@ static bool parse_option(char **argv, int *at, struct options *options)
             return true;
         }
         return sb_num_u64(sb_str_from(value), 1, 10000, &options->cpu_weight, &err) == 0;
+    }
+    if (value != NULL && strcmp(name, "--snapshots") == 0) {
+        options->copies_snapshots = strcmp(value, "copy") == 0;
+        return options->copies_snapshots || strcmp(value, "auto") == 0;
     }
     if (value != NULL && strcmp(name, "--socket") == 0 && options->n_sockets < SB_TIDY_MAX) {
         options->sockets[options->n_sockets++] = value;
@@ -179,6 +184,7 @@ static int run(const struct options *options, struct sb_err *err)
         .init_fd = -1,
         .egress_fd = -1,
         .audit_fd = &audit_fd,
+        .copies_snapshots = options->copies_snapshots,
         .cgroups = SB_CGROUPS_NONE,
         .bwrap = &bwrap,
     };

@@ -80,6 +80,29 @@ int sb_mount_new_tmpfs(const char *options, struct sb_err *err)
     return fd < 0 ? sb_err_sys(err, errno, "mount tmpfs") : fd;
 }
 
+int sb_mount_freeze_tmpfs(int mount_fd, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep) int fs = fspick(mount_fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0) {
+        return errno == EBUSY ? sb_err_set(err, SB_PRECONDITION, "somebody can still write to it")
+                              : sb_err_sys(err, errno, "make a tmpfs read-only");
+    }
+    return 0;
+}
+
+int sb_mount_limit_tmpfs(int mount_fd, uint64_t inodes, struct sb_err *err)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)inodes);
+    SB_CLEANUP(sb_closep) int fs = fspick(mount_fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", text, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0) {
+        return sb_err_sys(err, errno, "bound the files of a tmpfs");
+    }
+    return 0;
+}
+
 int sb_mount_tmpfs(const char *target, const struct sb_mount_space *space, struct sb_err *err)
 {
     char options[128];

@@ -22,6 +22,14 @@ int sb_mount_bind(const char *source, const char *target, struct sb_err *err);
  *  @options  "size=..,nr_inodes=..": pairs parted by commas, at most 256 bytes. */
 int sb_mount_new_tmpfs(const char *options, struct sb_err *err);
 
+/** Makes the file system of a tmpfs read-only, not a mount of it: then no descriptor and no mapping
+ *  that anybody kept can write. Errors: SB_PRECONDITION: somebody can still write to it; by errno.
+ */
+int sb_mount_freeze_tmpfs(int mount_fd, struct sb_err *err);
+
+/** Bounds the files of a tmpfs anew. Errors: by errno; EINVAL: it has more. */
+int sb_mount_limit_tmpfs(int mount_fd, uint64_t inodes, struct sb_err *err);
+
 /** A writable tmpfs. */
 struct sb_mount_space {
     uint64_t bytes;

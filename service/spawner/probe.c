@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -340,6 +341,51 @@ add_landlock(const struct sb_host *host, uint64_t user_namespace, struct sb_prob
         add(list, row.control, lacks != NULL ? SB_PROBE_DEGRADED : SB_PROBE_ENFORCED, detail,
             lacks != NULL ? fix : "");
     }
+}
+
+/* A directory that takes the place of one below has to hide it. */
+static int use_overlay(struct sb_err *err)
+{
+    static const char *const dirs[] = {"lower", "upper", "work", "all", "lower/d", "lower/d/e"};
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+        if (mkdir(dirs[i], 0755) < 0) {
+            return sb_err_sys(err, errno, "make a directory");
+        }
+    }
+    if (mount("overlay", "all", "overlay", MS_NOSUID | MS_NODEV,
+              "lowerdir=lower,upperdir=upper,workdir=work,userxattr") < 0) {
+        return errno == ENODEV
+                   ? sb_err_set(err, SB_PRECONDITION, "no overlay file system: modprobe overlay")
+                   : sb_err_sys(err, errno, "mount an overlay");
+    }
+    if (rmdir("all/d/e") < 0 || rmdir("all/d") < 0 || mkdir("all/d", 0755) < 0) {
+        return sb_err_sys(err, errno,
+                          "remove a directory on an overlay, whose tmpfs keeps no user attributes "
+                          "(Linux 6.6)");
+    }
+    return access("all/d/e", F_OK) < 0
+               ? 0
+               : sb_err_set(err, SB_PRECONDITION, "a directory on an overlay hides none below");
+}
+
+static int try_overlay(struct probe *probe, struct sb_err *err)
+{
+    (void)probe;
+    if (mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        return sb_err_sys(err, errno, "make mounts private");
+    }
+    SB_CLEANUP(sb_closep) int fs = sb_mount_new_tmpfs("size=64k,nr_inodes=64,mode=0755", err);
+    if (fs < 0 || sb_mount_attach(fs, AT_FDCWD, "/", err) < 0) {
+        return -1;
+    }
+    return fchdir(fs) < 0 ? sb_err_sys(err, errno, "enter a tmpfs") : use_overlay(err);
+}
+
+int sb_probe_overlay(const struct sb_host *host, struct sb_err *err)
+{
+    static const struct row row = {0, CLONE_NEWNS, try_overlay, "", ""};
+    try_row(host, CLONE_NEWUSER, &row, err);
+    return err->code == SB_OK ? 0 : -1;
 }
 
 static int try_egress(struct probe *probe, struct sb_err *err)

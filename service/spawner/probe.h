@@ -40,6 +40,10 @@ void sb_probe_prepare(const struct sb_host *host,
                       struct sb_child *ret_child,
                       struct sb_userns_map *ret_map);
 
+/** Tries whether a sandbox can have an overlay of tmpfs on which directories can be removed and
+ * made again. Errors: what failed. */
+int sb_probe_overlay(const struct sb_host *host, struct sb_err *err);
+
 /** Tries each control in a child of its own, as sandboxes would use it, and each driver. Takes some
  *  milliseconds. */
 void sb_probe_run(const struct sb_host *host, struct sb_probe_result *ret_result);

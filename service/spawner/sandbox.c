@@ -24,6 +24,7 @@
 #include "service/spawner/host.h"
 #include "service/spawner/hostmount.h"
 #include "service/spawner/iodev.h"
+#include "service/spawner/layers/fill.h"
 #include "service/spawner/layers/give.h"
 #include "service/spawner/layers/layer.h"
 #include "service/spawner/ns.h"
@@ -352,6 +353,14 @@ static int write_maps(struct start *start, struct sb_err *err)
     return sb_userns_write(start->sandbox->pid, &map, err);
 }
 
+static int copy_layer(struct start *start, struct sb_err *err)
+{
+    struct sb_given *given = &start->child.given;
+    return given->wait_fd < 0
+               ? 0
+               : sb_fill_start(start->layers, start->layer, start->sandbox, given, err);
+}
+
 static int open_namespaces(struct start *start, struct sb_err *err)
 {
     struct sb_sandbox *sandbox = start->sandbox;
@@ -386,6 +395,7 @@ static const struct step {
     {"enter", enter_cgroup}, /* it waits still, so all it does is in it */
     {"maps", write_maps},    /* before that the child of a user namespace has no rights at all */
     {"namespaces", open_namespaces},
+    {"copy", copy_layer}, /* it waits for that */
     {"go", let_go},
 };
 
@@ -458,6 +468,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         (void)sb_err_oom(err);
         return NULL;
     }
+    sandbox->copy_pidfd = sandbox->filled[0] = sandbox->filled[1] = -1;
     sandbox->init_pidfd = sandbox->mnt_fd = sandbox->pid_fd = sandbox->ground_fd = -1;
     sandbox->pidfd = sandbox->report_fd = sandbox->sync_fd = sandbox->ctl_fd = -1;
     sandbox->state = SB_SANDBOX_STARTING;
@@ -473,10 +484,7 @@ struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
         .peer = peer,
         .of_worker = of_worker,
         .sandbox = sandbox,
-        .child = {.driver = plan->driver,
-                  .plan = plan,
-                  .filter = filter,
-                  .given = {.ground = -1, .uppers = {-1, -1}}},
+        .child = {.driver = plan->driver, .plan = plan, .filter = filter, .given = SB_GIVEN_NONE},
         .child_sync_fd = -1,
         .child_report_fd = -1,
         .child_ctl_fd = -1,
@@ -597,6 +605,10 @@ int sb_sandbox_started(struct sb_sandbox *sandbox, bool is_dead, char *ret_step,
     if (is_said && more >= 0 && adopt_init(sandbox, who, err) < 0) {
         more = -1;
     }
+    if (more >= 0 && is_ready && sb_fill_settle(sandbox, err) < 0) {
+        (void)snprintf(ret_step, SB_CHILD_STEP_SIZE, "space");
+        more = -1;
+    }
     if (more >= 0 && is_ready && is_alive(sandbox, &status)) {
         sandbox->init_pid = is_said ? sandbox->init_pid : sandbox->pid;
         sandbox->state = SB_SANDBOX_RUNNING;
@@ -630,6 +642,9 @@ void sb_sandbox_fail(struct sb_sandbox *sandbox)
 void sb_sandbox_kill(const struct sb_sandbox *sandbox)
 {
     int fd = sandbox->init_pidfd >= 0 ? sandbox->init_pidfd : sandbox->pidfd;
+    if (sandbox->copy_pidfd >= 0) {
+        (void)pidfd_send_signal(sandbox->copy_pidfd, SIGKILL, NULL, 0);
+    }
     (void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
     sb_cgroup_kill(&sandbox->cgroup);
 }
@@ -652,6 +667,8 @@ void sb_sandbox_free(struct sb_sandbox *sandbox)
     sb_closep(&sandbox->pid_fd);
     sb_closep(&sandbox->ground_fd);
     sb_closep(&sandbox->init_pidfd);
+    sb_closep(&sandbox->copy_pidfd);
+    sb_fd_close_all(sandbox->filled, SB_PLACES);
     sb_closep(&sandbox->report_fd);
     sb_closep(&sandbox->sync_fd);
     sb_closep(&sandbox->ctl_fd);

@@ -65,6 +65,8 @@ struct sb_sandbox {
     struct sb_ground ground;    /* of the host, below all that is at /workspace */
     int ground_fd;              /* owned; its mount, for who looks what changed; -1: none */
     struct sb_bound bound;      /* what it was given of the host */
+    int filled[SB_PLACES];      /* owned; STARTING: places that are a copy of that; -1: none */
+    int copy_pidfd;             /* owned; STARTING: who copies; -1: nobody */
     uint64_t inodes;            /* limit of each place */
     char io_lacks[192];         /* why input and output are not limited */
     const char *degraded[SB_SANDBOX_MAX_DEGRADED]; /* static texts, and io_lacks */

@@ -307,7 +307,10 @@ static int on_freeze(struct server *server, struct call *call, struct sb_err *fa
 static int on_probe(struct server *server, struct call *call, struct sb_err *failure)
 {
     (void)failure;
+    Spawn__V1__Probed *body = &call->body.probed.message;
     sb_probe_run(server->host, &call->body.probed);
+    body->layers_way = (Spawn__V1__LayersWay)sb_layers_way(&server->layers);
+    body->layers_why = server->layers.why.text;
     call->reply->body_case = SPAWN__V1__REPLY__BODY_PROBED;
     call->reply->probed = &call->body.probed.message;
     call->is_answered = true;
@@ -765,7 +768,7 @@ int sb_serve_run(
     server->egress_sock = -1;
     sb_list_init(&server->sandboxes);
     sb_list_init(&server->takes);
-    sb_layers_init(&server->layers);
+    sb_layers_init(&server->layers, host);
     sb_ids_pool_init(&server->pool, host);
     int done = 0;
     while (done == 0 && !server->is_stopping) {

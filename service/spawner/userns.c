@@ -72,8 +72,12 @@ int sb_userns_write(pid_t pid, const struct sb_userns_map *map, struct sb_err *e
     add_range(uids, map->inside_uid, map->outside_uid, map->count);
     add_range(uids, map->more_inside, map->more_outside, map->more_outside != 0);
     add_others(uids, map->inside_uid, map->others);
+    add_range(uids, map->beside, map->beside_uid,
+              map->beside_uid != map->outside_uid ? map->beside_count : 0);
     add_range(gids, map->inside_gid, map->outside_gid, map->count);
     add_others(gids, map->inside_gid, map->others);
+    add_range(gids, map->beside, map->beside_gid,
+              map->beside_gid != map->outside_gid ? map->beside_count : 0);
     if (!map->has_setgroups && write_proc(pid, "setgroups", "deny", err) < 0) {
         return -1;
     }

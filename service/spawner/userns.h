@@ -16,6 +16,11 @@ struct sb_userns_map {
     uint32_t more_inside; /* one more uid; more_outside 0: none */
     uint32_t more_outside;
     uint32_t others; /* ids below this one, but for inside_*, are the same outside; 0: none */
+    uint32_t beside; /* ids of somebody else begin there inside; those that are the same outside
+                        as the ones above are not mapped twice */
+    uint32_t beside_uid;
+    uint32_t beside_gid;
+    uint32_t beside_count; /* 0: none */
     bool has_setgroups;
 };
 

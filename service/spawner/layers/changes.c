@@ -9,7 +9,11 @@
  *
  * Compared with what the sandbox stands on, nothing can differ but what lies on top (the upper
  * directory of its overlay), so that is what leads the walk: a directory of the host with any
- * number of files is not read through for the few that changed. */
+ * number of files is not read through for the few that changed.
+ *
+ * Where the kernel does not map the ids of layers, a layer that another sandbox wrote is closed to
+ * who is in this one. Then the child has a child go in, which opens the places and hands them out,
+ * and compares where the ids of both have a meaning (between.h). */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -28,12 +33,14 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "service/shared/changeproto.h"
+#include "service/spawner/host.h"
+#include "service/spawner/layers/between.h"
 #include "service/spawner/layers/copy.h"
 #include "service/spawner/layers/layer.h"
 #include "service/spawner/layers/visit.h"
 #include "service/spawner/sandbox.h"
 
-enum { NAMES_SIZE = 8 << 10, CHUNK_SIZE = 64 << 10, AT_SIZE = 48, FIXED_FDS = 2 + SB_PLACES };
+enum { NAMES_SIZE = 8 << 10, CHUNK_SIZE = 64 << 10, AT_SIZE = 48, FIXED_FDS = 3 + SB_PLACES };
 
 /* What the child needs and has. */
 struct job {
@@ -45,6 +52,8 @@ struct job {
     int ground;                   /* below those at /workspace; -1: nothing */
     int uppers[SB_PLACES];        /* all that can differ; -1: anything can */
     unsigned places;
+    int roots[SB_PLACES];        /* of those; -1: there is none */
+    struct sb_between between;   /* ids of who wrote the layer and of the sandbox; NONE: the same */
     char path[SB_FILE_MAX_PATH]; /* of the directory it is in, without its first slash */
     size_t path_len;
 };
@@ -122,11 +131,14 @@ static bool is_whiteout(const struct stat *st)
     return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
 }
 
-/* Which layer shows the name; -1: none. */
-static int find(const struct view *view, const char *name, struct stat *ret_stat)
+/* Which layer shows the name; -1: none. Owners are those that the sandbox would see. */
+static int
+find(const struct job *job, const struct view *view, const char *name, struct stat *ret_stat)
 {
     for (size_t i = 0; i < view->n; i++) {
         if (fstatat(view->fds[i], name, ret_stat, AT_SYMLINK_NOFOLLOW) == 0) {
+            ret_stat->st_uid = sb_between_id(&job->between, ret_stat->st_uid);
+            ret_stat->st_gid = sb_between_id(&job->between, ret_stat->st_gid);
             return is_whiteout(ret_stat) ? -1 : (int)i;
         }
     }
@@ -256,7 +268,7 @@ compare_entry(struct job *job, const struct pair *pair, const char *name, struct
     if (fstatat(pair->new, name, &is, AT_SYMLINK_NOFOLLOW) < 0) {
         return errno == ENOENT ? 0 : sb_err_sys(err, errno, "look at %s", name);
     }
-    int layer = find(pair->old, name, &was);
+    int layer = find(job, pair->old, name, &was);
     bool is_other = layer >= 0 && !is_same(pair->old->fds[layer], pair->new, name, &was, &is);
     if ((layer < 0 || is_other) && tell(job, layer < 0 ? SB_CHANGE_CREATED : SB_CHANGE_CHANGED,
                                         pair->new, name, &is, err) < 0) {
@@ -270,7 +282,8 @@ find_removed(struct job *job, const struct pair *pair, const char *name, struct 
 {
     struct stat was;
     struct stat is;
-    bool is_shown = find(pair->old, name, &was) == (int)pair->layer; /* else another one shows it */
+    /* Else another one shows it. */
+    bool is_shown = find(job, pair->old, name, &was) == (int)pair->layer;
     if (!is_shown || fstatat(pair->new, name, &is, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
         return 0;
     }
@@ -317,7 +330,7 @@ compare_name(struct job *job, const struct pair *pair, const char *name, struct 
     if (fstatat(pair->new, name, &is, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
         return compare_entry(job, pair, name, err);
     }
-    int layer = find(pair->old, name, &was);
+    int layer = find(job, pair->old, name, &was);
     return layer < 0 ? 0 : tell(job, SB_CHANGE_REMOVED, pair->old->fds[layer], name, &was, err);
 }
 
@@ -355,31 +368,94 @@ static void open_old(const struct job *job, enum sb_place place, struct view *re
 
 static int compare_place(struct job *job, enum sb_place place, struct sb_err *err)
 {
-    char path[AT_SIZE];
     const char *name = sb_place_names[place];
     SB_CLEANUP(view_done) struct view old = {.n = 0};
-    (void)snprintf(path, sizeof path, "/%s", name);
     open_old(job, place, &old);
-    SB_CLEANUP(sb_closep) int new = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (new < 0) {
-        return sb_err_sys(err, errno, "open %s", path);
-    }
     job->path_len = strlen(name);
     memcpy(job->path, name, job->path_len);
     SB_CLEANUP(sb_closep)
     int upper = job->uppers[place] < 0 ? -1 : open_dir(job->uppers[place], "u");
-    return compare_dirs(job, (struct pair){&old, new, upper, 0, 0}, err);
+    return compare_dirs(job, (struct pair){&old, job->roots[place], upper, 0, 0}, err);
+}
+
+/* ---- going in ---- */
+
+static int open_roots(struct job *job, struct sb_err *err)
+{
+    char path[AT_SIZE];
+    if (sb_visit_enter(&job->visit, err) < 0) {
+        return -1;
+    }
+    for (enum sb_place place = 0; place < SB_PLACES; place++) {
+        if ((job->places >> place & 1) == 0) {
+            continue;
+        }
+        (void)snprintf(path, sizeof path, "/%s", sb_place_names[place]);
+        job->roots[place] = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (job->roots[place] < 0) {
+            return sb_err_sys(err, errno, "open %s", path);
+        }
+    }
+    return 0;
+}
+
+static _Noreturn void hand_roots_out(struct job *job, int sock)
+{
+    int fds[SB_PLACES];
+    size_t n = 0;
+    struct sb_err err;
+    if (open_roots(job, &err) < 0) {
+        _exit(1);
+    }
+    for (size_t i = 0; i < SB_PLACES; i++) {
+        if (job->roots[i] >= 0) {
+            fds[n++] = job->roots[i];
+        }
+    }
+    _exit(sb_fd_send(sock, "r", 1, fds, n, &err) < 0);
+}
+
+/* By a child, as nobody comes back out of a sandbox. */
+static int fetch_roots(struct job *job, struct sb_err *err)
+{
+    int pair[2];
+    int fds[SB_PLACES];
+    char said = 0;
+    struct sb_fd_msg msg = {.data = &said, .cap = 1, .fds = fds, .nfds_cap = SB_PLACES};
+    size_t n = 0;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        return sb_err_sys(err, errno, "socketpair");
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        hand_roots_out(job, pair[1]);
+    }
+    (void)close(pair[1]);
+    int got = pid < 0 ? -1 : sb_fd_recv(pair[0], &msg, 0, err);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    if (got <= 0) {
+        return sb_err_set(err, SB_INTERNAL, "nobody could go into the sandbox");
+    }
+    for (size_t i = 0; i < SB_PLACES && n < msg.nfds; i++) {
+        if ((job->places >> i & 1) != 0) {
+            job->roots[i] = fds[n++];
+        }
+    }
+    return sb_between_enter(&job->between, err);
 }
 
 static int compare(struct job *job, struct sb_err *err)
 {
+    bool is_between = job->between.userns_fd >= 0;
     int *fds[FIXED_FDS + SB_LAYERS_MAX] = {&job->sock, &job->ground, &job->uppers[SB_PLACE_TMP],
-                                           &job->uppers[SB_PLACE_WORKSPACE]};
+                                           &job->uppers[SB_PLACE_WORKSPACE],
+                                           &job->between.userns_fd};
     for (size_t i = 0; i < job->n_layers; i++) {
         fds[FIXED_FDS + i] = &job->layers[i];
     }
     if (sb_visit_arrange(&job->visit, fds, FIXED_FDS + job->n_layers, err) < 0 ||
-        sb_visit_enter(&job->visit, err) < 0) {
+        (is_between ? fetch_roots(job, err) : open_roots(job, err)) < 0) {
         return -1;
     }
     for (enum sb_place place = 0; place < SB_PLACES; place++) {
@@ -417,9 +493,17 @@ static _Noreturn void run(struct job *job)
 static void job_done(struct job *job)
 {
     sb_visit_done(&job->visit);
+    sb_between_done(&job->between);
     sb_fd_close_all(&job->sock, 1);
     sb_fd_close_all(job->layers, job->n_layers);
     sb_fd_close_all(job->uppers, SB_PLACES);
+}
+
+/* Of who wrote a layer that stands alone. */
+static bool has_ids_of(const struct sb_layer *layer, const struct sb_sandbox *sandbox)
+{
+    return layer->ids.outside_uid == sandbox->ids.outside_uid &&
+           layer->ids.outside_gid == sandbox->ids.outside_gid;
 }
 
 static int open_layers(struct sb_layers *layers,
@@ -435,9 +519,16 @@ static int open_layers(struct sb_layers *layers,
             job->of_place[place] |= is_below ? 1U << i : 0;
         }
     }
-    return layer == NULL
-               ? 0
-               : sb_layer_open(layers, layer, &sandbox->ids, job->layers, &job->n_layers, err);
+    if (layer == NULL) {
+        return 0;
+    }
+    bool is_between = layers->way == SB_LAYERS_COPY && !has_ids_of(layer, sandbox);
+    if (is_between && sb_between_open(&layer->ids, &sandbox->ids, layers->host->has_setgroups,
+                                      &job->between, err) < 0) {
+        return -1;
+    }
+    return sb_layer_open(layers, layer, is_between ? NULL : &sandbox->ids, job->layers,
+                         &job->n_layers, err);
 }
 
 static int open_uppers(struct sb_layers *layers,
@@ -468,6 +559,8 @@ pid_t sb_changes_start(struct sb_layers *layers,
         .ground = sandbox->ground_fd, /* borrowed */
         .uppers = {-1, -1},
         .places = sandbox->places,
+        .roots = {-1, -1},
+        .between = SB_BETWEEN_NONE,
     };
     if (sb_visit_open(sandbox, &job.visit, err) < 0 ||
         open_layers(layers, sandbox, layer, &job, err) < 0 ||

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "service/spawner/layers/between.h"
 
 enum {
     NAMES_SIZE = 8 << 10, /* of a directory, at one time; one for each depth */
@@ -26,6 +27,7 @@ enum {
 
 #define OVERLAY_XATTR "user.overlay."
 #define OPAQUE_XATTR  OVERLAY_XATTR "opaque"
+#define ACL_XATTR     "system.posix_acl_"
 
 static int fail(const char *name, struct sb_err *err)
 {
@@ -36,12 +38,17 @@ static int fail(const char *name, struct sb_err *err)
 
 /* ---- attributes ---- */
 
+static bool is_acl(const char *name)
+{
+    return strncmp(name, ACL_XATTR, sizeof ACL_XATTR - 1) == 0;
+}
+
 static bool is_wanted(const struct sb_copy *copy, const char *name)
 {
     if (strncmp(name, OVERLAY_XATTR, sizeof OVERLAY_XATTR - 1) == 0) {
         return copy->is_layer && strcmp(name, OPAQUE_XATTR) == 0;
     }
-    return strncmp(name, "user.", 5) == 0 || strncmp(name, "system.posix_acl_", 17) == 0;
+    return strncmp(name, "user.", 5) == 0 || is_acl(name);
 }
 
 static int copy_xattrs(const struct sb_copy *copy, int from, int to, struct sb_err *err)
@@ -57,6 +64,9 @@ static int copy_xattrs(const struct sb_copy *copy, int from, int to, struct sb_e
             continue;
         }
         ssize_t size = fgetxattr(from, name, value, sizeof value);
+        if (size > 0 && is_acl(name)) {
+            sb_between_acl(copy->between, value, (size_t)size);
+        }
         if (size < 0 || fsetxattr(to, name, value, (size_t)size, 0) < 0) {
             return fail(name, err);
         }
@@ -65,11 +75,12 @@ static int copy_xattrs(const struct sb_copy *copy, int from, int to, struct sb_e
 }
 
 /* Owner before mode: changing it takes bits away. */
-static int copy_stat(int to, const struct stat *st, struct sb_err *err)
+static int copy_stat(const struct sb_copy *copy, int to, const struct stat *st, struct sb_err *err)
 {
     const struct timespec times[] = {st->st_atim, st->st_mtim};
-    if (fchown(to, st->st_uid, st->st_gid) < 0 || fchmod(to, st->st_mode & 07777) < 0 ||
-        futimens(to, times) < 0) {
+    if (fchown(to, sb_between_id(copy->between, st->st_uid),
+               sb_between_id(copy->between, st->st_gid)) < 0 ||
+        fchmod(to, st->st_mode & 07777) < 0 || futimens(to, times) < 0) {
         return sb_err_sys(err, errno, "set owner, mode and time");
     }
     return 0;
@@ -86,8 +97,9 @@ static int copy_range(int from, int to, off_t at, off_t end, struct sb_err *err)
         if (got <= 0) {
             return got == 0 ? 0 : sb_err_sys(err, errno, "read"); /* it became shorter */
         }
-        if (pwrite(to, chunk, (size_t)got, at) != got) {
-            errno = errno == 0 ? ENOSPC : errno;
+        ssize_t put = pwrite(to, chunk, (size_t)got, at);
+        if (put != got) {
+            errno = put >= 0 ? ENOSPC : errno; /* some of it had room */
             return fail("content", err);
         }
         at += got;
@@ -123,7 +135,7 @@ static int
 copy_file(struct sb_copy *copy, int from_dir, int to_dir, const char *name, struct sb_err *err)
 {
     struct stat st;
-    char seen[24];
+    char seen[48];
     SB_CLEANUP(sb_closep)
     int from = openat(from_dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (from < 0 || fstat(from, &st) < 0) {
@@ -132,7 +144,9 @@ copy_file(struct sb_copy *copy, int from_dir, int to_dir, const char *name, stru
     if (!S_ISREG(st.st_mode)) {
         return 0; /* it has become something else meanwhile */
     }
-    (void)snprintf(seen, sizeof seen, "%" PRIxMAX, (uintmax_t)st.st_ino);
+    /* Of which file system, too: places have one each, and an overlay tells of several. */
+    (void)snprintf(seen, sizeof seen, "%" PRIxMAX "-%" PRIxMAX, (uintmax_t)st.st_dev,
+                   (uintmax_t)st.st_ino);
     if (st.st_nlink > 1 && find_link(copy, seen, to_dir, name)) {
         return 0;
     }
@@ -142,7 +156,7 @@ copy_file(struct sb_copy *copy, int from_dir, int to_dir, const char *name, stru
         return fail(name, err);
     }
     if (copy_content(copy, from, to, st.st_size, err) < 0 || copy_xattrs(copy, from, to, err) < 0 ||
-        copy_stat(to, &st, err) < 0) {
+        copy_stat(copy, to, &st, err) < 0) {
         return sb_err_wrap(err, "%s", name);
     }
     if (st.st_nlink > 1 && linkat(to_dir, name, copy->links_fd, seen, 0) < 0) {
@@ -151,8 +165,24 @@ copy_file(struct sb_copy *copy, int from_dir, int to_dir, const char *name, stru
     return 0;
 }
 
-static int
-copy_symlink(int from, int to, const char *name, const struct stat *st, struct sb_err *err)
+static int set_owner(const struct sb_copy *copy,
+                     int dir,
+                     const char *name,
+                     const struct stat *st,
+                     struct sb_err *err)
+{
+    return fchownat(dir, name, sb_between_id(copy->between, st->st_uid),
+                    sb_between_id(copy->between, st->st_gid), AT_SYMLINK_NOFOLLOW) < 0
+               ? fail(name, err)
+               : 0;
+}
+
+static int copy_symlink(const struct sb_copy *copy,
+                        int from,
+                        int to,
+                        const char *name,
+                        const struct stat *st,
+                        struct sb_err *err)
 {
     static char text[LINK_SIZE];
     const struct timespec times[] = {st->st_atim, st->st_mtim};
@@ -161,12 +191,10 @@ copy_symlink(int from, int to, const char *name, const struct stat *st, struct s
         return fail(name, err);
     }
     text[len] = '\0';
-    if (symlinkat(text, to, name) < 0 ||
-        fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-        utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (symlinkat(text, to, name) < 0 || utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0) {
         return fail(name, err);
     }
-    return 0;
+    return set_owner(copy, to, name, st, err);
 }
 
 static int copy_node(
@@ -180,11 +208,13 @@ static int copy_node(
     if (mknodat(to, name, mode, 0) < 0) {
         return fail(name, err);
     }
-    if (!is_whiteout && (fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-                         fchmodat(to, name, st->st_mode & 07777, 0) < 0)) {
-        return fail(name, err);
+    if (is_whiteout) {
+        return 0;
     }
-    return 0;
+    if (set_owner(copy, to, name, st, err) < 0) {
+        return -1;
+    }
+    return fchmodat(to, name, st->st_mode & 07777, 0) < 0 ? fail(name, err) : 0;
 }
 
 /* ---- directories ---- */
@@ -245,7 +275,7 @@ static int copy_entry(
     if (S_ISREG(st.st_mode)) {
         return copy_file(copy, from, to, name, err);
     }
-    return S_ISLNK(st.st_mode) ? copy_symlink(from, to, name, &st, err)
+    return S_ISLNK(st.st_mode) ? copy_symlink(copy, from, to, name, &st, err)
                                : copy_node(copy, to, name, &st, err);
 }
 
@@ -287,7 +317,31 @@ static int copy_dir(struct sb_copy *copy, int from, int to, unsigned depth, stru
     if (fstat(from, &st) < 0) {
         return sb_err_sys(err, errno, "look at a directory");
     }
-    return copy_xattrs(copy, from, to, err) < 0 ? -1 : copy_stat(to, &st, err);
+    return copy_xattrs(copy, from, to, err) < 0 ? -1 : copy_stat(copy, to, &st, err);
+}
+
+int sb_copy_begin(struct sb_copy *copy, int dir, const char *name, struct sb_err *err)
+{
+    copy->links_fd = mkdirat(dir, name, 0700) < 0
+                         ? -1
+                         : openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return copy->links_fd < 0 ? sb_err_sys(err, errno, "begin the copy") : 0;
+}
+
+/* A directory that nobody else has, of files alone. */
+int sb_copy_end(struct sb_copy *copy, int dir, const char *name, struct sb_err *err)
+{
+    DIR *links = fdopendir(copy->links_fd);
+    for (const struct dirent *entry; links != NULL && (entry = readdir(links)) != NULL;) {
+        (void)unlinkat(dirfd(links), entry->d_name, 0);
+    }
+    if (links != NULL) {
+        (void)closedir(links);
+    }
+    copy->links_fd = -1;
+    return unlinkat(dir, name, AT_REMOVEDIR) < 0
+               ? sb_err_sys(err, errno, "remove what was remembered of names")
+               : 0;
 }
 
 int sb_copy_tree(struct sb_copy *copy, int from, int to, struct sb_err *err)

@@ -23,6 +23,7 @@
 #include "base/fd.h"
 #include "base/mutate.h"
 #include "service/spawner/child.h"
+#include "service/spawner/layers/fill.h"
 #include "service/spawner/mount.h"
 #include "service/spawner/plan.h"
 #include "service/spawner/rootfs.h"
@@ -52,6 +53,15 @@ static int make_upper(struct sb_layers *layers,
                    sandbox->ids.outside_uid, sandbox->ids.outside_gid);
     SB_CLEANUP(sb_closep) int fd = sb_mount_new_tmpfs(options, err);
     return fd < 0 ? -1 : sb_keeper_add(&layers->keeper, fd, &sandbox->uppers[place], err);
+}
+
+static int check_way(struct sb_layers *layers, const struct sb_plan *plan, struct sb_err *err)
+{
+    return plan->workspace_is_overlay && sb_layers_way(layers) != SB_LAYERS_OVERLAY
+               ? sb_err_set(err, SB_PRECONDITION,
+                            "no directory can be bound copy-on-write here, ro and rw can: %s",
+                            layers->why.text)
+               : 0;
 }
 
 /* What changed in a directory means nothing over another one. */
@@ -85,7 +95,7 @@ static int look_at_ground(int fd, struct sb_ground *ret_ground, struct sb_err *e
         return sb_err_sys(err, errno, "look at the workspace");
     }
     *ret_ground = fd < 0 ? (struct sb_ground){0} : (struct sb_ground){st.st_dev, st.st_ino};
-    return fd < 0 ? 0 : sb_layers_check(err);
+    return 0;
 }
 
 /* Returns which places have something below them. */
@@ -111,11 +121,15 @@ int sb_given_make(struct sb_layers *layers,
                   struct sb_err *err)
 {
     sandbox->layers = layers;
-    if (look_at_ground(sandbox->ground_fd, &sandbox->ground, err) < 0 ||
+    if (check_way(layers, plan, err) < 0 ||
+        look_at_ground(sandbox->ground_fd, &sandbox->ground, err) < 0 ||
         check_ground(layer, plan, &sandbox->ground, err) < 0) {
         return -1;
     }
     sandbox->layer = layer == NULL ? NULL : sb_layer_ref(layer);
+    if (sb_layers_way(layers) == SB_LAYERS_COPY) {
+        return sb_fill_make(layers, layer, plan, sandbox, ret_given, err);
+    }
     ret_given->ground = sandbox->ground_fd;
     unsigned places = list_places(sandbox, ret_given);
     for (enum sb_place place = 0; place < SB_PLACES; place++) {
@@ -135,6 +149,8 @@ void sb_given_done(struct sb_given *given)
 {
     sb_fd_close_all(given->layers, given->n_layers);
     sb_fd_close_all(given->uppers, SB_PLACES);
+    sb_fd_close_all(&given->wait_fd, 1);
+    sb_fd_close_all(&given->report_fd, 1);
     given->n_layers = 0;
 }
 
@@ -260,10 +276,30 @@ static int mount_place(const struct sb_child *child, enum sb_place place, struct
                : detach("run/upper", err);
 }
 
+static int mount_filled(const struct sb_given *given, unsigned *ret_places, struct sb_err *err)
+{
+    if (sb_fill_wait(given, err) < 0) {
+        return -1;
+    }
+    for (enum sb_place place = 0; place < SB_PLACES; place++) {
+        if (given->uppers[place] < 0) {
+            continue;
+        }
+        if (sb_mount_attach(given->uppers[place], AT_FDCWD, sb_place_names[place], err) < 0) {
+            return -1;
+        }
+        *ret_places |= 1U << place;
+    }
+    return 0;
+}
+
 int sb_given_mount(const struct sb_child *child, unsigned *ret_places, struct sb_err *err)
 {
     const struct sb_given *given = &child->given;
     *ret_places = 0;
+    if (given->wait_fd >= 0) {
+        return mount_filled(given, ret_places, err);
+    }
     if (given->n_layers == 0 && given->ground < 0) {
         return 0;
     }

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/xattr.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -17,9 +16,9 @@ const char *const sb_place_names[SB_PLACES] = {
     [SB_PLACE_WORKSPACE] = "workspace",
 };
 
-void sb_layers_init(struct sb_layers *layers)
+void sb_layers_init(struct sb_layers *layers, const struct sb_host *host)
 {
-    *layers = (struct sb_layers){.last_id = 0};
+    *layers = (struct sb_layers){.host = host};
     sb_list_init(&layers->list);
 }
 
@@ -43,21 +42,17 @@ struct sb_layer *sb_layer_find(const struct sb_layers *layers, uint64_t id)
     return NULL;
 }
 
-/* Of the file system, not of a mount of it: then no descriptor and no mapping that anybody kept can
- * write, and the kernel refuses while there is one. */
-static int make_read_only(int mount_fd, struct sb_err *err)
+enum sb_layers_way sb_layers_way(struct sb_layers *layers)
 {
-    SB_CLEANUP(sb_closep) int fs = fspick(mount_fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
-    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
-        fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0) {
-        return errno == EBUSY ? sb_err_set(err, SB_PRECONDITION, "somebody can still write to it")
-                              : sb_err_sys(err, errno, "make a layer read-only");
+    if (layers->way == SB_LAYERS_UNKNOWN) {
+        layers->way = sb_layers_find_way(layers->host, &layers->why);
     }
-    return 0;
+    return layers->way;
 }
 
 struct sb_layer *sb_layer_new(struct sb_layers *layers,
                               int mount_fd,
+                              uint64_t size_bytes,
                               unsigned places,
                               const struct sb_ids *ids,
                               const struct sb_ground *ground,
@@ -69,7 +64,7 @@ struct sb_layer *sb_layer_new(struct sb_layers *layers,
         (void)sb_err_oom(err);
         return NULL;
     }
-    if (make_read_only(mount_fd, err) < 0 ||
+    if (sb_mount_freeze_tmpfs(mount_fd, err) < 0 ||
         sb_keeper_add(&layers->keeper, mount_fd, &layer->kept, err) < 0) {
         free(layer);
         return NULL;
@@ -77,6 +72,7 @@ struct sb_layer *sb_layer_new(struct sb_layers *layers,
     layer->id = ++layers->last_id;
     layer->refs = 1;
     layer->is_known = true;
+    layer->size_bytes = size_bytes;
     layer->places = places;
     layer->ids = *ids;
     layer->ids.link = (struct sb_list){NULL, NULL}; /* numbers, not a claim on them */
@@ -152,7 +148,10 @@ static int map_ids(int fd, const struct sb_ids *from, const struct sb_ids *to, s
 static int open_one(int fd, const struct sb_ids *from, const struct sb_ids *to, struct sb_err *err)
 {
     const uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
-    return sb_mount_add_attr(fd, "", attr, err) < 0 ? -1 : map_ids(fd, from, to, err);
+    if (sb_mount_add_attr(fd, "", attr, err) < 0) {
+        return -1;
+    }
+    return to == NULL ? 0 : map_ids(fd, from, to, err);
 }
 
 int sb_layer_open(struct sb_layers *layers,
@@ -179,25 +178,5 @@ int sb_layer_open(struct sb_layers *layers,
         }
     }
     *ret_n = n;
-    return 0;
-}
-
-int sb_layers_check(struct sb_err *err)
-{
-    SB_CLEANUP(sb_closep) int fs = fsopen("overlay", FSOPEN_CLOEXEC);
-    if (fs < 0) {
-        return sb_err_set(err, SB_PRECONDITION,
-                          "this kernel has no overlay file system: modprobe overlay");
-    }
-    SB_CLEANUP(sb_closep) int fd = sb_mount_new_tmpfs("size=64k,nr_inodes=16", err);
-    if (fd < 0) {
-        return -1;
-    }
-    SB_CLEANUP(sb_closep) int dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0 || fsetxattr(dir, "user.aisbx", "", 0, 0) < 0) {
-        return sb_err_set(err, SB_PRECONDITION,
-                          "its tmpfs keeps no user attributes, which overlays need: Linux 6.6, "
-                          "built with CONFIG_TMPFS_XATTR");
-    }
     return 0;
 }

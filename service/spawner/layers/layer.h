@@ -4,11 +4,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/err.h"
 #include "base/list.h"
 #include "service/spawner/ids.h"
 #include "service/spawner/layers/keeper.h"
+#include "service/spawner/layers/way.h"
 
 struct sb_err;
+struct sb_host;
 
 /** Places of a sandbox that snapshots keep. */
 enum sb_place {
@@ -37,6 +40,7 @@ struct sb_layer {
     bool is_known;           /* to the worker, which has a reference then */
     unsigned refs;           /* the worker, sandboxes that stand on it, layers above it */
     uint64_t kept;           /* by the keeper */
+    uint64_t size_bytes;     /* space that it takes alone */
     unsigned places;         /* bits */
     struct sb_ids ids;       /* of the sandbox that wrote it: what owners in it mean */
     struct sb_ground ground; /* what its workspace stands on, besides layers that do as well */
@@ -46,21 +50,29 @@ struct sb_layer {
 
 /** All of a spawner. */
 struct sb_layers {
+    const struct sb_host *host; /* borrowed */
+    enum sb_layers_way way;     /* sb_layers_way finds it out */
+    struct sb_err why;          /* it is no better one */
     struct sb_keeper keeper;
     struct sb_list list;
     uint64_t last_id;
 };
 
-void sb_layers_init(struct sb_layers *layers);
+void sb_layers_init(struct sb_layers *layers, const struct sb_host *host);
 /** Ends the keeper, and with it all of them. */
 void sb_layers_done(struct sb_layers *layers);
 
 /** NULL: there is none, or the worker let go of it. */
 struct sb_layer *sb_layer_find(const struct sb_layers *layers, uint64_t id);
+/** How sandboxes start from layers here, tried once. SB_LAYERS_NONE: layers->why. */
+enum sb_layers_way sb_layers_way(struct sb_layers *layers);
+
 /** A layer with one reference. @mount_fd  its file system, borrowed; becomes read-only.
+ *  @size_bytes  it takes alone.
  *  Errors: by errno; SB_PRECONDITION: somebody can still write to it. */
 struct sb_layer *sb_layer_new(struct sb_layers *layers,
                               int mount_fd,
+                              uint64_t size_bytes,
                               unsigned places,
                               const struct sb_ids *ids,
                               const struct sb_ground *ground,
@@ -78,7 +90,7 @@ bool sb_layer_is_below(const struct sb_layer *layer,
 void sb_layer_unref(struct sb_layers *layers, struct sb_layer *layer);
 
 /** Detached read-only mounts of a layer and those below, the top one first, in which the owners are
- *  those of a sandbox with @ids.
+ *  those of a sandbox with @ids; NULL: of who wrote it.
  *  @ret_fds  room for SB_LAYERS_MAX; owned by the caller.
  *  Errors: by errno; SB_PRECONDITION: the kernel cannot map the ids of a tmpfs. */
 int sb_layer_open(struct sb_layers *layers,
@@ -87,7 +99,3 @@ int sb_layer_open(struct sb_layers *layers,
                   int *ret_fds,
                   size_t *ret_n,
                   struct sb_err *err);
-
-/** May snapshots be taken on this kernel, and sandboxes made of them?
- *  Errors: SB_PRECONDITION: what is missing. */
-int sb_layers_check(struct sb_err *err);

@@ -7,7 +7,6 @@
  * sandbox itself goes on as it was, on what it has: descriptors, mappings and working directories
  * stay what they are, and none of them leads to the layer. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,36 +73,17 @@ copy_place(const struct job *job, struct sb_copy *copy, enum sb_place place, str
     return sb_copy_tree(copy, from, to, err) < 0 ? sb_err_wrap(err, "/%s", name) : 0;
 }
 
-/* A directory that nobody else has, of files alone. */
-static int remove_links(const struct job *job, int links, struct sb_err *err)
-{
-    DIR *dir = fdopendir(links);
-    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
-        (void)unlinkat(dirfd(dir), entry->d_name, 0);
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
-    return unlinkat(job->target_fd, LINKS, AT_REMOVEDIR) < 0
-               ? sb_err_sys(err, errno, "remove what was remembered of names")
-               : 0;
-}
-
 static int copy_all(const struct job *job, struct sb_copy *copy, struct sb_err *err)
 {
-    if (mkdirat(job->target_fd, LINKS, 0700) < 0) {
-        return sb_err_sys(err, errno, "begin the copy");
-    }
-    copy->links_fd = openat(job->target_fd, LINKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (copy->links_fd < 0) {
-        return sb_err_sys(err, errno, "begin the copy");
+    if (sb_copy_begin(copy, job->target_fd, LINKS, err) < 0) {
+        return -1;
     }
     for (enum sb_place place = 0; place < SB_PLACES; place++) {
         if ((job->places >> place & 1) != 0 && copy_place(job, copy, place, err) < 0) {
             return -1;
         }
     }
-    return remove_links(job, copy->links_fd, err);
+    return sb_copy_end(copy, job->target_fd, LINKS, err);
 }
 
 static _Noreturn void run(struct job *job)
@@ -151,9 +131,10 @@ make_target(const struct sb_sandbox *sandbox, uint64_t max_bytes, int *ret_fd, s
     return *ret_fd < 0 ? -1 : 0;
 }
 
-static bool is_whole(const struct sb_sandbox *sandbox)
+static bool is_whole(const struct sb_layers *layers, const struct sb_sandbox *sandbox)
 {
-    return sandbox->layer == NULL || sandbox->layer->depth >= SB_LAYERS_MAX;
+    return layers->way != SB_LAYERS_OVERLAY || sandbox->layer == NULL ||
+           sandbox->layer->depth >= SB_LAYERS_MAX;
 }
 
 static int open_uppers(struct sb_layers *layers,
@@ -163,7 +144,7 @@ static int open_uppers(struct sb_layers *layers,
 {
     for (enum sb_place place = 0; place < SB_PLACES; place++) {
         bool is_on_ground = place == SB_PLACE_WORKSPACE && sandbox->ground.ino != 0;
-        if ((!is_whole(sandbox) || is_on_ground) && sandbox->uppers[place] != 0 &&
+        if ((!is_whole(layers, sandbox) || is_on_ground) && sandbox->uppers[place] != 0 &&
             sb_keeper_clone(&layers->keeper, &sandbox->uppers[place], 1, &ret_fds[place], err) <
                 0) {
             return -1;
@@ -208,13 +189,13 @@ static int begin(struct sb_layers *layers,
         .places = sandbox->places,
         .is_frozen = is_frozen,
     };
-    if (sandbox->ground.ino != 0 && sandbox->layer != NULL && is_whole(sandbox)) {
+    if (sandbox->ground.ino != 0 && sandbox->layer != NULL && is_whole(layers, sandbox)) {
         return sb_err_set(err, SB_PRECONDITION,
                           "%d snapshots stand on each other, and on a directory of the host that "
                           "is not copied: commit what changed, and go on in a new sandbox",
                           SB_LAYERS_MAX);
     }
-    if (sb_visit_open(sandbox, &job.visit, err) < 0 || sb_layers_check(err) < 0 ||
+    if (sb_visit_open(sandbox, &job.visit, err) < 0 ||
         make_target(sandbox, max_bytes, &take->target_fd, err) < 0) {
         return -1;
     }
@@ -226,6 +207,12 @@ static int begin(struct sb_layers *layers,
     return take->pid < 0 ? -1 : 0;
 }
 
+static struct sb_take *refuse(const struct sb_layers *layers, struct sb_err *err)
+{
+    (void)sb_err_set(err, SB_PRECONDITION, "no snapshots here: %s", layers->why.text);
+    return NULL;
+}
+
 struct sb_take *sb_take_start(struct sb_layers *layers,
                               const struct sb_sandbox *sandbox,
                               uint64_t max_bytes,
@@ -233,6 +220,9 @@ struct sb_take *sb_take_start(struct sb_layers *layers,
                               uint64_t tag,
                               struct sb_err *err)
 {
+    if (sb_layers_way(layers) == SB_LAYERS_NONE) {
+        return refuse(layers, err);
+    }
     struct sb_take *take = calloc(1, sizeof *take);
     if (take == NULL) {
         (void)sb_err_oom(err);
@@ -243,7 +233,7 @@ struct sb_take *sb_take_start(struct sb_layers *layers,
     take->places = sandbox->places;
     take->ids = sandbox->ids;
     take->ground = sandbox->ground;
-    take->below = is_whole(sandbox) ? NULL : sb_layer_ref(sandbox->layer);
+    take->below = is_whole(layers, sandbox) ? NULL : sb_layer_ref(sandbox->layer);
     if (begin(layers, sandbox, max_bytes, is_frozen, take, err) < 0) {
         sb_take_free(layers, take);
         return NULL;
@@ -275,8 +265,8 @@ struct sb_layer *sb_take_finish(struct sb_layers *layers,
     ret_taken->size_bytes = (uint64_t)(space.f_blocks - space.f_bfree) * (uint64_t)space.f_bsize;
     ret_taken->copied_bytes = report.bytes;
     ret_taken->files = report.files;
-    return sb_layer_new(layers, take->target_fd, take->places, &take->ids, &take->ground,
-                        take->below, err);
+    return sb_layer_new(layers, take->target_fd, ret_taken->size_bytes, take->places, &take->ids,
+                        &take->ground, take->below, err);
 }
 
 void sb_take_free(struct sb_layers *layers, struct sb_take *take)

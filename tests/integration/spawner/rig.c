@@ -100,6 +100,12 @@ int rig_peer(int *ret_other)
 
 /* ---- the spawner ---- */
 
+bool rig_copies(void)
+{
+    const char *way = getenv("AISBX_TEST_SNAPSHOTS");
+    return way != NULL && strcmp(way, "copy") == 0;
+}
+
 int rig_start_silent(struct rig *rig, struct sb_err *err)
 {
     int ends[2];
@@ -119,7 +125,11 @@ int rig_start_silent(struct rig *rig, struct sb_err *err)
         char option[] = "--fd";
         char number[] = "3";
         char socket_option[] = "--socket";
-        char *argv[] = {name, option, number, socket_option, rig_socket(), NULL};
+        char snapshots[] = "--snapshots";
+        char way[] = "copy";
+        char *argv[] = {name,          option,       number,
+                        socket_option, rig_socket(), rig_copies() ? snapshots : NULL,
+                        way,           NULL};
         (void)execv(path, argv);
         perror(path);
         _exit(127);

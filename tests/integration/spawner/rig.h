@@ -76,6 +76,10 @@ int rig_load_listed_filter(struct rig *rig,
 /** The driver that $AISBX_TEST_DRIVER names; native without. */
 Spawn__V1__Driver rig_driver(void);
 
+/** Whether $AISBX_TEST_SNAPSHOTS is "copy": the spawner then gives copies of layers, whatever the
+ *  kernel can. */
+bool rig_copies(void);
+
 /** A plan with all that is needed: that driver, system root, tmpfs workspace, 16 MiB, 1000 inodes.
  */
 Spawn__V1__Plan rig_plan(const struct rig *rig);
