@@ -100,6 +100,19 @@ void sb_event_key(struct sb_worker *worker,
     sb_out_done(&out);
 }
 
+void sb_event_sandbox_forked(const struct sb_sandbox *sandbox)
+{
+    struct sb_out out;
+    struct sb_json json;
+    if (sandbox->worker->trail == NULL || sandbox->policy == NULL) {
+        return;
+    }
+    begin(&json, &out);
+    sb_json_cstr(&json, "forked_from", sandbox->forked_from);
+    sb_json_cstr(&json, "profile", sandbox->policy->profile);
+    end(&json, sandbox, NULL, "sandbox.forked", "ended");
+}
+
 void sb_event_sandbox_ended(const struct sb_sandbox *sandbox)
 {
     struct sb_out out;

@@ -19,6 +19,8 @@ struct sb_event_connection {
 };
 
 void sb_event_worker(struct sb_worker *worker, const char *action);
+/** One of those that a ForkSandbox makes, of which the call's own record names none. */
+void sb_event_sandbox_forked(const struct sb_sandbox *sandbox);
 void sb_event_sandbox_ended(const struct sb_sandbox *sandbox);
 /** With its verdict, and the limits that were met. */
 void sb_event_exec_ended(const struct sb_exec *exec);

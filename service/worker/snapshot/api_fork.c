@@ -13,6 +13,7 @@
 #include "service/worker/api.h"
 #include "service/worker/api_gate.h"
 #include "service/worker/api_pb.h"
+#include "service/worker/events.h"
 #include "service/worker/limits.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
@@ -243,6 +244,7 @@ static int make_twins(struct fork *fork,
         sandbox->fork_group = fork->n == 0 ? sandbox->seq : fork->twins[0].sandbox->fork_group;
         (void)snprintf(sandbox->forked_from, sizeof sandbox->forked_from, "%s", source->id);
         add_twin(fork, sandbox);
+        sb_event_sandbox_forked(sandbox);
     }
     return 0;
 }

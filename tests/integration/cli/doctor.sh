@@ -37,7 +37,7 @@ assert report["exit_status"] == int(sys.argv[3]) == worst, worst
 assert report["result"] == {0: "full", 3: "degraded", 4: "unable"}[worst]
 for f in report["findings"]:
     assert f["result"] == "pass" or f["fix"], f
-for check in ("kernel", "namespaces", "cgroup delegation", "seccomp filters", "landlock version", "denied paths", "fresh /proc", "overlay"):
+for check in ("kernel", "namespaces", "cgroup delegation", "seccomp filters", "landlock version", "denied paths", "fresh /proc", "snapshots"):
     assert check in results, check
 END
 

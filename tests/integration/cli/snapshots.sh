@@ -1,7 +1,18 @@
 #!/usr/bin/env bash
-# snapshot, snapshots, fork, rollback and create --snapshot.
+# snapshot, snapshots, fork, rollback and create --snapshot. WHO [copy]: copy, as on a kernel that has no overlay for it.
 source "$(dirname "$0")/common.sh"
 work
+
+if [[ ${2:-} == copy ]]; then
+    "${program[@]::${#program[@]}-1}" "${program[-1]}-worker" --listen "unix:$PWD/w.sock" --snapshots copy 2>"$dir/log" &
+    pids+=($!)
+    export AISBX_ADDRESS=unix:$PWD/w.sock
+    wait_for "a worker" aisbx worker info
+fi
+way=$(aisbx worker info --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["snapshots"])')
+[[ $way == "${2:-$way}" && $way =~ ^(overlay|copy)$ ]] || fail "snapshots: $way"
+# by_way OVERLAY COPY: what is to be seen of the one and the other.
+by_way() { if [[ $way == overlay ]]; then echo "$1"; else echo "$2"; fi; }
 
 new() { aisbx create --profile python-dev --no-workspace "$@"; }
 field() { python3 -c 'import json, sys
@@ -23,12 +34,12 @@ check_text "from a snapshot" "$(printf 'one\none\nt\nx\n600 2')" "$(aisbx exec "
 check_text "the source goes on" "$(printf 'two\nf\ng')" "$(aisbx exec "$sb" sh -c 'cat f; ls')"
 check_text "of which" "$sn" "$(aisbx list --json | field 0.snapshot_id)"
 
-# What changed alone is copied of one that started from a snapshot.
+# What changed alone is copied of one that started on a snapshot.
 aisbx exec "$from" sh -c 'echo three >f'
 second=$(aisbx snapshot --json "$from")
-check_text "method" changes "$(field method <<<"$second")"
-check_text "stands on" "$sn" "$(field base_snapshot_id <<<"$second")"
-check_text "copied" 6 "$(field copied_bytes <<<"$second")"
+check_text "method" "$(by_way changes copy)" "$(field method <<<"$second")"
+check_text "stands on" "$(by_way "$sn" '')" "$(field base_snapshot_id <<<"$second")"
+check_text "copied" "$(by_way 6 10)" "$(field copied_bytes <<<"$second")"
 
 # ---- diff ----
 other=$(new)
@@ -88,6 +99,9 @@ while read -r fork; do
     check_text "fork $n apart" $n "$(aisbx exec "$fork" cat f </dev/null)"
     ((n += 1))
 done <"$dir/forks"
+check_text "each is written down" "$(sort "$dir/forks")" "$("${program[@]::${#program[@]}-1}" "${program[-1]}-security" audit query --action sandbox.forked \
+    --json | python3 -c 'import json, sys
+print(*sorted(r["sandbox_id"] for r in json.load(sys.stdin) if r["detail"]["forked_from"] == sys.argv[1]), sep="\n")' "$sb")"
 check_text "the source is as it was" base "$(aisbx exec "$sb" cat f)"
 check_text "not listed" 2 "$(aisbx snapshots --quiet | wc -l)"
 check_text "fork of" "$sb" "$(aisbx list --json | field 0.forked_from)"
@@ -100,6 +114,16 @@ print(next(s['init_pid'] for s in json.load(sys.stdin) if s['sandbox_id'] == '$f
     check_text "ids of their own" 3 "$(sort -u <<<"$ids" | wc -l)"
 fi
 xargs "${program[@]}" destroy <"$dir/forks" >"$dir/out"
+
+# ---- a copy has to fit ----
+if [[ $way == copy ]]; then
+    aisbx exec "$sb" sh -c 'head -c 3000000 /dev/zero >big'
+    large=$(aisbx snapshot "$sb")
+    check_status 1 create --profile python-dev --snapshot "$large" --disk 2m
+    check_has "disk" "no space is left for content" "$(<"$dir/err")"
+    check_status 0 snapshots --delete "$large"
+    aisbx exec "$sb" rm big
+fi
 
 # ---- a paused one ----
 if aisbx pause "$sb" 2>"$dir/err"; then
