@@ -100,6 +100,10 @@ static void put_info(struct sb_out *out, const Aisbx__V1__GetInfoResponse *info)
     sb_out_printf(out, "pid %" PRId64 ", up %s, kernel %s, default profile %s\n", info->pid,
                   sb_when_format_age(age, info->start_time, sb_clock_real_ms()), info->kernel,
                   info->default_profile);
+    sb_out_printf(out, "snapshots %s%s", info->snapshots,
+                  info->snapshots_detail[0] == '\0' ? "" : ": ");
+    sb_out_put_safe(out, sb_str_from(info->snapshots_detail));
+    sb_out_put(out, "\n");
     put_drivers(out, info);
     put_controls(out, info);
 }

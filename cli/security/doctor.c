@@ -56,6 +56,23 @@ static enum sb_finding_level level_of(const Aisbx__V1__ControlStatus *status)
                : SB_FINDING_FAIL;
 }
 
+/* No wall rests on it. */
+static void add_snapshots(const Aisbx__V1__GetInfoResponse *info, struct sb_findings *findings)
+{
+    static const char name[] = "snapshots";
+    if (strcmp(info->snapshots, "overlay") == 0) {
+        sb_finding_add(findings, name, SB_FINDING_PASS, "",
+                       "overlay: forks share what they do not change");
+    } else if (strcmp(info->snapshots, "copy") == 0) {
+        sb_finding_add(findings, name, SB_FINDING_NOTE,
+                       "Linux 6.6 or newer with overlay, for forks that share",
+                       "copy: each fork has a copy of its own; %s", info->snapshots_detail);
+    } else if (info->snapshots[0] != '\0') { /* a worker of before does not tell */
+        sb_finding_add(findings, name, SB_FINDING_WARN, "Linux 5.12 or newer",
+                       "none: they are refused; %s", info->snapshots_detail);
+    }
+}
+
 void sb_doctor_controls(const Aisbx__V1__GetInfoResponse *info, struct sb_findings *findings)
 {
     for (size_t i = 0; i < info->n_controls; i++) {
@@ -63,6 +80,7 @@ void sb_doctor_controls(const Aisbx__V1__GetInfoResponse *info, struct sb_findin
         sb_finding_add(findings, sb_control_name(status->control), level_of(status), status->fix,
                        "%s", status->detail);
     }
+    add_snapshots(info, findings);
 }
 
 int sb_doctor_status(const struct sb_findings *findings)

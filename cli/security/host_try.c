@@ -156,19 +156,6 @@ static int enter_and_mount_proc(void)
     return enter_namespaces(CLONE_NEWPID) ? in_child(mount_proc) : NO_NAMESPACES;
 }
 
-static int mount_overlay(void)
-{
-    if (!enter_namespaces(0) || mount("tmpfs", "/tmp", "tmpfs", 0, "mode=0755") < 0 ||
-        mkdir("/tmp/lower", 0755) < 0 || mkdir("/tmp/upper", 0755) < 0 ||
-        mkdir("/tmp/work", 0755) < 0 || mkdir("/tmp/all", 0755) < 0) {
-        return NO_NAMESPACES;
-    }
-    return mount("overlay", "/tmp/all", "overlay", 0,
-                 "lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/work,userxattr") < 0
-               ? errno
-               : 0;
-}
-
 static void try_proc(const struct sb_host *host, struct sb_findings *findings)
 {
     int error = in_child(enter_and_mount_proc);
@@ -190,25 +177,13 @@ static void try_proc(const struct sb_host *host, struct sb_findings *findings)
     }
 }
 
-/* Nothing of ours uses it yet. */
-static void try_overlay(const struct sb_host *host, struct sb_findings *findings)
-{
-    (void)host;
-    int error = in_child(mount_overlay);
-    if (error == 0) {
-        sb_finding_add(findings, "overlay", SB_FINDING_PASS, "", "works in a user namespace");
-    } else {
-        sb_finding_add(findings, "overlay", SB_FINDING_NOTE,
-                       "sudo modprobe overlay (Linux 5.11 or newer)",
-                       "not in a user namespace: %s; no sandbox needs it yet",
-                       error == NO_NAMESPACES ? "there is none for this program" : strerror(error));
-    }
-}
-
 void sb_host_try(const struct sb_host *host, struct sb_findings *findings)
 {
     static void (*const tries[])(const struct sb_host *, struct sb_findings *) = {
-        try_seccomp, try_landlock, try_told_paths, try_proc, try_overlay,
+        try_seccomp,
+        try_landlock,
+        try_told_paths,
+        try_proc,
     };
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         tries[i](host, findings);

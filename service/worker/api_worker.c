@@ -43,6 +43,10 @@ static bool fill_info(const struct info *info, Aisbx__V1__GetInfoResponse *msg)
            sb_api_pb_text(&msg->worker_id, worker->id) &&
            sb_api_pb_text(&msg->kernel, uts.release) &&
            sb_api_pb_text(&msg->default_profile, sb_profiles_default(worker->profiles)) &&
+           sb_api_pb_text(&msg->snapshots, worker->probe->snapshots) &&
+           sb_api_pb_text(&msg->snapshots_detail, worker->probe->snapshots_why == NULL
+                                                      ? ""
+                                                      : worker->probe->snapshots_why) &&
            sb_api_pb_text(&msg->mode,
                           sb_spawner_welcome(worker->spawner)->is_root ? "root" : "user") &&
            sb_api_pb_time(worker->start_ms, &msg->start_time) &&

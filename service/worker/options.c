@@ -16,6 +16,9 @@
 /** By enum sb_options_audit. */
 static const char *const audit_names[] = {"", "off", "commit", "disk", NULL};
 
+/** By enum sb_options_snapshots. */
+static const char *const snapshots_names[] = {"auto", "copy", NULL};
+
 static const struct sb_field fields[] = {
     {SB_STR("tls-cert"), SB_FIELD_STRING, AT(tls_cert), 1, 4095, "FILE",
      "Certificate chain of TCP listeners, PEM", NULL},
@@ -56,6 +59,11 @@ static const struct sb_field fields[] = {
      "Started as root: tell the paths that Landlock denies (Linux 6.15, and auditing on); programs "
      "can then fill the host's audit log",
      NULL},
+    {SB_STR("snapshots"), SB_FIELD_ENUM, AT(snapshots), 0, 0, "auto|copy",
+     "How sandboxes start from snapshots: auto, on an overlay that shares what they do not change "
+     "where the kernel can (Linux 6.6), else as copy: each with a copy of its own, within its "
+     "limits of memory and disk. Default: auto",
+     snapshots_names},
     {SB_STR("audit"), SB_FIELD_ENUM, AT(audit), 0, 0, "disk|commit|off",
      "A decision is written down before it is acted on: through to the disk, which a power cut "
      "does "

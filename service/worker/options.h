@@ -20,6 +20,12 @@ enum sb_options_audit {
     SB_OPTIONS_AUDIT_DISK,
 };
 
+/** How sandboxes start from snapshots. */
+enum sb_options_snapshots {
+    SB_OPTIONS_SNAPSHOTS_AUTO, /* on an overlay where the kernel can, else with a copy */
+    SB_OPTIONS_SNAPSHOTS_COPY,
+};
+
 struct sb_options {
     char *listen[SB_OPTIONS_MAX_LISTEN]; /* owned, as all strings here */
     size_t n_listen;
@@ -37,6 +43,7 @@ struct sb_options {
     bool dies_with_parent;
     uint64_t grpc_threads;
     bool tells_paths;    /* what Landlock denies is told */
+    int snapshots;       /* enum sb_options_snapshots */
     uint64_t cpu_weight; /* of all sandboxes together; 100: as any program; SB_OPTIONS_CPU_IDLE */
     int audit;           /* enum sb_options_audit */
     uint64_t audit_keep_ms;

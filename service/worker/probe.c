@@ -41,6 +41,8 @@ static void clear(struct sb_probe *probe)
         driver->detail = NULL;
         driver->is_available = false;
     }
+    free(probe->snapshots_why);
+    probe->snapshots_why = NULL;
 }
 
 void sb_probe_done(struct sb_probe *probe)
@@ -77,6 +79,13 @@ static void take_controls(struct sb_control controls[SB_PROBE_CONTROLS],
     }
 }
 
+static const char *name_of(Spawn__V1__LayersWay way)
+{
+    return way == SPAWN__V1__LAYERS_WAY__LAYERS_WAY_OVERLAY ? "overlay"
+           : way == SPAWN__V1__LAYERS_WAY__LAYERS_WAY_COPY  ? "copy"
+                                                            : "none";
+}
+
 static void take(struct sb_probe *probe, const Spawn__V1__Probed *probed)
 {
     clear(probe);
@@ -93,6 +102,8 @@ static void take(struct sb_probe *probe, const Spawn__V1__Probed *probed)
         to->detail = sb_str_dup(sb_str_from(from->detail));
         take_controls(to->controls, from->controls, from->n_controls);
     }
+    probe->snapshots = name_of(probed->layers_way);
+    probe->snapshots_why = sb_str_dup(sb_str_from(probed->layers_why));
     probe->time_ms = sb_clock_mono_ms();
 }
 

@@ -37,7 +37,9 @@ struct sb_probe {
     struct sb_worker *worker;
     struct sb_probe_driver drivers[SB_DRIVER_END_];
     struct sb_control controls[SB_PROBE_CONTROLS]; /* by aisbx.v1.Control number; [0] is unused */
-    uint64_t time_ms;                              /* monotonic; 0: never */
+    const char *snapshots; /* how sandboxes start from them: "overlay", "copy", "none" */
+    char *snapshots_why;   /* owned; why no better; NULL: not known */
+    uint64_t time_ms;      /* monotonic; 0: never */
     bool is_under_way;
     struct sb_list waiters;
 };

@@ -17,7 +17,7 @@
 #include "base/mutate.h"
 #include "service/worker/options.h"
 
-enum { SPAWNER_FD = 3, ARGS_MAX = 8 + 2 * SB_OPTIONS_MAX_LISTEN };
+enum { SPAWNER_FD = 3, ARGS_MAX = 10 + 2 * SB_OPTIONS_MAX_LISTEN };
 
 static int find_program(char out[PATH_MAX], struct sb_err *err)
 {
@@ -54,6 +54,8 @@ static void fill_arguments(const struct sb_options *options, char *weight, char 
     static char fd_text[] = {'0' + SPAWNER_FD, '\0'};
     static char socket_option[] = "--socket";
     static char embedded[] = "--embedded";
+    static char snapshots[] = "--snapshots";
+    static char copy[] = "copy";
     static char tell_paths[] = "--tell-paths";
     size_t n = 0;
     argv[n++] = name;
@@ -69,6 +71,10 @@ static void fill_arguments(const struct sb_options *options, char *weight, char 
     }
     if (options->is_embedded) {
         argv[n++] = embedded;
+    }
+    if (options->snapshots == SB_OPTIONS_SNAPSHOTS_COPY) {
+        argv[n++] = snapshots;
+        argv[n++] = copy;
     }
     if (options->tells_paths) {
         argv[n++] = tell_paths;

@@ -55,6 +55,30 @@ static void sandboxes_run_without_some_walls_only(void **state)
     assert_int_equal(STATUS(READ_ONLY_ROOT, ABSENT), SB_DOCTOR_UNABLE);
 }
 
+/* @way  of sandboxes from snapshots */
+static enum sb_finding_level level_of_snapshots(const char *way)
+{
+    Aisbx__V1__GetInfoResponse info = AISBX__V1__GET_INFO_RESPONSE__INIT;
+    struct sb_findings findings = {0};
+    char text[16];
+    char why[] = "no overlay";
+    (void)strcpy(text, way);
+    info.snapshots = text;
+    info.snapshots_detail = why;
+    sb_doctor_controls(&info, &findings);
+    assert_int_equal(findings.n, 1);
+    assert_string_equal(findings.items[0].name, "snapshots");
+    return findings.items[0].level;
+}
+
+static void tells_how_sandboxes_start_from_snapshots(void **state)
+{
+    (void)state;
+    assert_int_equal(level_of_snapshots("overlay"), SB_FINDING_PASS);
+    assert_int_equal(level_of_snapshots("copy"), SB_FINDING_NOTE);
+    assert_int_equal(level_of_snapshots("none"), SB_FINDING_WARN);
+}
+
 static void the_worst_finding_counts(void **state)
 {
     struct sb_findings findings = {0};
@@ -119,6 +143,7 @@ int main(void)
         cmocka_unit_test(a_wall_that_stands_is_fine),
         cmocka_unit_test(a_weaker_wall_degrades),
         cmocka_unit_test(sandboxes_run_without_some_walls_only),
+        cmocka_unit_test(tells_how_sandboxes_start_from_snapshots),
         cmocka_unit_test(the_worst_finding_counts),
         cmocka_unit_test(too_much_is_cut),
         cmocka_unit_test(help_tells_every_exit_status),
