@@ -62,7 +62,7 @@ class Lab:
 
     @staticmethod
     def reason_to_skip(row):
-        if row.needs == 'root' or row.probes[0] in ('escape', 'execs', 'program', 'script'):
+        if row.needs == 'root' or row.probes[0] in ('escape', 'execs', 'program', 'copies', 'script'):
             if os.getuid() != 0:
                 return 'only root can run these probes'
         if row.needs == 'swap':
@@ -77,12 +77,12 @@ class Lab:
         key = (probes, off)
         if key not in self.runs:
             kind = {'escape': self._escape, 'execs': self._execs, 'egress': self._egress, 'program': self._program,
-                    'script': self._script}[probes[0]]
+                    'copies': self._copies, 'script': self._script}[probes[0]]
             self.runs[key] = kind(off, *probes[1:])
         return self.runs[key]
 
-    def _start(self, off, argv):
-        env = dict(os.environ, AISBX_MUTATE=off, AISBX_CONFIG_PATH=os.path.join(HERE, 'open.yaml'),
+    def _start(self, off, argv, **more):
+        env = dict(os.environ, **more, AISBX_MUTATE=off, AISBX_CONFIG_PATH=os.path.join(HERE, 'open.yaml'),
                     AISBX_BIN=self.bin, AISBX_SOURCE=self.repository)
         try:
             done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT,
@@ -121,8 +121,11 @@ class Lab:
         red = set(re.findall(r'^(?:LEAKED|FAILED) +([^:\n]+)', text, re.M))
         return Result(red, '' if status == 0 or red else text.strip()[-160:])
 
-    def _program(self, off, name, tests):
-        status, text = self._start(off, [os.path.join(self.build, 'tests/bin', name)])
+    def _copies(self, off, name, tests):
+        return self._program(off, name, tests, AISBX_TEST_SNAPSHOTS='copy')
+
+    def _program(self, off, name, tests, **more):
+        status, text = self._start(off, [os.path.join(self.build, 'tests/bin', name)], **more)
         passed, red = (set(re.findall(rf'^\[ {word} \] (?:\w+: )?([a-z]\w+)$', text, re.M)) & set(tests)
                        for word in ('      OK', ' FAILED '))
         return Result(red, '' if passed | red == set(tests) else text.strip()[-160:])

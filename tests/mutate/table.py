@@ -54,6 +54,11 @@ def program(name, *tests):
     return ('program', name, tests)
 
 
+def copies(name, *tests):
+    """The same, with sandboxes that start from snapshots with copies."""
+    return ('copies', name, tests)
+
+
 SETUID = ('chmod', 'fchmod', 'fchmodat', 'fchmodat2', 'creat', 'mknod', 'mknodat', 'open', 'openat')
 SCHEDULING = 'floor.setpriority,floor.ioprio_set,floor.sched_setparam,floor.sched_setscheduler,' \
              'floor.sched_setattr,floor.sched_setaffinity'
@@ -165,6 +170,14 @@ ROWS = [
     Row('leftovers of the group', 'cgroup.sweep', escape('daemon-left'), front='ns.pid,proc.own'),
     Row('bytes in memory', 'space.bytes', escape('memory-tmpfs'), front='cgroup.memory'),
     Row('files in memory', 'space.inodes', escape('inodes')),
+    Row('layers are read-only', 'layers.read-only', program('test_spawner_layers', 'leaves_nothing_behind')),
+    Row('owners in layers', 'layers.ids', program('test_spawner_layers', 'gives_another_sandbox_all_that_was_written')),
+    Row('owners in copies of layers', 'layers.ids',
+        copies('test_spawner_layers', 'gives_another_sandbox_all_that_was_written')),
+    Row('bytes of a layer', 'layers.bytes', program('test_spawner_layers', 'is_bounded')),
+    Row('bytes and files of a copy', 'space.bytes,space.inodes',
+        copies('test_spawner_layers', 'copies_only_what_the_new_sandbox_may_have')),
+    Row('memory of a copy', 'layers.group', copies('test_spawner_layers', 'counts_a_copy_as_memory_of_who_has_it')),
     Row('pools of the user', 'proc.pools', escape('inotify-instances')),
     Row('pseudo-terminals', 'dev.ptys', escape('terminals')),
     Row('wall time', 'wall', escape('wall-clock', options=('--timeout', '2s'))),

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mutate.h"
 #include "service/spawner/child.h"
 #include "service/spawner/ns.h"
 #include "service/spawner/userns.h"
@@ -87,7 +88,8 @@ static uint32_t translate(const struct sb_between *between, uint32_t id)
 
 uint32_t sb_between_id(const struct sb_between *between, uint32_t id)
 {
-    return between == NULL || between->userns_fd < 0 ? id : translate(between, id);
+    bool is_here = between != NULL && between->userns_fd >= 0 && !sb_mutated("layers.ids");
+    return is_here ? translate(between, id) : id;
 }
 
 /* linux/posix_acl_xattr.h; in the byte order of x86 and ARM. */

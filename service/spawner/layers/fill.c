@@ -44,6 +44,7 @@ struct job {
     int source;
     int targets[SB_PLACES];
     int report_fd;
+    int go[2]; /* what it writes before it is in the group would be somebody else's memory */
 };
 
 /* No entry of a snapshot can be meant by it. */
@@ -99,6 +100,11 @@ static _Noreturn void run(struct job *job)
 {
     struct sb_err err;
     struct sb_err ignored;
+    char go = 0;
+    (void)close(job->go[1]);
+    if (read(job->go[0], &go, 1) != 1) {
+        _exit(1);
+    }
     if (fill_all(job, &err) == 0) {
         sb_err_clear(&err);
     }
@@ -193,6 +199,7 @@ static void job_done(struct job *job)
 {
     sb_between_done(&job->between);
     sb_fd_close_all(&job->source, 1);
+    sb_fd_close_all(job->go, 2);
 }
 
 int sb_fill_start(struct sb_layers *layers,
@@ -205,9 +212,11 @@ int sb_fill_start(struct sb_layers *layers,
     struct job job = {.between = SB_BETWEEN_NONE,
                       .source = -1,
                       .targets = {given->uppers[0], given->uppers[1]},
-                      .report_fd = given->report_fd};
+                      .report_fd = given->report_fd,
+                      .go = {-1, -1}};
     size_t n = 0;
-    if (sb_between_open(&layer->ids, &sandbox->ids, layers->host->has_setgroups, &job.between,
+    if (sb_fd_pipe(job.go, err) < 0 ||
+        sb_between_open(&layer->ids, &sandbox->ids, layers->host->has_setgroups, &job.between,
                         err) < 0 ||
         sb_layer_open(layers, layer, NULL, &job.source, &n, err) < 0) {
         return -1;
@@ -218,8 +227,9 @@ int sb_fill_start(struct sb_layers *layers,
     if (pid == 0) {
         run(&job);
     }
-    if (pid < 0 ||
-        (!sb_mutated("layers.group") && sb_cgroup_enter(&sandbox->cgroup, pid, err) < 0)) {
+    bool enters = !sb_mutated("layers.group");
+    if (pid < 0 || (enters && sb_cgroup_enter(&sandbox->cgroup, pid, err) < 0) ||
+        sb_fd_write_full(job.go[1], "g", 1, err) < 0) {
         return -1;
     }
     sb_fd_close_all(&given->report_fd, 1);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mutate.h"
 #include "service/spawner/idmap.h"
 #include "service/spawner/mount.h"
 
@@ -64,7 +65,7 @@ struct sb_layer *sb_layer_new(struct sb_layers *layers,
         (void)sb_err_oom(err);
         return NULL;
     }
-    if (sb_mount_freeze_tmpfs(mount_fd, err) < 0 ||
+    if ((!sb_mutated("layers.read-only") && sb_mount_freeze_tmpfs(mount_fd, err) < 0) ||
         sb_keeper_add(&layers->keeper, mount_fd, &layer->kept, err) < 0) {
         free(layer);
         return NULL;
@@ -136,7 +137,8 @@ static int map_ids(int fd, const struct sb_ids *from, const struct sb_ids *to, s
             .count = 1,
         };
     }
-    if (map.disk_uid == map.host_uid && map.disk_gid == map.host_gid) {
+    bool is_same = map.disk_uid == map.host_uid && map.disk_gid == map.host_gid;
+    if (is_same || sb_mutated("layers.ids")) {
         return 0;
     }
     int mapped = sb_idmap_apply(fd, &map, err);

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mutate.h"
 #include "service/spawner/layers/copy.h"
 #include "service/spawner/layers/stop.h"
 #include "service/spawner/layers/visit.h"
@@ -124,7 +125,7 @@ make_target(const struct sb_sandbox *sandbox, uint64_t max_bytes, int *ret_fd, s
 {
     char options[128];
     (void)snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=0700,uid=%u,gid=%u",
-                   (unsigned long long)max_bytes,
+                   sb_mutated("layers.bytes") ? 0ULL : (unsigned long long)max_bytes,
                    (unsigned long long)sandbox->inodes * 2 * SB_PLACES + LINKS_INODES,
                    sandbox->ids.outside_uid, sandbox->ids.outside_gid);
     *ret_fd = sb_mount_new_tmpfs(options, err);

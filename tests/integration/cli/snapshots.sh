@@ -123,6 +123,8 @@ if [[ $way == copy ]]; then
     check_has "disk" "no space is left for content" "$(<"$dir/err")"
     check_status 0 snapshots --delete "$large"
     aisbx exec "$sb" rm big
+    check_status 125 run --profile python-dev -w .:overlay true
+    check_has "no overlay at all" "no directory can be bound copy-on-write here" "$(<"$dir/err")"
 fi
 
 # ---- a paused one ----

@@ -345,6 +345,40 @@ static void copies_only_what_the_new_sandbox_may_have(void **state)
     await_kept(before);
 }
 
+static void counts_a_copy_as_memory_of_who_has_it(void **state)
+{
+    (void)state;
+    enum { LARGE = 12000000 };
+    struct sb_err err;
+    if (!rig_copies()) {
+        skip();
+    }
+    struct rig_box box = fixture_box();
+    do_sh(&box, "head -c 12000000 /dev/zero > f");
+    struct taken taken = take(&box);
+    fixture_end(&box);
+    Spawn__V1__Plan plan = rig_plan(fixture_rig());
+    plan.layer_id = taken.id;
+    plan.memory_bytes = 64 << 20;
+    Spawn__V1__Gone gone;
+    struct rig_box fork = fixture_box_of(&plan);
+    do_sh(&fork, "test -s f");
+    assert_int_equal(rig_kill(fixture_rig(), fork.slot, &err), 0);
+    assert_int_equal(rig_wait_gone(fixture_rig(), fork.slot, &gone, &err), 0);
+    rig_box_done(&fork);
+    bool is_counted = (gone.counters->controllers & 1) != 0;
+    if (is_counted) {
+        assert_true(gone.counters->memory_peak_bytes > LARGE);
+        plan.memory_bytes = 8 << 20;
+        assert_int_equal(rig_spawn(fixture_rig(), &plan, -1, &fork, &err), -1);
+        assert_int_equal(err.code, SB_EXHAUSTED);
+    }
+    drop(taken.id);
+    if (!is_counted) {
+        skip();
+    }
+}
+
 /* Numbers of files begin anew in each place. */
 static void keeps_names_of_one_file_in_their_place(void **state)
 {
@@ -440,6 +474,7 @@ int main(void)
         cmocka_unit_test(gives_new_sandboxes_bounds_of_their_own),
         cmocka_unit_test(is_bounded),
         cmocka_unit_test(copies_only_what_the_new_sandbox_may_have),
+        cmocka_unit_test(counts_a_copy_as_memory_of_who_has_it),
         cmocka_unit_test(keeps_names_of_one_file_in_their_place),
         cmocka_unit_test(lets_what_runs_go_on),
         cmocka_unit_test(leaves_nothing_behind),
