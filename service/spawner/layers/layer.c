@@ -53,7 +53,6 @@ enum sb_layers_way sb_layers_way(struct sb_layers *layers)
 
 struct sb_layer *sb_layer_new(struct sb_layers *layers,
                               int mount_fd,
-                              uint64_t size_bytes,
                               unsigned places,
                               const struct sb_ids *ids,
                               const struct sb_ground *ground,
@@ -73,7 +72,6 @@ struct sb_layer *sb_layer_new(struct sb_layers *layers,
     layer->id = ++layers->last_id;
     layer->refs = 1;
     layer->is_known = true;
-    layer->size_bytes = size_bytes;
     layer->places = places;
     layer->ids = *ids;
     layer->ids.link = (struct sb_list){NULL, NULL}; /* numbers, not a claim on them */

@@ -40,7 +40,7 @@ struct sb_layer {
     bool is_known;           /* to the worker, which has a reference then */
     unsigned refs;           /* the worker, sandboxes that stand on it, layers above it */
     uint64_t kept;           /* by the keeper */
-    uint64_t size_bytes;     /* space that it takes alone */
+    uint64_t size_bytes;     /* space that it takes alone; of who made it */
     unsigned places;         /* bits */
     struct sb_ids ids;       /* of the sandbox that wrote it: what owners in it mean */
     struct sb_ground ground; /* what its workspace stands on, besides layers that do as well */
@@ -68,11 +68,9 @@ struct sb_layer *sb_layer_find(const struct sb_layers *layers, uint64_t id);
 enum sb_layers_way sb_layers_way(struct sb_layers *layers);
 
 /** A layer with one reference. @mount_fd  its file system, borrowed; becomes read-only.
- *  @size_bytes  it takes alone.
  *  Errors: by errno; SB_PRECONDITION: somebody can still write to it. */
 struct sb_layer *sb_layer_new(struct sb_layers *layers,
                               int mount_fd,
-                              uint64_t size_bytes,
                               unsigned places,
                               const struct sb_ids *ids,
                               const struct sb_ground *ground,

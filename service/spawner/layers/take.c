@@ -266,8 +266,12 @@ struct sb_layer *sb_take_finish(struct sb_layers *layers,
     ret_taken->size_bytes = (uint64_t)(space.f_blocks - space.f_bfree) * (uint64_t)space.f_bsize;
     ret_taken->copied_bytes = report.bytes;
     ret_taken->files = report.files;
-    return sb_layer_new(layers, take->target_fd, ret_taken->size_bytes, take->places, &take->ids,
-                        &take->ground, take->below, err);
+    struct sb_layer *layer = sb_layer_new(layers, take->target_fd, take->places, &take->ids,
+                                          &take->ground, take->below, err);
+    if (layer != NULL) {
+        layer->size_bytes = ret_taken->size_bytes;
+    }
+    return layer;
 }
 
 void sb_take_free(struct sb_layers *layers, struct sb_take *take)
