@@ -7,7 +7,7 @@ const PIECE = 64 << 10;
 
 export async function open({ worker }) {
     const { connect, SandboxState, OutputStream, VerdictKind } = require(process.env.AISBX_TEST_CLIENT);
-    const { sandboxes, files, close } = connect(worker);
+    const { sandboxes, files, contexts, close } = connect(worker);
     const call = (service, method, request) => new Promise((resolve, reject) =>
         service[method](request, (error, reply) => error ? reject(error) : resolve(reply)));
     const collect = stream => new Promise((resolve, reject) => {
@@ -21,8 +21,8 @@ export async function open({ worker }) {
     const read = async (box, path) =>
         Buffer.concat((await collect(files.readFile({ sandboxId: box, file: place(path) }))).map(m => m.data ?? Buffer.alloc(0)));
     return {
-        async create({ profile, labels, ttl, requestId, snapshot }) {
-            const { sandbox } = await call(sandboxes, 'createSandbox', { requestId, snapshotId: snapshot, sandbox: { profile, labels, ttlMs: BigInt(ttl * 1000) } });
+        async create({ profile, labels, ttl, requestId, snapshot, packages }) {
+            const { sandbox } = await call(sandboxes, 'createSandbox', { requestId, snapshotId: snapshot, sandbox: { profile, labels, packages, ttlMs: BigInt(ttl * 1000) } });
             assert.equal(sandbox.state, SandboxState.SANDBOX_STATE_RUNNING);
             return sandbox.sandboxId;
         },
@@ -56,6 +56,13 @@ export async function open({ worker }) {
         async run(box, script) {
             const { exec, stdout, stderr } = await call(sandboxes, 'run', { target: { sandboxId: box }, exec: command(script) });
             return { status: exec.verdict.exitCode ?? 0, stdout: (stdout ?? '').toString(), stderr: (stderr ?? '').toString() };
+        },
+        async code(box, language, code) {
+            const requestId = `session-${box}-${language}`; // one interpreter a language
+            const { context } = await call(contexts, 'createContext', { requestId, sandboxId: box, language });
+            const events = await collect(contexts.executeCode({ contextId: context.contextId, code }));
+            const said = e => e.output?.data ?? e.result?.data ?? e.error?.traceback?.join('\n') ?? '';
+            return { status: events.at(-1).ended.verdict.exitCode ?? 0, said: events.map(e => `${said(e)}${e.result ? '\n' : ''}`).join('') };
         },
         async start(box, script) {
             const stream = sandboxes.startExec({ target: { sandboxId: box }, exec: { ...command(script), background: true, openStdin: true } });

@@ -23,8 +23,8 @@ export async function open({ url }) {
         return { stdout: parts.includes('stdout') ? of('stdout') : '', stderr: parts.includes('stderr') ? of('stderr') : '' };
     };
     return {
-        async create({ profile, labels, ttl, requestId, snapshot }) {
-            const args = { profile, labels, ttl_s: ttl, request_id: requestId, ...(snapshot && { snapshot_id: snapshot }) };
+        async create({ profile, labels, ttl, requestId, snapshot, packages }) {
+            const args = { profile, labels, ttl_s: ttl, request_id: requestId, packages, ...(snapshot && { snapshot_id: snapshot }) };
             return (await data('sandbox_create', args)).sandbox_id;
         },
         async snapshot(box, title) {
@@ -54,6 +54,13 @@ export async function open({ url }) {
         async run(box, command) {
             const result = await call('shell', { sandbox_id: box, command });
             return { status: result.structuredContent.exit_code, ...streams(result) };
+        },
+        async code(box, language, code) {
+            const result = await client.callTool({ name: 'run_code', arguments: { sandbox_id: box, language, code } });
+            if (result.structuredContent === undefined) {
+                throw new Error(`run_code: ${text(result)}`);
+            }
+            return { status: result.structuredContent.exit_code, said: text(result) };
         },
         async start(box, command) {
             return (await data('shell', { sandbox_id: box, command, background: true })).exec_id;

@@ -17,8 +17,8 @@ export async function open({ url }) {
     const read = async (box, path) =>
         Buffer.from(await (await ask('GET', `/sandboxes/${box}/files/content?file=${target(path)}`)).arrayBuffer());
     return {
-        async create({ profile, labels, ttl, requestId, snapshot }) {
-            const made = await ask('POST', `/sandboxes${snapshot ? `?snapshot_id=${snapshot}` : ''}`, { json: { profile, labels, ttl_ms: ttl * 1000 }, headers: { 'Idempotency-Key': requestId } });
+        async create({ profile, labels, ttl, requestId, snapshot, packages }) {
+            const made = await ask('POST', `/sandboxes${snapshot ? `?snapshot_id=${snapshot}` : ''}`, { json: { profile, labels, ttl_ms: ttl * 1000, packages }, headers: { 'Idempotency-Key': requestId } });
             assert.equal(made.status, 201);
             return (await made.json()).sandbox_id;
         },
@@ -46,6 +46,17 @@ export async function open({ url }) {
             const json = { target: { sandbox_id: box }, exec: { command: { args: ['bash', '-c', script] } } };
             const { exec, stdout, stderr } = await (await ask('POST', '/run', { json })).json();
             return { status: exec.verdict.exit_code, stdout, stderr };
+        },
+        async code(box, language, code) {
+            const headers = { 'Idempotency-Key': `session-${box}-${language}` }; // one interpreter a language
+            const { context_id: context } = await (await ask('POST', `/sandboxes/${box}/contexts`, { json: { language }, headers })).json();
+            const stream = await (await ask('POST', `/contexts/${context}/execute`, { json: { code } })).text();
+            const events = [...stream.matchAll(/^event: (.*)\ndata: (.*)$/mg)].map(([, name, data]) => [name, JSON.parse(data)]);
+            const said = { output: e => e.data, result: e => `${e.text}\n`, exception: e => e.traceback.join('\n') };
+            return {
+                status: events.find(([name]) => name === 'ended')[1].verdict.exit_code,
+                said: events.map(([name, data]) => said[name]?.(data) ?? '').join(''),
+            };
         },
         async start(box, script) {
             const json = { exec: { command: { args: ['bash', '-c', script] }, background: true, open_stdin: true } };

@@ -1,13 +1,14 @@
 // One session of an agent, as a table of steps; mcp.mjs, rest.mjs and grpc.mjs are ways to call, and all are held to the same.
 //   session.mjs WAY [kill]
 // A way is an object with:
-//   create({profile, labels, ttl, requestId, snapshot}) -> sandbox  destroy(sandbox) -> state
+//   create({profile, labels, ttl, requestId, snapshot, packages}) -> sandbox
+//   destroy(sandbox) -> state                                        code(sandbox, language, code) -> {status, said}
 //   snapshot(sandbox, title) -> snapshot                             fork(sandbox, n) -> [sandbox]
 //   list(labels) -> [sandbox]                                        write(sandbox, path, Buffer)   read(sandbox, path) -> Buffer
 //   run(sandbox, script) -> {status, stdout, stderr}                 image(sandbox, path) -> {type, data: Buffer}
 //   start(sandbox, script) -> exec                                   output(exec, offset) -> {text, next, isEnd}
 //   input(exec, text)   cancel(exec)   close()
-// Ids are strings, the same by every way.
+// code goes on where the code before ended; said is what it printed, its value and its error. Ids are strings, the same by every way.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -116,6 +117,22 @@ const steps = [
         const refused = await d.run(s.box, 'pip3 install --quiet --retries 0 --index-url http://other.test/simple --target none tiny');
         assert.notEqual(refused.status, 0, 'from nowhere else');
     }],
+    ['is given a package with its sandbox', async (d, s) => {
+        s.given = await d.create({ profile, labels, ttl: 600, requestId: `given-${labels.session}`, packages: ['tiny'] });
+        const got = await d.run(s.given, 'python3 -c "import tiny; print(tiny.answer, tiny.__file__)"; touch /packages/x');
+        assert.match(got.stdout, /^42 \/packages\/tiny\.py$/m, got.stderr);
+        assert.notEqual(got.status, 0, 'and cannot change it');
+        await assert.rejects(d.create({ profile, labels, ttl: 600, requestId: `none-${labels.session}`, packages: ['nothing'] }), /nothing/);
+    }],
+    ['thinks in an interpreter', async (d, s) => {
+        assert.equal((await d.code(s.given, 'python', 'import tiny\nseen = [tiny.answer]\ndef add(n): seen.append(n); return sum(seen)')).status, 0);
+        const added = await d.code(s.given, 'python', 'print("adding")\nadd(1)');
+        assert.match(added.said, /adding\n[^]*\b43\b/, 'what it printed, and the value');
+        const wrong = await d.code(s.given, 'python', 'add(1 / 0)');
+        assert.equal(wrong.status, 1);
+        assert.match(wrong.said, /ZeroDivisionError/);
+        assert.equal((await d.code(s.given, 'bash', 'cd /usr; answer=6')).status, 0);
+    }],
     ['runs tests that fail', async (d, s) => {
         const failed = await d.run(s.box, test);
         assert.equal(failed.status, 1);
@@ -137,6 +154,12 @@ const steps = [
             await startGateway();
             await d.again?.();
         }
+    }],
+    ['goes on in the interpreter', async (d, s) => {
+        assert.match((await d.code(s.given, 'python', 'add(2)')).said, /\b45\b/, 'where it was, and the error changed nothing');
+        assert.match((await d.code(s.given, 'bash', 'echo "$PWD $answer"')).said, /^\/usr 6$/m, 'each language its own');
+        assert.equal(await d.destroy(s.given), 'destroyed');
+        await assert.rejects(d.code(s.given, 'python', 'add(3)'), /destroyed|no context|no such/);
     }],
     ['fixes what was wrong, and the tests pass', async (d, s) => {
         await d.write(s.box, 'app.py', Buffer.from(app('len(values)')));
