@@ -305,7 +305,19 @@ static const struct sb_option snapshots_rows[] = {
 };
 
 static const struct sb_option diff_rows[] = {
+    {0, "tar", SB_OPTION_FLAG, AT(tar), NULL,
+     "An archive of what was made and changed on standard output; what was removed is an empty "
+     "file "
+     ".wh.NAME, as in layers of OCI images",
+     0, 0, SB_OFFER_NOTHING, NULL},
     {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "Only the paths, one a line", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
+static const struct sb_option commit_rows[] = {
+    {'n', "dry-run", SB_OPTION_FLAG, AT(dry_run), NULL, "Say what would change, and change nothing",
+     0, 0, SB_OFFER_NOTHING, NULL},
+    {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "No line for each change", 0, 0,
      SB_OFFER_NOTHING, NULL},
 };
 
@@ -464,6 +476,7 @@ const struct sb_option_group sb_option_from = GROUP("Options of its beginning", 
 const struct sb_option_group sb_option_snapshot = GROUP("Options", snapshot_rows);
 const struct sb_option_group sb_option_snapshots = GROUP("Options", snapshots_rows);
 const struct sb_option_group sb_option_diff = GROUP("Options", diff_rows);
+const struct sb_option_group sb_option_commit = GROUP("Options", commit_rows);
 const struct sb_option_group sb_option_fork = GROUP("Options", fork_rows);
 const struct sb_option_group sb_option_explain = GROUP("Questions", explain_rows);
 const struct sb_option_group sb_option_keys = GROUP("Options of the key", keys_rows);

@@ -70,6 +70,7 @@ extern const struct sb_option_group sb_option_snapshots;
 extern const struct sb_option_group sb_option_fork;
 extern const struct sb_option_group sb_option_code;
 extern const struct sb_option_group sb_option_diff;
+extern const struct sb_option_group sb_option_commit;
 extern const struct sb_option_group sb_option_explain;
 extern const struct sb_option_group sb_option_learn;
 extern const struct sb_option_group sb_option_keys; /* keys create */

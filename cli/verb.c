@@ -188,6 +188,16 @@ static const char *const diff_examples[] = {
     "aisbx diff sb_9xq2",
     "Since a snapshot, the paths alone",
     "aisbx diff --quiet sb_9xq2 sn_4m2c",
+    "As an archive",
+    "aisbx diff --tar sb_9xq2 > changes.tar",
+    NULL,
+};
+static const char *const commit_examples[] = {
+    "Try something in a copy of this directory, look, and keep it",
+    "id=$(aisbx create -p python-dev -w .:overlay) && aisbx exec \"$id\" make && aisbx commit -n "
+    "\"$id\" && aisbx commit \"$id\"",
+    "Keep what is below one directory alone",
+    "aisbx commit sb_9xq2 src",
     NULL,
 };
 static const char *const rollback_examples[] = {
@@ -660,6 +670,26 @@ static const struct sb_verb table[] = {
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = diff_examples,
         .run = sb_verb_diff,
+    },
+    {
+        .name = "commit",
+        .summary = "Make a sandbox's changes in the directory it was given",
+        .usage = "[OPTIONS] SANDBOX [PATH...]",
+        .about =
+            "Of a sandbox made with --workspace DIR:overlay: all that changed since DIR, or what "
+            "is "
+            "at and below PATH. It is done with your rights, through no link that is in DIR; each "
+            "file appears at once and whole, owned by you, without set-id bits. Links are made as "
+            "links, wherever they lead; FIFOs and sockets are refused. What was changed in DIR "
+            "meanwhile is overwritten, and what was put into a directory that is removed goes with "
+            "it. The sandbox stays as it is. Exits with 1 when something was refused.",
+        .groups = {&sb_option_commit},
+        .min_operands = 1,
+        .max_operands = SIZE_MAX,
+        .wants = "the id of a sandbox",
+        .offer = SB_VERB_OFFERS_SANDBOXES,
+        .examples = commit_examples,
+        .run = sb_verb_commit,
     },
     {
         .name = "rollback",

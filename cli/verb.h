@@ -139,6 +139,7 @@ int sb_verb_snapshot(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_snapshots(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_fork(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_diff(struct sb_cli *cli, int *ret_status, struct sb_err *err);
+int sb_verb_commit(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_rollback(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_destroy(struct sb_cli *cli, int *ret_status, struct sb_err *err);
 int sb_verb_profile_list(struct sb_cli *cli, int *ret_status, struct sb_err *err);

@@ -26,12 +26,24 @@ static char letter_of(Aisbx__V1__FileEventKind kind)
                                                                          : 'M';
 }
 
+static void print_json(struct diffing *diff, const Aisbx__V1__DiffFilesResponse *msg)
+{
+    char scratch[64];
+    sb_json_open(&diff->json, NULL, '{');
+    sb_json_cstr(&diff->json, "kind",
+                 sb_pbjson_enum(&aisbx__v1__file_event_kind__descriptor, (int)msg->kind, scratch));
+    sb_pbjson_message(&diff->json, "file", (const void *)msg->file);
+    sb_json_close(&diff->json, '}');
+}
+
 static void
 on_message(struct sb_rpc_stream *stream, const Aisbx__V1__DiffFilesResponse *msg, void *user)
 {
     struct diffing *diff = user;
-    if (diff->args->json) {
-        sb_pbjson_message(&diff->json, NULL, (const void *)msg);
+    if (msg->data.len > 0) {
+        sb_out_write(&diff->out, msg->data.data, msg->data.len);
+    } else if (diff->args->json) {
+        print_json(diff, msg);
     } else if (msg->file != NULL) {
         if (!diff->args->quiet) {
             sb_out_printf(&diff->out, "%c ", letter_of(msg->kind));
@@ -87,6 +99,12 @@ int sb_verb_diff(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
     struct diffing diff = {.args = &cli->args};
     Aisbx__V1__DiffFilesRequest request = AISBX__V1__DIFF_FILES_REQUEST__INIT;
+    if (cli->args.tar && (cli->args.json || isatty(STDOUT_FILENO) == 1)) {
+        return sb_err_set(err, SB_INVALID,
+                          cli->args.json ? "--tar and --json exclude each other"
+                                         : "an archive is not for a terminal; send it to a file: "
+                                           "> x.tar");
+    }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0 ||
         sb_resolve_sandbox(&connect, cli->args.operands[0], id, err) < 0 ||
         (cli->args.n_operands > 1 &&
@@ -95,6 +113,8 @@ int sb_verb_diff(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     }
     request.sandbox_id = id;
     request.snapshot_id = snapshot;
+    request.content = cli->args.tar ? AISBX__V1__DIFF_CONTENT__DIFF_CONTENT_TAR
+                                    : AISBX__V1__DIFF_CONTENT__DIFF_CONTENT_UNSPECIFIED;
     sb_out_init(&diff.out, STDOUT_FILENO);
     diff.json.out = &diff.out;
     if (cli->args.json) {

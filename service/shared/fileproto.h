@@ -163,6 +163,7 @@ enum sb_file_why {
     SB_FILE_WHY_WATCHES,     /* more directories than may be watched */
     SB_FILE_WHY_TAR,         /* error is an enum sb_tar_result */
     SB_FILE_WHY_BYTES,       /* IMPORT: more than max_bytes */
+    SB_FILE_WHY_WHITEOUT,    /* of changes as an archive: a name begins with ".wh." */
     /* of one entry of an archive */
     SB_FILE_WHY_ENTRY, /* error is an enum sb_tar_problem */
     SB_FILE_WHY_ABSOLUTE,

@@ -428,7 +428,12 @@ static int on_read_changes(struct server *server, struct call *call, struct sb_e
     if (request->layer_id != 0 && layer == NULL) {
         return sb_err_set(failure, SB_NOT_FOUND, "the snapshot is gone");
     }
-    pid_t pid = sb_changes_start(&server->layers, sandbox, layer, &sock, failure);
+    if (request->content > SB_CHANGE_TAR || (request->since_host && request->layer_id != 0)) {
+        return sb_err_set(failure, SB_INVALID, "content, since_host: not that together");
+    }
+    const struct sb_changes_of of = {layer, request->since_host != 0,
+                                     (enum sb_change_content)request->content};
+    pid_t pid = sb_changes_start(&server->layers, sandbox, &of, &sock, failure);
     if (pid < 0) {
         return -1;
     }

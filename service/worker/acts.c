@@ -67,7 +67,7 @@ static const struct sb_act acts[] = {
     {FILES("WatchFiles"), NULL, NULL, NULL, false},
     {FILES("ExportTar"), "file.export", "directory.path directory.raw_path", NULL, false},
     {FILES("ImportTar"), "file.import", "header.directory.path header.directory.raw_path data", NULL, false},
-    {FILES("DiffFiles"), NULL, NULL, NULL, false},
+    {FILES("DiffFiles"), "file.diff", "snapshot_id since_host content", NULL, false},
     {FILES("CommitFiles"), "file.commit", "files.path", NULL, false},
 
     {CONTEXTS("CreateContext"), "context.create", "request_id language cwd", NULL, false},

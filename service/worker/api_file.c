@@ -150,7 +150,7 @@ sb_api_file_info(const struct sb_file_info *info, struct sb_str path, struct sb_
     msg->gid = info->gid;
     msg->links = info->links;
     if (!set_path(msg, path) || !set_time(msg, info) || !set_version(msg, info) ||
-        !set_safe(&msg->link_target, link)) {
+        !set_raw(&msg->raw_link_target, link) || !set_safe(&msg->link_target, link)) {
         aisbx__v1__file_info__free_unpacked(msg, NULL);
         return NULL;
     }

@@ -611,7 +611,7 @@ int sb_spawner_take_layer(struct sb_spawner *spawner,
 
 int sb_spawner_read_changes(struct sb_spawner *spawner,
                             uint64_t slot,
-                            uint64_t layer_id,
+                            const Spawn__V1__ReadChanges *of,
                             sb_spawner_reply_fn *on_reply,
                             void *ctx,
                             struct sb_err *err)
@@ -620,9 +620,8 @@ int sb_spawner_read_changes(struct sb_spawner *spawner,
     if (ask == NULL) {
         return -1;
     }
-    spawn__v1__read_changes__init(&ask->read_changes);
+    ask->read_changes = *of;
     ask->read_changes.slot = slot;
-    ask->read_changes.layer_id = layer_id;
     ask->req.body_case = SPAWN__V1__REQUEST__BODY_READ_CHANGES;
     ask->req.read_changes = &ask->read_changes;
     enqueue(spawner, ask);

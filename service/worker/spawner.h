@@ -120,11 +120,11 @@ int sb_spawner_take_layer(struct sb_spawner *spawner,
                           sb_spawner_reply_fn *on_reply,
                           void *ctx,
                           struct sb_err *err);
-/** Compares what the sandbox in that slot has written with a layer; 0: with what it started from.
- *  The reply is ChangesOpened, with a socket. */
+/** Compares what the sandbox in that slot has written.
+ *  @of  the slot is set here; borrowed for the call. The reply is ChangesOpened, with a socket. */
 int sb_spawner_read_changes(struct sb_spawner *spawner,
                             uint64_t slot,
-                            uint64_t layer_id,
+                            const Spawn__V1__ReadChanges *of,
                             sb_spawner_reply_fn *on_reply,
                             void *ctx,
                             struct sb_err *err);

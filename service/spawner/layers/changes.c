@@ -8,8 +8,9 @@
  * is read on both sides: times can be set back. The socket makes it wait for who reads.
  *
  * Compared with what the sandbox stands on, nothing can differ but what lies on top (the upper
- * directory of its overlay), so that is what leads the walk: a directory of the host with any
- * number of files is not read through for the few that changed.
+ * directory of its overlay, and layers above what it is compared with), so that leads the walk: a
+ * directory of the host with any number of files is not read through for the few that changed.
+ * Where something on top hides all below, everything is compared.
  *
  * Where the kernel does not map the ids of layers, a layer that another sandbox wrote is closed to
  * who is in this one. Then the child has a child go in, which opens the places and hands them out,
@@ -37,6 +38,7 @@
 #include "service/spawner/layers/between.h"
 #include "service/spawner/layers/copy.h"
 #include "service/spawner/layers/layer.h"
+#include "service/spawner/layers/tell.h"
 #include "service/spawner/layers/visit.h"
 #include "service/spawner/sandbox.h"
 
@@ -45,72 +47,17 @@ enum { NAMES_SIZE = 8 << 10, CHUNK_SIZE = 64 << 10, AT_SIZE = 48, FIXED_FDS = 3 
 /* What the child needs and has. */
 struct job {
     struct sb_visit visit;
-    int sock;
+    struct sb_tell tell;
     int layers[SB_LAYERS_MAX];
     size_t n_layers;
     unsigned of_place[SB_PLACES]; /* bits: which of them lie below the place */
     int ground;                   /* below those at /workspace; -1: nothing */
-    int uppers[SB_PLACES];        /* all that can differ; -1: anything can */
+    int uppers[SB_PLACES];        /* what lies on top leads the walk; -1: nothing does */
+    bool since_host;              /* the layers lead it, too, and are not compared with */
     unsigned places;
-    int roots[SB_PLACES];        /* of those; -1: there is none */
-    struct sb_between between;   /* ids of who wrote the layer and of the sandbox; NONE: the same */
-    char path[SB_FILE_MAX_PATH]; /* of the directory it is in, without its first slash */
-    size_t path_len;
+    int roots[SB_PLACES];      /* of those; -1: there is none */
+    struct sb_between between; /* ids of who wrote the layer and of the sandbox; NONE: the same */
 };
-
-/* ---- telling ---- */
-
-static int say(const struct job *job, const void *packet, size_t len, struct sb_err *err)
-{
-    return sb_fd_send(job->sock, packet, len, NULL, 0, err) < 0 ? -1 : 0;
-}
-
-static uint32_t kind_of(mode_t mode)
-{
-    return S_ISREG(mode)   ? SB_FILE_KIND_REGULAR
-           : S_ISDIR(mode) ? SB_FILE_KIND_DIRECTORY
-           : S_ISLNK(mode) ? SB_FILE_KIND_SYMLINK
-                           : SB_FILE_KIND_SPECIAL;
-}
-
-static int tell(const struct job *job,
-                enum sb_change change,
-                int dir,
-                const char *name,
-                const struct stat *st,
-                struct sb_err *err)
-{
-    static struct {
-        struct sb_change_head head;
-        struct sb_file_info info;
-        char texts[2 * SB_FILE_MAX_PATH];
-    } packet;
-    int len =
-        snprintf(packet.texts, SB_FILE_MAX_PATH, "%.*s/%s", (int)job->path_len, job->path, name);
-    if (len < 0 || len >= SB_FILE_MAX_PATH) {
-        return sb_err_set(err, SB_PRECONDITION, "a path is longer than %d bytes",
-                          SB_FILE_MAX_PATH - 1);
-    }
-    ssize_t link =
-        S_ISLNK(st->st_mode) ? readlinkat(dir, name, packet.texts + len, SB_FILE_MAX_PATH - 1) : 0;
-    packet.head = (struct sb_change_head){.change = change};
-    packet.info = (struct sb_file_info){
-        .type = SB_FILE_INFO,
-        .kind = kind_of(st->st_mode),
-        .mode = st->st_mode & 0777,
-        .uid = st->st_uid,
-        .gid = st->st_gid,
-        .links = (uint32_t)st->st_nlink,
-        .size = (uint64_t)st->st_size,
-        .allocated = (uint64_t)st->st_blocks * 512,
-        .modify_s = st->st_mtim.tv_sec,
-        .modify_ns = (uint32_t)st->st_mtim.tv_nsec,
-        .path_len = (uint16_t)len,
-        .link_len = (uint16_t)(link < 0 ? 0 : link),
-    };
-    size_t size = sizeof packet.head + sizeof packet.info + (size_t)len + packet.info.link_len;
-    return say(job, &packet, size, err);
-}
 
 /* ---- what it was ---- */
 
@@ -161,8 +108,8 @@ static bool is_opaque(int dir)
     return fgetxattr(dir, "user.overlay.opaque", &value, 1) == 1 && value == 'y';
 }
 
-/* Empty when the name is no directory there. */
-static void descend(const struct view *view, const char *name, struct view *ret_view)
+/* Empty when the name is no directory there. Returns true when it hides some of the view. */
+static bool descend(const struct view *view, const char *name, struct view *ret_view)
 {
     ret_view->n = 0;
     for (size_t i = 0; i < view->n; i++) {
@@ -172,13 +119,14 @@ static void descend(const struct view *view, const char *name, struct view *ret_
         }
         int fd = S_ISDIR(st.st_mode) ? open_dir(view->fds[i], name) : -1;
         if (fd < 0) {
-            return; /* it hides what is below */
+            return true;
         }
         ret_view->fds[ret_view->n++] = fd;
         if (is_opaque(fd)) {
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 /* ---- comparing ---- */
@@ -226,10 +174,10 @@ is_same(int old, int new, const char *name, const struct stat *was, const struct
 /* One pair of directories. */
 struct pair {
     const struct view *old;
+    const struct view *lead; /* what lies on top of old; empty: anything can differ */
     int new;
-    int upper; /* what lies on top of it; -1: not known, or it hides all below */
     unsigned depth;
-    size_t layer; /* of old, that is being walked */
+    size_t layer; /* of lead or old, that is being walked */
 };
 
 static int compare_dirs(struct job *job, struct pair pair, struct sb_err *err);
@@ -237,26 +185,27 @@ static int compare_dirs(struct job *job, struct pair pair, struct sb_err *err);
 static int
 compare_below(struct job *job, const struct pair *pair, const char *name, struct sb_err *err)
 {
-    size_t len = job->path_len;
+    size_t len = job->tell.path_len;
     size_t more = strlen(name) + 1;
     SB_CLEANUP(sb_closep) int new_dir = open_dir(pair->new, name);
-    SB_CLEANUP(sb_closep) int upper = pair->upper < 0 ? -1 : open_dir(pair->upper, name);
     SB_CLEANUP(view_done) struct view old = {.n = 0};
+    SB_CLEANUP(view_done) struct view lead = {.n = 0};
     if (new_dir < 0) {
         return 0; /* gone meanwhile, or something of the host that is mounted there */
     }
-    if (pair->depth >= SB_COPY_MAX_DEPTH || len + more >= sizeof job->path) {
+    if (pair->depth >= SB_COPY_MAX_DEPTH || len + more >= sizeof job->tell.path) {
         return sb_err_set(err, SB_PRECONDITION, "more than %d directories within each other",
                           SB_COPY_MAX_DEPTH);
     }
-    descend(pair->old, name, &old);
-    job->path[len] = '/';
-    memcpy(job->path + len + 1, name, more - 1);
-    job->path_len += more;
-    bool is_led = upper >= 0 && !is_opaque(upper);
-    struct pair below = {&old, new_dir, is_led ? upper : -1, pair->depth + 1, 0};
-    int done = compare_dirs(job, below, err);
-    job->path_len = len;
+    (void)descend(pair->old, name, &old);
+    if (descend(pair->lead, name, &lead)) {
+        view_done(&lead);
+    }
+    job->tell.path[len] = '/';
+    memcpy(job->tell.path + len + 1, name, more - 1);
+    job->tell.path_len += more;
+    int done = compare_dirs(job, (struct pair){&old, &lead, new_dir, pair->depth + 1, 0}, err);
+    job->tell.path_len = len;
     return done;
 }
 
@@ -270,8 +219,9 @@ compare_entry(struct job *job, const struct pair *pair, const char *name, struct
     }
     int layer = find(job, pair->old, name, &was);
     bool is_other = layer >= 0 && !is_same(pair->old->fds[layer], pair->new, name, &was, &is);
-    if ((layer < 0 || is_other) && tell(job, layer < 0 ? SB_CHANGE_CREATED : SB_CHANGE_CHANGED,
-                                        pair->new, name, &is, err) < 0) {
+    if ((layer < 0 || is_other) &&
+        sb_tell_change(&job->tell, layer < 0 ? SB_CHANGE_CREATED : SB_CHANGE_CHANGED, pair->new,
+                       name, &is, err) < 0) {
         return -1;
     }
     return S_ISDIR(is.st_mode) ? compare_below(job, pair, name, err) : 0;
@@ -287,7 +237,8 @@ find_removed(struct job *job, const struct pair *pair, const char *name, struct 
     if (!is_shown || fstatat(pair->new, name, &is, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
         return 0;
     }
-    return tell(job, SB_CHANGE_REMOVED, pair->old->fds[pair->layer], name, &was, err);
+    return sb_tell_change(&job->tell, SB_CHANGE_REMOVED, pair->old->fds[pair->layer], name, &was,
+                          err);
 }
 
 /* As the kernel gives it. */
@@ -327,17 +278,29 @@ compare_name(struct job *job, const struct pair *pair, const char *name, struct 
 {
     struct stat is;
     struct stat was;
+    for (size_t i = 0; i < pair->layer; i++) {
+        if (fstatat(pair->lead->fds[i], name, &is, AT_SYMLINK_NOFOLLOW) == 0) {
+            return 0; /* looked at already */
+        }
+    }
     if (fstatat(pair->new, name, &is, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
         return compare_entry(job, pair, name, err);
     }
     int layer = find(job, pair->old, name, &was);
-    return layer < 0 ? 0 : tell(job, SB_CHANGE_REMOVED, pair->old->fds[layer], name, &was, err);
+    return layer < 0 ? 0
+                     : sb_tell_change(&job->tell, SB_CHANGE_REMOVED, pair->old->fds[layer], name,
+                                      &was, err);
 }
 
 static int compare_dirs(struct job *job, struct pair pair, struct sb_err *err)
 {
-    if (pair.upper >= 0) {
-        return each(job, pair.upper, &pair, compare_name, err);
+    for (; pair.layer < pair.lead->n; pair.layer++) {
+        if (each(job, pair.lead->fds[pair.layer], &pair, compare_name, err) < 0) {
+            return -1;
+        }
+    }
+    if (pair.lead->n > 0) {
+        return 0;
     }
     if (each(job, pair.new, &pair, compare_entry, err) < 0) {
         return -1;
@@ -350,19 +313,31 @@ static int compare_dirs(struct job *job, struct pair pair, struct sb_err *err)
     return 0;
 }
 
-static void open_old(const struct job *job, enum sb_place place, struct view *ret_view)
+static void add(struct view *view, int fd)
 {
-    for (size_t i = 0; i <= job->n_layers; i++) {
-        bool is_ground = i == job->n_layers;
-        int fd = -1;
-        if (is_ground) {
-            fd = place == SB_PLACE_WORKSPACE && job->ground >= 0 ? open_dir(job->ground, ".") : -1;
-        } else if ((job->of_place[place] >> i & 1) != 0) {
-            fd = open_dir(job->layers[i], sb_place_names[place]);
+    if (fd >= 0) {
+        view->fds[view->n++] = fd;
+    }
+}
+
+static void add_layers(const struct job *job, enum sb_place place, struct view *view)
+{
+    for (size_t i = 0; i < job->n_layers; i++) {
+        if ((job->of_place[place] >> i & 1) != 0) {
+            add(view, open_dir(job->layers[i], sb_place_names[place]));
         }
-        if (fd >= 0) {
-            ret_view->fds[ret_view->n++] = fd;
-        }
+    }
+}
+
+static void
+open_views(const struct job *job, enum sb_place place, struct view *old, struct view *lead)
+{
+    if (job->uppers[place] >= 0) {
+        add(lead, open_dir(job->uppers[place], "u"));
+    }
+    add_layers(job, place, job->since_host ? lead : old);
+    if (place == SB_PLACE_WORKSPACE && job->ground >= 0) {
+        add(old, open_dir(job->ground, "."));
     }
 }
 
@@ -370,12 +345,11 @@ static int compare_place(struct job *job, enum sb_place place, struct sb_err *er
 {
     const char *name = sb_place_names[place];
     SB_CLEANUP(view_done) struct view old = {.n = 0};
-    open_old(job, place, &old);
-    job->path_len = strlen(name);
-    memcpy(job->path, name, job->path_len);
-    SB_CLEANUP(sb_closep)
-    int upper = job->uppers[place] < 0 ? -1 : open_dir(job->uppers[place], "u");
-    return compare_dirs(job, (struct pair){&old, job->roots[place], upper, 0, 0}, err);
+    SB_CLEANUP(view_done) struct view lead = {.n = 0};
+    open_views(job, place, &old, &lead);
+    job->tell.path_len = strlen(name);
+    memcpy(job->tell.path, name, job->tell.path_len);
+    return compare_dirs(job, (struct pair){&old, &lead, job->roots[place], 0, 0}, err);
 }
 
 /* ---- going in ---- */
@@ -448,9 +422,9 @@ static int fetch_roots(struct job *job, struct sb_err *err)
 static int compare(struct job *job, struct sb_err *err)
 {
     bool is_between = job->between.userns_fd >= 0;
-    int *fds[FIXED_FDS + SB_LAYERS_MAX] = {&job->sock, &job->ground, &job->uppers[SB_PLACE_TMP],
-                                           &job->uppers[SB_PLACE_WORKSPACE],
-                                           &job->between.userns_fd};
+    int *fds[FIXED_FDS + SB_LAYERS_MAX] = {
+        &job->tell.sock, &job->ground, &job->uppers[SB_PLACE_TMP], &job->uppers[SB_PLACE_WORKSPACE],
+        &job->between.userns_fd};
     for (size_t i = 0; i < job->n_layers; i++) {
         fds[FIXED_FDS + i] = &job->layers[i];
     }
@@ -469,23 +443,9 @@ static int compare(struct job *job, struct sb_err *err)
 static _Noreturn void run(struct job *job)
 {
     struct sb_err err;
-    struct sb_err ignored;
-    struct {
-        struct sb_change_head head;
-        struct sb_file_done done;
-    } done = {.done = {.type = SB_FILE_DONE}};
-    struct {
-        struct sb_change_head head;
-        struct sb_file_failed failed;
-    } failed = {.failed = {.type = SB_FILE_FAILED, .error = EIO}};
-    if (compare(job, &err) == 0) {
-        (void)say(job, &done, sizeof done, &ignored);
-        _exit(0);
-    }
-    failed.failed.error = err.sys > 0 ? err.sys : EIO;
-    failed.failed.why = err.code == SB_PRECONDITION ? SB_FILE_WHY_DEEP : SB_FILE_WHY_ERRNO;
-    (void)say(job, &failed, sizeof failed, &ignored);
-    _exit(1);
+    bool is_done = compare(job, &err) == 0;
+    sb_tell_end(&job->tell, is_done ? NULL : &err);
+    _exit(is_done ? 0 : 1);
 }
 
 /* ---- the spawner ---- */
@@ -494,7 +454,7 @@ static void job_done(struct job *job)
 {
     sb_visit_done(&job->visit);
     sb_between_done(&job->between);
-    sb_fd_close_all(&job->sock, 1);
+    sb_fd_close_all(&job->tell.sock, 1);
     sb_fd_close_all(job->layers, job->n_layers);
     sb_fd_close_all(job->uppers, SB_PLACES);
 }
@@ -545,9 +505,29 @@ static int open_uppers(struct sb_layers *layers,
     return 0;
 }
 
+static int open_all(struct sb_layers *layers,
+                    const struct sb_sandbox *sandbox,
+                    const struct sb_changes_of *of,
+                    struct job *job,
+                    struct sb_err *err)
+{
+    const struct sb_layer *layer = of->since_host ? sandbox->layer : of->layer;
+    if (of->since_host && sandbox->ground_fd < 0) {
+        return sb_err_set(err, SB_PRECONDITION,
+                          "/workspace is no directory of the host that is bound copy-on-write");
+    }
+    job->since_host = of->since_host;
+    job->places = of->since_host ? 1U << SB_PLACE_WORKSPACE : sandbox->places;
+    return sb_visit_open(sandbox, &job->visit, err) < 0 ||
+                   open_layers(layers, sandbox, layer, job, err) < 0 ||
+                   (layer == sandbox->layer && open_uppers(layers, sandbox, job, err) < 0)
+               ? -1
+               : 0;
+}
+
 pid_t sb_changes_start(struct sb_layers *layers,
                        const struct sb_sandbox *sandbox,
-                       const struct sb_layer *layer,
+                       const struct sb_changes_of *of,
                        int *ret_sock,
                        struct sb_err *err)
 {
@@ -555,22 +535,19 @@ pid_t sb_changes_start(struct sb_layers *layers,
     SB_CLEANUP(job_done)
     struct job job = {
         .visit = SB_VISIT_NONE,
-        .sock = -1,
+        .tell = {.sock = -1, .content = of->content},
         .ground = sandbox->ground_fd, /* borrowed */
         .uppers = {-1, -1},
-        .places = sandbox->places,
         .roots = {-1, -1},
         .between = SB_BETWEEN_NONE,
     };
-    if (sb_visit_open(sandbox, &job.visit, err) < 0 ||
-        open_layers(layers, sandbox, layer, &job, err) < 0 ||
-        (layer == sandbox->layer && open_uppers(layers, sandbox, &job, err) < 0)) {
+    if (open_all(layers, sandbox, of, &job, err) < 0) {
         return -1;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         return (pid_t)sb_err_sys(err, errno, "socketpair");
     }
-    job.sock = pair[0];
+    job.tell.sock = pair[0];
     SB_CLEANUP(sb_closep) int theirs = pair[1];
     pid_t pid = fork();
     if (pid == 0) {

@@ -37,6 +37,7 @@ struct diff {
     bool is_asking; /* the spawner */
     bool is_over;   /* the call was answered */
     bool is_paused;
+    bool has_data; /* was asked for */
     struct event readable;
 };
 
@@ -66,10 +67,18 @@ static void end(struct diff *diff, const struct sb_err *err)
     }
 }
 
+static void send_message(struct diff *diff, const Aisbx__V1__DiffFilesResponse *msg)
+{
+    if (!aisbx__v1__file_service__diff_files__send(diff->call, msg)) {
+        diff->is_paused = true;
+        (void)event_del(&diff->readable);
+    }
+}
+
 static void send_change(struct diff *diff, uint32_t change, const struct sb_fileframe *frame)
 {
-    char path[SB_FILE_MAX_PATH + 1];
     Aisbx__V1__DiffFilesResponse msg = AISBX__V1__DIFF_FILES_RESPONSE__INIT;
+    char path[SB_FILE_MAX_PATH + 1];
     path[0] = '/';
     memcpy(path + 1, frame->path.ptr, frame->path.len);
     msg.kind = (Aisbx__V1__FileEventKind)change;
@@ -80,11 +89,21 @@ static void send_change(struct diff *diff, uint32_t change, const struct sb_file
         end(diff, &err);
         return;
     }
-    if (!aisbx__v1__file_service__diff_files__send(diff->call, &msg)) {
-        diff->is_paused = true;
-        (void)event_del(&diff->readable);
-    }
+    send_message(diff, &msg);
     aisbx__v1__file_info__free_unpacked(msg.file, NULL);
+}
+
+static void send_data(struct diff *diff, uint64_t offset, struct sb_str data)
+{
+    Aisbx__V1__DiffFilesResponse msg = AISBX__V1__DIFF_FILES_RESPONSE__INIT;
+    union { /* it is read alone */
+        const char *from;
+        uint8_t *to;
+    } bytes = {data.ptr};
+    msg.data.data = bytes.to;
+    msg.data.len = data.len;
+    msg.offset = offset;
+    send_message(diff, &msg);
 }
 
 static void end_failed(struct diff *diff, const struct sb_file_failed *failed)
@@ -93,6 +112,14 @@ static void end_failed(struct diff *diff, const struct sb_file_failed *failed)
     if (failed->why == SB_FILE_WHY_DEEP) {
         (void)sb_err_set(&err, SB_PRECONDITION,
                          "directories lie too deep within each other to be compared");
+    } else if (failed->why == SB_FILE_WHY_SHRUNK) {
+        (void)sb_err_set(&err, SB_ABORTED,
+                         "a file became shorter while it was read; try again, or pause the sandbox "
+                         "meanwhile");
+    } else if (failed->why == SB_FILE_WHY_WHITEOUT) {
+        (void)sb_err_set(&err, SB_PRECONDITION,
+                         "a name begins with .wh., which means something else in an archive of "
+                         "changes: rename it, or take changes by DIFF_CONTENT_FILES");
     } else {
         (void)sb_err_sys(&err, failed->error, "compare the files of %s", diff->sandbox->id);
     }
@@ -102,8 +129,8 @@ static void end_failed(struct diff *diff, const struct sb_file_failed *failed)
 /* False: stop for now. */
 static bool take_packet(struct diff *diff)
 {
-    static unsigned char
-        packet[sizeof(struct sb_change_head) + sizeof(struct sb_file_info) + 2 * SB_FILE_MAX_PATH];
+    static unsigned char packet[sizeof(struct sb_change_head) + sizeof(struct sb_file_info) +
+                                2UL * SB_FILE_MAX_PATH + SB_FILE_MAX_DATA];
     struct sb_change_head head;
     struct sb_fileframe frame;
     struct sb_err err;
@@ -124,14 +151,17 @@ static bool take_packet(struct diff *diff)
     }
     bool is_change = frame.type == SB_FILE_INFO && frame.path.len > 0 &&
                      head.change >= SB_CHANGE_CREATED && head.change <= SB_CHANGE_REMOVED;
-    if (is_change) {
+    bool is_data = frame.type == SB_FILE_DATA && diff->has_data;
+    if (is_data) {
+        send_data(diff, head.offset, frame.data);
+    } else if (is_change) {
         send_change(diff, head.change, &frame);
     } else if (frame.type == SB_FILE_FAILED) {
         end_failed(diff, &frame.failed);
     } else {
         end(diff, NULL);
     }
-    return is_change && !diff->is_over && !diff->is_paused;
+    return (is_change || is_data) && !diff->is_over && !diff->is_paused;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
@@ -184,17 +214,26 @@ static int check(const struct sb_sandbox *sandbox, struct sb_err *err)
                : 0;
 }
 
-/* The layer to compare with; 0: what the sandbox started from. */
+/* Returns 1: the call was answered. */
 static int since(struct sb_rpc_call *call,
                  struct sb_worker *worker,
-                 const char *snapshot_id,
-                 uint64_t *ret_layer,
+                 const Aisbx__V1__DiffFilesRequest *req,
+                 Spawn__V1__ReadChanges *ret_of,
                  struct sb_err *err)
 {
+    const char *snapshot_id = req->snapshot_id;
     struct sb_snapshot *snapshot = NULL;
     struct sb_caller caller;
-    *ret_layer = 0;
-    if (snapshot_id[0] == '\0') {
+    spawn__v1__read_changes__init(ret_of);
+    if ((int)req->content < 0 || req->content > AISBX__V1__DIFF_CONTENT__DIFF_CONTENT_TAR) {
+        return sb_err_set(err, SB_INVALID, "content: unknown content");
+    }
+    if (req->since_host && snapshot_id[0] != '\0') {
+        return sb_err_set(err, SB_INVALID, "since_host: not together with snapshot_id");
+    }
+    ret_of->content = (uint32_t)req->content;
+    ret_of->since_host = req->since_host;
+    if (snapshot_id[0] == '\0') { /* what the sandbox started from */
         return 0;
     }
     if (!sb_api_identify(call, worker, &caller)) {
@@ -203,7 +242,7 @@ static int since(struct sb_rpc_call *call,
     if (sb_api_find_snapshot(worker, &caller, snapshot_id, &snapshot, err) < 0) {
         return -1;
     }
-    *ret_layer = snapshot->layer_id;
+    ret_of->layer_id = snapshot->layer_id;
     return snapshot->state == SB_SNAPSHOT_KEPT
                ? 0
                : sb_err_set(err, SB_UNAVAILABLE, "snapshot %s is still being taken; try again",
@@ -214,12 +253,12 @@ void sb_api_diff_start(struct sb_rpc_call *call, const Aisbx__V1__DiffFilesReque
 {
     struct sb_worker *worker = svc;
     struct sb_err err;
-    uint64_t layer_id = 0;
+    Spawn__V1__ReadChanges of;
     struct sb_sandbox *sandbox = sb_api_file_sandbox(call, worker, req->sandbox_id);
     if (sandbox == NULL) {
         return;
     }
-    int found = since(call, worker, req->snapshot_id, &layer_id, &err);
+    int found = since(call, worker, req, &of, &err);
     struct diff *diff = found == 0 ? calloc(1, sizeof *diff) : NULL;
     if (found > 0) {
         return;
@@ -228,8 +267,7 @@ void sb_api_diff_start(struct sb_rpc_call *call, const Aisbx__V1__DiffFilesReque
         found = sb_err_oom(&err);
     }
     if (found < 0 || check(sandbox, &err) < 0 ||
-        sb_spawner_read_changes(worker->spawner, sandbox->slot, layer_id, on_opened, diff, &err) <
-            0) {
+        sb_spawner_read_changes(worker->spawner, sandbox->slot, &of, on_opened, diff, &err) < 0) {
         free(diff);
         sb_rpc_call_fail(call, &err);
         return;
@@ -238,6 +276,7 @@ void sb_api_diff_start(struct sb_rpc_call *call, const Aisbx__V1__DiffFilesReque
     diff->call = call;
     diff->sandbox = sandbox;
     diff->sock = -1;
+    diff->has_data = req->content != AISBX__V1__DIFF_CONTENT__DIFF_CONTENT_UNSPECIFIED;
     diff->is_asking = true;
     sandbox->refs++;
     sb_sandbox_file_joined(sandbox);
@@ -277,7 +316,8 @@ void sb_api_commit_refuse(struct sb_rpc_call *call,
     (void)req;
     (void)svc;
     (void)sb_err_set(&err, SB_UNIMPLEMENTED,
-                     "this worker binds no host directory copy-on-write, so there is nothing to "
-                     "commit; DiffFiles tells what changed, and aisbx cp brings it out");
+                     "a worker writes to no host directory for others: aisbx commit does, with the "
+                     "rights of who calls it; DiffFiles with since_host and DIFF_CONTENT_FILES "
+                     "has all that is needed");
     sb_rpc_call_fail(call, &err);
 }
