@@ -242,6 +242,15 @@ static void apply_range(struct sb_rest_call *call, ProtobufCMessage *message)
     }
 }
 
+static void apply_preset(const struct sb_route *route, ProtobufCMessage *message)
+{
+    if (route->preset != NULL) {
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field_by_name(message->descriptor, route->preset);
+        memcpy((char *)message + field->offset, &route->preset_value, sizeof route->preset_value);
+    }
+}
+
 static int fill(struct sb_rest_call *call,
                 const struct sb_route_match *match,
                 ProtobufCMessage *message,
@@ -251,6 +260,7 @@ static int fill(struct sb_rest_call *call,
     struct asking asking = {.route = route, .message = message, .problem = problem};
     struct sb_str name;
     problem->status = 400;
+    apply_preset(route, message);
     for (size_t i = 0; sb_route_var(route, i, &name); i++) {
         /* "target.sandbox_id": makes the target on the way. */
         if (sb_pbread_bind(message, name, match->values[i], &problem->err) < 0) {

@@ -153,13 +153,16 @@ void sb_rest_write_start(struct sb_rest_call *call, const ProtobufCMessage *head
 
 void sb_rest_export_message(struct sb_rest_call *call, const ProtobufCMessage *message)
 {
-    const Aisbx__V1__ExportTarResponse *archive = (const void *)message;
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, "data");
+    ProtobufCBinaryData data;
+    memcpy(&data, (const char *)message + field->offset, sizeof data);
     if (!call->is_begun) {
         call->is_begun = true;
         sb_http_add_header(call->request, "Cache-Control", "no-store");
         sb_http_stream_begin(call->request, 200, TAR);
     }
-    if (sb_http_stream_write(call->request, archive->data.data, archive->data.len)) {
+    if (sb_http_stream_write(call->request, data.data, data.len)) {
         sb_backend_read(call->call);
     }
 }

@@ -126,6 +126,9 @@ const struct sb_route sb_routes[] = {
      .body = SB_ROUTE_TAR, .body_field = "data", .status = 200},
     {.id = "diffFiles", .tag = "files", .summary = "What was made, changed and removed since a snapshot, or since the beginning",
      .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/changes", .rpc = FILES(DIFF_FILES), .kind = SB_ROUTE_EVENTS, .status = 200},
+    {.id = "exportChanges", .tag = "files", .summary = "The same as a tar archive; what was removed is an empty file .wh.NAME",
+     .method = GET, .pattern = "/sandboxes/{sandbox_id}/files/changes/archive", .rpc = FILES(DIFF_FILES), .kind = SB_ROUTE_EXPORT, .status = 200,
+     .preset = "content", .preset_value = AISBX__V1__DIFF_CONTENT__DIFF_CONTENT_TAR},
 
     {.id = "createContext", .tag = "contexts", .summary = "Starts an interpreter that keeps its state",
      .method = POST, .pattern = "/sandboxes/{sandbox_id}/contexts", .rpc = CONTEXTS(CREATE_CONTEXT), .body = SB_ROUTE_MESSAGE,
@@ -256,6 +259,7 @@ bool sb_route_has_param(const struct sb_route *route, struct sb_str name)
         }
     }
     if (route->body == SB_ROUTE_MESSAGE || sb_str_eq(name, SB_STR("request_id")) ||
+        (route->preset != NULL && sb_str_eq(name, sb_str_from(route->preset))) ||
         (route->body_field != NULL && sb_str_eq(name, sb_str_from(route->body_field)))) {
         return false;
     }

@@ -45,6 +45,8 @@ struct sb_route {
     const char *reply_field;
     const char *location; /* 201: "/sandboxes/%s", of the reply's id_field; NULL: none */
     const char *id_field;
+    const char *preset; /* an enum of the request that no parameter says; NULL: none */
+    int preset_value;
 };
 
 struct sb_route_match {

@@ -1,10 +1,12 @@
 """Each operation of the OpenAPI document, called; the answers fit the document and mean what they should."""
 
 import http.client
+import io
 import json
 import os
 import signal
 import sys
+import tarfile
 
 from client import Contract, ask
 
@@ -204,6 +206,11 @@ def keeps_and_forks():
     call("forkSandbox", 422, [sandbox], body={"count": 257})
     changes = call("diffFiles", 200, [sandbox], f"?snapshot_id={kept['snapshot_id']}").events()
     assert [(e[1]["kind"], e[1]["file"]["path"]) for e in changes if "file" in e[1]] == [("changed", "/workspace/f")], changes
+    archive = call("exportChanges", 200, [sandbox], f"?snapshot_id={kept['snapshot_id']}")
+    with tarfile.open(fileobj=io.BytesIO(archive.body)) as tar:
+        assert [m.name for m in tar] == ["workspace/f"] and tar.extractfile("workspace/f").read() == b"two", archive.body
+    call("exportChanges", 400, [sandbox], "?content=files")
+    call("exportChanges", 409, [sandbox], "?since_host=true")
     call("rollbackSandbox", 200, [sandbox], body={"snapshot_id": kept["snapshot_id"]})
     assert call("readFile", 200, [sandbox], where).body == b"one"
     call("rollbackSandbox", 409, [ids[0]], body={"snapshot_id": kept["snapshot_id"]})
