@@ -82,8 +82,38 @@ static int take_passed(struct sb_rpc_call *call, int fds[PASSED], struct sb_err 
     return 0;
 }
 
+/* What is run: the arguments of a command, or what a script becomes. */
+struct program {
+    const enum sb_language *language; /* NULL: a command */
+    enum sb_language of;
+    struct sb_script script;
+    struct sb_stage *stage; /* a reference; NULL: no files */
+    char *const *args;
+    size_t n_args;
+};
+
+static bool has_limits(const struct sb_exec_limits *limits)
+{
+    static const struct sb_exec_limits none = {.output_bytes = 0};
+    return memcmp(limits->rlimits, none.rlimits, sizeof none.rlimits) != 0;
+}
+
+/* Whether what will run first in a new sandbox can wait there for its source. */
+static bool can_be_awaited(const struct sb_exec_options *options, const struct program *program)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < options->n_args; i++) {
+        bytes += strlen(options->args[i]) + 1;
+    }
+    bool is_plain = options->terminal == NULL && options->stage == NULL &&
+                    options->passed == NULL && !has_limits(options->limits);
+    return program->language != NULL && sb_warm_can(*program->language) && is_plain &&
+           bytes <= SB_WARM_MAX_PROGRAM;
+}
+
 static int make_sandbox(struct sb_worker *worker,
                         const struct sb_api_start *start,
+                        const struct sb_warm_want *first,
                         struct sb_sandbox **ret_sandbox,
                         struct sb_err *err)
 {
@@ -99,12 +129,14 @@ static int make_sandbox(struct sb_worker *worker,
         .is_only = !start->keeps_sandbox,
         .is_admin = sb_caller_is_admin(start->caller),
         .peer_fd = start->caller->peer_fd,
+        .first = first,
     };
     return sb_sandbox_new(worker, &options, ret_sandbox, err);
 }
 
 static int get_sandbox(struct sb_worker *worker,
                        const struct sb_api_start *start,
+                       const struct sb_warm_want *first,
                        struct sb_sandbox **ret_sandbox,
                        struct sb_err *err)
 {
@@ -116,23 +148,13 @@ static int get_sandbox(struct sb_worker *worker,
         return sb_api_find_sandbox(worker, start->caller, start->target->sandbox_id, ret_sandbox,
                                    err);
     case AISBX__V1__EXEC_TARGET__SANDBOX_NEW_SANDBOX:
-        return make_sandbox(worker, start, ret_sandbox, err);
+        return make_sandbox(worker, start, first, ret_sandbox, err);
     case AISBX__V1__EXEC_TARGET__SANDBOX__NOT_SET:
     case _AISBX__V1__EXEC_TARGET__SANDBOX__CASE_IS_INT_SIZE:
     default:
         return sb_err_set(err, SB_INVALID, "target: is empty (sandbox_id or new_sandbox)");
     }
 }
-
-/* What is run: the arguments of a command, or what a script becomes. */
-struct program {
-    const enum sb_language *language; /* NULL: a command */
-    enum sb_language of;
-    struct sb_script script;
-    struct sb_stage *stage; /* a reference; NULL: no files */
-    char *const *args;
-    size_t n_args;
-};
 
 static void program_done(struct program *program)
 {
@@ -176,7 +198,14 @@ static int start_in(struct sb_worker *worker,
                     struct sb_err *err)
 {
     struct sb_sandbox *sandbox = NULL;
-    if (get_sandbox(worker, start, &sandbox, err) < 0) {
+    const struct sb_warm_want first = {
+        .language = program->of,
+        .env = options->env,
+        .cwd = options->cwd,
+        .has_stdin = options->has_stdin,
+        .is_only = !start->keeps_sandbox,
+    };
+    if (get_sandbox(worker, start, options->waiting != NULL ? &first : NULL, &sandbox, err) < 0) {
         return -1;
     }
     assert(sandbox != NULL);
@@ -225,7 +254,7 @@ int sb_api_start_exec(struct sb_worker *worker,
         sb_fd_close_all(passed, PASSED);
         return -1;
     }
-    const struct sb_exec_options options = {
+    struct sb_exec_options options = {
         .args = program.args,
         .n_args = program.n_args,
         .env = &env,
@@ -238,6 +267,7 @@ int sb_api_start_exec(struct sb_worker *worker,
         .stage = program.stage,
         .passed = is_passed ? passed : NULL,
     };
+    options.waiting = can_be_awaited(&options, &program) ? program.language : NULL;
     if (start_in(worker, start, &options, &program, ret_exec, err) < 0) {
         sb_fd_close_all(passed, PASSED);
         return -1;

@@ -185,6 +185,27 @@ bool sb_exec_send(struct sb_exec *exec)
     return sent != 0;
 }
 
+/* The interpreter that waits in its sandbox becomes the exec. False: none does. */
+static bool take_warm(struct sb_exec *exec)
+{
+    struct sb_warm *warm = &exec->sandbox->warm;
+    struct sb_err err;
+    if (warm->sock < 0 || !exec->is_awaited) {
+        return false;
+    }
+    if (sb_warm_run(warm, exec->language, exec->args, exec->n_args, &err) < 0) {
+        sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
+        return true;
+    }
+    sb_exec_io_replace(exec, warm->out_fds, warm->in_fd);
+    sb_exec_init_adopt(exec, warm->sock);
+    int64_t pid = warm->pid;
+    int none = -1;
+    *warm = SB_WARM_NONE;
+    sb_exec_on_started(exec, pid, &none);
+    return true;
+}
+
 static void start(struct sb_exec *exec)
 {
     exec->state = SB_EXEC_STARTING;
@@ -193,7 +214,7 @@ static void start(struct sb_exec *exec)
     if (exec->wall_ms != 0) {
         sb_exec_arm(exec, &exec->wall_timer, exec->wall_ms);
     }
-    if (!sb_exec_send(exec)) {
+    if (!take_warm(exec) && !sb_exec_send(exec)) {
         sb_sandbox_want_write(exec->sandbox);
     }
 }

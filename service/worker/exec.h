@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/list.h"
+#include "proto/json/language.h"
 #include "service/shared/initproto.h"
 #include "service/worker/denials.h"
 #include "service/worker/exec_terminal.h"
@@ -85,6 +86,9 @@ struct sb_exec_options {
     /** An interpreter, descriptor 3 of which this becomes; taken on success. NULL: none. It has no
      * wall limit and counts as idle: what runs in it has limits and a count of its own. */
     const int *channel;
+    /** Of what args run: an interpreter of that language may wait for them in the sandbox. NULL:
+     * none does. */
+    const enum sb_language *waiting;
 };
 
 struct sb_exec_output {
@@ -122,6 +126,8 @@ struct sb_exec {
     bool is_hanging_up;   /* the kill timer kills what its terminal's end did not */
     bool is_context;      /* an interpreter (context/context.h) */
     bool is_interrupting; /* SIGINT is on its way */
+    bool is_awaited;      /* an interpreter of that language may wait for it */
+    enum sb_language language;
 
     struct sb_stage *stage; /* a reference, until its files are there; NULL: nothing to put */
     struct sb_put *put;     /* puts them */

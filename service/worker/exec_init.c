@@ -122,6 +122,18 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
     sb_exec_init_read(ctx);
 }
 
+void sb_exec_init_adopt(struct sb_exec *exec, int sock)
+{
+    sb_fd_close_all(exec->stdio, 3);
+    sb_fd_close_all(&exec->channel, 1);
+    free(exec->packet);
+    exec->packet = NULL;
+    exec->sock = sock;
+    (void)event_assign(&exec->sock_event, exec->worker->base, sock, EV_READ | EV_PERSIST,
+                       on_readable, exec);
+    (void)event_add(&exec->sock_event, NULL);
+}
+
 int sb_exec_init_send(struct sb_exec *exec, int init_fd, struct sb_err *err)
 {
     int pair[2];
@@ -136,14 +148,7 @@ int sb_exec_init_send(struct sb_exec *exec, int init_fd, struct sb_err *err)
     if (sb_fd_send(init_fd, exec->packet, exec->packet_len, fds, n_fds, err) < 0) {
         return err->sys == EAGAIN ? 0 : sb_err_wrap(err, "ask init");
     }
-    sb_fd_close_all(exec->stdio, 3);
-    sb_fd_close_all(&exec->channel, 1);
-    free(exec->packet);
-    exec->packet = NULL;
-    exec->sock = SB_STEAL_FD(ours);
-    (void)event_assign(&exec->sock_event, exec->worker->base, exec->sock, EV_READ | EV_PERSIST,
-                       on_readable, exec);
-    (void)event_add(&exec->sock_event, NULL);
+    sb_exec_init_adopt(exec, SB_STEAL_FD(ours));
     return 1;
 }
 

@@ -24,6 +24,9 @@ int sb_exec_init_pack(const struct sb_exec *exec,
  *  Returns 1: sent; 0: init's socket is full; -1: it failed. */
 int sb_exec_init_send(struct sb_exec *exec, int init_fd, struct sb_err *err);
 
+/** Takes over the socket of an exec that init has started before.  @sock  taken. */
+void sb_exec_init_adopt(struct sb_exec *exec, int sock);
+
 /** Reads every packet that is there, and tells exec.c. */
 void sb_exec_init_read(struct sb_exec *exec);
 /** Closes the socket: init kills what is left. */

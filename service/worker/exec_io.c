@@ -97,8 +97,7 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx)
     }
 }
 
-/** The program may have another user id than the worker: let it open /dev/stdout and the like. */
-static int open_pipe(int *ret_ours, int *ret_theirs, bool is_output, struct sb_err *err)
+int sb_exec_io_pipe(int *ret_ours, int *ret_theirs, bool is_output, struct sb_err *err)
 {
     int ends[2];
     if (sb_fd_pipe(ends, err) < 0) {
@@ -106,7 +105,7 @@ static int open_pipe(int *ret_ours, int *ret_theirs, bool is_output, struct sb_e
     }
     *ret_ours = ends[is_output ? 0 : 1];
     *ret_theirs = ends[is_output ? 1 : 0];
-    (void)fchmod(*ret_theirs, 0666);
+    (void)fchmod(*ret_theirs, 0666); /* /dev/stdout and the like */
     return sb_fd_nonblock(*ret_ours, err);
 }
 
@@ -135,19 +134,36 @@ int sb_exec_io_open(struct sb_exec *exec, bool has_stdin, struct sb_err *err)
     }
     for (int i = 0; i < 2; i++) {
         struct sb_exec_output *out = &exec->out[i];
-        if (open_pipe(&out->fd, &exec->stdio[i + 1], true, err) < 0) {
+        if (sb_exec_io_pipe(&out->fd, &exec->stdio[i + 1], true, err) < 0) {
             return sb_err_wrap(err, "output");
         }
         (void)event_assign(&out->event, base, out->fd, EV_READ | EV_PERSIST, on_readable, out);
     }
     if (has_stdin) {
-        if (open_pipe(&exec->in.fd, &exec->stdio[0], false, err) < 0) {
+        if (sb_exec_io_pipe(&exec->in.fd, &exec->stdio[0], false, err) < 0) {
             return sb_err_wrap(err, "input");
         }
         (void)event_assign(&exec->in.event, base, exec->in.fd, EV_WRITE, on_writable, exec);
         return 0;
     }
     return open_null(exec, 0, err);
+}
+
+void sb_exec_io_replace(struct sb_exec *exec, const int out[2], int in)
+{
+    struct event_base *base = exec->worker->base;
+    for (int i = 0; i < 2; i++) {
+        close_output(&exec->out[i]);
+        exec->out[i].fd = out[i];
+        (void)event_assign(&exec->out[i].event, base, out[i], EV_READ | EV_PERSIST, on_readable,
+                           &exec->out[i]);
+    }
+    if (exec->in.fd >= 0 && in >= 0) { /* what waits for it stays */
+        (void)event_del(&exec->in.event);
+        close(exec->in.fd);
+        exec->in.fd = in;
+        (void)event_assign(&exec->in.event, base, in, EV_WRITE, on_writable, exec);
+    }
 }
 
 void sb_exec_io_start(struct sb_exec *exec)

@@ -9,6 +9,13 @@ struct sb_exec;
  *  With a terminal, which only comes later, the program's are /dev/null.
  *  @has_stdin  a pipe; else /dev/null. */
 int sb_exec_io_open(struct sb_exec *exec, bool has_stdin, struct sb_err *err);
+/** A pipe to or from a program, which may have another user id and can open it by name all the
+ * same.
+ *  @ret_ours  does not block. Both are the caller's, as far as they were made. */
+int sb_exec_io_pipe(int *ret_ours, int *ret_theirs, bool is_output, struct sb_err *err);
+/** Streams that were made before, instead of its own.
+ *  @out  ours of stdout and stderr, taken.   @in  of stdin, taken; -1: input is empty. */
+void sb_exec_io_replace(struct sb_exec *exec, const int out[2], int in);
 /** A terminal instead of both: output is read from one descriptor, input written to the other,
  * which are taken. */
 void sb_exec_io_adopt(struct sb_exec *exec, int output, int input);

@@ -199,6 +199,8 @@ static int fill(struct sb_exec *exec, const struct sb_exec_options *options, str
 {
     exec->is_background = options->is_background;
     exec->is_passed = options->passed != NULL;
+    exec->is_awaited = options->waiting != NULL;
+    exec->language = exec->is_awaited ? *options->waiting : SB_LANGUAGE_PYTHON;
     exec->stage = options->stage == NULL ? NULL : sb_stage_ref(options->stage);
     exec->in.is_eof = !options->has_stdin;
     if (options->terminal != NULL) {

@@ -117,6 +117,7 @@ static int step_loop(struct sb_worker *worker, struct sb_err *err)
         .spawner = worker->spawner,
         .base = worker->base,
         .metrics = &worker->metrics,
+        .null_fd = worker->null_fd,
         .max_bytes = worker->options.pool_bytes,
     };
     return worker->audit == NULL ? sb_err_oom(err) : sb_pool_new(&pool, &worker->pool, err);

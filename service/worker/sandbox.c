@@ -235,6 +235,7 @@ static void free_parts(struct sb_sandbox *sandbox)
     }
     sandbox->peer_fd = -1;
     sandbox->init_fd = -1;
+    sb_warm_done(&sandbox->warm);
     sb_ports_done(sandbox);
     sb_handover_done(&sandbox->handover);
     sb_egress_leave(sandbox->worker->egress, sandbox);
@@ -253,6 +254,7 @@ void sb_sandbox_unref(struct sb_sandbox *sandbox)
     }
     free_parts(sandbox);
     sb_notify_done(&sandbox->notify);
+    sb_warm_plan_done(&sandbox->warm_plan);
     sb_policy_free(sandbox->policy);
     sb_pairs_done(&sandbox->labels);
     sb_strings_done(&sandbox->degraded);

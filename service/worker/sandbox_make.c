@@ -193,16 +193,22 @@ static int take_spawned(struct sb_sandbox *sandbox,
     return check_floor(sandbox, spawned, err);
 }
 
-static void on_spawned(void *ctx,
-                       const Spawn__V1__Reply *reply,
-                       struct sb_frame *frame,
-                       const struct sb_err *failure)
+/* @warm  taken; NULL: no interpreter waits in it. */
+static void on_given(void *ctx,
+                     const Spawn__V1__Reply *reply,
+                     struct sb_frame *frame,
+                     struct sb_warm *warm,
+                     const struct sb_err *failure)
 {
     struct sb_sandbox *sandbox = ctx;
     struct sb_err err;
     if (reply == NULL) {
         sb_sandbox_fail(sandbox, failure);
         return;
+    }
+    if (warm != NULL) {
+        sandbox->warm = *warm;
+        *warm = SB_WARM_NONE;
     }
     /* First of all, so that its Gone finds it whatever is wrong with it. */
     sandbox->slot = reply->spawned->slot;
@@ -222,6 +228,14 @@ static void on_spawned(void *ctx,
         return;
     }
     run(sandbox);
+}
+
+static void on_spawned(void *ctx,
+                       const Spawn__V1__Reply *reply,
+                       struct sb_frame *frame,
+                       const struct sb_err *failure)
+{
+    on_given(ctx, reply, frame, NULL, failure);
 }
 
 static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *err)
@@ -249,7 +263,8 @@ static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *
         sb_egress_want(sandbox->worker->egress);
     }
     return sandbox->worker->pool != NULL
-               ? sb_pool_spawn(sandbox->worker->pool, plan, fds, n_fds, on_spawned, sandbox, err)
+               ? sb_pool_spawn(sandbox->worker->pool, plan, &sandbox->warm_plan, fds, n_fds,
+                               on_given, sandbox, err)
                : sb_spawner_spawn(sandbox->worker->spawner, plan, fds, n_fds, on_spawned, sandbox,
                                   err);
 }
@@ -399,6 +414,10 @@ fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struc
     sandbox->ttl_ms = sandbox->policy->ttl_ms;
     sandbox->idle_ms = sandbox->policy->idle_ms;
     sandbox->create_ms = sb_clock_real_ms();
+    if (options->first != NULL &&
+        sb_warm_plan_make(sandbox->policy, options->first, &sandbox->warm_plan, err) < 0) {
+        return -1;
+    }
     if (sandbox->policy->mounts.n == 0) {
         return 0;
     }
@@ -424,6 +443,7 @@ struct sb_sandbox *sb_sandbox_blank(struct sb_worker *worker, struct sb_err *err
     sandbox->state = SB_STATE_STARTING;
     sandbox->peer_fd = -1;
     sandbox->init_fd = -1;
+    sandbox->warm = SB_WARM_NONE;
     sb_handover_init(&sandbox->handover);
     sb_notify_init(&sandbox->notify);
     sb_egress_line_init(&sandbox->line);

@@ -21,17 +21,18 @@ enum {
     MAX_COMING = 2,     /* asked of the spawner at one time: whoever needs one now waits for few */
     REFILL_WAIT_MS = 2, /* what was just given away starts its program meanwhile */
     LOOK_MS = 10000,
+    WARM_S = 10, /* until an interpreter that is not ready is given up */
 };
 
 /** Somebody who is promised a sandbox. */
 struct order {
     struct sb_list link; /* pool's due or checking, or shelf's awaited */
     struct sb_pool *pool;
-    sb_spawner_reply_fn *on_reply;
+    sb_pool_reply_fn *on_reply;
     void *ctx;
+    Spawn__V1__Plan *plan;    /* to begin from nothing; owned; NULL: the spawner has it */
+    int peer_fd;              /* likewise; -1: it binds nothing */
     struct sb_parked *parked; /* what it gets; owned; NULL: nothing yet, or it died meanwhile */
-    Spawn__V1__Plan *plan;    /* with a caller's mounts: to begin from nothing; owned; else NULL */
-    int peer_fd;              /* likewise; -1 */
 };
 
 /** One that the spawner makes for a shelf. */
@@ -45,11 +46,14 @@ struct coming {
 struct sb_pool {
     struct sb_spawner *spawner;
     struct sb_metrics *metrics;
+    struct event_base *base;
+    int null_fd;
     struct sb_list shelves; /* used most recently first */
     unsigned n_shelves;
-    unsigned max; /* parked and coming */
     unsigned n_parked;
     unsigned n_coming;
+    uint64_t used_bytes; /* of parked and coming ones */
+    uint64_t max_bytes;
     bool is_closed;
     struct sb_list coming;   /* struct coming */
     struct sb_list due;      /* struct order, each with what it gets */
@@ -64,56 +68,65 @@ static void count(struct sb_pool *pool, const char *outcome)
     sb_metrics_add(pool->metrics, SB_M_POOL_REQUESTS, &outcome, 1);
 }
 
-static void free_plan(Spawn__V1__Plan *plan)
-{
-    if (plan != NULL) {
-        spawn__v1__plan__free_unpacked(plan, NULL);
-    }
-}
-
 /* ---- orders ---- */
 
 static void free_order(struct order *order)
 {
     sb_list_remove(&order->link);
     sb_parked_free(order->parked);
-    free_plan(order->plan);
+    if (order->plan != NULL) {
+        spawn__v1__plan__free_unpacked(order->plan, NULL);
+    }
     sb_closep(&order->peer_fd);
     free(order);
 }
 
 static void refuse(struct order *order, const struct sb_err *err)
 {
-    order->on_reply(order->ctx, NULL, NULL, err);
+    order->on_reply(order->ctx, NULL, NULL, NULL, err);
     free_order(order);
+}
+
+static void on_spawned(void *ctx,
+                       const Spawn__V1__Reply *reply,
+                       struct sb_frame *frame,
+                       const struct sb_err *failure)
+{
+    struct order *order = ctx;
+    order->on_reply(order->ctx, reply, frame, NULL, failure);
+    free_order(order);
+}
+
+/* The spawner makes one for it alone. */
+static int spawn(struct order *order, struct sb_err *err)
+{
+    int fd = SB_STEAL_FD(order->peer_fd);
+    return sb_spawner_spawn(order->pool->spawner, SB_STEAL_PTR(order->plan), &fd, fd >= 0 ? 1 : 0,
+                            on_spawned, order, err);
+}
+
+/* What was parked does not serve. */
+static void begin_anew(struct order *order)
+{
+    struct sb_err err;
+    if (order->parked != NULL) {
+        sb_spawner_kill(order->pool->spawner, order->parked->slot);
+        sb_parked_free(SB_STEAL_PTR(order->parked));
+    }
+    if (spawn(order, &err) < 0) {
+        refuse(order, &err);
+    }
 }
 
 static void deliver(struct order *order)
 {
-    struct sb_err err;
-    if (order->parked == NULL) {
-        (void)sb_err_set(&err, SB_INTERNAL, "its PID 1 ended before it was used");
-        refuse(order, &err);
+    struct sb_parked *parked = order->parked;
+    if (parked == NULL) {
+        begin_anew(order);
         return;
     }
-    order->on_reply(order->ctx, sb_parked_reply(order->parked), &order->parked->frame, NULL);
-    free_order(order);
-}
-
-/* What was parked does not serve: the spawner makes another. */
-static void begin_anew(struct order *order)
-{
-    struct sb_err err;
-    int *peer_fd = &order->peer_fd;
-    if (order->parked != NULL) {
-        sb_spawner_kill(order->pool->spawner, order->parked->slot);
-    }
-    int fd = SB_STEAL_FD(*peer_fd);
-    if (sb_spawner_spawn(order->pool->spawner, SB_STEAL_PTR(order->plan), &fd, 1, order->on_reply,
-                         order->ctx, &err) < 0) {
-        refuse(order, &err);
-        return;
-    }
+    order->on_reply(order->ctx, sb_parked_reply(parked), &parked->frame,
+                    parked->warm.sock < 0 ? NULL : &parked->warm, NULL);
     free_order(order);
 }
 
@@ -126,7 +139,7 @@ static void on_compared(void *ctx,
     (void)failure; /* whatever it is, the way from nothing tells it to the caller */
     struct order *order = ctx;
     sb_list_remove(&order->link);
-    if (reply != NULL && reply->compared->same && order->parked != NULL) {
+    if (reply != NULL && reply->compared->same) {
         deliver(order);
         return;
     }
@@ -136,11 +149,14 @@ static void on_compared(void *ctx,
 
 /* It has its sandbox: gives it away from the loop, when its mounts are still what they should be.
  */
-static void fulfil(struct order *order)
+static void fulfil(struct order *order, struct sb_parked *parked)
 {
     struct sb_pool *pool = order->pool;
     struct sb_err err;
-    if (order->plan == NULL) {
+    pool->used_bytes -= parked->shelf->bytes;
+    sb_parked_leave(parked);
+    order->parked = parked;
+    if (order->peer_fd < 0) {
         sb_list_append(&pool->due, &order->link);
         event_active(&pool->deliver, 0, 0); /* never from inside sb_pool_spawn */
         return;
@@ -148,7 +164,7 @@ static void fulfil(struct order *order)
     sb_list_append(&pool->checking, &order->link);
     int fd = fcntl(order->peer_fd, F_DUPFD_CLOEXEC, 3);
     if (fd < 0 ||
-        sb_spawner_compare(pool->spawner, order->parked->slot, fd, on_compared, order, &err) < 0) {
+        sb_spawner_compare(pool->spawner, parked->slot, fd, on_compared, order, &err) < 0) {
         sb_list_remove(&order->link);
         begin_anew(order);
     }
@@ -166,11 +182,18 @@ static void on_deliver(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- shelves ---- */
 
-static void end_parked(struct sb_pool *pool, struct sb_parked *parked)
+/* It was taken off its shelf. */
+static void forget_parked(struct sb_pool *pool, struct sb_parked *parked)
 {
     pool->n_parked--;
-    sb_spawner_kill(pool->spawner, parked->slot);
+    pool->used_bytes -= parked->shelf->bytes;
     sb_parked_free(parked);
+}
+
+static void end_parked(struct sb_pool *pool, struct sb_parked *parked)
+{
+    sb_spawner_kill(pool->spawner, parked->slot);
+    forget_parked(pool, parked);
 }
 
 static void take_down(struct sb_pool *pool, struct sb_shelf *shelf)
@@ -206,17 +229,19 @@ static struct sb_shelf *find(const struct sb_pool *pool, const struct sb_shelf_k
 }
 
 /* The shelf of that plan, first of all from now on. */
-static struct sb_shelf *
-find_or_make(struct sb_pool *pool, Spawn__V1__Plan *plan, int peer_fd, struct sb_err *err)
+static struct sb_shelf *find_or_make(struct sb_pool *pool,
+                                     struct order *order,
+                                     const struct sb_warm_plan *warm,
+                                     struct sb_err *err)
 {
-    SB_CLEANUP(sb_shelf_key_done) struct sb_shelf_key key = {NULL, 0, 0};
-    if (sb_shelf_key_make(plan, peer_fd, &key, err) < 0) {
+    SB_CLEANUP(sb_shelf_key_done) struct sb_shelf_key key = {.bytes = NULL};
+    if (sb_shelf_key_make(order->plan, order->peer_fd, warm, &key, err) < 0) {
         return NULL;
     }
     struct sb_shelf *shelf = find(pool, &key);
     if (shelf != NULL) {
         sb_list_remove(&shelf->link);
-    } else if (sb_shelf_new(&key, peer_fd, &shelf, err) < 0) {
+    } else if (sb_shelf_new(&key, order->peer_fd, &shelf, err) < 0) {
         return NULL;
     } else if (pool->n_shelves++ >= SB_POOL_SHELVES) {
         drop_last(pool);
@@ -237,13 +262,19 @@ static struct order *take_awaited(struct sb_shelf *shelf)
 
 /* ---- filling ---- */
 
-/* It goes to who waits for it, else on the shelf. */
-static void place(struct sb_pool *pool, struct sb_shelf *shelf, struct sb_parked *parked)
+static void arrive(struct sb_pool *pool, struct sb_shelf *shelf)
 {
-    struct order *order = take_awaited(shelf);
+    shelf->n_coming--;
+    pool->n_coming--;
+    sb_timer_arm(&pool->refill, 0);
+}
+
+/* It goes to who waits for it, else on the shelf. */
+static void place(struct sb_pool *pool, struct sb_parked *parked)
+{
+    struct order *order = take_awaited(parked->shelf);
     if (order != NULL) {
-        order->parked = parked;
-        fulfil(order);
+        fulfil(order, parked);
         return;
     }
     pool->n_parked++;
@@ -251,7 +282,72 @@ static void place(struct sb_pool *pool, struct sb_shelf *shelf, struct sb_parked
         end_parked(pool, parked);
         return;
     }
-    sb_shelf_put(shelf, parked, sb_clock_mono_ms());
+    sb_shelf_put(parked->shelf, parked, sb_clock_mono_ms());
+}
+
+/* Its interpreter did not come to wait. */
+static void give_up(struct sb_pool *pool, struct sb_parked *parked)
+{
+    struct sb_shelf *shelf = parked->shelf;
+    sb_list_remove(&parked->link);
+    SB_LOG_INFO("no interpreter waits", "slot=%" PRIu64, parked->slot);
+    shelf->is_cold = true;
+    pool->used_bytes -= shelf->bytes;
+    sb_spawner_kill(pool->spawner, parked->slot);
+    sb_parked_free(parked);
+    arrive(pool, shelf);
+    struct order *order = take_awaited(shelf);
+    if (order != NULL) {
+        begin_anew(order);
+    }
+}
+
+static void on_said(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    struct sb_parked *parked = ctx;
+    struct sb_pool *pool = parked->pool;
+    bool was_ready = parked->warm.pid != 0;
+    int is = (what & EV_TIMEOUT) != 0 ? -1 : sb_warm_look(&parked->warm);
+    if (is == 0) {
+        return;
+    }
+    if (was_ready) {
+        (void)sb_shelf_find(parked->shelf, parked->slot);
+        end_parked(pool, parked);
+    } else if (is < 0) {
+        give_up(pool, parked);
+    } else {
+        sb_list_remove(&parked->link);
+        (void)event_add(&parked->said, NULL); /* without the timeout: whether it ends */
+        sb_metrics_observe(pool->metrics, SB_M_POOL_REFILL_SECONDS, NULL,
+                           (double)(sb_clock_mono_ns() - parked->asked_ns) / 1e9);
+        arrive(pool, parked->shelf);
+        place(pool, parked);
+    }
+}
+
+/* Starts an interpreter in it. False: none is wanted, or it cannot be. */
+static bool warm_up(struct sb_pool *pool, struct sb_parked *parked)
+{
+    static const struct timeval wait = {.tv_sec = WARM_S};
+    struct sb_shelf *shelf = parked->shelf;
+    struct sb_err err;
+    if (shelf->key.warm.packet == NULL || shelf->is_cold || shelf->n_awaited > 0) {
+        return false;
+    }
+    if (sb_warm_start(&shelf->key.warm, parked->frame.fds[0], pool->null_fd, &parked->warm, &err) <
+        0) {
+        SB_LOG_INFO("no interpreter waits", "why=%s", err.text);
+        shelf->is_cold = true;
+        return false;
+    }
+    sb_list_append(&shelf->warming, &parked->link);
+    (void)event_assign(&parked->said, pool->base, parked->warm.channel, EV_READ | EV_PERSIST,
+                       on_said, parked);
+    (void)event_add(&parked->said, &wait);
+    parked->is_heard = true;
+    return true;
 }
 
 static void on_made(void *ctx,
@@ -264,16 +360,18 @@ static void on_made(void *ctx,
     struct sb_shelf *shelf = coming->shelf;
     struct sb_parked *parked = NULL;
     struct sb_err err;
-    double seconds = (double)(sb_clock_mono_ns() - coming->asked_ns) / 1e9;
+    uint64_t asked_ns = coming->asked_ns;
+    uint64_t slot = reply == NULL ? 0 : reply->spawned->slot;
     sb_list_remove(&coming->link);
     free(coming);
-    shelf->n_coming--;
-    pool->n_coming--;
-    sb_timer_arm(&pool->refill, 0);
-    uint64_t slot = reply == NULL ? 0 : reply->spawned->slot;
-    if (reply != NULL && sb_parked_new(frame, &parked, &err) == 0) {
-        sb_metrics_observe(pool->metrics, SB_M_POOL_REFILL_SECONDS, NULL, seconds);
-        place(pool, shelf, parked);
+    if (reply != NULL && sb_parked_new(frame, shelf, pool, &parked, &err) == 0) {
+        parked->asked_ns = asked_ns;
+        if (!warm_up(pool, parked)) {
+            sb_metrics_observe(pool->metrics, SB_M_POOL_REFILL_SECONDS, NULL,
+                               (double)(sb_clock_mono_ns() - asked_ns) / 1e9);
+            arrive(pool, shelf);
+            place(pool, parked);
+        }
         return;
     }
     if (reply != NULL) {
@@ -281,6 +379,8 @@ static void on_made(void *ctx,
         sb_spawner_kill(pool->spawner, slot);
     }
     SB_LOG_INFO("nothing parked", "why=%s", failure->text);
+    arrive(pool, shelf);
+    pool->used_bytes -= shelf->bytes;
     shelf->target = 0; /* until somebody asks again */
     struct order *order = take_awaited(shelf);
     if (order != NULL) {
@@ -291,7 +391,6 @@ static void on_made(void *ctx,
 static int order_one(struct sb_pool *pool, struct sb_shelf *shelf, struct sb_err *err)
 {
     char id[SB_ID_SIZE];
-    size_t n_fds = 0;
     int fd = -1;
     if (sb_id_make(id, "sb_", err) < 0) {
         return -1;
@@ -299,7 +398,7 @@ static int order_one(struct sb_pool *pool, struct sb_shelf *shelf, struct sb_err
     if (shelf->peer_fd >= 0 && (fd = fcntl(shelf->peer_fd, F_DUPFD_CLOEXEC, 3)) < 0) {
         return sb_err_sys(err, errno, "keep the caller's connection");
     }
-    n_fds = fd >= 0 ? 1 : 0;
+    size_t n_fds = fd >= 0 ? 1 : 0;
     struct coming *coming = malloc(sizeof *coming);
     Spawn__V1__Plan *plan = coming == NULL ? NULL : sb_shelf_plan(shelf, id);
     if (plan == NULL) {
@@ -315,25 +414,25 @@ static int order_one(struct sb_pool *pool, struct sb_shelf *shelf, struct sb_err
     sb_list_append(&pool->coming, &coming->link);
     shelf->n_coming++;
     pool->n_coming++;
+    pool->used_bytes += shelf->bytes;
     return 0;
 }
 
-/* There is room for one more than is parked: else a shelf that was used longer ago gives one. */
+/* There is room for one more of that shelf: else those that were used longer ago give theirs. */
 static bool make_room(struct sb_pool *pool, const struct sb_shelf *wanting)
 {
-    if (pool->n_parked + pool->n_coming < pool->max) {
-        return true;
-    }
-    for (struct sb_list *node = pool->shelves.prev; node != &wanting->link; node = node->prev) {
+    struct sb_list *node = pool->shelves.prev;
+    while (pool->max_bytes - pool->used_bytes < wanting->bytes && node != &wanting->link) {
         struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
         struct sb_parked *parked = sb_shelf_drop(shelf);
-        if (parked != NULL) {
-            shelf->target -= shelf->target > 0;
-            end_parked(pool, parked);
-            return true;
+        if (parked == NULL) {
+            node = node->prev;
+            continue;
         }
+        shelf->target -= shelf->target > 0;
+        end_parked(pool, parked);
     }
-    return false;
+    return pool->max_bytes - pool->used_bytes >= wanting->bytes;
 }
 
 static void on_refill(evutil_socket_t fd, short what, void *ctx)
@@ -344,8 +443,8 @@ static void on_refill(evutil_socket_t fd, short what, void *ctx)
     struct sb_err err;
     SB_FOREACH (node, &pool->shelves) {
         struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
-        while (!pool->is_closed && sb_shelf_lacks(shelf) > 0) {
-            if (pool->n_coming >= MAX_COMING || !make_room(pool, shelf)) {
+        while (!pool->is_closed && sb_shelf_lacks(shelf) > 0 && make_room(pool, shelf)) {
+            if (pool->n_coming >= MAX_COMING) {
                 return;
             }
             if (order_one(pool, shelf, &err) < 0) {
@@ -389,62 +488,74 @@ static bool can_be_parked(const struct sb_pool *pool, const Spawn__V1__Plan *pla
             return false;
         }
     }
-    return pool->max > 0 && !pool->is_closed && plan->layer_id == 0 &&
+    return pool->max_bytes > 0 && !pool->is_closed && plan->layer_id == 0 &&
            plan->workspace != SPAWN__V1__WORKSPACE__WORKSPACE_OVERLAY &&
            plan->trusted_certificate[0] == '\0' && plan->n_mounts <= SB_POOL_MOUNTS &&
            n_fds == (plan->n_mounts > 0 ? 1U : 0U);
 }
 
-static struct order *new_order(struct sb_pool *pool, sb_spawner_reply_fn *on_reply, void *ctx)
+/* What is there for it, or on its way. False: nothing. */
+static bool
+take(struct sb_pool *pool, struct order *order, const struct sb_warm_plan *warm, struct sb_err *err)
 {
-    struct order *order = calloc(1, sizeof *order);
-    if (order != NULL) {
-        *order = (struct order){.pool = pool, .on_reply = on_reply, .ctx = ctx, .peer_fd = -1};
+    struct sb_shelf *shelf = find_or_make(pool, order, warm, err);
+    if (shelf == NULL) {
+        return false; /* it is made without, whatever was the matter */
     }
-    return order;
-}
-
-int sb_pool_spawn(struct sb_pool *pool,
-                  Spawn__V1__Plan *plan,
-                  int *fds,
-                  size_t n_fds,
-                  sb_spawner_reply_fn *on_reply,
-                  void *ctx,
-                  struct sb_err *err)
-{
-    struct order *order = NULL;
-    struct sb_shelf *shelf = NULL;
-    if (can_be_parked(pool, plan, n_fds)) {
-        shelf = find_or_make(pool, plan, n_fds > 0 ? fds[0] : -1, err);
-        order = shelf == NULL ? NULL : new_order(pool, on_reply, ctx);
-    }
-    if (order == NULL) { /* it is made without, whatever was the matter */
-        return sb_spawner_spawn(pool->spawner, plan, fds, n_fds, on_reply, ctx, err);
-    }
-    order->parked = sb_shelf_take(shelf, pool->max, sb_clock_mono_ms());
+    struct sb_parked *parked =
+        sb_shelf_take(shelf, (unsigned)(pool->max_bytes / shelf->bytes), sb_clock_mono_ms());
     sb_timer_arm(&pool->refill, REFILL_WAIT_MS);
     if (!event_pending(&pool->look, EV_TIMEOUT, NULL)) {
         sb_timer_arm(&pool->look, LOOK_MS);
     }
-    bool is_on_its_way = order->parked == NULL && shelf->n_coming > shelf->n_awaited;
-    if (order->parked == NULL && !is_on_its_way) {
-        count(pool, "miss");
-        free_order(order);
-        return sb_spawner_spawn(pool->spawner, plan, fds, n_fds, on_reply, ctx, err);
+    if (parked != NULL) {
+        count(pool, "hit");
+        pool->n_parked--;
+        fulfil(order, parked);
+        return true;
     }
-    count(pool, is_on_its_way ? "wait" : "hit");
-    if (n_fds > 0) {
-        order->plan = plan;
-        order->peer_fd = fds[0];
-    } else {
-        free_plan(plan);
-    }
-    if (is_on_its_way) {
+    if (shelf->n_coming > shelf->n_awaited) {
+        count(pool, "wait");
         shelf->n_awaited++;
         sb_list_append(&shelf->awaited, &order->link);
-    } else {
-        pool->n_parked--;
-        fulfil(order);
+        return true;
+    }
+    count(pool, "miss");
+    return false;
+}
+
+int sb_pool_spawn(struct sb_pool *pool,
+                  Spawn__V1__Plan *plan,
+                  const struct sb_warm_plan *warm,
+                  int *fds,
+                  size_t n_fds,
+                  sb_pool_reply_fn *on_reply,
+                  void *ctx,
+                  struct sb_err *err)
+{
+    struct order *order = calloc(1, sizeof *order);
+    if (order == NULL) {
+        spawn__v1__plan__free_unpacked(plan, NULL);
+        sb_fd_close_all(fds, n_fds);
+        return sb_err_oom(err);
+    }
+    *order =
+        (struct order){.pool = pool, .on_reply = on_reply, .ctx = ctx, .plan = plan, .peer_fd = -1};
+    if (!can_be_parked(pool, plan, n_fds)) {
+        order->plan = NULL;
+        int done = sb_spawner_spawn(pool->spawner, plan, fds, n_fds, on_spawned, order, err);
+        if (done < 0) {
+            free_order(order);
+        }
+        return done;
+    }
+    order->peer_fd = n_fds > 0 ? fds[0] : -1;
+    if (take(pool, order, warm, err)) {
+        return 0;
+    }
+    if (spawn(order, err) < 0) {
+        free_order(order);
+        return -1;
     }
     return 0;
 }
@@ -463,6 +574,17 @@ static bool forget(struct sb_list *orders, uint64_t slot)
     return false;
 }
 
+static struct sb_parked *find_warming(const struct sb_shelf *shelf, uint64_t slot)
+{
+    SB_FOREACH (node, &shelf->warming) {
+        struct sb_parked *parked = SB_LIST_ENTRY(node, struct sb_parked, link);
+        if (parked->slot == slot) {
+            return parked;
+        }
+    }
+    return NULL;
+}
+
 bool sb_pool_gone(struct sb_pool *pool, uint64_t slot)
 {
     if (forget(&pool->due, slot) || forget(&pool->checking, slot)) {
@@ -470,12 +592,16 @@ bool sb_pool_gone(struct sb_pool *pool, uint64_t slot)
     }
     SB_FOREACH (node, &pool->shelves) {
         struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
-        struct sb_parked *parked = sb_shelf_find(shelf, slot);
+        struct sb_parked *warming = find_warming(shelf, slot);
+        struct sb_parked *parked = warming != NULL ? NULL : sb_shelf_find(shelf, slot);
+        if (warming != NULL) {
+            give_up(pool, warming);
+            return true;
+        }
         if (parked != NULL) {
             SB_LOG_WARN("a parked sandbox died", "slot=%" PRIu64, slot);
             shelf->target = 0; /* until somebody asks again */
-            pool->n_parked--;
-            sb_parked_free(parked);
+            forget_parked(pool, parked);
             return true;
         }
     }
@@ -516,7 +642,9 @@ int sb_pool_new(const struct sb_pool_options *options,
     }
     pool->spawner = options->spawner;
     pool->metrics = options->metrics;
-    pool->max = (unsigned)(options->max_bytes / SB_POOL_PARKED_BYTES);
+    pool->base = options->base;
+    pool->null_fd = options->null_fd;
+    pool->max_bytes = options->max_bytes;
     sb_list_init(&pool->shelves);
     sb_list_init(&pool->coming);
     sb_list_init(&pool->due);

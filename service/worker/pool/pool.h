@@ -9,6 +9,9 @@
  * a budget of memory. One that is on its way already is given to who waits for it, so filling a
  * shelf never makes a request slower.
  *
+ *  Where it is known what will run first, an interpreter may wait in it, too (warm.h); such a shelf
+ * is for the same environment and working directory.
+ *
  *  A plan with directories of the host is for callers with the same user and groups, and before it
  * is given away the spawner opens the paths again with the caller's rights: where one leads
  * elsewhere by now, or may not be used any more, the sandbox is ended and the request begins from
@@ -18,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service/worker/pool/warm.h"
 #include "service/worker/spawner.h"
 
 struct event_base;
@@ -25,16 +29,16 @@ struct sb_metrics;
 struct sb_pool;
 
 enum {
-    SB_POOL_PARKED_BYTES = 512 << 10, /* that one is reckoned with; about 320 KiB of it are used */
-    SB_POOL_SHELVES = 32,             /* plans that are remembered */
-    SB_POOL_MOUNTS = 4,               /* directories of the host that a plan here may have */
+    SB_POOL_SHELVES = 32, /* plans that are remembered */
+    SB_POOL_MOUNTS = 4,   /* directories of the host that a plan here may have */
 };
 
 struct sb_pool_options {
     struct sb_spawner *spawner; /* borrowed, as all here */
     struct event_base *base;
     struct sb_metrics *metrics;
-    uint64_t max_bytes; /* of all that are parked; less than SB_POOL_PARKED_BYTES: none is */
+    int null_fd;        /* /dev/null */
+    uint64_t max_bytes; /* of memory for all that are parked; 0: none is */
 };
 
 /** Errors: SB_EXHAUSTED. */
@@ -44,12 +48,22 @@ int sb_pool_new(const struct sb_pool_options *options,
 /** Before the spawner's: whatever is parked ends with that. NULL is fine. */
 void sb_pool_free(struct sb_pool *pool);
 
-/** As sb_spawner_spawn, but gives a sandbox that is parked where there is one. */
+/** As sb_spawner_reply_fn.
+ *  @warm  an interpreter that waits in it, to be taken and set to SB_WARM_NONE; NULL: none does. */
+typedef void sb_pool_reply_fn(void *ctx,
+                              const Spawn__V1__Reply *reply,
+                              struct sb_frame *frame,
+                              struct sb_warm *warm,
+                              const struct sb_err *err);
+
+/** As sb_spawner_spawn, but gives a sandbox that is parked where there is one.
+ *  @warm  what is to wait in it, where it was parked; may be SB_WARM_NO_PLAN. */
 int sb_pool_spawn(struct sb_pool *pool,
                   Spawn__V1__Plan *plan,
+                  const struct sb_warm_plan *warm,
                   int *fds,
                   size_t n_fds,
-                  sb_spawner_reply_fn *on_reply,
+                  sb_pool_reply_fn *on_reply,
                   void *ctx,
                   struct sb_err *err);
 

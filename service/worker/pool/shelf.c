@@ -13,12 +13,19 @@ enum { MAX_GROUPS = 256 };
 
 /* ---- one parked sandbox ---- */
 
-int sb_parked_new(struct sb_frame *frame, struct sb_parked **ret_parked, struct sb_err *err)
+int sb_parked_new(struct sb_frame *frame,
+                  struct sb_shelf *shelf,
+                  struct sb_pool *pool,
+                  struct sb_parked **ret_parked,
+                  struct sb_err *err)
 {
     struct sb_parked *parked = calloc(1, sizeof *parked);
     if (parked == NULL) {
         return sb_err_oom(err);
     }
+    parked->shelf = shelf;
+    parked->pool = pool;
+    parked->warm = SB_WARM_NONE;
     parked->frame = *frame;
     *frame = SB_FRAME_INIT;
     parked->slot = sb_parked_reply(parked)->spawned->slot;
@@ -26,9 +33,19 @@ int sb_parked_new(struct sb_frame *frame, struct sb_parked **ret_parked, struct 
     return 0;
 }
 
+void sb_parked_leave(struct sb_parked *parked)
+{
+    if (parked->warm.channel >= 0 && parked->is_heard) {
+        (void)event_del(&parked->said);
+        parked->is_heard = false;
+    }
+}
+
 void sb_parked_free(struct sb_parked *parked)
 {
     if (parked != NULL) {
+        sb_parked_leave(parked);
+        sb_warm_done(&parked->warm);
         sb_frame_done(&parked->frame);
         free(parked);
     }
@@ -62,10 +79,12 @@ static int ask_caller(int peer_fd, struct caller *ret_caller, struct sb_err *err
 
 int sb_shelf_key_make(Spawn__V1__Plan *plan,
                       int peer_fd,
+                      const struct sb_warm_plan *warm,
                       struct sb_shelf_key *ret_key,
                       struct sb_err *err)
 {
     static char nameless[] = "";
+    struct sb_warm_plan warm_copy;
     struct caller caller;
     size_t plan_at = 0;
     if (peer_fd >= 0) {
@@ -73,6 +92,9 @@ int sb_shelf_key_make(Spawn__V1__Plan *plan,
             return -1;
         }
         plan_at = sizeof caller.cred + caller.groups_len;
+    }
+    if (sb_warm_plan_copy(warm, &warm_copy, err) < 0) {
+        return -1;
     }
     char *name = plan->sandbox_id;
     plan->sandbox_id = nameless;
@@ -87,21 +109,24 @@ int sb_shelf_key_make(Spawn__V1__Plan *plan,
     }
     plan->sandbox_id = name;
     if (bytes == NULL) {
+        sb_warm_plan_done(&warm_copy);
         return sb_err_oom(err);
     }
-    *ret_key = (struct sb_shelf_key){bytes, len, plan_at};
+    *ret_key = (struct sb_shelf_key){bytes, len, plan_at, warm_copy};
     return 0;
 }
 
 bool sb_shelf_key_eq(const struct sb_shelf_key *a, const struct sb_shelf_key *b)
 {
-    return a->len == b->len && a->plan_at == b->plan_at && memcmp(a->bytes, b->bytes, a->len) == 0;
+    return a->len == b->len && a->plan_at == b->plan_at &&
+           memcmp(a->bytes, b->bytes, a->len) == 0 && sb_warm_plan_eq(&a->warm, &b->warm);
 }
 
 void sb_shelf_key_done(struct sb_shelf_key *key)
 {
     free(key->bytes);
     key->bytes = NULL;
+    sb_warm_plan_done(&key->warm);
 }
 
 /* ---- shelves ---- */
@@ -121,9 +146,13 @@ int sb_shelf_new(struct sb_shelf_key *key,
     }
     shelf->key = *key;
     key->bytes = NULL;
+    key->warm = SB_WARM_NO_PLAN;
+    shelf->bytes =
+        SB_SHELF_PARKED_BYTES + (shelf->key.warm.packet == NULL ? 0 : shelf->key.warm.bytes);
     shelf->peer_fd = SB_STEAL_FD(copy);
     sb_list_init(&shelf->parked);
     sb_list_init(&shelf->awaited);
+    sb_list_init(&shelf->warming);
     *ret_shelf = shelf;
     return 0;
 }
@@ -135,6 +164,10 @@ void sb_shelf_free(struct sb_shelf *shelf)
     }
     for (struct sb_parked *parked = NULL; (parked = sb_shelf_drop(shelf)) != NULL;) {
         sb_parked_free(parked);
+    }
+    SB_FOREACH (node, &shelf->warming) {
+        sb_list_remove(node);
+        sb_parked_free(SB_LIST_ENTRY(node, struct sb_parked, link));
     }
     sb_list_remove(&shelf->link);
     sb_shelf_key_done(&shelf->key);

@@ -29,7 +29,7 @@ static int setup(void **state)
     const struct sb_pool_options options = {.spawner = worker->spawner,
                                             .base = worker->base,
                                             .metrics = &worker->metrics,
-                                            .max_bytes = MAX * SB_POOL_PARKED_BYTES};
+                                            .max_bytes = MAX * SB_SHELF_PARKED_BYTES};
     assert_int_equal(sb_pool_new(&options, &setting->pool, &err), 0);
     *state = setting;
     return 0;
@@ -49,16 +49,23 @@ struct caller {
     unsigned n_answers;
     uint64_t slot; /* 0: refused */
     bool has_socket;
+    bool is_warm;
 };
 
-static void
-on_reply(void *ctx, const Spawn__V1__Reply *reply, struct sb_frame *frame, const struct sb_err *err)
+static const struct sb_warm_plan nothing = {.packet = NULL};
+
+static void on_reply(void *ctx,
+                     const Spawn__V1__Reply *reply,
+                     struct sb_frame *frame,
+                     struct sb_warm *warm,
+                     const struct sb_err *err)
 {
     struct caller *caller = ctx;
     caller->n_answers++;
     caller->slot = reply == NULL ? 0 : reply->spawned->slot;
     SB_CLEANUP(sb_closep) int fd = reply == NULL ? -1 : sb_frame_take_fd(frame, 0);
     caller->has_socket = fd >= 0;
+    caller->is_warm = warm != NULL;
     assert_true(reply != NULL || err != NULL);
 }
 
@@ -93,8 +100,9 @@ static void ask(struct setting *setting, struct caller *caller, uint64_t pids)
 {
     struct sb_err err;
     *caller = (struct caller){0};
-    assert_int_equal(
-        sb_pool_spawn(setting->pool, plan_of(pids, NULL), NULL, 0, on_reply, caller, &err), 0);
+    assert_int_equal(sb_pool_spawn(setting->pool, plan_of(pids, NULL), &nothing, NULL, 0, on_reply,
+                                   caller, &err),
+                     0);
     assert_int_equal(caller->n_answers, 0); /* never from inside */
 }
 
@@ -106,7 +114,8 @@ static void ask_bound(struct setting *setting, struct caller *caller, const char
     *caller = (struct caller){0};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     assert_int_equal(
-        sb_pool_spawn(setting->pool, plan_of(8, source), ends, 1, on_reply, caller, &err), 0);
+        sb_pool_spawn(setting->pool, plan_of(8, source), &nothing, ends, 1, on_reply, caller, &err),
+        0);
     close(ends[1]);
 }
 
@@ -308,16 +317,16 @@ static void forgets_one_that_died(void **state)
     assert_int_equal(second.slot, 3);
 }
 
-static void refuses_when_what_was_promised_died(void **state)
+static void begins_from_nothing_when_what_was_promised_died(void **state)
 {
     struct setting *setting = *state;
     struct caller second;
     stock(setting, 8);
     ask(setting, &second, 8);
     assert_true(sb_pool_gone(setting->pool, 2));
-    fake_turn(setting->fake);
+    make(setting, 3);
     assert_int_equal(second.n_answers, 1);
-    assert_int_equal(second.slot, 0);
+    assert_int_equal(second.slot, 3);
 }
 
 static void refuses_when_the_spawner_died(void **state)
@@ -331,6 +340,118 @@ static void refuses_when_the_spawner_died(void **state)
     sb_pool_lost(setting->pool, &why);
     assert_int_equal(second.n_answers, 1);
     assert_int_equal(second.slot, 0);
+}
+
+/* ---- interpreters ---- */
+
+/* With an interpreter that is to wait in it. */
+static void ask_warm(struct setting *setting, struct caller *caller)
+{
+    struct sb_err err;
+    struct sb_init_exec head = {.type = SB_INIT_EXEC, .n_args = 1};
+    struct sb_warm_plan plan = {.len = sizeof head, .bytes = SB_SHELF_PARKED_BYTES};
+    plan.packet = (char *)&head;
+    *caller = (struct caller){0};
+    assert_int_equal(
+        sb_pool_spawn(setting->pool, plan_of(8, NULL), &plan, NULL, 0, on_reply, caller, &err), 0);
+}
+
+/* The spawner makes one, and returns the end of its init. */
+static int make_open(struct setting *setting, uint64_t slot)
+{
+    struct sb_frame frame = SB_FRAME_INIT;
+    fake_wait(setting->fake, REFILL_MS);
+    uint64_t tag = fake_request(setting->fake, &frame)->tag;
+    sb_frame_done(&frame);
+    return fake_spawned(setting->fake, tag, slot, -1);
+}
+
+struct interpreter {
+    int sock;
+    int channel;
+};
+
+/* init is asked to start an interpreter, and has. */
+static struct interpreter start_interpreter(int init)
+{
+    struct sb_err err;
+    struct sb_init_exec head;
+    struct sb_init_started started = {SB_INIT_STARTED, 7};
+    int fds[SB_INIT_MAX_FDS] = {-1, -1, -1, -1, -1};
+    struct sb_fd_msg msg = {
+        .data = &head, .cap = sizeof head, .fds = fds, .nfds_cap = SB_INIT_MAX_FDS};
+    assert_int_equal(sb_fd_recv(init, &msg, MSG_DONTWAIT, &err), 1);
+    assert_int_equal(msg.nfds, SB_INIT_MAX_FDS);
+    assert_int_equal(head.flags, SB_INIT_CHANNEL);
+    assert_int_equal(send(fds[3], &started, sizeof started, 0), sizeof started);
+    sb_fd_close_all(fds, 3);
+    return (struct interpreter){fds[3], fds[4]};
+}
+
+static void give_up_interpreter(struct interpreter *interpreter)
+{
+    close(interpreter->sock);
+    close(interpreter->channel);
+}
+
+static void waits_with_an_interpreter_that_is_ready(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    struct caller second;
+    ask_warm(setting, &first);
+    make(setting, 1);
+    assert_false(first.is_warm); /* it starts its own */
+    int init = make_open(setting, 2);
+    struct interpreter interpreter = start_interpreter(init);
+    fake_turn(setting->fake);
+    assert_int_equal(sb_pool_parked(setting->pool), 0);
+    assert_int_equal(send(interpreter.channel, "r", 1, 0), 1);
+    fake_turn(setting->fake);
+    assert_int_equal(sb_pool_parked(setting->pool), 1);
+    ask_warm(setting, &second);
+    fake_turn(setting->fake);
+    assert_int_equal(second.slot, 2);
+    assert_true(second.is_warm);
+    give_up_interpreter(&interpreter);
+    close(init);
+}
+
+static void parks_without_when_the_interpreter_ends(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    struct caller second;
+    ask_warm(setting, &first);
+    make(setting, 1);
+    int init = make_open(setting, 2);
+    struct interpreter interpreter = start_interpreter(init);
+    ask_warm(setting, &second); /* waits for it */
+    give_up_interpreter(&interpreter);
+    is_told_to_end(setting, 2);
+    make(setting, 3);
+    assert_int_equal(second.slot, 3);
+    assert_false(second.is_warm);
+    refill(setting, 4);
+    assert_int_equal(sb_pool_parked(setting->pool), 1); /* at once: no second try */
+    close(init);
+}
+
+static void ends_one_whose_interpreter_ends_while_it_waits(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    ask_warm(setting, &first);
+    make(setting, 1);
+    int init = make_open(setting, 2);
+    struct interpreter interpreter = start_interpreter(init);
+    assert_int_equal(send(interpreter.channel, "r", 1, 0), 1);
+    fake_turn(setting->fake);
+    assert_int_equal(sb_pool_parked(setting->pool), 1);
+    give_up_interpreter(&interpreter);
+    is_told_to_end(setting, 2);
+    assert_int_equal(sb_pool_parked(setting->pool), 0);
+    close(init);
 }
 
 static void ends_what_is_parked_when_it_is_closed(void **state)
@@ -383,8 +504,11 @@ int main(void)
         TEST(begins_from_nothing_when_a_directory_is_another),
         TEST(looks_at_directories_of_one_on_its_way),
         TEST(forgets_one_that_died),
-        TEST(refuses_when_what_was_promised_died),
+        TEST(begins_from_nothing_when_what_was_promised_died),
         TEST(refuses_when_the_spawner_died),
+        TEST(waits_with_an_interpreter_that_is_ready),
+        TEST(parks_without_when_the_interpreter_ends),
+        TEST(ends_one_whose_interpreter_ends_while_it_waits),
         TEST(ends_what_is_parked_when_it_is_closed),
         cmocka_unit_test(grows_with_misses_and_shrinks_without_use),
     };

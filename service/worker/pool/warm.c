@@ -1,0 +1,212 @@
+#include "service/worker/pool/warm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "service/shared/initproto.h"
+#include "service/worker/exec.h"
+#include "service/worker/exec_init.h"
+#include "service/worker/exec_io.h"
+#include "service/worker/policy/policy.h"
+
+extern const char sb_script_warm_py[];
+extern const char sb_script_warm_js[];
+
+/* A program for one that waits is args[SOURCE], then those from first_arg on (script.c). */
+enum { SOURCE = 2 };
+
+static const struct row {
+    const char *program; /* NULL: none waits */
+    const char *option;
+    const char *runner;
+    size_t first_arg;
+    uint64_t bytes;
+} rows[SB_LANGUAGES] = {
+    [SB_LANGUAGE_PYTHON] = {"python3", "-c", sb_script_warm_py, 3, 12U << 20},
+    [SB_LANGUAGE_NODE] = {"node", "-e", sb_script_warm_js, 4, 48U << 20},
+};
+
+bool sb_warm_can(enum sb_language language)
+{
+    return rows[language].program != NULL;
+}
+
+/* ---- plans ---- */
+
+int sb_warm_plan_make(const struct sb_policy *policy,
+                      const struct sb_warm_want *want,
+                      struct sb_warm_plan *ret_plan,
+                      struct sb_err *err)
+{
+    const struct row *row = &rows[want->language];
+    size_t n_env = 0;
+    SB_CLEANUP(sb_freep) char **env = sb_policy_environ(policy, want->env, NULL, &n_env);
+    SB_CLEANUP(sb_freep)
+    char *cwd = sb_str_dup(sb_str_from(want->cwd == NULL ? sb_policy_cwd(policy) : want->cwd));
+    if (env == NULL || cwd == NULL) {
+        return sb_err_oom(err);
+    }
+    const char *const words[] = {row->program, row->option, row->runner};
+    char *args[sizeof words / sizeof *words];
+    memcpy(args, words, sizeof words);
+    const struct sb_exec exec = {
+        .args = args, .n_args = sizeof words / sizeof *words, .cwd = cwd, .is_only = want->is_only};
+    *ret_plan = (struct sb_warm_plan){.has_stdin = want->has_stdin, .bytes = row->bytes};
+    return sb_exec_init_pack(&exec, env, n_env, &ret_plan->packet, &ret_plan->len, err);
+}
+
+int sb_warm_plan_copy(const struct sb_warm_plan *from,
+                      struct sb_warm_plan *ret_plan,
+                      struct sb_err *err)
+{
+    struct sb_warm_plan plan = *from;
+    if (from->packet != NULL) {
+        plan.packet = malloc(from->len);
+        if (plan.packet == NULL) {
+            return sb_err_oom(err);
+        }
+        memcpy(plan.packet, from->packet, from->len);
+    }
+    *ret_plan = plan;
+    return 0;
+}
+
+bool sb_warm_plan_eq(const struct sb_warm_plan *a, const struct sb_warm_plan *b)
+{
+    if (a->packet == NULL || b->packet == NULL) {
+        return a->packet == b->packet;
+    }
+    return a->has_stdin == b->has_stdin && a->len == b->len &&
+           memcmp(a->packet, b->packet, a->len) == 0;
+}
+
+void sb_warm_plan_done(struct sb_warm_plan *plan)
+{
+    free(plan->packet);
+    plan->packet = NULL;
+}
+
+/* ---- one that waits ---- */
+
+/* The ends of init, and of the program. */
+struct theirs {
+    int fds[SB_INIT_MAX_FDS];
+};
+
+static void close_theirs(struct theirs *theirs)
+{
+    sb_fd_close_all(theirs->fds, SB_INIT_MAX_FDS);
+}
+
+static int open_pair(int type, int *ret_ours, int *ret_theirs, struct sb_err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) < 0) {
+        return sb_err_sys(err, errno, "socketpair");
+    }
+    *ret_ours = pair[0];
+    *ret_theirs = pair[1];
+    return 0;
+}
+
+static int open_streams(
+    struct sb_warm *warm, struct theirs *theirs, bool has_stdin, int null_fd, struct sb_err *err)
+{
+    for (int i = 0; i < 2; i++) {
+        if (sb_exec_io_pipe(&warm->out_fds[i], &theirs->fds[i + 1], true, err) < 0) {
+            return -1;
+        }
+    }
+    if (has_stdin) {
+        return sb_exec_io_pipe(&warm->in_fd, &theirs->fds[0], false, err);
+    }
+    theirs->fds[0] = fcntl(null_fd, F_DUPFD_CLOEXEC, 3);
+    return theirs->fds[0] >= 0 ? 0 : sb_err_sys(err, errno, "/dev/null");
+}
+
+int sb_warm_start(const struct sb_warm_plan *plan,
+                  int init_fd,
+                  int null_fd,
+                  struct sb_warm *ret_warm,
+                  struct sb_err *err)
+{
+    SB_CLEANUP(sb_warm_done) struct sb_warm warm = SB_WARM_NONE;
+    SB_CLEANUP(close_theirs) struct theirs theirs = {{-1, -1, -1, -1, -1}};
+    struct sb_init_exec head;
+    SB_CLEANUP(sb_freep) char *packet = malloc(plan->len);
+    if (packet == NULL) {
+        return sb_err_oom(err);
+    }
+    memcpy(packet, plan->packet, plan->len);
+    memcpy(&head, packet, sizeof head);
+    head.flags |= SB_INIT_CHANNEL;
+    memcpy(packet, &head, sizeof head);
+    if (open_streams(&warm, &theirs, plan->has_stdin, null_fd, err) < 0 ||
+        open_pair(SOCK_SEQPACKET, &warm.sock, &theirs.fds[3], err) < 0 ||
+        open_pair(SOCK_STREAM, &warm.channel, &theirs.fds[4], err) < 0 ||
+        sb_fd_nonblock(warm.channel, err) < 0 ||
+        sb_fd_send(init_fd, packet, plan->len, theirs.fds, SB_INIT_MAX_FDS, err) < 0) {
+        return -1;
+    }
+    *ret_warm = warm;
+    warm = SB_WARM_NONE;
+    return 0;
+}
+
+int sb_warm_look(struct sb_warm *warm)
+{
+    char word = 0;
+    struct sb_init_started started;
+    ssize_t n = recv(warm->channel, &word, 1, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return 0;
+    }
+    if (n <= 0 || warm->pid != 0 || word != 'r') {
+        return -1;
+    }
+    /* It was started before it could say so. */
+    n = recv(warm->sock, &started, sizeof started, MSG_DONTWAIT);
+    if (n != (ssize_t)sizeof started || started.type != SB_INIT_STARTED) {
+        return -1;
+    }
+    warm->pid = started.pid;
+    return 1;
+}
+
+int sb_warm_run(struct sb_warm *warm,
+                enum sb_language language,
+                char *const *args,
+                size_t n_args,
+                struct sb_err *err)
+{
+    SB_CLEANUP(sb_buf_done) struct sb_buf program = SB_BUF_INIT(2 * SB_WARM_MAX_PROGRAM);
+    int failed = sb_buf_append(&program, args[SOURCE], strlen(args[SOURCE]) + 1);
+    for (size_t i = rows[language].first_arg; i < n_args && failed == 0; i++) {
+        failed = sb_buf_append(&program, args[i], strlen(args[i]) + 1);
+    }
+    if (failed != 0) {
+        return sb_err_oom(err);
+    }
+    struct sb_str bytes = sb_buf_str(&program);
+    ssize_t n = send(warm->channel, bytes.ptr, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sb_fd_close_all(&warm->channel, 1);
+    return n == (ssize_t)bytes.len
+               ? 0
+               : sb_err_set(err, SB_UNAVAILABLE, "the interpreter that waited has ended");
+}
+
+void sb_warm_done(struct sb_warm *warm)
+{
+    sb_fd_close_all(&warm->sock, 1);
+    sb_fd_close_all(&warm->channel, 1);
+    sb_fd_close_all(&warm->in_fd, 1);
+    sb_fd_close_all(warm->out_fds, 2);
+}

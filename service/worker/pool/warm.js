@@ -1,0 +1,26 @@
+// Waits for a program, and runs it as "node -e" would: service/worker/pool/warm.h. Descriptor 3 leads to the worker:
+// this says "r", then the source and its arguments come, each with a NUL behind it, and the end of file.
+{
+    const fs = require('fs');
+    const vm = require('vm');
+    const parts = [];
+    const part = Buffer.alloc(1 << 16);
+    fs.writeSync(3, 'r');
+    for (let n; (n = fs.readSync(3, part, 0, part.length)) > 0;)
+        parts.push(Buffer.from(part.subarray(0, n)));
+    fs.closeSync(3);
+    const [source, ...words] = Buffer.concat(parts).toString().split('\0').slice(0, -1);
+    process.argv.splice(1, process.argv.length, ...words);
+    process.execArgv.splice(1, 1, source);
+    // import() as in a main program. Some versions call that experimental, once.
+    const loader = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER;
+    const { emitWarning } = process;
+    if (loader !== undefined)
+        process.emitWarning = function (warning, ...rest) {
+            if (String(warning).includes('USE_MAIN_CONTEXT_DEFAULT_LOADER'))
+                process.emitWarning = emitWarning;
+            else
+                emitWarning.call(this, warning, ...rest);
+        };
+    vm.runInThisContext(source, { filename: '[eval]', importModuleDynamically: loader ?? ((name) => import(name)) });
+}

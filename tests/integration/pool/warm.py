@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+"""Programs run by an interpreter that waited for them do as those that start one do: warm.py ADDRESS."""
+
+import shutil
+import sys
+import time
+import unittest
+
+import aisbx
+from aisbx.v1 import exec_pb2 as ex
+from aisbx.v1 import sandbox_pb2 as sb
+from aisbx.v1 import sandbox_service_pb2 as api
+from aisbx.v1 import worker_service_pb2 as ws
+
+ADDRESS = sys.argv[1]
+PYTHON = {
+    "names": "import sys; print(__name__, sys.argv, repr(sys.path[0]), sorted(globals()), sys.flags, sys.orig_argv)",
+    "modules": "import sys; print(sorted(sys.modules))",
+    "environment": "import os; print(sorted(os.environ.items()), os.getcwd(), os.getuid(), os.getgroups())",
+    "descriptors": "import os; print(sorted(os.listdir('/proc/self/fd')), os.isatty(0), os.fstat(0).st_rdev)",
+    "signals": "import signal; print([signal.getsignal(s) for s in signal.valid_signals() if s not in (9, 19)])",
+    "limits": "import resource as r; print([r.getrlimit(getattr(r, n)) for n in dir(r) if n.startswith('RLIMIT_')])",
+    "input": "import sys; print(sys.stdin.read())",
+    "no input": "input()",
+    "output": "import sys; sys.stdout.write('a' * 100000); sys.stderr.write('b' * 100000)",
+    "an error": "def f(n):\n    return f(n - 1) if n else 1 / 0\nf(3)",
+    "a chain of errors": "try:\n    {}['k']\nexcept KeyError as e:\n    raise ValueError('v') from e",
+    "an error of syntax": "print('never')\nif True print(1)",
+    "an error in a hook": "import sys\nsys.excepthook = lambda t, v, tb: print('hook', t.__name__, tb.tb_frame.f_code.co_name, tb.tb_next)\n1/0",
+    "an error in a thread": "import threading; t = threading.Thread(target=lambda: 1 / 0, name='T'); t.start(); t.join()",
+    "exit with a number": "import sys; sys.exit(3)",
+    "exit with words": "import sys; sys.exit('words')",
+    "exit without either": "raise SystemExit",
+    "exit at once": "import os; os._exit(4)",
+    "an interrupt": "raise KeyboardInterrupt",
+    "a signal": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+    "abort": "import os; os.abort()",
+    "at exit": "import atexit; atexit.register(print, 'bye'); print('hi')",
+    "a thread that goes on": "import threading, time\nthreading.Thread(target=lambda: (time.sleep(.1), print('later'))).start()\nprint('now')",
+    "a file left open": "f = open('/dev/stdout', 'w'); f.write('kept')",
+    "names of its own": "_run = posix = source = main = 1; print(_run, posix, source, main)",
+    "definitions": "import pickle\nclass P:\n    def __init__(self): self.x = 1\nprint(pickle.loads(pickle.dumps(P())).x, P.__module__)",
+    "letters": "print('é\u00e9 \U0001f600', 'ß'.upper())",
+    "annotations": "x: int = 1\nprint(__annotations__)",
+    "children": "import subprocess, sys; print(subprocess.run([sys.executable, '-c', 'print(2)'], capture_output=True).stdout)",
+    "no end of line": "print(1)\nif True:\n    print(2)",
+}
+NODE = {
+    "names": "console.log(process.argv, process.execArgv, __filename, __dirname, typeof require, typeof module, typeof exports, this === globalThis)",
+    "globals": "console.log(Object.getOwnPropertyNames(globalThis).sort().join())",
+    "declarations": "const fs = require('fs'); let part = 1; var parts = 2; console.log(typeof fs.readFileSync, part, parts, globalThis.parts)",
+    "environment": "console.log(JSON.stringify(Object.entries(process.env).sort()), process.cwd(), process.getuid())",
+    "input": "let s = ''; process.stdin.on('data', d => s += d).on('end', () => console.log('got', s))",
+    "later": "setTimeout(() => console.log('later'), 20); console.log('now')",
+    "promises": "Promise.resolve(1).then(console.log); import('fs').then(m => console.log(typeof m.readFileSync))",
+    "exit": "process.exit(3)",
+    "exit later": "process.exitCode = 4; process.on('exit', c => console.log('bye', c))",
+    "a signal": "process.kill(process.pid, 'SIGTERM'); setTimeout(() => {}, 1000)",
+    "output": "process.stdout.write('a'.repeat(100000)); process.stderr.write('b'.repeat(100000))",
+    "children": "console.log(require('child_process').execFileSync(process.execPath, ['-e', 'console.log(2)']).toString())",
+}
+NODE_FAILS = {  # the stack has lines of node's own, which are others
+    "an error": "function f() { throw new TypeError('x') }\nf()",
+    "an error of syntax": "let a = ;",
+    "a promise nobody catches": "Promise.reject(new Error('x'))",
+}
+
+
+class Warm(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.client = aisbx.connect(ADDRESS)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.close()
+
+    def metric(self, name, outcome=None):
+        families = self.client.worker.GetMetrics(ws.GetMetricsRequest()).families
+        return sum(s.value for f in families if f.name == name for s in f.samples
+                   if outcome is None or s.labels["outcome"] == outcome)
+
+    def run_one(self, language, source, is_cold, stdin):
+        # A limit of the exec's own has it start its interpreter.
+        limits = ex.ExecLimits(file_bytes=1 << 20) if is_cold else None
+        spec = sb.SandboxSpec(profile=f"{language}-dev", network=sb.Network(mode=sb.NETWORK_MODE_NONE),
+                              env={"LANG": "C.UTF-8", "MINE": "1"}, limits=sb.Limits(file_bytes=1 << 20))
+        return self.client.sandboxes.Run(api.RunRequest(
+            target=ex.ExecTarget(new_sandbox=spec), stdin=stdin,
+            exec=ex.ExecSpec(script=ex.Script(language=language, source=source, args=["a", "b c", ""]), limits=limits)), timeout=60)
+
+    def from_pool(self, language, source, stdin):
+        for _ in range(100):
+            before = self.metric("aisbx_pool_requests_total", "hit")
+            got = self.run_one(language, source, False, stdin)
+            if self.metric("aisbx_pool_requests_total", "hit") > before:
+                return got
+            self.wait_for_one()
+        self.fail("it never came from the pool")
+
+    def wait_for_one(self):
+        for _ in range(500):
+            if self.metric("aisbx_pool_sandboxes") > 0:
+                return
+            time.sleep(0.02)
+        self.fail("nothing waits")
+
+    def seen(self, got):
+        verdict = got.exec.verdict
+        return {"stdout": got.stdout.decode(), "stderr": got.stderr.decode(), "kind": verdict.kind, "message": verdict.message,
+                "exit": verdict.exit_code, "signal": verdict.signal}
+
+    def compare(self, language, programs, parts):
+        for name, source in programs.items():
+            stdin = b"some\ninput" if name == "input" else b""
+            with self.subTest(name):
+                cold = self.seen(self.run_one(language, source, True, stdin))
+                warm = self.seen(self.from_pool(language, source, stdin))
+                self.assertEqual({p: warm[p] for p in parts}, {p: cold[p] for p in parts})
+
+    def test_python(self):
+        self.compare("python", PYTHON, ("stdout", "stderr", "kind", "message", "exit", "signal"))
+
+    def test_node(self):
+        if shutil.which("node", path="/usr/local/bin:/usr/bin:/bin") is None:
+            self.skipTest("no node")
+        self.compare("node", NODE, ("stdout", "stderr", "kind", "message", "exit", "signal"))
+        self.compare("node", NODE_FAILS, ("stdout", "kind", "message", "exit", "signal"))
+
+    def test_it_is_told_apart_from_the_outside_only(self):
+        """So that the rest of this file cannot compare cold with cold."""
+        source = "import time; print(open('/proc/self/stat').read().rsplit(')', 1)[1].split()[19], time.clock_gettime(time.CLOCK_BOOTTIME))"
+        for _ in range(100):
+            started, now = map(float, self.from_pool("python", source, b"").stdout.split())
+            if now - started / 100 > 0.2:  # it was there before it was asked for
+                return
+            time.sleep(0.3)
+        self.fail("no interpreter ever waited")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
