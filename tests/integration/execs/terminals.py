@@ -130,10 +130,11 @@ class Terminals(unittest.TestCase):
 
     def test_resize_is_seen_and_told(self):
         shell = self.start("python3", "-c", """
-import os, signal, sys
+import os, select, signal
 signal.signal(signal.SIGWINCH, lambda *_: os.write(1, b"now %d %d." % tuple(os.get_terminal_size())))
 os.write(1, b"ready")
-while os.read(0, 100): pass
+# A signal just before a read would wait for its end.
+while not select.select([0], [], [], 0.1)[0] or os.read(0, 100): pass
 """)
         shell.wait_for(rb"ready")
         shell.send(resize=ex.Terminal(rows=50, columns=132))

@@ -38,7 +38,8 @@ class Pool(unittest.TestCase):
         return {s.labels.get(label, ""): s.value for s in found[0].samples}
 
     def hits(self):
-        return self.samples("aisbx_pool_requests_total", "outcome").get("hit", 0)
+        got = self.samples("aisbx_pool_requests_total", "outcome")
+        return got.get("hit", 0) + got.get("wait", 0)
 
     def wait_until_parked(self):
         """Nothing is asked meanwhile, so whatever is to be parked is, at some time."""
@@ -57,12 +58,12 @@ class Pool(unittest.TestCase):
 
     def until_hit(self, act):
         """What comes of it with a sandbox that was there before."""
-        for _ in range(50):  # one of another plan may be what is parked
+        for i in range(50):  # one of another plan may be what is parked
             before = self.hits()
             got = act()
             if self.hits() > before:
                 return got
-            time.sleep(0.02)
+            time.sleep(0.02 * i)
             self.wait_until_parked()
         self.fail("it never came from the pool")
 
@@ -158,7 +159,7 @@ class Pool(unittest.TestCase):
             self.assertEqual(self.cat(made), str(i))
             if self.changed() > before:
                 return
-            time.sleep(0.02)
+            time.sleep(0.02 * i)
         self.fail("it was never compared")
 
     def test_a_link_may_lead_elsewhere_by_now(self):
