@@ -32,6 +32,28 @@ static const char *format_u64(char out[SB_NUM_TEXT_SIZE], uint64_t value)
     return out;
 }
 
+static const char *format_mode(char out[SB_NUM_TEXT_SIZE], uint64_t value)
+{
+    (void)snprintf(out, SB_NUM_TEXT_SIZE, "%04llo", (unsigned long long)value);
+    return out;
+}
+
+static int
+parse_mode(struct sb_str text, uint64_t min, uint64_t max, uint64_t *ret_value, struct sb_err *err)
+{
+    uint64_t mode = 0;
+    bool is_octal = text.len > 0 && text.len <= 8;
+    for (size_t i = 0; i < text.len && is_octal; i++) {
+        is_octal = text.ptr[i] >= '0' && text.ptr[i] <= '7';
+        mode = mode * 8 + (uint64_t)(text.ptr[i] - '0');
+    }
+    if (!is_octal || mode < min || mode > max) {
+        return sb_err_set(err, SB_INVALID, "octal permission bits, e.g. 0660");
+    }
+    *ret_value = mode;
+    return 0;
+}
+
 static int
 set_bool(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err);
 static int
@@ -40,6 +62,8 @@ static int
 set_string(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err);
 static int
 set_enum(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err);
+static int
+add_text(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err);
 
 static const struct {
     int (*set)(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err);
@@ -51,8 +75,10 @@ static const struct {
     [SB_FIELD_BYTES] = {set_number, sb_num_bytes, sb_num_format_bytes},
     [SB_FIELD_MILLIS] = {set_number, sb_num_millis, sb_num_format_millis},
     [SB_FIELD_CPU] = {set_number, sb_num_cpu, sb_num_format_cpu},
+    [SB_FIELD_MODE] = {set_number, parse_mode, format_mode},
     [SB_FIELD_STRING] = {set_string, NULL, NULL},
     [SB_FIELD_ENUM] = {set_enum, NULL, NULL},
+    [SB_FIELD_TEXTS] = {add_text, NULL, NULL},
 };
 
 static const struct {
@@ -76,10 +102,28 @@ static int set_bool(const struct sb_field *f, struct sb_str value, void *member,
     return sb_err_set(err, SB_INVALID, "\"%.*s\" is neither true nor false", SB_STR_ARG(shown));
 }
 
+/* "a, b, c" into out, cut to fit. */
+static void list_add(char *out, size_t cap, const char *name)
+{
+    size_t len = strlen(out);
+    (void)snprintf(out + len, cap - len, "%s%s", len == 0 ? "" : ", ", name);
+}
+
 static int
 set_number(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err)
 {
-    return kinds[f->kind].parse(value, f->min, f->max, member, err);
+    char words[256] = "";
+    for (uint64_t i = 0; f->enum_names != NULL && f->enum_names[i] != NULL; i++) {
+        if (sb_str_eq(value, sb_str_from(f->enum_names[i]))) {
+            memcpy(member, &i, sizeof i);
+            return 0;
+        }
+        list_add(words, sizeof words, f->enum_names[i]);
+    }
+    if (kinds[f->kind].parse(value, f->min, f->max, member, err) < 0) {
+        return words[0] == '\0' ? -1 : sb_err_set(err, err->code, "%s, or %s", err->text, words);
+    }
+    return 0;
 }
 
 static int
@@ -103,11 +147,21 @@ set_string(const struct sb_field *f, struct sb_str value, void *member, struct s
     return 0;
 }
 
-/* "a, b, c" into out, cut to fit. */
-static void list_add(char *out, size_t cap, const char *name)
+static int add_text(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err)
 {
-    size_t len = strlen(out);
-    (void)snprintf(out + len, cap - len, "%s%s", len == 0 ? "" : ", ", name);
+    struct sb_texts *texts = member;
+    if (value.len == 0 || sb_str_has_nul(value)) {
+        return sb_err_set(err, SB_INVALID, "needs a value");
+    }
+    if (texts->n >= f->max || texts->n == SB_FIELD_MAX_TEXTS) {
+        return sb_err_set(err, SB_INVALID, "more than %llu", (unsigned long long)f->max);
+    }
+    char *copy = sb_str_dup(value);
+    if (copy == NULL) {
+        return sb_err_oom(err);
+    }
+    texts->items[texts->n++] = copy;
+    return 0;
 }
 
 static int set_enum(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err)
@@ -184,6 +238,11 @@ void sb_field_free(const struct sb_field *table, size_t n, void *target)
             char **owner = member_of(&table[i], target);
             free(*owner);
             *owner = NULL;
+        } else if (table[i].kind == SB_FIELD_TEXTS) {
+            struct sb_texts *texts = member_of(&table[i], target);
+            while (texts->n > 0) {
+                free(texts->items[--texts->n]);
+            }
         }
     }
 }
@@ -202,13 +261,21 @@ static const char *text_of(const struct sb_field *field, const void *member, cha
     case SB_FIELD_ENUM:
         memcpy(&row, member, sizeof row);
         return field->enum_names[row];
+    case SB_FIELD_TEXTS:
+        return "";
     case SB_FIELD_U64:
     case SB_FIELD_BYTES:
     case SB_FIELD_MILLIS:
     case SB_FIELD_CPU:
+    case SB_FIELD_MODE:
         break;
     }
     memcpy(&value, member, sizeof value);
+    for (uint64_t i = 0; field->enum_names != NULL && field->enum_names[i] != NULL; i++) {
+        if (i == value) {
+            return field->enum_names[i];
+        }
+    }
     return kinds[field->kind].format(number, value);
 }
 

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/field.h"
+
 struct sb_err;
 
 enum { SB_GATEWAY_MAX_NAMES = 16 };
@@ -24,10 +26,8 @@ struct sb_gateway_options {
     char *tls_cert;
     char *tls_key;
     char *tls_ca;
-    char *origins[SB_GATEWAY_MAX_NAMES];
-    size_t n_origins;
-    char *hosts[SB_GATEWAY_MAX_NAMES];
-    size_t n_hosts;
+    struct sb_texts origins;
+    struct sb_texts hosts;
     uint64_t drain_grace_ms;
     uint64_t ready_fd; /* UINT64_MAX: none */
     bool wants_help;

@@ -1,13 +1,8 @@
 #include "service/supervisor/options.h"
 
-#include <stdlib.h>
-#include <string.h>
-
+#include "base/argv.h"
 #include "base/err.h"
-#include "base/field.h"
 #include "base/log.h"
-#include "base/near.h"
-#include "base/str.h"
 
 #define AT(member)       offsetof(struct sb_supervisor_options, member)
 #define MAX_GRACE_MS     3600000
@@ -46,6 +41,12 @@ static const struct sb_field fields[] = {
      NULL},
     {SB_STR("log-format"), SB_FIELD_ENUM, AT(log_format), 0, 0, "logfmt|json",
      "Of all lines, on standard error", formats},
+    {SB_STR("listen"), SB_FIELD_TEXTS, AT(listen), 0, SB_FIELD_MAX_TEXTS, "ADDRESS",
+     "One more address of the worker: unix:/path, ipv4:HOST:PORT or ipv6:[HOST]:PORT", NULL},
+    {SB_STR("worker-option"), SB_FIELD_TEXTS, AT(worker), 0, SB_FIELD_MAX_TEXTS, "OPTION",
+     "One more option of aisbx-worker, e.g. --worker-option=--cpu-weight=10", NULL},
+    {SB_STR("gateway-option"), SB_FIELD_TEXTS, AT(gateway), 0, SB_FIELD_MAX_TEXTS, "OPTION",
+     "One more option of aisbx-mcp, e.g. --gateway-option=--allow-host=sandboxes.example", NULL},
     {SB_STR("health"), SB_FIELD_BOOL, AT(wants_health), 0, 1, NULL,
      "Ask the running supervisor how its parts are; the exit status is 0 when all are well", NULL},
     {SB_STR("json"), SB_FIELD_BOOL, AT(wants_json), 0, 1, NULL, "With --health: one object", NULL},
@@ -53,94 +54,7 @@ static const struct sb_field fields[] = {
     {SB_STR("help"), SB_FIELD_BOOL, AT(wants_help), 0, 1, NULL, "Print this", NULL},
 };
 
-/* Options that may be given several times. */
-static const struct {
-    struct sb_str name;
-    size_t offset;
-    const char *unit;
-    const char *help;
-} lists[] = {
-    {SB_STR("listen"), AT(listen), "ADDRESS",
-     "One more address of the worker: unix:/path, ipv4:HOST:PORT or ipv6:[HOST]:PORT"},
-    {SB_STR("worker-option"), AT(worker), "OPTION",
-     "One more option of aisbx-worker, e.g. --worker-option=--cpu-weight=10"},
-    {SB_STR("gateway-option"), AT(gateway), "OPTION",
-     "One more option of aisbx-mcp, e.g. --gateway-option=--allow-host=sandboxes.example"},
-};
-enum {
-    N_FIELDS = sizeof fields / sizeof *fields,
-    N_LISTS = sizeof lists / sizeof *lists,
-};
-
-static struct sb_supervisor_list *list_at(struct sb_supervisor_options *options, size_t i)
-{
-    return (struct sb_supervisor_list *)(void *)((char *)options + lists[i].offset);
-}
-
-static int
-add(struct sb_supervisor_list *list, struct sb_str name, struct sb_str value, struct sb_err *err)
-{
-    if (list->n == SB_SUPERVISOR_MAX_LIST || value.len == 0) {
-        return sb_err_set(err, SB_INVALID, "--%.*s: %s", SB_STR_ARG(name),
-                          value.len == 0 ? "needs a value" : "more than 32");
-    }
-    list->items[list->n] = sb_str_dup(value);
-    if (list->items[list->n] == NULL) {
-        return sb_err_oom(err);
-    }
-    list->n++;
-    return 0;
-}
-
-static int unknown(struct sb_str name, struct sb_err *err)
-{
-    const char *names[N_FIELDS + N_LISTS];
-    for (size_t i = 0; i < N_FIELDS; i++) {
-        names[i] = fields[i].name.ptr;
-    }
-    for (size_t i = 0; i < N_LISTS; i++) {
-        names[N_FIELDS + i] = lists[i].name.ptr;
-    }
-    const char *near = sb_near_find(name, names, N_FIELDS + N_LISTS);
-    return sb_err_set(err, SB_INVALID, "unknown option --%.*s%s%s%s", SB_STR_ARG(name),
-                      near == NULL ? "" : "; did you mean --", near == NULL ? "" : near,
-                      near == NULL ? " (see --help)" : "?");
-}
-
-/** Handles argv[*at]; moves *at to the last word used. */
-static int parse_one(
-    int argc, char *const *argv, int *at, struct sb_supervisor_options *options, struct sb_err *err)
-{
-    struct sb_str word = sb_str_from(argv[*at]);
-    if (!sb_str_starts_with(word, SB_STR("--"))) {
-        return sb_err_set(err, SB_INVALID, "unexpected argument %.*s (see --help)",
-                          SB_STR_ARG(word));
-    }
-    struct sb_str name = sb_str_skip(word, 2);
-    struct sb_str value = SB_STR("true");
-    bool has_value = sb_str_split(name, '=', &name, &value);
-    const struct sb_field *field = sb_field_find(fields, N_FIELDS, name);
-    size_t list = 0;
-    while (list < N_LISTS && !sb_str_eq(name, lists[list].name)) {
-        list++;
-    }
-    if (field == NULL && list == N_LISTS) {
-        return unknown(name, err);
-    }
-    if (!has_value && (field == NULL || field->kind != SB_FIELD_BOOL)) {
-        if (*at + 1 >= argc) {
-            return sb_err_set(err, SB_INVALID, "--%.*s: needs a value", SB_STR_ARG(name));
-        }
-        value = sb_str_from(argv[++*at]);
-    }
-    if (list < N_LISTS) {
-        return add(list_at(options, list), name, value, err);
-    }
-    if (sb_field_set(fields, N_FIELDS, name, value, options, err) < 0) {
-        return sb_err_set(err, err->code, "--%s", err->text);
-    }
-    return 0;
-}
+enum { N_FIELDS = sizeof fields / sizeof *fields };
 
 int sb_supervisor_options_parse(int argc,
                                 char *const *argv,
@@ -155,10 +69,8 @@ int sb_supervisor_options_parse(int argc,
     if (ret_options->address == NULL) {
         return sb_err_oom(err);
     }
-    for (int i = 1; i < argc; i++) {
-        if (parse_one(argc, argv, &i, ret_options, err) < 0) {
-            return -1;
-        }
+    if (sb_argv_parse(fields, N_FIELDS, argc, argv, ret_options, err) < 0) {
+        return -1;
     }
     if (ret_options->wants_json && !ret_options->wants_health) {
         return sb_err_set(err, SB_INVALID, "--json goes with --health");
@@ -168,12 +80,6 @@ int sb_supervisor_options_parse(int argc,
 
 void sb_supervisor_options_done(struct sb_supervisor_options *options)
 {
-    for (size_t i = 0; i < N_LISTS; i++) {
-        struct sb_supervisor_list *list = list_at(options, i);
-        while (list->n > 0) {
-            free(list->items[--list->n]);
-        }
-    }
     sb_field_free(fields, N_FIELDS, options);
 }
 
@@ -186,21 +92,7 @@ void sb_supervisor_options_help(FILE *out)
                 "Usage: aisbx-supervisor [OPTION]...\n"
                 "       aisbx-supervisor --health [--json] [--runtime-dir DIRECTORY]\n\n",
                 out);
-    for (size_t i = 0; i < N_FIELDS; i++) {
-        const struct sb_field *field = &fields[i];
-        char text[64] = "";
-        if (field->kind != SB_FIELD_BOOL) {
-            (void)sb_field_format(field, &defaults, text, sizeof text);
-        }
-        (void)fprintf(out, "  --%s%s%s\n      %s%s%s%s\n", field->name.ptr,
-                      field->unit == NULL ? "" : " ", field->unit == NULL ? "" : field->unit,
-                      field->help, text[0] == '\0' ? "" : " (default: ", text,
-                      text[0] == '\0' ? "" : ")");
-    }
-    for (size_t i = 0; i < N_LISTS; i++) {
-        (void)fprintf(out, "  --%s %s\n      %s; may be given 32 times\n", lists[i].name.ptr,
-                      lists[i].unit, lists[i].help);
-    }
+    sb_argv_help(fields, N_FIELDS, &defaults, out);
     (void)fputs(
         "\nSignals:\n"
         "  SIGTERM, SIGINT  the gateway takes no more calls and ends its own, then the worker\n"

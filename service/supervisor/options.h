@@ -5,15 +5,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/field.h"
+
 struct sb_err;
-
-enum { SB_SUPERVISOR_MAX_LIST = 32 };
-
-/** Texts of an option that may be given several times. */
-struct sb_supervisor_list {
-    char *items[SB_SUPERVISOR_MAX_LIST]; /* owned */
-    size_t n;
-};
 
 struct sb_supervisor_options {
     char *runtime_dir; /* NULL: as sb_supervisor_dir says */
@@ -32,9 +26,9 @@ struct sb_supervisor_options {
     bool wants_json;
     bool wants_version;
     bool wants_help;
-    struct sb_supervisor_list listen;  /* of the worker, beside its socket in runtime_dir */
-    struct sb_supervisor_list worker;  /* more options of aisbx-worker */
-    struct sb_supervisor_list gateway; /* more options of aisbx-mcp */
+    struct sb_texts listen;  /* of the worker, beside its socket in runtime_dir */
+    struct sb_texts worker;  /* more options of aisbx-worker */
+    struct sb_texts gateway; /* more options of aisbx-mcp */
 };
 
 /** Fills *ret_options with defaults and what argv says. End it with sb_supervisor_options_done in

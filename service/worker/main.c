@@ -77,15 +77,15 @@ static int step_listeners(struct sb_worker *worker, struct sb_err *err)
 {
     const struct sb_options *options = &worker->options;
     bool has_pair = options->tls_cert != NULL && options->tls_key != NULL;
-    if (options->n_listen == 0) {
+    if (options->listen.n == 0) {
         return sb_err_set(err, SB_INVALID, "nothing to listen on: give --listen or --embedded");
     }
     if (!has_pair &&
         (options->tls_cert != NULL || options->tls_key != NULL || options->tls_ca != NULL)) {
         return sb_err_set(err, SB_INVALID, "TLS needs both --tls-cert and --tls-key");
     }
-    for (size_t i = 0; i < options->n_listen; i++) {
-        if (sb_auth_check_listen(options->listen[i], has_pair, err) < 0) {
+    for (size_t i = 0; i < options->listen.n; i++) {
+        if (sb_auth_check_listen(options->listen.items[i], has_pair, err) < 0) {
             return -1;
         }
     }
@@ -134,17 +134,17 @@ static int listen_on(struct sb_worker *worker, bool is_for_unix, struct sb_err *
     const struct sb_options *options = &worker->options;
     const struct sb_rpc_tls tls = {options->tls_cert, options->tls_key, options->tls_ca,
                                    worker->pems[0],   worker->pems[1],  worker->pems[2]};
-    for (size_t i = 0; i < options->n_listen; i++) {
+    for (size_t i = 0; i < options->listen.n; i++) {
         int port = 0;
-        if (is_unix(options->listen[i]) != is_for_unix) {
+        if (is_unix(options->listen.items[i]) != is_for_unix) {
             continue;
         }
         const struct sb_rpc_tls *use = is_for_unix || options->tls_cert == NULL ? NULL : &tls;
-        if (sb_rpc_server_listen(worker->server, options->listen[i], (unsigned)options->socket_mode,
-                                 use, &port, err) < 0) {
+        if (sb_rpc_server_listen(worker->server, options->listen.items[i],
+                                 (unsigned)options->socket_mode, use, &port, err) < 0) {
             return -1;
         }
-        SB_LOG_INFO("listening", "address=%s port=%d", options->listen[i], port);
+        SB_LOG_INFO("listening", "address=%s port=%d", options->listen.items[i], port);
     }
     return 0;
 }

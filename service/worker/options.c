@@ -1,12 +1,8 @@
 #include "service/worker/options.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/err.h"
-#include "base/field.h"
-#include "base/near.h"
+#include "base/argv.h"
 #include "service/worker/limits.h"
 
 #define AT(member) offsetof(struct sb_options, member)
@@ -19,7 +15,16 @@ static const char *const audit_names[] = {"", "off", "commit", "disk", NULL};
 /** By enum sb_options_snapshots. */
 static const char *const snapshots_names[] = {"auto", "copy", NULL};
 
+/** Of cpu_weight SB_OPTIONS_CPU_IDLE. */
+static const char *const weights[] = {"idle", NULL};
+
 static const struct sb_field fields[] = {
+    {SB_STR("listen"), SB_FIELD_TEXTS, AT(listen), 0, SB_OPTIONS_MAX_LISTEN, "ADDRESS",
+     "unix:/path, ipv4:HOST:PORT or ipv6:[HOST]:PORT; TCP beyond loopback needs --tls-cert and "
+     "--tls-key",
+     NULL},
+    {SB_STR("socket-mode"), SB_FIELD_MODE, AT(socket_mode), 0, 0777, "OCTAL",
+     "Permission bits of unix sockets", NULL},
     {SB_STR("tls-cert"), SB_FIELD_STRING, AT(tls_cert), 1, 4095, "FILE",
      "Certificate chain of TCP listeners, PEM", NULL},
     {SB_STR("tls-key"), SB_FIELD_STRING, AT(tls_key), 1, 4095, "FILE", "Its private key, PEM",
@@ -54,7 +59,7 @@ static const struct sb_field fields[] = {
     {SB_STR("cpu-weight"), SB_FIELD_U64, AT(cpu_weight), 1, 10000, "N|idle",
      "Share of busy processors that all sandboxes together get, next to 100 of any program; idle: "
      "only what nobody else wants, which leaves the machine responsive (Linux 5.15; 1 before)",
-     NULL},
+     weights},
     {SB_STR("tell-paths"), SB_FIELD_BOOL, AT(tells_paths), 0, 1, NULL,
      "Started as root: tell the paths that Landlock denies (Linux 6.15, and auditing on); programs "
      "can then fill the host's audit log",
@@ -62,7 +67,7 @@ static const struct sb_field fields[] = {
     {SB_STR("snapshots"), SB_FIELD_ENUM, AT(snapshots), 0, 0, "auto|copy",
      "How sandboxes start from snapshots: auto, on an overlay that shares what they do not change "
      "where the kernel can (Linux 6.6), else as copy: each with a copy of its own, within its "
-     "limits of memory and disk. Default: auto",
+     "limits of memory and disk",
      snapshots_names},
     {SB_STR("audit"), SB_FIELD_ENUM, AT(audit), 0, 0, "disk|commit|off",
      "A decision is written down before it is acted on: through to the disk, which a power cut "
@@ -95,148 +100,30 @@ static const struct sb_field fields[] = {
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
-static int add_listen(struct sb_options *options, struct sb_str value, struct sb_err *err)
-{
-    if (options->n_listen == SB_OPTIONS_MAX_LISTEN) {
-        return sb_err_set(err, SB_INVALID, "--listen: more than %d", SB_OPTIONS_MAX_LISTEN);
-    }
-    if (value.len == 0) {
-        return sb_err_set(err, SB_INVALID, "--listen: needs an address, e.g. unix:/run/w.sock");
-    }
-    char *copy = sb_str_dup(value);
-    if (copy == NULL) {
-        return sb_err_oom(err);
-    }
-    options->listen[options->n_listen++] = copy;
-    return 0;
-}
-
-static int set_mode(struct sb_options *options, struct sb_str value, struct sb_err *err)
-{
-    uint64_t mode = 0;
-    for (size_t i = 0; i < value.len; i++) {
-        mode = mode * 8 + (uint64_t)(value.ptr[i] - '0');
-        if (value.ptr[i] < '0' || value.ptr[i] > '7' || mode > 0777) {
-            mode = 01000;
-            break;
-        }
-    }
-    if (value.len == 0 || mode > 0777) {
-        return sb_err_set(err, SB_INVALID, "--socket-mode: octal permission bits, e.g. 0660");
-    }
-    options->socket_mode = mode;
-    return 0;
-}
-
-static bool is_digits(struct sb_str value)
-{
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.ptr[i] < '0' || value.ptr[i] > '9') {
-            return false;
-        }
-    }
-    return value.len > 0;
-}
-
-static int set_field(struct sb_options *options,
-                     const struct sb_field *field,
-                     struct sb_str value,
-                     struct sb_err *err)
-{
-    char millis[32];
-    if (field->kind == SB_FIELD_MILLIS && is_digits(value) && value.len < sizeof millis - 3) {
-        (void)snprintf(millis, sizeof millis, "%.*sms", SB_STR_ARG(value));
-        value = sb_str_from(millis);
-    }
-    bool is_weight = field->offset == AT(cpu_weight);
-    if (is_weight && sb_str_eq(value, SB_STR("idle"))) {
-        options->cpu_weight = SB_OPTIONS_CPU_IDLE;
-        return 0;
-    }
-    if (sb_field_set(fields, N_FIELDS, field->name, value, options, err) < 0) {
-        return sb_err_set(err, err->code, "--%s%s", err->text, is_weight ? ", or idle" : "");
-    }
-    return 0;
-}
-
-static int unknown(struct sb_str name, struct sb_err *err)
-{
-    const char *names[N_FIELDS + 2];
-    for (size_t i = 0; i < N_FIELDS; i++) {
-        names[i] = fields[i].name.ptr;
-    }
-    names[N_FIELDS] = "listen";
-    names[N_FIELDS + 1] = "socket-mode";
-    const char *near = sb_near_find(name, names, N_FIELDS + 2);
-    return sb_err_set(err, SB_INVALID, "unknown option --%.*s%s%s%s", SB_STR_ARG(name),
-                      near == NULL ? "" : "; did you mean --", near == NULL ? "" : near,
-                      near == NULL ? " (see --help)" : "?");
-}
-
-/** Handles argv[*at]; moves *at to the last word used. */
-static int
-parse_one(int argc, char *const *argv, int *at, struct sb_options *options, struct sb_err *err)
-{
-    struct sb_str word = sb_str_from(argv[*at]);
-    if (!sb_str_starts_with(word, SB_STR("--"))) {
-        return sb_err_set(err, SB_INVALID, "unexpected argument %.*s (see --help)",
-                          SB_STR_ARG(word));
-    }
-    struct sb_str name = sb_str_skip(word, 2);
-    struct sb_str value = {NULL, 0};
-    bool has_value = sb_str_split(name, '=', &name, &value);
-    const struct sb_field *field = sb_field_find(fields, N_FIELDS, name);
-    bool is_listen = sb_str_eq(name, SB_STR("listen"));
-    bool is_mode = sb_str_eq(name, SB_STR("socket-mode"));
-    if (field == NULL && !is_listen && !is_mode) {
-        return unknown(name, err);
-    }
-    if (field != NULL && field->kind == SB_FIELD_BOOL && !has_value) {
-        return set_field(options, field, SB_STR("true"), err);
-    }
-    if (!has_value) {
-        if (*at + 1 >= argc) {
-            return sb_err_set(err, SB_INVALID, "--%.*s: needs a value", SB_STR_ARG(name));
-        }
-        value = sb_str_from(argv[++*at]);
-    }
-    if (is_listen) {
-        return add_listen(options, value, err);
-    }
-    return is_mode ? set_mode(options, value, err) : set_field(options, field, value, err);
-}
+static const struct sb_options defaults = {
+    .socket_mode = 0600,
+    .idle_exit_ms = 300000,
+    .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS,
+    .ready_fd = UINT64_MAX,
+    .grpc_threads = 1,
+    .cpu_weight = 100,
+    .audit_keep_ms = 90ULL * DAY_MS,
+    .audit_max_bytes = 1ULL << 30,
+    .packages_max_bytes = 4ULL << 30,
+    .pool_bytes = POOL_BYTES,
+};
 
 int sb_options_parse(int argc,
                      char *const *argv,
                      struct sb_options *ret_options,
                      struct sb_err *err)
 {
-    *ret_options = (struct sb_options){
-        .socket_mode = 0600,
-        .idle_exit_ms = 300000,
-        .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS,
-        .ready_fd = UINT64_MAX,
-        .grpc_threads = 1,
-        .cpu_weight = 100,
-        .audit_keep_ms = 90ULL * DAY_MS,
-        .audit_max_bytes = 1ULL << 30,
-        .packages_max_bytes = 4ULL << 30,
-        .pool_bytes = POOL_BYTES,
-    };
-    for (int i = 1; i < argc; i++) {
-        if (parse_one(argc, argv, &i, ret_options, err) < 0) {
-            return -1;
-        }
-    }
-    return 0;
+    *ret_options = defaults;
+    return sb_argv_parse(fields, N_FIELDS, argc, argv, ret_options, err);
 }
 
 void sb_options_done(struct sb_options *options)
 {
-    for (size_t i = 0; i < options->n_listen; i++) {
-        free(options->listen[i]);
-    }
-    options->n_listen = 0;
     sb_field_free(fields, N_FIELDS, options);
 }
 
@@ -250,35 +137,11 @@ static void help_bounds(FILE *out)
 
 void sb_options_help(FILE *out)
 {
-    const struct sb_options defaults = {.idle_exit_ms = 300000,
-                                        .drain_grace_ms = SB_MAX_DRAIN_GRACE_MS,
-                                        .grpc_threads = 1,
-                                        .cpu_weight = 100,
-                                        .audit_keep_ms = 90ULL * DAY_MS,
-                                        .audit_max_bytes = 1ULL << 30,
-                                        .packages_max_bytes = 4ULL << 30,
-                                        .pool_bytes = POOL_BYTES};
     (void)fputs(
         "aisbx-worker: serves sandboxes (aisbx.v1) over gRPC and over the local transport.\n\n"
-        "Usage: aisbx-worker [--embedded] [--listen ADDRESS]... [OPTION]...\n\n"
-        "  --listen ADDRESS\n"
-        "      unix:/path, ipv4:HOST:PORT or ipv6:[HOST]:PORT; may be given 8 times. TCP\n"
-        "      beyond loopback needs --tls-cert and --tls-key\n"
-        "  --socket-mode OCTAL\n"
-        "      Permission bits of unix sockets (default: 0600)\n",
+        "Usage: aisbx-worker [--embedded] [--listen ADDRESS]... [OPTION]...\n\n",
         out);
-    for (size_t i = 0; i < N_FIELDS; i++) {
-        const struct sb_field *field = &fields[i];
-        char text[64] = "";
-        if (field->kind == SB_FIELD_MILLIS || field->offset == AT(grpc_threads) ||
-            field->offset == AT(cpu_weight) || field->kind == SB_FIELD_BYTES) {
-            (void)sb_field_format(field, &defaults, text, sizeof text);
-        }
-        (void)fprintf(out, "  --%s%s%s\n      %s%s%s%s\n", field->name.ptr,
-                      field->unit == NULL ? "" : " ", field->unit == NULL ? "" : field->unit,
-                      field->help, text[0] == '\0' ? "" : " (default: ", text,
-                      text[0] == '\0' ? "" : ")");
-    }
+    sb_argv_help(fields, N_FIELDS, &defaults, out);
     (void)fputs("\nEnvironment:\n"
                 "  AISBX_DEBUG        1: log what happens\n"
                 "  AISBX_CONFIG_PATH  see --config\n"

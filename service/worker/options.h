@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/field.h"
+
 struct sb_err;
 
 enum {
@@ -27,9 +29,8 @@ enum sb_options_snapshots {
 };
 
 struct sb_options {
-    char *listen[SB_OPTIONS_MAX_LISTEN]; /* owned, as all strings here */
-    size_t n_listen;
-    uint64_t socket_mode; /* permission bits of unix sockets; octal on the command line */
+    struct sb_texts listen; /* owned, as all strings here */
+    uint64_t socket_mode;   /* permission bits of unix sockets; octal on the command line */
     char *tls_cert;
     char *tls_key;
     char *tls_ca;

@@ -47,7 +47,7 @@ int sb_place_settle(struct sb_options *options, struct sb_err *err)
 {
     char dir[PATH_MAX - 32];
     char path[PATH_MAX];
-    if (!options->is_embedded || options->n_listen > 0) {
+    if (!options->is_embedded || options->listen.n > 0) {
         return 0;
     }
     sb_place_dir(path);
@@ -59,11 +59,11 @@ int sb_place_settle(struct sb_options *options, struct sb_err *err)
         return -1;
     }
     (void)snprintf(path, sizeof path, "unix:%s/worker.sock", dir);
-    options->listen[0] = sb_str_dup(sb_str_from(path));
-    if (options->listen[0] == NULL) {
+    options->listen.items[0] = sb_str_dup(sb_str_from(path));
+    if (options->listen.items[0] == NULL) {
         return sb_err_oom(err);
     }
-    options->n_listen = 1;
+    options->listen.n = 1;
     (void)snprintf(path, sizeof path, "%s/worker.log", dir);
     SB_CLEANUP(sb_closep)
     int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -92,9 +92,9 @@ static void lasting_path(char out[PATH_MAX])
 static bool
 split_socket(const struct sb_options *options, struct sb_str *ret_dir, struct sb_str *ret_stem)
 {
-    for (size_t i = 0; i < options->n_listen; i++) {
-        struct sb_str path = sb_str_from(options->listen[i]);
-        const char *slash = strrchr(options->listen[i], '/');
+    for (size_t i = 0; i < options->listen.n; i++) {
+        struct sb_str path = sb_str_from(options->listen.items[i]);
+        const char *slash = strrchr(options->listen.items[i], '/');
         if (slash == NULL || !sb_str_starts_with(path, SB_STR("unix:/"))) {
             continue;
         }

@@ -63,10 +63,10 @@ static void fill_arguments(const struct sb_options *options, char *weight, char 
     argv[n++] = fd_text;
     argv[n++] = weight_option;
     argv[n++] = weight;
-    for (size_t i = 0; i < options->n_listen; i++) {
-        if (strncmp(options->listen[i], "unix:/", 6) == 0) {
+    for (size_t i = 0; i < options->listen.n; i++) {
+        if (strncmp(options->listen.items[i], "unix:/", 6) == 0) {
             argv[n++] = socket_option;
-            argv[n++] = options->listen[i] + strlen("unix:");
+            argv[n++] = options->listen.items[i] + strlen("unix:");
         }
     }
     if (options->is_embedded) {

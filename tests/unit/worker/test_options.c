@@ -46,9 +46,9 @@ static void takes_values_after_a_blank_or_an_equals_sign(void **state)
                                  "--tell-paths",
                                  NULL};
     assert_int_equal(parse(&options, &err, words), 0);
-    assert_int_equal(options.n_listen, 2);
-    assert_string_equal(options.listen[0], "unix:/a");
-    assert_string_equal(options.listen[1], "ipv4:127.0.0.1:1");
+    assert_int_equal(options.listen.n, 2);
+    assert_string_equal(options.listen.items[0], "unix:/a");
+    assert_string_equal(options.listen.items[1], "ipv4:127.0.0.1:1");
     assert_true(options.is_embedded);
     assert_int_equal(options.idle_exit_ms, 1500);
     assert_int_equal(options.drain_grace_ms, 2000);
