@@ -50,7 +50,11 @@
 #include "service/worker/trail/trail.h"
 #include "service/worker/worker.h"
 
-enum { EXIT_USAGE = 2, MAX_PEM_BYTES = 1 << 20 };
+enum {
+    EXIT_USAGE = 2,
+    MAX_PEM_BYTES = 1 << 20,
+    RECORDS_WAIT_MS = 15000, /* less than clients wait for us: proto/client/embedded.c */
+};
 
 static int step_place(struct sb_worker *worker, struct sb_err *err)
 {
@@ -285,6 +289,7 @@ static int step_records(struct sb_worker *worker, struct sb_err *err)
     }
     const struct sb_store_options store = {
         .dir = worker->state_dir,
+        .wait_ms = RECORDS_WAIT_MS,
         .durability = audit == SB_OPTIONS_AUDIT_DISK ? SB_DURABLE_DISK : SB_DURABLE_COMMIT,
         .changed = on_store_changed,
         .undone = on_store_undone,

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "service/worker/store/store.h"
 
-enum { BUSY_MS = 2000, LOCK_MS = 5000, LOCK_STEP_MS = 5 };
+enum { BUSY_MS = 2000, LOCK_STEP_MS = 5 };
 
 /* The directory may lie where the worker cannot go any more, so its files are reached through the
  * descriptor, by /proc/self/fd. SQLite would resolve that to the path. */
@@ -42,14 +42,14 @@ static const char *own_vfs(void)
     return own.zName;
 }
 
-static int lock_dir(int dir, int *ret_lock, struct sb_err *err)
+static int lock_dir(int dir, uint64_t wait_ms, int *ret_lock, struct sb_err *err)
 {
     SB_CLEANUP(sb_closep)
     int fd = openat(dir, SB_STORE_FILE ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
         return sb_err_sys(err, errno, SB_STORE_FILE ".lock");
     }
-    uint64_t deadline_ms = sb_clock_mono_ms() + LOCK_MS;
+    uint64_t deadline_ms = sb_clock_mono_ms() + wait_ms;
     int rc = flock(fd, LOCK_EX | LOCK_NB);
     while (rc < 0 && errno == EWOULDBLOCK && sb_clock_mono_ms() < deadline_ms) {
         (void)poll(NULL, 0, LOCK_STEP_MS); /* the one before may be ending just now */
@@ -96,15 +96,19 @@ static int set_up(sqlite3 *db, bool is_synced, struct sb_err *err)
         db, is_synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
 }
 
-int sb_store_file_open(int dir, bool is_synced, sqlite3 **ret_db, int *ret_lock, struct sb_err *err)
+int sb_store_file_open(const struct sb_store_options *options,
+                       sqlite3 **ret_db,
+                       int *ret_lock,
+                       struct sb_err *err)
 {
     char path[64];
+    int dir = options->dir;
     SB_CLEANUP(sb_closep) int lock = -1;
     sqlite3 *db = NULL;
     (void)strcpy(path, ":memory:");
     if (dir >= 0) {
         (void)snprintf(path, sizeof path, "/proc/self/fd/%d/" SB_STORE_FILE, dir);
-        if (lock_dir(dir, &lock, err) < 0 || make_file(dir, err) < 0) {
+        if (lock_dir(dir, options->wait_ms, &lock, err) < 0 || make_file(dir, err) < 0) {
             return -1;
         }
     }
@@ -115,7 +119,7 @@ int sb_store_file_open(int dir, bool is_synced, sqlite3 **ret_db, int *ret_lock,
         (void)sqlite3_close(db);
         return -1;
     }
-    if (set_up(db, is_synced, err) < 0) {
+    if (set_up(db, options->durability == SB_DURABLE_DISK, err) < 0) {
         (void)sqlite3_close(db);
         return -1;
     }

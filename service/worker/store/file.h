@@ -1,12 +1,13 @@
 #pragma once
 /** The file of the database. */
-#include <stdbool.h>
-
 struct sb_err;
+struct sb_store_options;
 struct sqlite3;
 
-/** Opens aisbx.db in dir, made when missing, 0600; -1: in memory. @is_synced  each commit is
- * written through to the disk. @ret_lock  keeps other workers out while it is open; -1: none.
+/** Opens aisbx.db in the directory of the options, made when missing, 0600; or in memory.
+ *  @ret_lock  keeps other workers out while it is open; -1: none.
  *  Errors: as sb_store_open. */
-int sb_store_file_open(
-    int dir, bool is_synced, struct sqlite3 **ret_db, int *ret_lock, struct sb_err *err);
+int sb_store_file_open(const struct sb_store_options *options,
+                       struct sqlite3 **ret_db,
+                       int *ret_lock,
+                       struct sb_err *err);

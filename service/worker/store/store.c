@@ -288,8 +288,7 @@ int sb_store_open(const struct sb_store_options *options,
     sb_list_init(&store->finished);
     (void)pthread_mutex_init(&store->mutex, NULL);
     (void)pthread_cond_init(&store->has_work, NULL);
-    if (sb_store_file_open(options->dir, options->durability == SB_DURABLE_DISK, &store->db,
-                           &store->lock, err) < 0 ||
+    if (sb_store_file_open(options, &store->db, &store->lock, err) < 0 ||
         sb_schema_migrate(store->db, err) < 0) {
         sb_store_free(store);
         return -1;

@@ -17,6 +17,7 @@
  *  learns it by `changed`; the store tries again by itself every SB_STORE_RETRY_MS. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -54,6 +55,7 @@ struct sb_store_job {
 
 struct sb_store_options {
     int dir; /* state directory; borrowed until free; -1: in memory, for who keeps nothing */
+    uint64_t wait_ms; /* for another worker that has it, and may be ending */
     enum sb_durability durability;
     /** Loop thread: it fails from now on (why), or works again (NULL). NULL: nobody asks. */
     void (*changed)(void *ctx, const struct sb_err *why);
@@ -65,7 +67,7 @@ struct sb_store_options {
 };
 
 /** Opens or makes the database and brings its schema up to date. No thread yet.
- *  Errors: SB_EXISTS: another worker has it, for 5 s more; SB_PRECONDITION: written by a newer
+ *  Errors: SB_EXISTS: another worker has it, for wait_ms more; SB_PRECONDITION: written by a newer
  * aisbx; SB_DATA_LOSS: damaged or no database; SB_DENIED, SB_EXHAUSTED and others by errno. */
 int sb_store_open(const struct sb_store_options *options,
                   struct sb_store **ret_store,

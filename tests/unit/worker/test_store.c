@@ -1,6 +1,8 @@
 /** The database and its writer. */
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -9,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -183,6 +186,29 @@ static void second_worker_is_refused(void **state)
     assert_int_equal(open_rig(rig, &err), 0);
     assert_int_equal(sb_store_open(&options, &second, &err), -1);
     assert_int_equal(err.code, SB_EXISTS);
+}
+
+static void *end_later(void *ctx)
+{
+    const int *lock = ctx;
+    (void)poll(NULL, 0, 20);
+    (void)close(*lock);
+    return NULL;
+}
+
+static void a_worker_that_is_ending_is_waited_for(void **state)
+{
+    struct rig *rig = *state;
+    struct sb_err err;
+    struct sb_store *next = NULL;
+    pthread_t thread;
+    const struct sb_store_options options = {.dir = rig->dir, .wait_ms = 60000};
+    int lock = openat(rig->dir, SB_STORE_FILE ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    assert_int_equal(pthread_create(&thread, NULL, end_later, &lock), 0);
+    assert_int_equal(sb_store_open(&options, &next, &err), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    sb_store_free(next);
 }
 
 static void newer_schema_is_refused(void **state)
@@ -404,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(file_is_for_the_worker_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(second_worker_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_worker_that_is_ending_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(newer_schema_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(schema_grows_from_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(file_that_is_no_database_is_refused, setup, teardown),
