@@ -21,7 +21,7 @@ start() {
     mkfifo "$ready"
     chmod 666 "$ready"
     "${as[@]}" "$bins/aisbx-worker" --state-dir "$dir/mine/$name" --ready-fd 9 --listen "$socket" \
-        --config "$dir/config.yaml" "$@" 9>"$ready" 2>>"$dir/worker.log" &
+        --config "$dir/config.yaml" --drain-grace 1s "$@" 9>"$ready" 2>>"$dir/worker.log" &
     worker_pid=$!
     pids+=("$worker_pid")
     read -r line <"$ready" || true
@@ -32,6 +32,11 @@ stop() {
     wait "$worker_pid" || true
 }
 aisbx() { "${as[@]}" "$bins/aisbx" --address "$socket" "$@"; }
+# begin ARGS...: aisbx run ARGS in the background; sets $begun to itself, not to a shell around it, so that it can be killed.
+begin() {
+    "${as[@]}" "$bins/aisbx" --address "$socket" run --no-workspace "$@" 2>"$dir/err.begun" &
+    begun=$!
+}
 # ran WANT ARGS...: aisbx run ARGS prints WANT as its last line.
 ran() {
     local want=$1 got
@@ -217,8 +222,8 @@ say "a program of a sandbox can install for itself"
 
 # Two that ask for the same at once share an install; one that goes away does not end it for the other.
 forget_asked
-aisbx run --no-workspace -p slow --packages tiny true 2>"$dir/err.1" &
-first=$!
+begin -p slow --packages tiny true
+first=$begun
 wait_for '[[ $(asked /slow/simple) -gt 0 ]]'
 aisbx run --no-workspace -p slow --packages tiny python3 -c 'import tiny; print(tiny.answer)' >"$dir/out.2" 2>"$dir/err.2" &
 second=$!
@@ -232,12 +237,11 @@ wait "$first" || true
 say "one install for all that wait for it"
 
 rm "$dir/registry/go"
-aisbx run --no-workspace -p slow --packages upper true 2>"$dir/err" &
-first=$!
 forget_asked
+begin -p slow --packages upper true
 wait_for '[[ $(asked /slow/simple/upper) -gt 0 ]]'
-kill "$first"
-wait "$first" || true
+kill "$begun"
+wait "$begun" || true
 wait_for '[[ $(left one "*.new") -eq 0 ]]'
 say "an install that nobody waits for ends"
 
@@ -246,11 +250,10 @@ grep -q 'timed out after 3' "$dir/err" || fail "timeout: $(<"$dir/err")"
 say "an install that takes too long ends"
 
 forget_asked
-aisbx run --no-workspace -p slow --packages upper true 2>"$dir/err" &
-first=$!
+begin -p slow --packages upper true
 wait_for '[[ $(asked /slow/simple/upper) -gt 0 ]]'
 stop
-! wait "$first" || fail "went through without a worker"
+! wait "$begun" || fail "went through without a worker"
 start one --listen "ipv4:$tcp"
 wait_for '[[ $(left one "*.new") -eq 0 && $(left one "*.old") -eq 0 ]]'
 say "a worker that ends in order ends its installs"
@@ -264,13 +267,12 @@ say "installs are in the audit"
 # The worker dies in the middle of an install.
 ran 43 -p py --packages upper python3 -c 'import upper; print(upper.answer)'
 forget_asked
-aisbx run --no-workspace -p slow --packages upper true 2>"$dir/err" &
-first=$!
+begin -p slow --packages upper true
 wait_for '[[ $(asked /slow/simple/upper) -gt 0 ]]'
 [[ $(left one '*.new') -eq 1 ]] || fail "no install under way"
 n=$(left one 'pk_*')
 stop -KILL
-wait "$first" || true
+wait "$begun" || true
 [[ $(left one '*.new') -eq 1 ]] || fail "gone already?"
 start one
 wait_for '[[ $(left one "*.new") -eq 0 && $(left one "*.old") -eq 0 ]]'
