@@ -81,11 +81,11 @@ check_text "says why" ttl "$(aisbx list --json --state destroyed | python3 -c 'i
 
 # A worker that ends takes frozen ones along.
 id=$(aisbx create --profile minimal)
-aisbx exec --detach "$id" sleep 4329 >"$dir/out"
-wait_for "it runs" eval "pgrep -f -x 'sleep 4329'"
+aisbx exec --detach "$id" sleep "4$$" >"$dir/out"
+wait_for "it runs" pgrep -f -x "sleep 4$$"
 aisbx pause "$id" >"$dir/out"
 stop_embedded
-wait_for "nothing is left" eval "! pgrep -f -x 'sleep 4329'"
+wait_for "nothing is left" eval "! pgrep -f -x 'sleep 4$$'"
 
 # ---- once more, by the freezer of version 1 ----
 unified=$(awk '$9 == "cgroup2" || $8 == "cgroup2" {print $5}' /proc/self/mountinfo | head -n 1)
