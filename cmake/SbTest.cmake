@@ -1,5 +1,7 @@
-# How tests are declared. Labels: unit, fuzz, layering, integration, interop, and "threaded" for
-# whatever the tsan preset should run.  Exit status 77 means "cannot run here" everywhere.
+# How tests are declared. Labels: unit, fuzz, layering, integration, interop; "threaded" for whatever
+# the tsan preset should run; "again" for what runs our code as another test does, but by another
+# driver or for another caller: the asan preset leaves it out.  Exit status 77 means "cannot run here"
+# everywhere.
 #
 #   sb_unit_test(<name> SOURCES <file>... [LINK <target>...] [WRAP <symbol>...] [LABEL <label>...])
 #       a cmocka program; WRAP replaces a symbol by __wrap_<symbol> (fault injection).
@@ -15,8 +17,13 @@ add_library(sb_test_options INTERFACE)
 target_compile_options(sb_test_options INTERFACE
   -Wno-null-dereference $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 
+# Of a test that is run as root, too.
+set(SB_AGAIN_user again)
+
 # What the fuzz preset builds.
 add_custom_target(fuzzers)
+# What the tsan preset builds.
+add_custom_target(threaded)
 
 set(SB_TEST_BIN_DIR ${PROJECT_BINARY_DIR}/tests/bin)
 set(SB_FUZZ_DIR ${PROJECT_SOURCE_DIR}/tests/fuzz)
@@ -29,6 +36,9 @@ function(sb_unit_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE sb_options sb_test_options ${arg_LINK} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${SB_TEST_BIN_DIR})
+  if("threaded" IN_LIST arg_LABEL)
+    add_dependencies(threaded ${name})
+  endif()
   foreach(symbol IN LISTS arg_WRAP)
     target_link_options(${name} PRIVATE -Wl,--wrap=${symbol})
   endforeach()

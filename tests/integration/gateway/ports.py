@@ -19,7 +19,9 @@ from client import ask
 OPEN, GUARDED = map(int, sys.argv[1:3])
 HERE = os.path.dirname(os.path.abspath(__file__))
 API = "/api/v1/sandboxes"
-MUCH = 200 << 20
+with open(f"{os.environ['AISBX_BIN']}/aisbx-mcp", "rb") as program:
+    IS_SANITIZED = b"__asan_init" in program.read()  # it keeps what was freed
+MUCH = (40 if IS_SANITIZED else 200) << 20
 PIECE = bytes(range(256)) * 256
 WAIT = 120
 PORT = 8080
@@ -257,7 +259,7 @@ def streams_bodies_in_constant_memory():
         connection.close()
     grown = memory() - before
     print(f"  {MUCH >> 20} MiB down and up, each by length and in chunks: the gateway grew by {grown} KiB", flush=True)
-    assert grown < 16 << 10, grown
+    assert IS_SANITIZED or grown < 16 << 10, grown
 
 
 def holds_back_who_sends_to_who_does_not_read():
@@ -269,7 +271,7 @@ def holds_back_who_sends_to_who_does_not_read():
     for _ in range(50):
         assert see("/quick").status == 200
     grown = memory() - before
-    assert grown < 16 << 10, grown
+    assert IS_SANITIZED or grown < 16 << 10, grown
     size = 0
     while data := slow.recv(1 << 20):
         size += len(data)

@@ -24,8 +24,10 @@ from aisbx.v1 import sandbox_service_pb2 as api
 ADDRESS = sys.argv[1]
 AISBX = os.path.join(os.environ["AISBX_BIN"], "aisbx")
 DRIVER = os.environ.get("AISBX_TEST_DRIVER", "native")
+with open(os.path.join(os.environ["AISBX_BIN"], "aisbx-worker"), "rb") as program:
+    IS_SANITIZED = b"__asan_init" in program.read()  # it keeps what was freed
 PIECE = 64 << 10
-MUCH = 200 << 20
+MUCH = (40 if IS_SANITIZED else 200) << 20
 WAIT = 120
 Code = grpc.StatusCode
 
@@ -272,7 +274,7 @@ class Ports(unittest.TestCase):
         self.assertEqual(up.read(), b"%d %s" % (MUCH, expected.hexdigest().encode()))
         grown = worker_memory() - before
         print(f"{MUCH >> 20} MiB each way: the worker grew by {grown} KiB", file=sys.stderr)
-        self.assertLess(grown, 24 << 10)
+        self.assertTrue(IS_SANITIZED or grown < 24 << 10, grown)
 
     def test_who_does_not_read_holds_up_nobody_else(self):
         before = worker_memory()
@@ -282,7 +284,8 @@ class Ports(unittest.TestCase):
         sender.start()
         for _ in range(50):
             self.assertEqual(self.tunnel().open().send(b"echo\nquick").finish().read(), b"quick")
-        self.assertLess(worker_memory() - before, 24 << 10)
+        grown = worker_memory() - before
+        self.assertTrue(IS_SANITIZED or grown < 24 << 10, grown)
         self.assertEqual(len(slow.finish().read()), MUCH)
         stuck.call.cancel()
         while sender.is_alive():
