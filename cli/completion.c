@@ -154,6 +154,7 @@ static const char *bash_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_COMMANDS] = "$(compgen -c -f -- \"$cur\")",
         [SB_VERB_OFFERS_SANDBOXES] = SANDBOXES,
         [SB_VERB_OFFERS_FILES] = "$(compgen -f -- \"$cur\")",
+        [SB_VERB_OFFERS_PLACES] = "$(_aisbx_places)",
         [SB_VERB_OFFERS_PROFILES] = PROFILES,
         [SB_VERB_OFFERS_SHELLS] = "bash zsh fish",
         [SB_VERB_OFFERS_MCP_HOSTS] = "claude claude-code cursor vscode",
@@ -162,20 +163,45 @@ static const char *bash_operand(enum sb_verb_offer offer)
     return words[offer];
 }
 
+static bool has_places(const struct sb_program *program)
+{
+    bool has_one = false;
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+        has_one = has_one || v->offer == SB_VERB_OFFERS_PLACES;
+    }
+    return has_one;
+}
+
+/* Of SANDBOX:PATH the shell makes three words: $box is the first one, $cur the last. */
+static const char bash_places[] =
+    "_aisbx_places() {\n"
+    "    if [[ -z $box ]]; then\n"
+    "        compgen -f -- \"$cur\"\n"
+    "        aisbx list --quiet 2>/dev/null | sed 's/$/:/'\n"
+    "    elif [[ $cur == /* ]]; then\n"
+    "        aisbx ls --quiet \"$box:${cur%\"${cur##*/}\"}\" 2>/dev/null\n"
+    "    else\n"
+    "        aisbx ls --quiet \"$box:${cur%\"${cur##*/}\"}\" 2>/dev/null | sed 's,^/workspace/,,'\n"
+    "    fi\n"
+    "}\n";
+
 static void put_bash(struct sb_out *out, const struct sb_program *program)
 {
-    sb_out_printf(out, "# bash completion of %s; generated\n_%s() {\n    local first='",
-                  program->name, program->name);
+    sb_out_printf(out, "# bash completion of %s; generated\n%s_%s() {\n    local first='",
+                  program->name, has_places(program) ? bash_places : "", program->name);
     put_first_words(out, program);
-    sb_out_put(out, "'\n"
-                    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
-                    "    local verb= word i\n"
-                    "    COMPREPLY=()\n"
-                    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                    "        word=${COMP_WORDS[i]}\n"
-                    "        [[ $word == -* ]] && continue\n"
-                    "        case $verb in\n"
-                    "        '') verb=$word ;;\n");
+    sb_out_put(out,
+               "'\n"
+               "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
+               "    local verb= box= word i\n"
+               "    [[ $prev == : && $COMP_CWORD -gt 2 ]] && box=${COMP_WORDS[COMP_CWORD - 2]}\n"
+               "    [[ $cur == : ]] && box=$prev cur=\n"
+               "    COMPREPLY=()\n"
+               "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+               "        word=${COMP_WORDS[i]}\n"
+               "        [[ $word == -* ]] && continue\n"
+               "        case $verb in\n"
+               "        '') verb=$word ;;\n");
     if (has_pairs(program)) {
         sb_out_put(out, "        ");
         put_pair_words(out, program, " | ");
@@ -209,6 +235,8 @@ static void put_bash(struct sb_out *out, const struct sb_program *program)
                   "    esac\n"
                   "    [[ $cur == -* ]] && operands=$names\n"
                   "    COMPREPLY=($(compgen -W \"$operands\" -- \"$cur\"))\n"
+                  "    [[ -n $box || ${COMPREPLY[*]} == *: ]] && compopt -o nospace 2>/dev/null\n"
+                  "    return 0\n"
                   "}\n"
                   "complete -o default -F _%s %s\n",
                   program->name, program->name);
@@ -289,6 +317,7 @@ static const char *zsh_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_COMMANDS] = "'*:::command:_normal'",
         [SB_VERB_OFFERS_SANDBOXES] = "'*:sandbox:(" SANDBOXES ")'",
         [SB_VERB_OFFERS_FILES] = "'*:file:_files'",
+        [SB_VERB_OFFERS_PLACES] = "'*:place:_aisbx_places'",
         [SB_VERB_OFFERS_PROFILES] = "'*:profile:(" PROFILES ")'",
         [SB_VERB_OFFERS_SHELLS] = "'*:shell:(bash zsh fish)'",
         [SB_VERB_OFFERS_MCP_HOSTS] = "'*:program:(claude claude-code cursor vscode)'",
@@ -323,13 +352,27 @@ static void zsh_pairs(struct sb_out *out, const struct sb_program *program)
                     "    esac\n");
 }
 
+static const char zsh_places[] = "_aisbx_places() {\n"
+                                 "    local -a found\n"
+                                 "    if compset -P '*:'; then\n"
+                                 "        found=(${(f)\"$(aisbx ls --quiet "
+                                 "\"${IPREFIX}${PREFIX%${PREFIX##*/}}\" 2>/dev/null)\"})\n"
+                                 "        [[ $PREFIX == /* ]] || found=(${found#/workspace/})\n"
+                                 "        compadd -S '' -a found\n"
+                                 "    else\n"
+                                 "        found=(" SANDBOXES ")\n"
+                                 "        compadd -S : -a found\n"
+                                 "        _files\n"
+                                 "    fi\n"
+                                 "}\n";
+
 static void put_zsh(struct sb_out *out, const struct sb_program *program)
 {
     const char *name = program->name;
     sb_out_printf(out,
-                  "#compdef %s\n# zsh completion of %s; generated\n_%s() {\n"
+                  "#compdef %s\n# zsh completion of %s; generated\n%s_%s() {\n"
                   "    local first='",
-                  name, name, name);
+                  name, name, has_places(program) ? zsh_places : "", name);
     put_first_words(out, program);
     sb_out_put(out, "'\n"
                     "    local verb=$words[2]\n"
@@ -410,6 +453,7 @@ static const char *fish_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_COMMANDS] = "(__fish_complete_subcommand)",
         [SB_VERB_OFFERS_SANDBOXES] = "(aisbx list --quiet 2>/dev/null)",
         [SB_VERB_OFFERS_FILES] = "(__fish_complete_path)",
+        [SB_VERB_OFFERS_PLACES] = "(__aisbx_places)",
         [SB_VERB_OFFERS_PROFILES] = PROFILES,
         [SB_VERB_OFFERS_SHELLS] = "bash zsh fish",
         [SB_VERB_OFFERS_MCP_HOSTS] = "claude claude-code cursor vscode",
@@ -445,11 +489,29 @@ put_fish_verb(struct sb_out *out, const struct sb_program *program, const struct
     each_option(out, program, verb, fish_option);
 }
 
+static const char fish_places[] =
+    "function __aisbx_places\n"
+    "    set -l word (commandline -ct)\n"
+    "    if not string match -q '*:*' -- $word\n"
+    "        __fish_complete_path $word\n"
+    "        aisbx list --quiet 2>/dev/null | string replace -r '$' ':'\n"
+    "        return\n"
+    "    end\n"
+    "    set -l box (string split -m 1 : -- $word)\n"
+    "    for path in (aisbx ls --quiet $box[1]:(string replace -r '[^/]*$' '' -- $box[2]) "
+    "2>/dev/null)\n"
+    "        string match -q '/*' -- $box[2]; or set path (string replace -r '^/workspace/' '' -- "
+    "$path)\n"
+    "        echo $box[1]:$path\n"
+    "    end\n"
+    "end\n";
+
 static void put_fish(struct sb_out *out, const struct sb_program *program)
 {
     const char *name = program->name;
     sb_out_printf(out,
                   "# fish completion of %s; generated\n"
+                  "%s"
                   "function __%s_verb_is\n"
                   "    set -l verb\n"
                   "    for word in (commandline -opc)[2..-1]\n"
@@ -457,7 +519,7 @@ static void put_fish(struct sb_out *out, const struct sb_program *program)
                   "        if test (count $verb) -eq 0\n"
                   "            set verb $word\n"
                   "        else if contains -- \"$verb\" ",
-                  name, name);
+                  name, has_places(program) ? fish_places : "", name);
     (void)put_pair_words(out, program, " ");
     sb_out_printf(out,
                   "\n"

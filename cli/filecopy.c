@@ -63,7 +63,7 @@ static void show(struct sb_filecopy *copy, uint64_t now_ms)
     }
 }
 
-static void count(struct sb_filecopy *copy, size_t len)
+void sb_filecopy_count(struct sb_filecopy *copy, size_t len)
 {
     copy->bytes += len;
     if (!copy->has_progress) {
@@ -76,7 +76,7 @@ static void count(struct sb_filecopy *copy, size_t len)
     }
 }
 
-static void begin_progress(struct sb_filecopy *copy, uint64_t total)
+void sb_filecopy_begin(struct sb_filecopy *copy, uint64_t total)
 {
     copy->total = total;
     copy->before = copy->bytes;
@@ -136,7 +136,7 @@ static void send_piece(struct transfer *transfer, struct sb_rpc_stream *stream, 
         msg.message_case = AISBX__V1__WRITE_FILE_REQUEST__MESSAGE_DATA;
         msg.data.data = piece;
         msg.data.len = len;
-        count(transfer->copy, len);
+        sb_filecopy_count(transfer->copy, len);
         transfer->is_full = !aisbx__v1__file_service__write_file__write(stream, &msg);
     }
     if (len < sizeof piece) {
@@ -155,7 +155,7 @@ int sb_filecopy_put(
     Aisbx__V1__WriteFileRequest msg = AISBX__V1__WRITE_FILE_REQUEST__INIT;
     bool is_last = false;
     struct stat st;
-    begin_progress(copy, fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0);
+    sb_filecopy_begin(copy, fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0);
     header.sandbox_id = copy->sandbox_id;
     header.file = &file;
     header.mode = mode;
@@ -184,14 +184,14 @@ get_message(struct sb_rpc_stream *stream, const Aisbx__V1__ReadFileResponse *msg
 {
     struct transfer *transfer = user;
     if (msg->file != NULL) {
-        begin_progress(transfer->copy, msg->file->size_bytes);
+        sb_filecopy_begin(transfer->copy, msg->file->size_bytes);
     }
     if (transfer->failed.code == SB_OK && msg->data.len > 0) {
         if (sb_fd_write_full(transfer->fd, msg->data.data, msg->data.len, &transfer->failed) < 0) {
             sb_rpc_stream_cancel(stream);
             return;
         }
-        count(transfer->copy, msg->data.len);
+        sb_filecopy_count(transfer->copy, msg->data.len);
     }
     sb_rpc_stream_read(stream);
 }
@@ -253,7 +253,7 @@ export_message(struct sb_rpc_stream *stream, const Aisbx__V1__ExportTarResponse 
             sb_rpc_stream_cancel(stream);
             return;
         }
-        count(transfer->copy, msg->data.len);
+        sb_filecopy_count(transfer->copy, msg->data.len);
     }
     sb_rpc_stream_read(stream);
 }
@@ -269,7 +269,7 @@ int sb_filecopy_export(struct sb_filecopy *copy, const char *path, int fd, struc
     Aisbx__V1__ExportTarRequest request = AISBX__V1__EXPORT_TAR_REQUEST__INIT;
     request.sandbox_id = copy->sandbox_id;
     request.directory = &directory;
-    begin_progress(copy, 0);
+    sb_filecopy_begin(copy, 0);
     if (aisbx__v1__file_service__export_tar__start(copy->connect->channel, &request,
                                                    &copy->connect->options, &export_callbacks,
                                                    &transfer, &stream, err) < 0) {
@@ -308,7 +308,7 @@ static void send_archive(struct transfer *transfer, struct sb_rpc_stream *stream
         msg.message_case = AISBX__V1__IMPORT_TAR_REQUEST__MESSAGE_DATA;
         msg.data.data = piece;
         msg.data.len = len;
-        count(transfer->copy, len);
+        sb_filecopy_count(transfer->copy, len);
         transfer->is_full = !aisbx__v1__file_service__import_tar__write(stream, &msg);
     }
     if (len < sizeof piece) {
@@ -333,7 +333,7 @@ int sb_filecopy_import(struct sb_filecopy *copy,
     header.directory = &directory;
     msg.message_case = AISBX__V1__IMPORT_TAR_REQUEST__MESSAGE_HEADER;
     msg.header = &header;
-    begin_progress(copy, 0);
+    sb_filecopy_begin(copy, 0);
     if (aisbx__v1__file_service__import_tar__start(copy->connect->channel, &copy->connect->options,
                                                    &import_callbacks, &transfer, &stream,
                                                    err) < 0) {

@@ -1,6 +1,7 @@
 #pragma once
 /** One file between here and a sandbox. */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "aisbx/v1/file_service.pb-c.h"
@@ -38,6 +39,10 @@ int sb_filecopy_import(struct sb_filecopy *copy,
                        const char *path,
                        Aisbx__V1__ImportTarResponse **ret_reply,
                        struct sb_err *err);
+/** What follows has so many bytes; 0: nobody knows. */
+void sb_filecopy_begin(struct sb_filecopy *copy, uint64_t total);
+/** So many were copied. */
+void sb_filecopy_count(struct sb_filecopy *copy, size_t len);
 /** Takes the progress away from the terminal. */
 void sb_filecopy_end_progress(const struct sb_filecopy *copy);
 

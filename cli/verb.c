@@ -446,16 +446,18 @@ static const struct sb_verb table[] = {
         .name = "cp",
         .summary = "Copy files into a sandbox and out of it",
         .usage = "[OPTIONS] SRC DST",
-        .about = "One of both is SANDBOX:PATH; a path that does not begin with / is below "
-                 "/workspace. Into a directory that is there, a copy goes by its own name. - is "
-                 "standard input or output. A file appears when all of it has arrived. Of trees, "
-                 "links and special files are left out, which is said. It is done with the rights "
-                 "and within the limits of the sandbox's programs.",
+        .about =
+            "One of both is SANDBOX:PATH; a path that does not begin with / is below "
+            "/workspace. Into a directory that is there, a copy goes by its own name. - is "
+            "standard input or output. A file appears when all of it has arrived. A tree "
+            "goes as one archive; modes and times of its files are kept, links and special files "
+            "are left out, which is said. It is done with the rights and within the limits of the "
+            "sandbox's programs.",
         .groups = {&sb_option_cp},
         .min_operands = 2,
         .max_operands = 2,
         .wants = "a source and a destination, one of them SANDBOX:PATH",
-        .offer = SB_VERB_OFFERS_FILES,
+        .offer = SB_VERB_OFFERS_PLACES,
         .examples = cp_examples,
         .run = sb_verb_cp,
     },

@@ -2,7 +2,6 @@
  * and said, as a link from inside could lead anywhere here. */
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +17,11 @@
 #include "cli/connect.h"
 #include "cli/filecopy.h"
 #include "cli/resolve.h"
+#include "cli/treecopy.h"
 #include "cli/verb.h"
 #include "proto/client/message.h"
 
-enum { PERMISSIONS = 0777, PAGE = 10000, DEPTH = 64, DIR_MODE = 0777, OWN = 0700 };
+enum { PERMISSIONS = 0777, OWN = 0700 };
 
 struct cp {
     struct sb_filecopy copy;
@@ -29,8 +29,9 @@ struct cp {
     uint64_t skipped;
 };
 
-static void skip(struct cp *cp, const char *path, const char *why)
+static void skip(void *ctx, const char *path, const char *why)
 {
+    struct cp *cp = ctx;
     struct sb_out out;
     cp->skipped++;
     sb_filecopy_end_progress(&cp->copy);
@@ -74,49 +75,19 @@ static int make_dir(struct cp *cp, const char *path, unsigned mode, struct sb_er
                                                          &cp->copy.connect->options, &reply, err);
 }
 
-static int put_entry(struct cp *cp, const FTSENT *entry, const char *to, struct sb_err *err)
-{
-    switch (entry->fts_info) {
-    case FTS_D:
-        return make_dir(cp, to, (entry->fts_statp->st_mode & PERMISSIONS) | OWN, err);
-    case FTS_F:
-        return put_file(cp, entry->fts_accpath, to, err);
-    case FTS_DP:
-        return 0;
-    case FTS_DNR:
-    case FTS_ERR:
-    case FTS_NS:
-        return sb_err_sys(err, entry->fts_errno, "%s", entry->fts_path);
-    default:
-        skip(cp, entry->fts_path, "neither a directory nor a regular file");
-        return 0;
-    }
-}
-
 static int put_tree(struct cp *cp, const char *from, const char *to, struct sb_err *err)
 {
-    char root[SB_BOXPATH_SIZE];
-    char inside[SB_BOXPATH_SIZE];
-    if (snprintf(root, sizeof root, "%s", from) >= (int)sizeof root) {
-        return sb_err_set(err, SB_INVALID, "%.60s...: the path is too long", from);
+    struct sb_treecopy tree = {.copy = &cp->copy, .skip = skip, .ctx = cp};
+    struct stat st;
+    if (stat(from, &st) < 0) {
+        return sb_err_sys(err, errno, "%s", from);
     }
-    char *roots[] = {root, NULL};
-    FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_COMFOLLOW, NULL);
-    int rc = fts == NULL ? sb_err_sys(err, errno, "%s", from) : 0;
-    const FTSENT *entry = NULL;
-    while (rc == 0 && (entry = fts_read(fts)) != NULL) {
-        const char *below = entry->fts_path + strlen(root);
-        while (*below == '/') {
-            below++;
-        }
-        rc = *below == '\0' ? sb_boxpath_join(to, "", inside, err)
-                            : sb_boxpath_join(to, below, inside, err);
-        rc = rc < 0 ? rc : put_entry(cp, entry, inside, err);
+    if (make_dir(cp, to, (st.st_mode & PERMISSIONS) | OWN, err) < 0 ||
+        sb_treecopy_put(&tree, from, to, err) < 0) {
+        return -1;
     }
-    if (fts != NULL) {
-        (void)fts_close(fts);
-    }
-    return rc;
+    cp->files += tree.files;
+    return 0;
 }
 
 /* Into a directory that is there a file goes by its own name. */
@@ -184,77 +155,12 @@ get_file(struct cp *cp, const char *from, const char *to, unsigned mode, struct 
     return 0;
 }
 
-static const char *path_of(const Aisbx__V1__FileInfo *info, char *scratch)
-{
-    if (info->raw_path.len == 0 || info->raw_path.len >= SB_BOXPATH_SIZE) {
-        return info->path;
-    }
-    memcpy(scratch, info->raw_path.data, info->raw_path.len);
-    scratch[info->raw_path.len] = '\0';
-    return scratch;
-}
-
-static int get_entry(struct cp *cp,
-                     const Aisbx__V1__FileInfo *info,
-                     const char *from,
-                     const char *to,
-                     struct sb_err *err)
-{
-    char scratch[SB_BOXPATH_SIZE];
-    char here[SB_BOXPATH_SIZE];
-    const char *path = path_of(info, scratch);
-    size_t len = strcmp(from, "/") == 0 ? 0 : strlen(from);
-    const char *below = strncmp(path, from, len) == 0 && path[len] == '/' ? path + len + 1 : "";
-    if (!sb_boxpath_is_below(below)) {
-        return sb_err_set(err, SB_DATA_LOSS, "the worker lists %.200s below %.200s", path, from);
-    }
-    if (sb_boxpath_join(to, below, here, err) < 0) {
-        return -1;
-    }
-    if (info->kind == AISBX__V1__FILE_KIND__FILE_KIND_REGULAR) {
-        return get_file(cp, path, here, info->mode, err);
-    }
-    if (info->kind != AISBX__V1__FILE_KIND__FILE_KIND_DIRECTORY) {
-        skip(cp, path, "neither a directory nor a regular file");
-        return 0;
-    }
-    struct stat st;
-    if (mkdir(here, DIR_MODE) < 0 &&
-        (errno != EEXIST || lstat(here, &st) < 0 || !S_ISDIR(st.st_mode))) {
-        return sb_err_sys(err, errno, "%s", here);
-    }
-    return 0;
-}
-
-/* A directory comes before what is in it, as lists go by path. */
 static int get_tree(struct cp *cp, const char *from, const char *to, struct sb_err *err)
 {
-    Aisbx__V1__FilePath directory = sb_filecopy_path(from);
-    Aisbx__V1__ListFilesRequest request = AISBX__V1__LIST_FILES_REQUEST__INIT;
-    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListFilesResponse *page = NULL;
-    request.sandbox_id = cp->copy.sandbox_id;
-    request.directory = &directory;
-    request.depth = DEPTH;
-    request.page_size = PAGE;
-    if (mkdir(to, DIR_MODE) < 0 && errno != EEXIST) {
-        return sb_err_sys(err, errno, "%s", to);
-    }
-    do {
-        Aisbx__V1__ListFilesResponse *next = NULL;
-        request.page_token = page == NULL ? request.page_token : page->next_page_token;
-        if (aisbx__v1__file_service__list_files__call(cp->copy.connect->channel, &request,
-                                                      &cp->copy.connect->options, &next, err) < 0) {
-            return -1;
-        }
-        sb_message_freep(&page);
-        page = next;
-        for (size_t i = 0; i < page->n_files; i++) {
-            if (get_entry(cp, page->files[i], from, to, err) < 0) {
-                return -1;
-            }
-        }
-    } while (page->next_page_token[0] != '\0');
-    return 0;
+    struct sb_treecopy tree = {.copy = &cp->copy, .skip = skip, .ctx = cp};
+    int rc = sb_treecopy_get(&tree, from, to, err);
+    cp->files += tree.files;
+    return rc;
 }
 
 static int get(struct cp *cp, const struct sb_args *args, struct sb_err *err)

@@ -34,11 +34,58 @@ cmp tree/data out/data || fail "tree out"
 check_text "tree out" "$(printf 'data\nsub\nsub/empty\nsub/hello')" "$(cd out && find . -mindepth 1 -printf '%P\n' | sort)"
 check_has "links are left out" "left out /tmp/tree/evil" "$(<"$dir/err")"
 
+# A tree is one archive: names of all kinds, many files, modes and times; second names; nothing through a link here.
+mkdir -p many/deep "many/$(printf 'n%.0s' {1..200})"
+for i in {1..400}; do echo "$i" >"many/deep/f $i"; done
+printf x >"many/$(printf 'n%.0s' {1..200})/$(printf 'm%.0s' {1..200})"
+printf x >many/$'ä "\'\n'
+printf x >"many/$(printf 'raw\xff')"
+: >many/empty
+touch -d @86400.5 many/empty
+truncate -s 3M many/holes
+printf end >>many/holes
+chmod -R go+rX many
+chmod 754 many/empty
+sums() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum); }
+check_status 0 cp -r --json many "$id:/tmp/many"
+check_text "many in" '{"files":405,"bytes":3147226,"skipped":0}' "$(<"$dir/out")"
+check_text "mode and time in" "754 86400.500000000" "$(aisbx exec "$id" stat -c '%a %.9Y' /tmp/many/empty)"
+aisbx exec "$id" sh -c 'cd /tmp/many; ln empty second; rm -r deep/f\ 399'
+check_status 0 cp -r --json "$id:/tmp/many" many-out
+check_has "many out" '{"files":405,"bytes":[0-9]*,"skipped":0}' "$(<"$dir/out")"
+rm "many/deep/f 399"
+check_text "the same" "$(sums many)" "$(sums many-out | grep -av '/second$')"
+check_text "mode and time out" "754 86400.500000000" "$(stat -c '%a %.9Y' many-out/empty)"
+check_text "second names" "$(stat -c %i many-out/empty)" "$(stat -c %i many-out/second)"
+check_status 0 cp -r "$id:/tmp/many" many-out
+check_text "into one that is there: by its own name" "$(sums many)" "$(sums many-out/many | grep -av '/second$')"
+rm -r many-out/many/deep
+mkdir elsewhere
+ln -s "$PWD/elsewhere" many-out/many/deep
+check_status 1 cp -r "$id:/tmp/many" many-out
+check_text "nothing through a link" "" "$(ls elsewhere; find many-out -name '.aisbx-*')"
+check_status 1 cp -r many "$id:/usr/many"
+aisbx exec "$id" sh -c 'rm -r /tmp/many'
+
 # ---- ls ----
 check_text "ls" "$(printf '/workspace/hello\n/workspace/x')" "$(aisbx ls -q "$id")"
 check_has "table" "regular  *0755  *5B*  *.* /workspace/hello" "$(aisbx ls "$id:")"
 check_has "recursive" "/tmp/tree/sub/hello" "$(aisbx ls -r "$id:/tmp")"
 check_has "json" '"kind":"fifo"\|"kind":"special"' "$(aisbx ls --json "$id:/tmp/tree")"
+
+# ---- completion ----
+# shellcheck disable=SC1090 # generated
+source <(aisbx completion bash)
+completed() { # WORDS...: what the last of them becomes
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+    _aisbx
+    printf '%s\n' "${COMPREPLY[@]}"
+}
+check_text "a path inside" "/workspace/hello" "$(completed aisbx cp "$id" : /workspace/h)"
+check_text "below /workspace" "$(printf 'hello\nx')" "$(completed aisbx cp "$id" :)"
+check_text "deeper, as a destination" "/tmp/tree/sub/hello" "$(completed aisbx cp tree/data "$id" : /tmp/tree/sub/he)"
+check_text "a sandbox" "$id:" "$(completed aisbx cp "${id:0:9}")"
+check_text "a file here" "tree/data" "$(completed aisbx cp tree/d)"
 
 # ---- archives ----
 aisbx exec "$id" sh -c 'mkdir /tmp/into; cd /tmp/tree; ln -s data link; chmod 640 data; rm -f fifo evil'
