@@ -44,8 +44,8 @@ static int parse(struct target *target, struct sb_err *err, const char *const *w
     char *argv[9] = {text[0]};
     int argc = 1;
     for (; words[argc - 1] != NULL; argc++) {
-        assert_true(strlen(words[argc - 1]) < sizeof text[0]);
-        argv[argc] = strcpy(text[argc], words[argc - 1]);
+        (void)snprintf(text[argc], sizeof text[argc], "%s", words[argc - 1]);
+        argv[argc] = text[argc];
     }
     *target = defaults;
     return sb_argv_parse(table, N, argc, argv, target, err);
