@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/regex_class.h"
 #include "base/regex_node.h"
 
 /* A piece of the automaton: one way in, and one way out, a JUMP that leads nowhere yet. Its nodes
@@ -64,73 +65,7 @@ static void invert(struct sb_regex_set *set)
     }
 }
 
-static int is_between(unsigned char byte, char low, char high)
-{
-    return byte >= (unsigned char)low && byte <= (unsigned char)high;
-}
-static int is_lower(unsigned char b)
-{
-    return is_between(b, 'a', 'z');
-}
-static int is_upper(unsigned char b)
-{
-    return is_between(b, 'A', 'Z');
-}
-static int is_alpha(unsigned char b)
-{
-    return is_lower(b) || is_upper(b);
-}
-static int is_digit(unsigned char b)
-{
-    return is_between(b, '0', '9');
-}
-static int is_alnum(unsigned char b)
-{
-    return is_alpha(b) || is_digit(b);
-}
-static int is_word(unsigned char b)
-{
-    return sb_regex_is_word(b);
-}
-static int is_blank(unsigned char b)
-{
-    return b == ' ' || b == '\t';
-}
-static int is_space(unsigned char b)
-{
-    return b == ' ' || is_between(b, '\t', '\r');
-}
-static int is_cntrl(unsigned char b)
-{
-    return b < ' ' || b == 0x7f;
-}
-static int is_graph(unsigned char b)
-{
-    return is_between(b, '!', '~');
-}
-static int is_print(unsigned char b)
-{
-    return is_between(b, ' ', '~');
-}
-static int is_punct(unsigned char b)
-{
-    return is_graph(b) && !is_alnum(b);
-}
-static int is_xdigit(unsigned char b)
-{
-    return is_digit(b) || is_between(b, 'a', 'f') || is_between(b, 'A', 'F');
-}
-
-static const struct {
-    const char *name;
-    int (*has)(unsigned char byte);
-} classes[] = {
-    {"alnum", is_alnum}, {"alpha", is_alpha}, {"blank", is_blank}, {"cntrl", is_cntrl},
-    {"digit", is_digit}, {"graph", is_graph}, {"lower", is_lower}, {"print", is_print},
-    {"punct", is_punct}, {"space", is_space}, {"upper", is_upper}, {"xdigit", is_xdigit},
-};
-
-static void put_class(struct parser *parser, struct sb_regex_set *set, int (*has)(unsigned char))
+static void put_class(struct parser *parser, struct sb_regex_set *set, sb_regex_class_fn *has)
 {
     for (unsigned byte = 0; byte < 256; byte++) {
         if (has((unsigned char)byte)) {
@@ -162,15 +97,6 @@ static int set_piece(struct parser *parser, const char *place, struct piece *ret
 
 /* ---- brackets ---- */
 
-static int is_named(const char *name, const char *text, size_t len)
-{
-    size_t i = 0;
-    while (i < len && name[i] != '\0' && name[i] == text[i]) {
-        i++;
-    }
-    return i == len && name[i] == '\0';
-}
-
 /* "[:alpha:]", "[=a=]", "[.a.]", of which at stands on the second byte. *ret_byte is -1 for a
  * class. */
 static int bracket_inner(struct parser *parser, struct sb_regex_set *set, int *ret_byte)
@@ -190,13 +116,12 @@ static int bracket_inner(struct parser *parser, struct sb_regex_set *set, int *r
         return len == 1 ? 1 : fail(parser, SB_REGEX_CLASS);
     }
     *ret_byte = -1;
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        if (is_named(classes[i].name, text, len)) {
-            put_class(parser, set, classes[i].has);
-            return 1;
-        }
+    sb_regex_class_fn *has = sb_regex_class_named(text, len);
+    if (has == NULL) {
+        return fail(parser, SB_REGEX_CLASS);
     }
-    return fail(parser, SB_REGEX_CLASS);
+    put_class(parser, set, has);
+    return 1;
 }
 
 /* One end of a range, or a class. */
@@ -283,14 +208,6 @@ static int assertion(struct parser *parser, enum sb_regex_assertion what, struct
 
 static const struct {
     char letter;
-    char is_not;
-    int (*has)(unsigned char byte);
-} escaped_classes[] = {
-    {'w', 0, is_word},  {'W', 1, is_word},  {'s', 0, is_space},
-    {'S', 1, is_space}, {'d', 0, is_digit}, {'D', 1, is_digit},
-};
-static const struct {
-    char letter;
     enum sb_regex_assertion what;
 } escaped_assertions[] = {
     {'b', SB_REGEX_WORD_EDGE},
@@ -313,14 +230,14 @@ static int escape(struct parser *parser, struct piece *ret)
         }
     }
     struct sb_regex_set *set = set_at(parser, place);
-    for (size_t i = 0; i < sizeof escaped_classes / sizeof *escaped_classes; i++) {
-        if (escaped_classes[i].letter == c) {
-            put_class(parser, set, escaped_classes[i].has);
-            if (escaped_classes[i].is_not) {
-                invert(set);
-            }
-            return set_piece(parser, place, ret);
+    int is_not = 0;
+    sb_regex_class_fn *has = sb_regex_class_escaped(c, &is_not);
+    if (has != NULL) {
+        put_class(parser, set, has);
+        if (is_not) {
+            invert(set);
         }
+        return set_piece(parser, place, ret);
     }
     for (size_t i = 0; i < sizeof escaped_bytes / sizeof *escaped_bytes; i++) {
         if (escaped_bytes[i][0] == c) {
@@ -328,10 +245,10 @@ static int escape(struct parser *parser, struct piece *ret)
             return set_piece(parser, place, ret);
         }
     }
-    if (is_digit((unsigned char)c)) {
+    if (sb_regex_class_is_digit((unsigned char)c)) {
         return fail(parser, SB_REGEX_BACK_REFERENCE);
     }
-    if (is_alpha((unsigned char)c)) {
+    if (sb_regex_class_is_alpha((unsigned char)c)) {
         return fail(parser, SB_REGEX_ESCAPE);
     }
     put(parser, set, (unsigned char)c);
@@ -403,7 +320,7 @@ static int number(struct parser *parser, const char **at, unsigned *ret)
 {
     const char *first = *at;
     *ret = 0;
-    while (*at < parser->end && is_digit((unsigned char)**at)) {
+    while (*at < parser->end && sb_regex_class_is_digit((unsigned char)**at)) {
         *ret = *ret > SB_REGEX_MAX_REPEAT ? *ret : *ret * 10 + (unsigned)(**at - '0');
         (*at)++;
     }
