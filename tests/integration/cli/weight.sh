@@ -22,8 +22,9 @@ shares() {
     pids+=("$worker")
     wait_for "a worker" aisbx --address "unix:$PWD/w.sock" worker info
     for pid in $(below "$worker"); do
-        find /sys/fs/cgroup -path "*/aisbx-$pid/cpu.*" \( -name cpu.idle -o -name cpu.weight -o -name cpu.shares \) \
-            -not -path '*/aisbx-*/*/*' 2>/dev/null |
+        # Groups of others go while it looks.
+        { find /sys/fs/cgroup -path "*/aisbx-$pid/cpu.*" \( -name cpu.idle -o -name cpu.weight -o -name cpu.shares \) \
+            -not -path '*/aisbx-*/*/*' 2>/dev/null || true; } |
             while read -r file; do
                 echo "${file##*/} $(<"$file")"
             done
