@@ -296,6 +296,9 @@ static void leaves_no_process_mount_or_descriptor_after_200_sandboxes(void **sta
     assert_int_equal(rig_kill(fixture_rig(), last.slot, &err), 0);
     assert_int_equal(rig_wait_gone(fixture_rig(), last.slot, NULL, &err), 0);
     rig_box_done(&last);
+    for (int i = 0; i < 500 && count_entries("fd") != fds; i++) { /* told first, closed then */
+        (void)usleep(10000);
+    }
     assert_int_equal(count_entries("fd"), fds);
     assert_int_equal(count_file("mountinfo", '\n'), mounts);
     assert_int_equal(count_file(children, ' '), 0);
