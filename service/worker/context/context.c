@@ -98,6 +98,7 @@ static void context_free(struct sb_context *context)
     (void)event_del(&context->wall_timer);
     (void)event_del(&context->grace_timer);
     (void)event_del(&context->again_timer);
+    (void)event_del(&context->more_timer);
     SB_FOREACH (node, &context->pieces) {
         struct sb_piece *piece = SB_LIST_ENTRY(node, struct sb_piece, link);
         free(piece->code);

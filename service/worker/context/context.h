@@ -49,7 +49,11 @@ struct sb_contexts {
     size_t n;
 };
 
-enum { SB_CONTEXT_LOOK_MS = 500 }; /* how often a timer looks whether a pause is over */
+enum {
+    SB_CONTEXT_LOOK_MS = 500,      /* how often a timer looks whether a pause is over */
+    SB_CONTEXT_TURN_US = 2000,     /* of the loop, for one context; code inside can talk for ever */
+    SB_CONTEXT_MAX_UNHEARD = 1024, /* answers that nobody asked for, until it is killed */
+};
 
 /** The numbers of aisbx.v1.ContextState. */
 enum sb_context_state {
@@ -93,6 +97,8 @@ struct sb_context {
     struct event wall_timer;
     struct event grace_timer;
     struct event again_timer;
+    struct event more_timer; /* this turn of the loop was used up */
+    unsigned n_unheard;      /* answers that nobody asked for, since a piece began */
 
     unsigned depth; /* of sb_context_enter */
     bool is_pumping;

@@ -73,6 +73,7 @@ static void begin(struct sb_context *context)
         fail(piece, &err);
         return;
     }
+    context->n_unheard = 0;
     free(piece->code);
     piece->code = NULL;
     piece->number = ++context->execution_count;
@@ -142,6 +143,15 @@ static void drain(struct sb_exec *exec)
     }
 }
 
+/** A few come late, or to whoever has gone. */
+static void take_unheard(struct sb_context *context)
+{
+    if (++context->n_unheard > SB_CONTEXT_MAX_UNHEARD) {
+        sb_buf_clear(&context->in);
+        sb_context_refuse(context, "the interpreter says more than anybody asked for");
+    }
+}
+
 static void take_answer(struct sb_piece *piece, const struct sb_answer *answer)
 {
     switch (answer->kind) {
@@ -151,6 +161,8 @@ static void take_answer(struct sb_piece *piece, const struct sb_answer *answer)
     case SB_ANSWER_ERROR:
         if (piece->reader != NULL) {
             piece->is_blocked = !piece->reader->answer(piece, answer);
+        } else {
+            take_unheard(piece->context);
         }
         break;
     case SB_ANSWER_DONE:
@@ -159,6 +171,7 @@ static void take_answer(struct sb_piece *piece, const struct sb_answer *answer)
         break;
     case SB_ANSWER_READY:
     default:
+        take_unheard(piece->context);
         break;
     }
 }
@@ -172,6 +185,8 @@ static void take_stray(struct sb_context *context, const struct sb_answer *answe
             context->offsets[i] = context->exec->out[i].spool.total;
         }
         sb_context_set_state(context, SB_CONTEXT_IDLE);
+    } else {
+        take_unheard(context);
     }
 }
 
@@ -271,11 +286,25 @@ void sb_context_pump(struct sb_context *context)
     }
     sb_context_enter(context);
     context->is_pumping = true;
-    while (step(context)) {
+    bool has_more = false;
+    uint64_t until_ns = sb_clock_mono_ns() + SB_CONTEXT_TURN_US * 1000ULL;
+    while (!has_more && step(context)) {
+        has_more = sb_clock_mono_ns() >= until_ns;
     }
-    sb_context_settle(context);
+    if (has_more) {
+        sb_timer_arm(&context->more_timer, 0);
+    } else {
+        sb_context_settle(context);
+    }
     context->is_pumping = false;
     sb_context_leave(context);
+}
+
+static void on_more(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    sb_context_pump(ctx);
 }
 
 /** For how long it has run, without the time that its sandbox was paused. */
@@ -359,6 +388,7 @@ void sb_pieces_timers_init(struct sb_context *context)
     (void)event_assign(&context->wall_timer, base, -1, 0, on_wall, context);
     (void)event_assign(&context->grace_timer, base, -1, 0, on_grace, context);
     (void)event_assign(&context->again_timer, base, -1, 0, on_again, context);
+    (void)event_assign(&context->more_timer, base, -1, 0, on_more, context);
 }
 
 /* ---- for who has code ---- */

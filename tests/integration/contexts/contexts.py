@@ -456,6 +456,32 @@ class Contexts(unittest.TestCase):
         self.assertEqual(self.ok(bystander, "print(x + 1)").stdout, b"42\n")
         self.destroy(box)
 
+    def test_answers_without_end_hold_up_nobody_else(self):
+        bystander = self.new("python")
+        self.ok(bystander, "x = 41")
+        box = self.make()
+        for kind, is_heard in ((b"H", True), (b"H", False), (b"E", True), (b"E", False)):
+            with self.subTest(kind=kind, is_heard=is_heard):
+                flood = self.new("python", box)
+                code = f"import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('up', flush=True)\ndata = ({kind} + bytes(4)) * 10000\n" \
+                       "while True:\n  rest = memoryview(data)\n  while rest: rest = rest[os.write(3, rest):]"
+                call = self.contexts.ExecuteCode(cx.ExecuteCodeRequest(context_id=flood, code=code), timeout=100)
+                next(call)
+                if not is_heard:
+                    call.cancel()
+                for _ in range(20):
+                    self.assertEqual(self.contexts.ListContexts(cx.ListContextsRequest(sandbox_id=box), timeout=20).contexts[0].context_id, flood)
+                self.assertEqual(self.ok(bystander, "print(x + 1)").stdout, b"42\n")
+                if kind == b"H" or not is_heard:
+                    deadline = time.monotonic() + 60
+                    while self.state(flood, box).state != cx.CONTEXT_STATE_DEAD:
+                        self.assertLess(time.monotonic(), deadline)
+                        time.sleep(0.05)
+                    self.assertIn("more than anybody asked for", self.state(flood, box).reason)
+                call.cancel()
+                self.contexts.DeleteContext(cx.DeleteContextRequest(context_id=flood), timeout=60)
+        self.destroy(box)
+
     def test_a_forged_end_is_an_end_and_no_more(self):
         context = self.new("python")
         self.ok(context, "import os\nos.write(3, b'D' + bytes([4, 0, 0, 0, 0, 0, 0, 0]))\nprint('late')")
