@@ -352,7 +352,33 @@ void sb_sandbox_destroy(struct sb_sandbox *sandbox, enum sb_reason reason, const
 
 /* ---- back to a snapshot ---- */
 
-static int check_rollback(const struct sb_sandbox *sandbox, int peer_fd, struct sb_err *err)
+int sb_sandbox_check_binder(const struct sb_sandbox *sandbox,
+                            const char *caller,
+                            int peer_fd,
+                            struct sb_err *err)
+{
+    if (sandbox->policy->mounts.n == 0) {
+        return 0;
+    }
+    if (peer_fd < 0) {
+        return sb_err_set(err, SB_DENIED,
+                          "mounts: sandbox %s binds directories of its host, which only callers on "
+                          "the worker's unix socket can have opened again",
+                          sandbox->id);
+    }
+    return strcmp(sandbox->owner, caller) == 0
+               ? 0
+               : sb_err_set(err, SB_DENIED,
+                            "mounts: sandbox %s binds directories of its host, which are opened "
+                            "with the rights of who asks, and only %s, who made it, may ask; make "
+                            "another with aisbx create --snapshot",
+                            sandbox->id, sandbox->owner);
+}
+
+static int check_rollback(const struct sb_sandbox *sandbox,
+                          const char *caller,
+                          int peer_fd,
+                          struct sb_err *err)
 {
     if (sandbox->state != SB_STATE_RUNNING) {
         return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
@@ -362,21 +388,16 @@ static int check_rollback(const struct sb_sandbox *sandbox, int peer_fd, struct 
         return sb_err_set(err, SB_PRECONDITION, "sandbox %s was made for one exec only",
                           sandbox->id);
     }
-    if (sandbox->policy->mounts.n > 0 && peer_fd < 0) {
-        return sb_err_set(err, SB_DENIED,
-                          "mounts: sandbox %s binds directories of its host, which only callers on "
-                          "the worker's unix socket can have opened again",
-                          sandbox->id);
-    }
-    return 0;
+    return sb_sandbox_check_binder(sandbox, caller, peer_fd, err);
 }
 
 int sb_sandbox_rollback(struct sb_sandbox *sandbox,
                         struct sb_snapshot *base,
+                        const char *caller,
                         int peer_fd,
                         struct sb_err *err)
 {
-    if (check_rollback(sandbox, peer_fd, err) < 0) {
+    if (check_rollback(sandbox, caller, peer_fd, err) < 0) {
         return -1;
     }
     if (sandbox->policy->mounts.n > 0) {

@@ -143,13 +143,21 @@ int sb_sandbox_new(struct sb_worker *worker,
 /** Starts one that waits. Errors: as sb_sandbox_new, and it is DESTROYED then.
  *  @base  a reference is taken. */
 int sb_sandbox_begin(struct sb_sandbox *sandbox, struct sb_snapshot *base, struct sb_err *err);
+/** May that caller have the host's directories of the sandbox bound again, with his own rights?
+ * Only who made it may: what lies at their paths by now the maker decides, and another caller, an
+ * admin say, may be able to open more. Errors: SB_DENIED. */
+int sb_sandbox_check_binder(const struct sb_sandbox *sandbox,
+                            const char *caller,
+                            int peer_fd,
+                            struct sb_err *err);
 /** Kills all that runs in a RUNNING one, and starts it anew from base; observers see it STARTING,
  *  then RUNNING.
+ *  @caller  who asks, as in options.owner.
  *  @peer_fd  the caller's unix connection, borrowed; -1: none.
- *  Errors: SB_PRECONDITION: not RUNNING; SB_DENIED: it binds directories of the host, and the
- * caller has no unix connection. */
+ *  Errors: SB_PRECONDITION: not RUNNING;  as sb_sandbox_check_binder. */
 int sb_sandbox_rollback(struct sb_sandbox *sandbox,
                         struct sb_snapshot *base,
+                        const char *caller,
                         int peer_fd,
                         struct sb_err *err);
 /** One without anything, for who fills it: STARTING, one reference, no process. */

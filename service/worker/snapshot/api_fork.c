@@ -275,7 +275,8 @@ static int begin(struct fork *fork,
         return sb_err_set(err, SB_PRECONDITION, "sandbox %s was made for one exec only",
                           source->id);
     }
-    if (sb_snapshot_take(source, "", false, &fork->snapshot, err) < 0) {
+    if (sb_sandbox_check_binder(source, caller->actor, caller->peer_fd, err) < 0 ||
+        sb_snapshot_take(source, "", false, &fork->snapshot, err) < 0) {
         return -1;
     }
     sb_snapshot_observe(fork->snapshot, &fork->observer);

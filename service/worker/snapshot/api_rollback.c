@@ -92,7 +92,7 @@ void sb_api_rollback_start(struct sb_rpc_call *call,
         return;
     }
     if (find(worker, &caller, req, &sandbox, &snapshot, &err) < 0 ||
-        sb_sandbox_rollback(sandbox, snapshot, caller.peer_fd, &err) < 0) {
+        sb_sandbox_rollback(sandbox, snapshot, caller.actor, caller.peer_fd, &err) < 0) {
         free(wait);
         sb_rpc_call_fail(call, &err);
         return;

@@ -260,6 +260,23 @@ class Plain(unittest.TestCase):
         code, _, _, _ = Caller(unix, [("x-aisbx-via", "http"), ("x-api-key", key("a"))]).do("CreateSandbox", sandbox=mounts)
         self.assertEqual(code, Code.PERMISSION_DENIED)
 
+    def test_nobody_binds_directories_for_another(self):
+        unix = ADDRESSES[1]
+        admin, mine = Caller(unix), Caller(unix, [("x-api-key", key("a"))])
+        box = mine.must("CreateSandbox", sandbox=sb.SandboxSpec(mounts=[sb.Mount(source="/tmp", target="/data")])).sandbox.sandbox_id
+        plain = mine.must("CreateSandbox").sandbox.sandbox_id
+        if mine.do("SnapshotSandbox", sandbox_id=box)[0] == Code.FAILED_PRECONDITION:
+            self.skipTest("no snapshots here")
+        for caller, code in ((admin, Code.PERMISSION_DENIED), (by_key(key("a")), Code.PERMISSION_DENIED), (mine, Code.OK)):
+            snapshot = caller.must("SnapshotSandbox", sandbox_id=box).snapshot.snapshot_id
+            self.assertEqual(caller.do("ForkSandbox", sandbox_id=box)[0], code)
+            self.assertEqual(caller.do("RollbackSandbox", sandbox_id=box, snapshot_id=snapshot)[0], code)
+            self.assertEqual(caller.do("ForkSandbox", sandbox_id=plain)[0], Code.OK)
+        self.assertIn("only key:", admin.do("ForkSandbox", sandbox_id=box)[1])
+        for box in mine.must("ListSandboxes").sandboxes:
+            if box.sandbox_id != self.sandbox_id:
+                mine.must("DestroySandbox", sandbox_id=box.sandbox_id)
+
     def test_rates(self):
         slow = by_key(key("slow"))
         for _ in range(200):
