@@ -42,7 +42,7 @@ enum {
     PROTOCOL_VERSION = 1,
     MAX_STARTING = 64,   /* sandboxes that work on their steps at one time */
     LAST_REAP_MS = 5000, /* how long the end waits for killed sandboxes */
-    MAX_CHANGES = 32,    /* children that compare files at one time */
+    MAX_CHANGES = 64,    /* children that compare files at one time */
 };
 
 enum state {

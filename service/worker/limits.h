@@ -13,6 +13,7 @@
     X(SNAPSHOT_BYTES,   8ULL << 30, "bytes",        "of all snapshots, those included that only sandboxes stand on") \
     X(TENANT_SNAPSHOTS, 256,        "snapshots",    "of one tenant, kept at once")                 \
     X(TENANT_SNAPSHOT_BYTES, 4ULL << 30, "bytes",   "of all snapshots of one tenant")              \
+    X(TENANT_DIFFS,     8,          "calls",        "of DiffFiles of one tenant at once")          \
     X(FORKS,            256,        "sandboxes",    "made by one ForkSandbox")                     \
     X(FORKS_AT_ONCE,    16,         "sandboxes",    "of one ForkSandbox starting at once")         \
     X(TOMBSTONES,       1024,       "sandboxes",    "remembered after their end")                  \

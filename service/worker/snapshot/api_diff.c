@@ -30,6 +30,7 @@
 enum { PACKETS_A_TURN = 64 };
 
 struct diff {
+    struct sb_list link; /* worker->snapshots.diffs */
     struct sb_worker *worker;
     struct sb_rpc_call *call; /* NULL: it has ended */
     struct sb_sandbox *sandbox;
@@ -47,6 +48,7 @@ static void diff_free(struct diff *diff)
         (void)event_del(&diff->readable);
         close(diff->sock);
     }
+    sb_list_remove(&diff->link);
     sb_sandbox_file_left(diff->sandbox);
     sb_sandbox_unref(diff->sandbox);
     free(diff);
@@ -202,11 +204,28 @@ static void on_opened(void *ctx,
 
 /* ---- the call ---- */
 
+/* The spawner has so many children that compare, and one that nobody reads stays. */
+static size_t count_of(const struct sb_snapshots *snapshots, const char *tenant)
+{
+    size_t n = 0;
+    SB_FOREACH (node, &snapshots->diffs) {
+        const struct diff *diff = SB_LIST_ENTRY(node, struct diff, link);
+        n += strcmp(diff->sandbox->tenant, tenant) == 0;
+    }
+    return n;
+}
+
 static int check(const struct sb_sandbox *sandbox, struct sb_err *err)
 {
     if (sandbox->state != SB_STATE_RUNNING && sandbox->state != SB_STATE_PAUSED) {
         return sb_err_set(err, SB_PRECONDITION, "sandbox %s is %s", sandbox->id,
                           sb_state_name(sandbox->state));
+    }
+    if (count_of(&sandbox->worker->snapshots, sandbox->tenant) >= SB_MAX_TENANT_DIFFS) {
+        return sb_err_set(err, SB_EXHAUSTED,
+                          "%d calls of this tenant compare files already; read them to their end, "
+                          "and try again",
+                          (int)SB_MAX_TENANT_DIFFS);
     }
     return sandbox->n_fileops >= SB_MAX_FILE_CALLS
                ? sb_err_set(err, SB_EXHAUSTED, "%d calls on files of %s go on; try again",
@@ -279,6 +298,7 @@ void sb_api_diff_start(struct sb_rpc_call *call, const Aisbx__V1__DiffFilesReque
     diff->has_data = req->content != AISBX__V1__DIFF_CONTENT__DIFF_CONTENT_UNSPECIFIED;
     diff->is_asking = true;
     sandbox->refs++;
+    sb_list_append(&worker->snapshots.diffs, &diff->link);
     sb_sandbox_file_joined(sandbox);
     sb_rpc_call_set_user(call, diff);
 }

@@ -23,6 +23,7 @@
 void sb_snapshots_init(struct sb_snapshots *snapshots)
 {
     sb_list_init(&snapshots->list);
+    sb_list_init(&snapshots->diffs);
 }
 
 void sb_snapshots_done(struct sb_snapshots *snapshots)
@@ -111,9 +112,10 @@ static struct used count(const struct sb_worker *worker, const char *tenant)
     return used;
 }
 
-/* Bytes that one more may take. */
+/* Bytes that one more may take. @wanted  that it does take. */
 static int check_room(const struct sb_worker *worker,
                       const char *tenant,
+                      uint64_t wanted,
                       uint64_t *ret_bytes,
                       struct sb_err *err)
 {
@@ -131,7 +133,8 @@ static int check_room(const struct sb_worker *worker,
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[2][SB_NUM_TEXT_SIZE];
         uint64_t bytes = rows[i].used.bytes;
-        if (rows[i].used.snapshots >= rows[i].snapshots || bytes + MIN_BYTES > rows[i].bytes) {
+        if (rows[i].used.snapshots >= rows[i].snapshots || bytes > rows[i].bytes ||
+            wanted > rows[i].bytes - bytes) {
             return sb_err_set(
                 err, SB_EXHAUSTED,
                 "%s %ju snapshots of at most %ju, with %s of at most %s; delete some (aisbx "
@@ -171,9 +174,13 @@ static int
 keep(struct sb_snapshot *snapshot, const Spawn__V1__LayerTaken *taken, struct sb_err *err)
 {
     uint64_t left = 0;
+    bool was_listed = snapshot->is_listed;
     snapshot->layer_id = taken->layer_id;
-    /* Others may have come to it meanwhile. */
-    if (check_room(snapshot->worker, snapshot->tenant, &left, err) < 0) {
+    /* Others may have come to it meanwhile, each with all the room that there was. */
+    snapshot->is_listed = false; /* it counts as one more */
+    int has_room = check_room(snapshot->worker, snapshot->tenant, taken->size_bytes, &left, err);
+    snapshot->is_listed = was_listed;
+    if (has_room < 0) {
         return -1;
     }
     snapshot->size_bytes = taken->size_bytes;
@@ -237,7 +244,7 @@ int sb_snapshot_take(struct sb_sandbox *sandbox,
     struct sb_worker *worker = sandbox->worker;
     uint64_t max_bytes = 0;
     if (check(sandbox, title, err) < 0 ||
-        check_room(worker, sandbox->tenant, &max_bytes, err) < 0) {
+        check_room(worker, sandbox->tenant, MIN_BYTES, &max_bytes, err) < 0) {
         return -1;
     }
     struct sb_snapshot *snapshot = calloc(1, sizeof *snapshot);

@@ -58,7 +58,8 @@ struct sb_snapshot {
 
 /** All of a worker. */
 struct sb_snapshots {
-    struct sb_list list; /* struct sb_snapshot, newest first; those too that are not listed */
+    struct sb_list list;  /* struct sb_snapshot, newest first; those too that are not listed */
+    struct sb_list diffs; /* calls that compare with them (api_diff.c) */
 };
 
 void sb_snapshots_init(struct sb_snapshots *snapshots);

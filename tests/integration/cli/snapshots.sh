@@ -65,6 +65,20 @@ check_text "of a chain" "D /workspace/d/1" "$(aisbx diff "$grand")"
 check_text "paths alone" "/workspace/d/1" "$(aisbx diff --quiet "$grand")"
 check_text "many" 500 "$(aisbx exec "$grand" sh -c 'mkdir m; cd m; seq 499 | xargs touch' && aisbx diff "$grand" | grep -c /m)"
 check_status 1 diff "$grand" sn_aaaaaaaaaaaaaaaaaaaaaaaaaa
+# Who does not read holds what compares; one tenant does not hold all of it.
+aisbx exec "$grand" sh -c 'cd /workspace/m; i=0; while [ $i -lt 60 ]; do seq -f "$(printf %060d $i)-%g" 100 | xargs touch; i=$((i+1)); done'
+readers=()
+for i in 1 2 3 4 5 6 7 8; do
+    mkfifo "$dir/diff$i"
+    aisbx diff "$grand" >"$dir/diff$i" 2>"$dir/diff$i.err" &
+    readers+=("$!")
+    exec {fd}<"$dir/diff$i"
+    IFS= read -r -n 1 -u "$fd" || fail "diff $i: $(<"$dir/diff$i.err")"
+done
+! aisbx diff "$grand" >"$dir/out" 2>"$dir/err" || fail "a ninth comparison"
+grep -q "8 calls of this tenant" "$dir/err" || fail "a ninth comparison: $(<"$dir/err")"
+kill "${readers[@]}"
+wait "${readers[@]}" || true
 aisbx destroy "$other" "$child" "$grand" >"$dir/out"
 aisbx snapshots --quiet "$other" | xargs "${program[@]}" snapshots --delete
 aisbx snapshots --quiet "$child" | xargs "${program[@]}" snapshots --delete
