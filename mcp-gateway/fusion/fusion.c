@@ -7,6 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "aisbx/v1/sandbox_service.rpc.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/out.h"
 #include "mcp-gateway/backend.h"
@@ -23,10 +24,10 @@ enum {
 struct sb_fusion {
     struct sb_fusion_options options;
     struct sb_list running;
-    struct sb_list waiting; /* first come, first served */
-    size_t n_running;
+    struct sb_list waiting; /* first come, first served, of one caller's */
     size_t n_waiting;
-    size_t max_running;
+    size_t max_running; /* of one caller; how much of all there is, the worker says by its quotas */
+    struct sb_hash_key key;
 };
 
 /* ---- answers ---- */
@@ -144,7 +145,6 @@ static void on_done(struct sb_backend_call *call, const struct sb_err *err, void
     answer(job, err);
     job_free(job);
     if (fusion != NULL) {
-        fusion->n_running--;
         run_next(fusion);
     }
 }
@@ -169,18 +169,50 @@ static void run(struct sb_fusion_job *job)
         return;
     }
     sb_list_append(&fusion->running, &job->node);
-    fusion->n_running++;
     sb_backend_read(job->call);
+}
+
+static bool may_run(const struct sb_fusion *fusion, uint64_t who)
+{
+    size_t n = 0;
+    SB_FOREACH (node, &fusion->running) {
+        n += SB_LIST_ENTRY(node, struct sb_fusion_job, node)->who == who;
+    }
+    return n < fusion->max_running;
+}
+
+static struct sb_fusion_job *find_next(const struct sb_fusion *fusion)
+{
+    SB_FOREACH (node, &fusion->waiting) {
+        struct sb_fusion_job *job = SB_LIST_ENTRY(node, struct sb_fusion_job, node);
+        if (may_run(fusion, job->who)) {
+            return job;
+        }
+    }
+    return NULL;
 }
 
 static void run_next(struct sb_fusion *fusion)
 {
-    struct sb_list *node = NULL;
-    while (fusion->n_running < fusion->max_running &&
-           (node = sb_list_pop(&fusion->waiting)) != NULL) {
+    struct sb_fusion_job *job = NULL;
+    while ((job = find_next(fusion)) != NULL) {
+        sb_list_remove(&job->node);
         fusion->n_waiting--;
-        run(SB_LIST_ENTRY(node, struct sb_fusion_job, node));
+        run(job);
     }
+}
+
+/* By what the worker will know it by. A key that is none gets its refusal without waiting. */
+static uint64_t who_asks(const struct sb_fusion *fusion, const struct sb_http_request *request)
+{
+    struct sb_err ignored;
+    struct sb_backend_caller caller;
+    if (sb_caller_of(request, "rest", fusion->options.loopback_without_key, &caller, &ignored) <
+        0) {
+        return 0;
+    }
+    const char *text = caller.key != NULL ? caller.key : caller.identity;
+    return text == NULL ? 0 : sb_hash_sip13(fusion->key, text, strlen(text));
 }
 
 static void on_gone(struct sb_http_request *request, void *user)
@@ -201,7 +233,8 @@ static void begin(struct sb_fusion *fusion, struct sb_http_request *request)
     static const struct sb_http_watcher watcher = {.gone = on_gone};
     struct sb_err err;
     const char *field = "";
-    if (fusion->n_running == fusion->max_running && fusion->n_waiting == MAX_WAITING) {
+    uint64_t who = who_asks(fusion, request);
+    if (!may_run(fusion, who) && fusion->n_waiting >= MAX_WAITING) {
         refuse(request, 504, NULL, "1024 requests wait already; try again");
         return;
     }
@@ -211,6 +244,7 @@ static void begin(struct sb_fusion *fusion, struct sb_http_request *request)
         return;
     }
     job->fusion = fusion;
+    job->who = who;
     if (sb_fusion_ask(job, sb_http_body(request), &field, &err) < 0) {
         if (err.code == SB_UNIMPLEMENTED) {
             job->request = request;
@@ -273,6 +307,7 @@ int sb_fusion_new(const struct sb_fusion_options *options,
         return sb_err_oom(err);
     }
     fusion->options = *options;
+    fusion->key = sb_hash_key_random();
     sb_list_init(&fusion->running);
     sb_list_init(&fusion->waiting);
     /* More at once would only make each other late: limits are in seconds. */
@@ -286,7 +321,6 @@ void sb_fusion_free(struct sb_fusion *fusion)
     if (fusion == NULL) {
         return;
     }
-    fusion->max_running = 0;
     for (struct sb_list *node = NULL; (node = sb_list_pop(&fusion->waiting)) != NULL;) {
         job_free(SB_LIST_ENTRY(node, struct sb_fusion_job, node));
     }

@@ -5,8 +5,8 @@
  *  Theory of operation. A request is one RunBatch of one case, with the caller's credential:
  * limits, quotas and records are those of any call. What cannot be run is told in the answer, as
  *  SandboxError, with status 200. As its clients send much at once and try again only after 504, a
- *  few run and others wait in line; who would wait too long gets 504 at once, as does whom the
- * worker has no room for. When a client goes away its call is cancelled. */
+ *  few of each caller's run and the others wait in line; who would wait too long gets 504 at once,
+ * as does whom the worker has no room for. When a client goes away its call is cancelled. */
 #include <stdbool.h>
 
 struct sb_backend;

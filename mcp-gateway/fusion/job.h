@@ -1,5 +1,7 @@
 #pragma once
 /** Private to mcp-gateway/fusion: one request, the call it becomes, and what came of it. */
+#include <stdint.h>
+
 #include "aisbx/v1/sandbox_service.pb-c.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -25,6 +27,7 @@ struct sb_fusion_job {
     struct sb_fusion *fusion;
     struct sb_http_request *request; /* NULL: answered, or gone */
     struct sb_backend_call *call;    /* NULL: it waits */
+    uint64_t who;                    /* whose it is: callers do not wait for each other */
     struct cJSON *json;              /* owned; texts of the message lie in it */
     /* the message, and its parts */
     Aisbx__V1__RunBatchRequest message;

@@ -6,6 +6,7 @@ import base64
 import concurrent.futures
 import http.client
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -176,6 +177,23 @@ def key(tenant):
     assert status == 201, made
     return {"Authorization": f"Bearer {made['text']}"}
 
+
+# ---- nobody waits for another's programs ----
+busy, other = key("busy"), key("other")
+held = []
+for i in range(2 * max(2, len(os.sched_getaffinity(0))) + 2):
+    held.append(http.client.HTTPConnection("127.0.0.1", CLOSED))
+    held[-1].request("POST", "/run_code", json.dumps({"language": "bash", "code": "exec sleep 4338", "run_timeout": 600}),
+                     {"Content-Type": "application/json", **busy})
+with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    asked = pool.submit(ask, "POST", "/run_code", {"code": "echo 1", "language": "bash"}, port=CLOSED, **other)
+    try:
+        check("another caller runs at once", asked.result(60)[1].get("status") == "Success")
+    except concurrent.futures.TimeoutError:
+        check("another caller runs at once", False)
+    for connection in held:
+        connection.close()
+wait_for("their programs went with them", lambda: ask("GET", "/api/v1/sandboxes")[1]["sandboxes"] == [])
 
 small, limited = key("small"), key("limited")
 one = {"code": "echo 1", "language": "bash"}
