@@ -104,6 +104,16 @@ void sb_package_cache_release(struct sb_package_cache *cache, struct sb_package_
     }
 }
 
+uint64_t sb_package_cache_in_use(const struct sb_package_cache *cache)
+{
+    uint64_t bytes = 0;
+    SB_FOREACH (node, &cache->entries) {
+        const struct sb_package_entry *entry = SB_LIST_ENTRY(node, struct sb_package_entry, link);
+        bytes += entry->uses > 0 ? entry->bytes : 0;
+    }
+    return bytes;
+}
+
 static void make_room(struct sb_package_cache *cache)
 {
     size_t n = 0;

@@ -93,6 +93,9 @@ int sb_package_cache_publish(struct sb_package_cache *cache,
 void sb_package_entry_free(struct sb_package_entry *entry);
 void sb_package_entry_freep(struct sb_package_entry **entry);
 
+/** Bytes of those that sandboxes have now, which are not removed. */
+uint64_t sb_package_cache_in_use(const struct sb_package_cache *cache);
+
 void sb_package_cache_use(struct sb_package_cache *cache, struct sb_package_entry *entry);
 void sb_package_cache_release(struct sb_package_cache *cache, struct sb_package_entry *entry);
 /** Not for anybody new; removed when nobody uses it. */

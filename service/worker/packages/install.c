@@ -67,6 +67,11 @@ struct sb_install_links *sb_install_links(struct sb_install *install)
     return &install->links;
 }
 
+uint64_t sb_install_bytes(const struct sb_install *install)
+{
+    return install->tree.bytes;
+}
+
 struct sb_install *sb_install_of(struct sb_install_links *links)
 {
     return SB_LIST_ENTRY(links, struct sb_install, links);
@@ -234,7 +239,8 @@ static void end_pipe(struct pipe *pipe)
 static void take_files(struct sb_install *install, const char *data, size_t len)
 {
     if (install->failure.code == SB_OK &&
-        sb_tree_feed(&install->tree, data, len, &install->failure) < 0) {
+        (sb_tree_feed(&install->tree, data, len, &install->failure) < 0 ||
+         sb_packages_check_room(install->packages, &install->failure) < 0)) {
         sb_sandbox_destroy(install->sandbox, SB_REASON_CANCELLED, install->failure.text);
     }
 }

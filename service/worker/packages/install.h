@@ -41,6 +41,8 @@ int sb_install_request(const struct sb_sandbox *wanted_by,
 int sb_install_start(const struct sb_install_options *options,
                      struct sb_install **ret_install,
                      struct sb_err *err);
+/** Bytes of files that it has begun to write. */
+uint64_t sb_install_bytes(const struct sb_install *install);
 /** Nobody waits any more: ends it; sb_packages_installed follows. */
 void sb_install_cancel(struct sb_install *install);
 /** It is over, or the worker ends. */

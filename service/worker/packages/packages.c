@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "service/worker/packages/cache.h"
 #include "service/worker/packages/install.h"
 #include "service/worker/policy/policy.h"
@@ -312,6 +313,22 @@ void sb_packages_installed(struct sb_packages *packages,
         sb_package_cache_release(&packages->cache, entry);
     }
     sb_install_free(install);
+}
+
+int sb_packages_check_room(struct sb_packages *packages, struct sb_err *err)
+{
+    const struct sb_package_cache *cache = &packages->cache;
+    uint64_t used = sb_package_cache_in_use(cache);
+    char text[SB_NUM_TEXT_SIZE];
+    SB_FOREACH (node, &packages->installs) {
+        used += sb_install_bytes(sb_install_of(SB_LIST_ENTRY(node, struct sb_install_links, link)));
+    }
+    return used <= 2 * cache->max_bytes
+               ? 0
+               : sb_err_set(err, SB_EXHAUSTED,
+                            "packages that sandboxes have or wait for take more than twice "
+                            "--packages-max (%s); destroy some of them",
+                            sb_num_format_bytes(text, cache->max_bytes));
 }
 
 /* ---- plans ---- */

@@ -80,6 +80,10 @@ int sb_packages_bind(const struct sb_sandbox *sandbox,
 
 struct sb_install;
 
+/** Whether the disk holds what is in use and what installs have written until now.
+ *  Errors: SB_EXHAUSTED: it is more than twice --packages-max. */
+int sb_packages_check_room(struct sb_packages *packages, struct sb_err *err);
+
 /** It is over, and to be freed. @entry  in use once; NULL: it failed, *err says why. */
 void sb_packages_installed(struct sb_packages *packages,
                            struct sb_install *install,

@@ -295,4 +295,11 @@ ran ok -p py --packages bulky python3 -c 'import bulky; print("ok")'
 ran ok -p py --packages bigger python3 -c 'import bigger; print("ok")'
 [[ $(asked /files/bigger) -eq 1 ]] || fail "the older one was kept"
 say "what was not used longest is removed beyond the bound"
+first=$(aisbx create --no-workspace -p py --packages bigger)
+second=$(aisbx create --no-workspace -p py --packages bulky)
+refused 'more than twice --packages-max' -p py --packages bigger,bulky true
+ran ok -p py --packages bulky python3 -c 'import bulky; print("ok")'
+aisbx destroy "$first" "$second" >/dev/null
+ran ok -p py --packages bigger,bulky python3 -c 'import bigger, bulky; print("ok")'
+say "what is in use is bounded, too"
 stop
