@@ -149,7 +149,7 @@ set_string(const struct sb_field *f, struct sb_str value, void *member, struct s
 
 static int add_text(const struct sb_field *f, struct sb_str value, void *member, struct sb_err *err)
 {
-    struct sb_texts *texts = member;
+    struct sb_field_texts *texts = member;
     if (value.len == 0 || sb_str_has_nul(value)) {
         return sb_err_set(err, SB_INVALID, "needs a value");
     }
@@ -239,7 +239,7 @@ void sb_field_free(const struct sb_field *table, size_t n, void *target)
             free(*owner);
             *owner = NULL;
         } else if (table[i].kind == SB_FIELD_TEXTS) {
-            struct sb_texts *texts = member_of(&table[i], target);
+            struct sb_field_texts *texts = member_of(&table[i], target);
             while (texts->n > 0) {
                 free(texts->items[--texts->n]);
             }

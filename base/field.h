@@ -16,13 +16,13 @@ enum sb_field_kind {
     SB_FIELD_MODE,   /* uint64_t, permission bits in octal: 0660 */
     SB_FIELD_STRING, /* char *, heap, owned by the target; min and max count bytes (max 0: 4096) */
     SB_FIELD_ENUM,   /* an enum or int: index into enum_names */
-    SB_FIELD_TEXTS,  /* struct sb_texts, owned by the target: one more; max bounds how many */
+    SB_FIELD_TEXTS,  /* struct sb_field_texts, owned by the target: one more; max bounds how many */
 };
 
 enum { SB_FIELD_MAX_TEXTS = 32 };
 
 /** What was set several times, in that order. */
-struct sb_texts {
+struct sb_field_texts {
     char *items[SB_FIELD_MAX_TEXTS]; /* heap */
     size_t n;
 };

@@ -26,8 +26,8 @@ struct sb_gateway_options {
     char *tls_cert;
     char *tls_key;
     char *tls_ca;
-    struct sb_texts origins;
-    struct sb_texts hosts;
+    struct sb_field_texts origins;
+    struct sb_field_texts hosts;
     uint64_t drain_grace_ms;
     uint64_t ready_fd; /* UINT64_MAX: none */
     bool wants_help;

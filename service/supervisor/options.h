@@ -26,9 +26,9 @@ struct sb_supervisor_options {
     bool wants_json;
     bool wants_version;
     bool wants_help;
-    struct sb_texts listen;  /* of the worker, beside its socket in runtime_dir */
-    struct sb_texts worker;  /* more options of aisbx-worker */
-    struct sb_texts gateway; /* more options of aisbx-mcp */
+    struct sb_field_texts listen;  /* of the worker, beside its socket in runtime_dir */
+    struct sb_field_texts worker;  /* more options of aisbx-worker */
+    struct sb_field_texts gateway; /* more options of aisbx-mcp */
 };
 
 /** Fills *ret_options with defaults and what argv says. End it with sb_supervisor_options_done in

@@ -29,8 +29,8 @@ enum sb_options_snapshots {
 };
 
 struct sb_options {
-    struct sb_texts listen; /* owned, as all strings here */
-    uint64_t socket_mode;   /* permission bits of unix sockets; octal on the command line */
+    struct sb_field_texts listen; /* owned, as all strings here */
+    uint64_t socket_mode;         /* permission bits of unix sockets; octal on the command line */
     char *tls_cert;
     char *tls_key;
     char *tls_ca;

@@ -134,8 +134,8 @@ static void the_idle_limit_ends_a_sandbox_but_not_while_an_exec_runs(void **stat
 {
     struct rig *rig = *state;
     char id[40];
-    rig_create(rig->channel, id, 0, 150);
-    const struct rig_spec spec = {.args = {"sleep", "0.6"}, .sandbox_id = id};
+    rig_create(rig->channel, id, 0, 1500); /* which the way to the exec takes part of */
+    const struct rig_spec spec = {.args = {"sleep", "2"}, .sandbox_id = id};
     Aisbx__V1__RunResponse *run = rig_run(rig->channel, &spec, NULL);
     assert_int_equal(run->exec->verdict->kind, AISBX__V1__VERDICT_KIND__VERDICT_KIND_EXITED);
     aisbx__v1__run_response__free_unpacked(run, NULL);

@@ -19,7 +19,7 @@ struct target {
     uint64_t mode;
     uint64_t fd;
     char *name;
-    struct sb_texts words;
+    struct sb_field_texts words;
 };
 
 static const char *const weights[] = {"idle", NULL};
