@@ -90,30 +90,30 @@ static int name_of(int sock,
     return 0;
 }
 
-/* The socket of the worker's that this one has the name of. */
-static int
-check_names(int sock, const struct sb_host *host, const char **ret_path, struct sb_err *err)
+/* The socket of the worker's that this one has the name of; NULL: *err says why not. */
+static const char *check_names(int sock, const struct sb_host *host, struct sb_err *err)
 {
     struct sockaddr_un name;
     size_t len = 0;
     if (name_of(sock, getpeername, &name, &len, err) < 0) {
-        return -1;
+        return NULL;
     }
     if (len != 0) {
-        return sb_err_set(err, SB_DENIED, "the other end of the caller's connection has a name");
+        (void)sb_err_set(err, SB_DENIED, "the other end of the caller's connection has a name");
+        return NULL;
     }
     if (name_of(sock, getsockname, &name, &len, err) < 0) {
-        return -1;
+        return NULL;
     }
     struct sb_str path = sb_str_of(name.sun_path, strnlen(name.sun_path, len));
     for (size_t i = 0; i < host->n_sockets; i++) {
         if (path.len > 0 && sb_str_eq(path, sb_str_from(host->sockets[i]))) {
-            *ret_path = host->sockets[i];
-            return 0;
+            return host->sockets[i];
         }
     }
-    return sb_err_set(err, SB_DENIED,
-                      "the caller's connection is with none of the worker's sockets");
+    (void)sb_err_set(err, SB_DENIED,
+                     "the caller's connection is with none of the worker's sockets");
+    return NULL;
 }
 
 static int look_at(const char *path, struct stat *ret_st, struct sb_err *err)
@@ -162,11 +162,11 @@ static int check_maker(int sock, uid_t worker, struct sb_err *err)
 /* In user mode all of it is of the one user, whom nobody can lend more than that. */
 static int check_accepted(int sock, const struct sb_host *host, uid_t worker, struct sb_err *err)
 {
-    const char *path = NULL;
     if (sb_mutated("bind.peer-socket")) {
         return 0;
     }
-    if (check_names(sock, host, &path, err) < 0) {
+    const char *path = check_names(sock, host, err);
+    if (path == NULL) {
         return -1;
     }
     return host->is_root && (check_file(sock, path, err) < 0 || check_maker(sock, worker, err) < 0)
