@@ -21,6 +21,7 @@ enum {
     MAX_IMAGE_BYTES = 3 << 19,     /* one: 1.5 MiB */
     MAX_ALL_IMAGE_BYTES = 4 << 20, /* base64 makes 5.4 MiB of that; results are 9 at most */
     MAX_FOUND = 1000,
+    TICK_US = 5000, /* how far times of files may lie behind */
 };
 
 /* ---- in ---- */
@@ -76,7 +77,13 @@ static const char *image_type_of(const char *path)
     return NULL;
 }
 
-/* Written by this program, or at least while it ran. */
+static int64_t micros(const Google__Protobuf__Timestamp *time)
+{
+    return time->seconds * 1000000 + time->nanos / 1000;
+}
+
+/* Written by this program, or at least while it ran. Times of files are of the kernel's last tick.
+ */
 static bool is_new(const struct sb_run *run, const Aisbx__V1__FileInfo *file)
 {
     const Google__Protobuf__Timestamp *begin = run->exec->start_time;
@@ -84,8 +91,7 @@ static bool is_new(const struct sb_run *run, const Aisbx__V1__FileInfo *file)
     if (begin == NULL || change == NULL) {
         return true;
     }
-    return change->seconds > begin->seconds ||
-           (change->seconds == begin->seconds && change->nanos >= begin->nanos);
+    return micros(change) >= micros(begin) - TICK_US;
 }
 
 static void tell_too_large(struct sb_run *run, const Aisbx__V1__FileInfo *file)

@@ -525,8 +525,9 @@ int sb_spawner_spawn(struct sb_spawner *spawner,
     spawn__v1__spawn__init(&ask->spawn);
     ask->spawn.plan = plan;
     assert(n_fds <= SB_SPAWNER_MAX_FDS);
-    memcpy(ask->fds, fds, n_fds * sizeof *fds);
-    ask->n_fds = n_fds;
+    for (size_t i = 0; i < n_fds; i++) {
+        ask->fds[ask->n_fds++] = fds[i];
+    }
     ask->req.body_case = SPAWN__V1__REQUEST__BODY_SPAWN;
     ask->req.spawn = &ask->spawn;
     enqueue(spawner, ask);
