@@ -349,6 +349,11 @@ static void create(struct sb_run *run)
     sb_spec_read(&spec, run->arguments, run->program.profile);
     spec.sandbox.idle_ms = IDLE_MS;
     request.sandbox = &spec.sandbox;
+    bool is_plain = !run->is_background && sb_arg_text(run->arguments, "stdin") == NULL &&
+                    sb_arg_text(run->arguments, "cwd") == NULL;
+    if (run->program.language != NULL && is_plain) { /* an interpreter may wait for it */
+        request.first_language = sb_lend(run->program.language);
+    }
     run->is_own = true;
     sb_spec_tell(&spec, run->job.call);
     sb_job_ask(&run->job, SB_SANDBOX_RPC(CREATE_SANDBOX), &request.base, created);

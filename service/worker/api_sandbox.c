@@ -118,10 +118,12 @@ static int create_home(struct sb_worker *worker,
                        struct sb_sandbox **ret_sandbox,
                        struct sb_err *err)
 {
-    if (req->sandbox != NULL || req->snapshot_id[0] != '\0' || req->request_id[0] != '\0') {
-        return sb_err_set(err, SB_INVALID,
-                          "home: what it is says the worker; leave sandbox, snapshot_id and "
-                          "request_id out");
+    if (req->sandbox != NULL || req->snapshot_id[0] != '\0' || req->request_id[0] != '\0' ||
+        req->first_language[0] != '\0') {
+        return sb_err_set(
+            err, SB_INVALID,
+            "home: what it is says the worker; leave sandbox, snapshot_id, first_language and "
+            "request_id out");
     }
     return sb_home_open(worker, caller, ret_rate, ret_sandbox, err);
 }
@@ -158,11 +160,17 @@ static int create(struct sb_worker *worker,
     if (sb_request_make(req->sandbox, "sandbox", &request, err) < 0) {
         return -1;
     }
+    struct sb_warm_want first = {.is_only = false};
+    bool has_first = req->first_language[0] != '\0';
+    if (has_first && sb_language_from(sb_str_from(req->first_language), &first.language, err) < 0) {
+        return sb_err_wrap(err, "first_language");
+    }
     const struct sb_sandbox_options options = {
         .owner = caller->actor,
         .tenant = caller->tenant,
         .rate = ret_rate,
         .request = request,
+        .first = has_first && sb_warm_can(first.language) ? &first : NULL,
         .is_admin = sb_caller_is_admin(caller),
         .peer_fd = caller->peer_fd,
         .base = base,

@@ -190,6 +190,16 @@ static int make_program(struct sb_worker *worker,
     return 0;
 }
 
+/* Whether what waits in a sandbox that exists is what such an exec would start. */
+static bool waits_for(const struct sb_sandbox *sandbox, const struct sb_warm_want *want)
+{
+    struct sb_err ignored;
+    SB_CLEANUP(sb_warm_plan_done) struct sb_warm_plan plan = SB_WARM_NO_PLAN;
+    return sandbox->warm_plan.packet != NULL &&
+           sb_warm_plan_make(sandbox->policy, want, &plan, &ignored) == 0 &&
+           sb_warm_plan_eq(&plan, &sandbox->warm_plan);
+}
+
 static int start_in(struct sb_worker *worker,
                     const struct sb_api_start *start,
                     const struct sb_exec_options *options,
@@ -222,8 +232,14 @@ static int start_in(struct sb_worker *worker,
         return sb_err_set(err, SB_PRECONDITION,
                           "sandbox %s was made for one exec only; create one first", sandbox->id);
     }
+    struct sb_exec_options own = *options;
+    struct sb_warm_want want = first;
+    want.is_only = false;
+    if (!is_new && own.waiting != NULL && !waits_for(sandbox, &want)) {
+        own.waiting = NULL;
+    }
     if (sb_api_exec_user(start->spec, sandbox, err) < 0 ||
-        sb_exec_new(sandbox, options, is_new && !start->keeps_sandbox, ret_exec, err) < 0) {
+        sb_exec_new(sandbox, &own, is_new && !start->keeps_sandbox, ret_exec, err) < 0) {
         if (is_new) {
             sb_sandbox_destroy(sandbox, SB_REASON_CANCELLED, err->text);
         }

@@ -190,7 +190,11 @@ static bool take_warm(struct sb_exec *exec)
 {
     struct sb_warm *warm = &exec->sandbox->warm;
     struct sb_err err;
-    if (warm->sock < 0 || !exec->is_awaited) {
+    if (warm->sock < 0) {
+        return false;
+    }
+    if (!exec->is_awaited) { /* it is the first, and of another kind */
+        sb_warm_done(warm);
         return false;
     }
     if (sb_warm_run(warm, exec->language, exec->args, exec->n_args, &err) < 0) {

@@ -426,6 +426,7 @@ static void come_back(struct sb_sandbox *sandbox, const struct sb_gone *gone)
     sb_egress_part(sandbox->worker->egress, sandbox);
     sb_notify_stop(&sandbox->notify);
     sb_handover_done(&sandbox->handover);
+    sb_warm_done(&sandbox->warm);
     if (sandbox->init_fd >= 0) {
         (void)event_del(&sandbox->init_event);
         close(sandbox->init_fd);

@@ -6,6 +6,8 @@ import sys
 import time
 import unittest
 
+import grpc
+
 import aisbx
 from aisbx.v1 import exec_pb2 as ex
 from aisbx.v1 import sandbox_pb2 as sb
@@ -129,13 +131,59 @@ class Warm(unittest.TestCase):
 
     def test_it_is_told_apart_from_the_outside_only(self):
         """So that the rest of this file cannot compare cold with cold."""
+        self.until_it_waited(lambda source: self.from_pool("python", source, b""))
+
+    def until_it_waited(self, run):
         source = "import time; print(open('/proc/self/stat').read().rsplit(')', 1)[1].split()[19], time.clock_gettime(time.CLOCK_BOOTTIME))"
         for _ in range(100):
-            started, now = map(float, self.from_pool("python", source, b"").stdout.split())
+            started, now = map(float, run(source).stdout.split())
             if now - started / 100 > 0.2:  # it was there before it was asked for
                 return
             time.sleep(0.3)
         self.fail("no interpreter ever waited")
+
+    def create(self, language):
+        made = self.client.sandboxes.CreateSandbox(api.CreateSandboxRequest(
+            first_language=language, sandbox=sb.SandboxSpec(profile="python-dev"))).sandbox.sandbox_id
+        self.addCleanup(self.client.sandboxes.DestroySandbox, api.DestroySandboxRequest(sandbox_id=made))
+        return made
+
+    def run_in(self, box, **program):
+        return self.client.sandboxes.Run(api.RunRequest(target=ex.ExecTarget(sandbox_id=box), exec=ex.ExecSpec(**program)), timeout=60)
+
+    def test_it_waits_in_a_sandbox_that_stays(self):
+        self.until_it_waited(lambda source: self.run_in(
+            self.create("python"), script=ex.Script(language="python", source=source)))
+        box = self.create("python")
+        for i in range(3):  # the first one and others
+            got = self.run_in(box, script=ex.Script(language="python", source="import sys; print(sys.argv)", args=[str(i)]))
+            self.assertEqual(got.stdout.decode(), f"['-c', '{i}']\n")
+
+    def test_another_first_program_ends_it(self):
+        ps = ex.Command(args=["sh", "-c", "cat /proc/[0-9]*/comm"])
+        for other in ({"command": ps}, {"command": ps, "cwd": "/tmp"}):
+            box = self.create("python")
+            for _ in range(100):
+                if b"python3" not in self.run_in(box, **other).stdout:
+                    break
+                time.sleep(0.05)
+            else:
+                self.fail("it waits for ever")
+            got = self.run_in(box, script=ex.Script(language="python", source="print(1)"))
+            self.assertEqual(got.stdout, b"1\n")
+
+    def test_of_another_environment_it_starts_its_own(self):
+        for _ in range(3):
+            box = self.create("python")
+            got = self.run_in(box, script=ex.Script(language="python", source="import os; print(os.environ['X'], os.getcwd())"),
+                              env={"X": "y"}, cwd="/tmp")
+            self.assertEqual(got.stdout, b"y /tmp\n", got.stderr)
+
+    def test_unknown_languages_are_refused(self):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.create("cobol")
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+        self.assertIn("first_language", caught.exception.details())
 
 
 if __name__ == "__main__":
