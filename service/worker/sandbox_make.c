@@ -263,8 +263,8 @@ static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *
         sb_egress_want(sandbox->worker->egress);
     }
     return sandbox->worker->pool != NULL
-               ? sb_pool_spawn(sandbox->worker->pool, plan, &sandbox->warm_plan, fds, n_fds,
-                               on_given, sandbox, err)
+               ? sb_pool_spawn(sandbox->worker->pool, plan, sandbox->tenant, &sandbox->warm_plan,
+                               fds, n_fds, on_given, sandbox, err)
                : sb_spawner_spawn(sandbox->worker->spawner, plan, fds, n_fds, on_spawned, sandbox,
                                   err);
 }

@@ -231,11 +231,12 @@ static struct sb_shelf *find(const struct sb_pool *pool, const struct sb_shelf_k
 /* The shelf of that plan, first of all from now on. */
 static struct sb_shelf *find_or_make(struct sb_pool *pool,
                                      struct order *order,
+                                     const char *tenant,
                                      const struct sb_warm_plan *warm,
                                      struct sb_err *err)
 {
     SB_CLEANUP(sb_shelf_key_done) struct sb_shelf_key key = {.bytes = NULL};
-    if (sb_shelf_key_make(order->plan, order->peer_fd, warm, &key, err) < 0) {
+    if (sb_shelf_key_make(order->plan, tenant, order->peer_fd, warm, &key, err) < 0) {
         return NULL;
     }
     struct sb_shelf *shelf = find(pool, &key);
@@ -495,10 +496,13 @@ static bool can_be_parked(const struct sb_pool *pool, const Spawn__V1__Plan *pla
 }
 
 /* What is there for it, or on its way. False: nothing. */
-static bool
-take(struct sb_pool *pool, struct order *order, const struct sb_warm_plan *warm, struct sb_err *err)
+static bool take(struct sb_pool *pool,
+                 struct order *order,
+                 const char *tenant,
+                 const struct sb_warm_plan *warm,
+                 struct sb_err *err)
 {
-    struct sb_shelf *shelf = find_or_make(pool, order, warm, err);
+    struct sb_shelf *shelf = find_or_make(pool, order, tenant, warm, err);
     if (shelf == NULL) {
         return false; /* it is made without, whatever was the matter */
     }
@@ -526,6 +530,7 @@ take(struct sb_pool *pool, struct order *order, const struct sb_warm_plan *warm,
 
 int sb_pool_spawn(struct sb_pool *pool,
                   Spawn__V1__Plan *plan,
+                  const char *tenant,
                   const struct sb_warm_plan *warm,
                   int *fds,
                   size_t n_fds,
@@ -550,7 +555,7 @@ int sb_pool_spawn(struct sb_pool *pool,
         return done;
     }
     order->peer_fd = n_fds > 0 ? fds[0] : -1;
-    if (take(pool, order, warm, err)) {
+    if (take(pool, order, tenant, warm, err)) {
         return 0;
     }
     if (spawn(order, err) < 0) {

@@ -57,9 +57,12 @@ typedef void sb_pool_reply_fn(void *ctx,
                               const struct sb_err *err);
 
 /** As sb_spawner_spawn, but gives a sandbox that is parked where there is one.
+ *  @tenant  whose it is: nobody else gets what was parked for it, or could tell by the time it
+ * takes what others run.
  *  @warm  what is to wait in it, where it was parked; may be SB_WARM_NO_PLAN. */
 int sb_pool_spawn(struct sb_pool *pool,
                   Spawn__V1__Plan *plan,
+                  const char *tenant,
                   const struct sb_warm_plan *warm,
                   int *fds,
                   size_t n_fds,

@@ -78,6 +78,7 @@ static int ask_caller(int peer_fd, struct caller *ret_caller, struct sb_err *err
 }
 
 int sb_shelf_key_make(Spawn__V1__Plan *plan,
+                      const char *tenant,
                       int peer_fd,
                       const struct sb_warm_plan *warm,
                       struct sb_shelf_key *ret_key,
@@ -86,12 +87,13 @@ int sb_shelf_key_make(Spawn__V1__Plan *plan,
     static char nameless[] = "";
     struct sb_warm_plan warm_copy;
     struct caller caller;
-    size_t plan_at = 0;
+    size_t tenant_len = strlen(tenant) + 1;
+    size_t plan_at = tenant_len;
     if (peer_fd >= 0) {
         if (ask_caller(peer_fd, &caller, err) < 0) {
             return -1;
         }
-        plan_at = sizeof caller.cred + caller.groups_len;
+        plan_at += sizeof caller.cred + caller.groups_len;
     }
     if (sb_warm_plan_copy(warm, &warm_copy, err) < 0) {
         return -1;
@@ -100,9 +102,12 @@ int sb_shelf_key_make(Spawn__V1__Plan *plan,
     plan->sandbox_id = nameless;
     size_t len = plan_at + spawn__v1__plan__get_packed_size(plan);
     uint8_t *bytes = malloc(len + 1);
-    if (bytes != NULL && plan_at > 0) {
-        memcpy(bytes, &caller.cred, sizeof caller.cred);
-        memcpy(bytes + sizeof caller.cred, caller.groups, caller.groups_len);
+    if (bytes != NULL) {
+        memcpy(bytes, tenant, tenant_len);
+    }
+    if (bytes != NULL && peer_fd >= 0) {
+        memcpy(bytes + tenant_len, &caller.cred, sizeof caller.cred);
+        memcpy(bytes + tenant_len + sizeof caller.cred, caller.groups, caller.groups_len);
     }
     if (bytes != NULL) {
         (void)spawn__v1__plan__pack(plan, bytes + plan_at);
@@ -244,7 +249,7 @@ unsigned sb_shelf_lacks(const struct sb_shelf *shelf)
 
 void sb_shelf_look(struct sb_shelf *shelf, uint64_t now_ms)
 {
-    uint64_t unused_ms = shelf->key.plan_at > 0 ? SB_SHELF_BOUND_UNUSED_MS : SB_SHELF_UNUSED_MS;
+    uint64_t unused_ms = shelf->peer_fd >= 0 ? SB_SHELF_BOUND_UNUSED_MS : SB_SHELF_UNUSED_MS;
     if (now_ms - shelf->used_ms >= unused_ms) {
         shelf->target = 0;
     } else if (shelf->low > 1) { /* one stays ready */

@@ -49,16 +49,18 @@ const Spawn__V1__Reply *sb_parked_reply(const struct sb_parked *parked);
 
 /** What decides whether one sandbox can stand for another. */
 struct sb_shelf_key {
-    uint8_t
-        *bytes; /* owned; who the caller is, then the plan, packed, without the sandbox's name */
+    uint8_t *bytes; /* owned; whose it is, who the caller is, then the plan, packed, without the
+                       sandbox's name */
     size_t len;
     size_t plan_at;           /* where the plan begins; 0: it binds nothing of a caller's */
     struct sb_warm_plan warm; /* what waits in it */
 };
 
-/** @plan  as it was when it returns.   @peer_fd  the caller's unix connection; -1: it binds
- * nothing. Errors: SB_EXHAUSTED; by errno, when it has no peer. */
+/** @plan  as it was when it returns.   @tenant  whose it is.
+ *  @peer_fd  the caller's unix connection; -1: it binds nothing.   @warm  copied.
+ *  Errors: SB_EXHAUSTED; by errno, when it has no peer. */
 int sb_shelf_key_make(Spawn__V1__Plan *plan,
+                      const char *tenant,
                       int peer_fd,
                       const struct sb_warm_plan *warm,
                       struct sb_shelf_key *ret_key,

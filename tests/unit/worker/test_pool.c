@@ -10,11 +10,14 @@
 #include "service/worker/pool/shelf.h"
 #include "service/worker/spawner.h"
 
-enum { MAX = 4, REFILL_MS = 20 };
+enum { MAX = 4, REFILL_MS = 20, KEPT = 32, PATIENCE = 500 };
 
+/* Requests come when timers say so: those that nobody has asked about yet are kept. */
 struct setting {
     struct fake *fake;
     struct sb_pool *pool;
+    struct sb_frame kept[KEPT];
+    unsigned n_kept;
 };
 
 static int setup(void **state)
@@ -39,6 +42,9 @@ static int teardown(void **state)
 {
     struct setting *setting = *state;
     void *fake = setting->fake;
+    for (unsigned i = 0; i < setting->n_kept; i++) {
+        sb_frame_done(&setting->kept[i]);
+    }
     sb_pool_free(setting->pool);
     free(setting);
     return fake_teardown(&fake);
@@ -96,14 +102,20 @@ static Spawn__V1__Plan *plan_of(uint64_t pids, const char *source)
     return plan;
 }
 
-static void ask(struct setting *setting, struct caller *caller, uint64_t pids)
+static void
+ask_as(struct setting *setting, struct caller *caller, const char *tenant, uint64_t pids)
 {
     struct sb_err err;
     *caller = (struct caller){0};
-    assert_int_equal(sb_pool_spawn(setting->pool, plan_of(pids, NULL), &nothing, NULL, 0, on_reply,
-                                   caller, &err),
+    assert_int_equal(sb_pool_spawn(setting->pool, plan_of(pids, NULL), tenant, &nothing, NULL, 0,
+                                   on_reply, caller, &err),
                      0);
     assert_int_equal(caller->n_answers, 0); /* never from inside */
+}
+
+static void ask(struct setting *setting, struct caller *caller, uint64_t pids)
+{
+    ask_as(setting, caller, "local", pids);
 }
 
 /* With a directory of the host. */
@@ -113,40 +125,104 @@ static void ask_bound(struct setting *setting, struct caller *caller, const char
     int ends[2];
     *caller = (struct caller){0};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    assert_int_equal(
-        sb_pool_spawn(setting->pool, plan_of(8, source), &nothing, ends, 1, on_reply, caller, &err),
-        0);
+    assert_int_equal(sb_pool_spawn(setting->pool, plan_of(8, source), "local", &nothing, ends, 1,
+                                   on_reply, caller, &err),
+                     0);
     close(ends[1]);
 }
 
-/* The spawner is asked for a sandbox, and makes it. */
-static void make(struct setting *setting, uint64_t slot)
+enum kind { ASKED, PARKED, KILL, COMPARE };
+
+static enum kind kind_of(const struct sb_frame *frame)
+{
+    const Spawn__V1__Request *request = (const Spawn__V1__Request *)(const void *)frame->msg;
+    if (request->body_case == SPAWN__V1__REQUEST__BODY_SPAWN) {
+        return strcmp(request->spawn->plan->sandbox_id, "sb_asked") == 0 ? ASKED : PARKED;
+    }
+    return request->body_case == SPAWN__V1__REQUEST__BODY_KILL ? KILL : COMPARE;
+}
+
+static bool take_kept(struct setting *setting, enum kind kind, struct sb_frame *ret_frame)
+{
+    for (unsigned i = 0; i < setting->n_kept; i++) {
+        if (kind_of(&setting->kept[i]) == kind) {
+            *ret_frame = setting->kept[i];
+            setting->n_kept--;
+            memmove(&setting->kept[i], &setting->kept[i + 1],
+                    (setting->n_kept - i) * sizeof *setting->kept);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the spawner is asked that, now. */
+static bool is_asked(struct setting *setting, enum kind kind, struct sb_frame *ret_frame)
+{
+    while (!fake_is_quiet(setting->fake)) {
+        struct sb_frame frame = SB_FRAME_INIT;
+        (void)fake_request(setting->fake, &frame);
+        assert_true(setting->n_kept < KEPT);
+        setting->kept[setting->n_kept++] = frame;
+    }
+    return take_kept(setting, kind, ret_frame);
+}
+
+/* The spawner is asked that, at some time. */
+static const Spawn__V1__Request *
+next(struct setting *setting, enum kind kind, struct sb_frame *ret_frame)
+{
+    for (int i = 0; i < PATIENCE; i++) {
+        if (is_asked(setting, kind, ret_frame)) {
+            return (const Spawn__V1__Request *)(const void *)ret_frame->msg;
+        }
+        fake_wait(setting->fake, 10);
+    }
+    fail_msg("the spawner was not asked for %d", (int)kind);
+    return NULL;
+}
+
+static int answer(struct setting *setting, enum kind kind, uint64_t slot)
 {
     struct sb_frame frame = SB_FRAME_INIT;
-    const Spawn__V1__Request *request = fake_request(setting->fake, &frame);
-    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_SPAWN);
-    assert_true(request->spawn->plan->sandbox_id[0] == 's'); /* each has a name of its own */
-    uint64_t tag = request->tag;
+    uint64_t tag = next(setting, kind, &frame)->tag;
     sb_frame_done(&frame);
-    close(fake_spawned(setting->fake, tag, slot, -1));
+    return fake_spawned(setting->fake, tag, slot, -1);
+}
+
+/* The spawner is asked for a sandbox by somebody, and makes it. */
+static void make(struct setting *setting, uint64_t slot)
+{
+    close(answer(setting, ASKED, slot));
+}
+
+/* By the pool. */
+static void refill(struct setting *setting, uint64_t slot)
+{
+    close(answer(setting, PARKED, slot));
+}
+
+/* Nothing more is asked for. */
+static void is_quiet(struct setting *setting)
+{
+    fake_wait(setting->fake, REFILL_MS);
+    assert_true(fake_is_quiet(setting->fake));
+    assert_int_equal(setting->n_kept, 0);
 }
 
 static void is_told_to_end(struct setting *setting, uint64_t slot)
 {
     struct sb_frame frame = SB_FRAME_INIT;
-    const Spawn__V1__Request *request = fake_request(setting->fake, &frame);
-    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_KILL);
-    assert_int_equal(request->kill->slot, slot);
+    assert_int_equal(next(setting, KILL, &frame)->kill->slot, slot);
     sb_frame_done(&frame);
 }
 
 static void compares(struct setting *setting, uint64_t slot, bool is_same)
 {
     struct sb_frame frame = SB_FRAME_INIT;
-    const Spawn__V1__Request *request = fake_request(setting->fake, &frame);
+    const Spawn__V1__Request *request = next(setting, COMPARE, &frame);
     Spawn__V1__Compared compared = SPAWN__V1__COMPARED__INIT;
     Spawn__V1__Reply reply = SPAWN__V1__REPLY__INIT;
-    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_COMPARE);
     assert_int_equal(request->compare->slot, slot);
     assert_int_equal(frame.nfds, 1); /* with whose rights */
     compared.same = is_same;
@@ -155,12 +231,6 @@ static void compares(struct setting *setting, uint64_t slot, bool is_same)
     reply.compared = &compared;
     sb_frame_done(&frame);
     fake_reply(setting->fake, &reply, NULL, 0);
-}
-
-static void refill(struct setting *setting, uint64_t slot)
-{
-    fake_wait(setting->fake, REFILL_MS);
-    make(setting, slot);
 }
 
 /* The first one ever asked for is made at once, the next one before it is asked for. */
@@ -172,7 +242,7 @@ static void stock(struct setting *setting, uint64_t pids)
     assert_int_equal(first.slot, 1);
     refill(setting, 2);
     assert_int_equal(sb_pool_parked(setting->pool), 1);
-    assert_true(fake_is_quiet(setting->fake));
+    is_quiet(setting);
 }
 
 static void gives_what_is_parked_to_the_same_plan(void **state)
@@ -200,6 +270,17 @@ static void gives_nothing_to_another_plan(void **state)
     assert_int_equal(sb_pool_parked(setting->pool), 1);
 }
 
+static void gives_nothing_to_another_tenant(void **state)
+{
+    struct setting *setting = *state;
+    struct caller other;
+    stock(setting, 8);
+    ask_as(setting, &other, "other", 8);
+    make(setting, 3);
+    assert_int_equal(other.slot, 3);
+    assert_int_equal(sb_pool_parked(setting->pool), 1);
+}
+
 static void gives_one_on_its_way_to_who_waits(void **state)
 {
     struct setting *setting = *state;
@@ -207,9 +288,11 @@ static void gives_one_on_its_way_to_who_waits(void **state)
     struct caller second;
     ask(setting, &first, 8);
     make(setting, 1);
-    fake_wait(setting->fake, REFILL_MS); /* the spawner has been asked for the next */
+    struct sb_frame frame = SB_FRAME_INIT;
+    uint64_t tag = next(setting, PARKED, &frame)->tag;
+    sb_frame_done(&frame);
     ask(setting, &second, 8);
-    make(setting, 2);
+    close(fake_spawned(setting->fake, tag, 2, -1));
     assert_int_equal(second.slot, 2);
     assert_int_equal(second.n_answers, 1);
     assert_int_equal(sb_pool_parked(setting->pool), 0);
@@ -223,14 +306,13 @@ static void tells_who_waits_when_none_can_be_made(void **state)
     struct caller second;
     ask(setting, &first, 8);
     make(setting, 1);
-    fake_wait(setting->fake, REFILL_MS);
-    ask(setting, &second, 8);
-    fake_fail(setting->fake, fake_request(setting->fake, &frame)->tag, SB_EXHAUSTED, "full");
+    uint64_t tag = next(setting, PARKED, &frame)->tag;
     sb_frame_done(&frame);
+    ask(setting, &second, 8);
+    fake_fail(setting->fake, tag, SB_EXHAUSTED, "full");
     assert_int_equal(second.n_answers, 1);
     assert_int_equal(second.slot, 0);
-    fake_wait(setting->fake, REFILL_MS);
-    assert_true(fake_is_quiet(setting->fake)); /* until somebody asks again */
+    is_quiet(setting); /* until somebody asks again */
 }
 
 static void holds_no_more_than_its_budget(void **state)
@@ -243,18 +325,16 @@ static void holds_no_more_than_its_budget(void **state)
     for (unsigned i = 0; i < 2 * MAX; i++) {
         make(setting, i + 1);
     }
-    uint64_t slot = 100;
-    for (fake_wait(setting->fake, REFILL_MS); !fake_is_quiet(setting->fake);
-         fake_wait(setting->fake, REFILL_MS)) {
-        make(setting, ++slot);
+    for (unsigned i = 0; i < MAX; i++) {
+        refill(setting, 101 + i);
     }
+    is_quiet(setting);
     assert_int_equal(sb_pool_parked(setting->pool), MAX);
     struct caller other; /* what is asked for now has room made for it */
     ask(setting, &other, 9);
     make(setting, 200);
-    fake_wait(setting->fake, REFILL_MS);
     is_told_to_end(setting, 101);
-    make(setting, 201);
+    refill(setting, 201);
     assert_int_equal(sb_pool_parked(setting->pool), MAX);
 }
 
@@ -294,11 +374,13 @@ static void looks_at_directories_of_one_on_its_way(void **state)
     struct setting *setting = *state;
     struct caller first;
     struct caller second;
+    struct sb_frame frame = SB_FRAME_INIT;
     ask_bound(setting, &first, "/home/me");
     make(setting, 1);
-    fake_wait(setting->fake, REFILL_MS);
+    uint64_t tag = next(setting, PARKED, &frame)->tag;
+    sb_frame_done(&frame);
     ask_bound(setting, &second, "/home/me");
-    make(setting, 2);
+    close(fake_spawned(setting->fake, tag, 2, -1));
     assert_int_equal(second.n_answers, 0);
     compares(setting, 2, true);
     assert_int_equal(second.slot, 2);
@@ -352,18 +434,15 @@ static void ask_warm(struct setting *setting, struct caller *caller)
     struct sb_warm_plan plan = {.len = sizeof head, .bytes = SB_SHELF_PARKED_BYTES};
     plan.packet = (char *)&head;
     *caller = (struct caller){0};
-    assert_int_equal(
-        sb_pool_spawn(setting->pool, plan_of(8, NULL), &plan, NULL, 0, on_reply, caller, &err), 0);
+    assert_int_equal(sb_pool_spawn(setting->pool, plan_of(8, NULL), "local", &plan, NULL, 0,
+                                   on_reply, caller, &err),
+                     0);
 }
 
-/* The spawner makes one, and returns the end of its init. */
+/* The spawner makes one for the pool; returns the end of its init. */
 static int make_open(struct setting *setting, uint64_t slot)
 {
-    struct sb_frame frame = SB_FRAME_INIT;
-    fake_wait(setting->fake, REFILL_MS);
-    uint64_t tag = fake_request(setting->fake, &frame)->tag;
-    sb_frame_done(&frame);
-    return fake_spawned(setting->fake, tag, slot, -1);
+    return answer(setting, PARKED, slot);
 }
 
 struct interpreter {
@@ -464,14 +543,13 @@ static void ends_what_is_parked_when_it_is_closed(void **state)
     ask(setting, &second, 8);
     make(setting, 3);
     assert_int_equal(second.slot, 3);
-    fake_wait(setting->fake, REFILL_MS);
-    assert_true(fake_is_quiet(setting->fake));
+    is_quiet(setting);
 }
 
 static void grows_with_misses_and_shrinks_without_use(void **state)
 {
     (void)state;
-    struct sb_shelf shelf = {.target = 0};
+    struct sb_shelf shelf = {.peer_fd = -1};
     sb_list_init(&shelf.parked);
     assert_null(sb_shelf_take(&shelf, 5, 1000));
     assert_int_equal(sb_shelf_lacks(&shelf), 1);
@@ -497,6 +575,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(gives_what_is_parked_to_the_same_plan),
         TEST(gives_nothing_to_another_plan),
+        TEST(gives_nothing_to_another_tenant),
         TEST(gives_one_on_its_way_to_who_waits),
         TEST(tells_who_waits_when_none_can_be_made),
         TEST(holds_no_more_than_its_budget),
