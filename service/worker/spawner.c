@@ -21,62 +21,12 @@
 #include "service/worker/harden.h"
 #include "service/worker/limits.h"
 #include "service/worker/policy/seccomp_json.h"
+#include "service/worker/spawner_internal.h"
 #include "service/worker/spawner_start.h"
 
-enum {
-    MAX_LOADED = 32,
-    END_WAIT_MS = 2000, /* for the spawner to end by itself */
-};
+enum { END_WAIT_MS = 2000 }; /* for the spawner to end by itself */
 
-/** One request, waiting to be sent or to be answered. */
-struct ask {
-    struct sb_list link;
-    Spawn__V1__Request req;
-    Spawn__V1__Spawn spawn; /* body; owns its plan */
-    Spawn__V1__Kill kill;
-    Spawn__V1__Count count;
-    Spawn__V1__Freeze freeze;
-    Spawn__V1__Probe probe;
-    Spawn__V1__StartEgress start_egress;
-    Spawn__V1__TakeLayer take_layer;
-    Spawn__V1__DropLayer drop_layer;
-    Spawn__V1__ReadChanges read_changes;
-    Spawn__V1__CompareMounts compare;
-    struct sb_filter *filter;    /* reference, or NULL */
-    int fds[SB_SPAWNER_MAX_FDS]; /* owned; n_fds of them */
-    size_t n_fds;
-    sb_spawner_reply_fn *on_reply;
-    void *ctx;
-};
-
-/** A filter that the spawner has compiled. */
-struct loaded {
-    char hash[sizeof((struct sb_filter *)NULL)->hash];
-    uint64_t id;
-};
-
-struct sb_spawner {
-    int sock;
-    int audit_fd; /* until taken; -1: none */
-    bool is_lost;
-    bool is_process; /* ours, to be waited for */
-    bool is_attached;
-    uint64_t next_tag;
-    size_t n_asks;
-    struct loaded loaded[MAX_LOADED]; /* a ring: filters change only when profiles do */
-    size_t n_loaded;                  /* that ever were */
-    struct ask *front;                /* being sent; NULL: none */
-    struct sb_list unsent;            /* struct ask, behind it */
-    struct sb_list sent;
-    Spawn__V1__Reply *welcome; /* owned */
-    struct event readable;
-    struct event writable;
-    struct event dead; /* made active to tell of the death from the loop */
-    struct sb_spawner_events events;
-    void *ctx;
-};
-
-static void free_ask(struct sb_spawner *spawner, struct ask *ask)
+static void free_ask(struct sb_spawner *spawner, struct sb_ask *ask)
 {
     sb_list_remove(&ask->link);
     spawner->n_asks--;
@@ -89,7 +39,7 @@ static void free_ask(struct sb_spawner *spawner, struct ask *ask)
 }
 
 /** Answers with a failure, and frees. */
-static void refuse(struct sb_spawner *spawner, struct ask *ask, const struct sb_err *err)
+static void refuse(struct sb_spawner *spawner, struct sb_ask *ask, const struct sb_err *err)
 {
     sb_spawner_reply_fn *on_reply = ask->on_reply;
     void *ctx = ask->ctx;
@@ -100,14 +50,14 @@ static void refuse(struct sb_spawner *spawner, struct ask *ask, const struct sb_
 }
 
 /** The oldest one that is not answered; NULL: none is left. */
-static struct ask *take_oldest(struct sb_spawner *spawner)
+static struct sb_ask *take_oldest(struct sb_spawner *spawner)
 {
     struct sb_list *node = sb_list_pop(&spawner->sent);
     if (node == NULL && spawner->front != NULL) {
         return SB_STEAL_PTR(spawner->front);
     }
     node = node == NULL ? sb_list_pop(&spawner->unsent) : node;
-    return node == NULL ? NULL : SB_LIST_ENTRY(node, struct ask, link);
+    return node == NULL ? NULL : SB_LIST_ENTRY(node, struct sb_ask, link);
 }
 
 static void on_dead(evutil_socket_t fd, short what, void *ctx)
@@ -117,13 +67,13 @@ static void on_dead(evutil_socket_t fd, short what, void *ctx)
     struct sb_spawner *spawner = ctx;
     struct sb_err err;
     (void)sb_err_set(&err, SB_UNAVAILABLE, "the worker's spawner died");
-    for (struct ask *ask = NULL; (ask = take_oldest(spawner)) != NULL;) {
+    for (struct sb_ask *ask = NULL; (ask = take_oldest(spawner)) != NULL;) {
         refuse(spawner, ask, &err);
     }
     spawner->events.lost(spawner->ctx, &err);
 }
 
-static void lose(struct sb_spawner *spawner, const char *why)
+void sb_spawner_lose(struct sb_spawner *spawner, const char *why)
 {
     if (spawner->is_lost) {
         return;
@@ -138,18 +88,18 @@ static void lose(struct sb_spawner *spawner, const char *why)
 }
 
 /** The ask whose turn it is to be sent; NULL: none. */
-static struct ask *next_unsent(struct sb_spawner *spawner)
+static struct sb_ask *next_unsent(struct sb_spawner *spawner)
 {
     if (spawner->front == NULL) {
         struct sb_list *node = sb_list_pop(&spawner->unsent);
-        spawner->front = node == NULL ? NULL : SB_LIST_ENTRY(node, struct ask, link);
+        spawner->front = node == NULL ? NULL : SB_LIST_ENTRY(node, struct sb_ask, link);
     }
     return spawner->front;
 }
 
 static void flush(struct sb_spawner *spawner)
 {
-    struct ask *ask = NULL;
+    struct sb_ask *ask = NULL;
     while (!spawner->is_lost && (ask = next_unsent(spawner)) != NULL) {
         struct sb_err err;
         int rc = sb_frame_send(spawner->sock, &ask->req.base, ask->fds, ask->n_fds, &err);
@@ -158,7 +108,7 @@ static void flush(struct sb_spawner *spawner)
             return;
         }
         if (rc < 0 && err.code == SB_UNAVAILABLE) {
-            lose(spawner, err.text);
+            sb_spawner_lose(spawner, err.text);
             return;
         }
         spawner->front = NULL;
@@ -198,7 +148,7 @@ static const struct {
     {SPAWN__V1__REQUEST__BODY_COMPARE, SPAWN__V1__REPLY__BODY_COMPARED},
 };
 
-static bool fits(const struct ask *ask, const Spawn__V1__Reply *reply)
+static bool fits(const struct sb_ask *ask, const Spawn__V1__Reply *reply)
 {
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         if (answers[i].request == ask->req.body_case) {
@@ -221,10 +171,10 @@ static void failure_err(const Spawn__V1__Failure *failure, struct sb_err *ret_er
     ret_err->sys = failure->sys;
 }
 
-static struct ask *find_sent(const struct sb_spawner *spawner, uint64_t tag)
+static struct sb_ask *find_sent(const struct sb_spawner *spawner, uint64_t tag)
 {
     SB_FOREACH (node, &spawner->sent) {
-        struct ask *ask = SB_LIST_ENTRY(node, struct ask, link);
+        struct sb_ask *ask = SB_LIST_ENTRY(node, struct sb_ask, link);
         if (ask->req.tag == tag) {
             return ask;
         }
@@ -241,7 +191,7 @@ static void dispatch(struct sb_spawner *spawner, struct sb_frame *frame)
         }
         return;
     }
-    struct ask *ask = find_sent(spawner, reply->tag);
+    struct sb_ask *ask = find_sent(spawner, reply->tag);
     if (ask == NULL) {
         SB_LOG_WARN("spawner answered nobody", "tag=%ju", (uintmax_t)reply->tag);
         return;
@@ -250,7 +200,7 @@ static void dispatch(struct sb_spawner *spawner, struct sb_frame *frame)
     void *ctx = ask->ctx;
     bool is_fitting = fits(ask, reply);
     if (is_fitting && ask->filter != NULL) {
-        struct loaded *loaded = &spawner->loaded[spawner->n_loaded++ % MAX_LOADED];
+        struct sb_loaded *loaded = &spawner->loaded[spawner->n_loaded++ % SB_SPAWNER_MAX_LOADED];
         memcpy(loaded->hash, ask->filter->hash, sizeof loaded->hash);
         loaded->id = reply->filter_loaded->filter_id;
     }
@@ -285,7 +235,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
             return;
         }
         if (got <= 0) {
-            lose(spawner, got == 0 ? "end of file" : err.text);
+            sb_spawner_lose(spawner, got == 0 ? "end of file" : err.text);
             return;
         }
         dispatch(spawner, &frame);
@@ -395,7 +345,7 @@ void sb_spawner_free(struct sb_spawner *spawner)
         (void)event_del(&spawner->writable);
         (void)event_del(&spawner->dead);
     }
-    for (struct ask *ask = NULL; (ask = take_oldest(spawner)) != NULL;) {
+    for (struct sb_ask *ask = NULL; (ask = take_oldest(spawner)) != NULL;) {
         free_ask(spawner, ask);
     }
     if (spawner->welcome != NULL) {
@@ -441,260 +391,4 @@ bool sb_spawner_is_lost(const struct sb_spawner *spawner)
 int sb_spawner_take_audit(struct sb_spawner *spawner)
 {
     return SB_STEAL_FD(spawner->audit_fd);
-}
-
-/* ---- requests ---- */
-
-static struct ask *
-new_ask(struct sb_spawner *spawner, sb_spawner_reply_fn *on_reply, void *ctx, struct sb_err *err)
-{
-    if (spawner->is_lost) {
-        (void)sb_err_set(err, SB_UNAVAILABLE, "the worker's spawner died");
-        return NULL;
-    }
-    if (spawner->n_asks >= SB_MAX_SPAWNER_REQUESTS) {
-        (void)sb_err_set(err, SB_EXHAUSTED, "too many requests wait for the spawner; try again");
-        return NULL;
-    }
-    struct ask *ask = calloc(1, sizeof *ask);
-    if (ask == NULL) {
-        (void)sb_err_oom(err);
-        return NULL;
-    }
-    spawn__v1__request__init(&ask->req);
-    ask->req.tag = spawner->next_tag++;
-    ask->on_reply = on_reply;
-    ask->ctx = ctx;
-    return ask;
-}
-
-/** Sending may answer at once (too long a message), which must not happen from inside a request:
- *  the loop sends. */
-static void enqueue(struct sb_spawner *spawner, struct ask *ask)
-{
-    spawner->n_asks++;
-    sb_list_append(&spawner->unsent, &ask->link);
-    event_active(&spawner->writable, EV_WRITE, 0);
-}
-
-bool sb_spawner_knows_filter(const struct sb_spawner *spawner,
-                             const struct sb_filter *filter,
-                             uint64_t *ret_id)
-{
-    size_t n = spawner->n_loaded < MAX_LOADED ? spawner->n_loaded : MAX_LOADED;
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(spawner->loaded[i].hash, filter->hash) == 0) {
-            *ret_id = spawner->loaded[i].id;
-            return true;
-        }
-    }
-    return false;
-}
-
-int sb_spawner_load_filter(struct sb_spawner *spawner,
-                           struct sb_filter *filter,
-                           sb_spawner_reply_fn *on_reply,
-                           void *ctx,
-                           struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        return -1;
-    }
-    ask->filter = sb_filter_ref(filter);
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_LOAD_FILTER;
-    ask->req.load_filter = filter->message;
-    enqueue(spawner, ask);
-    return 0;
-}
-
-int sb_spawner_spawn(struct sb_spawner *spawner,
-                     Spawn__V1__Plan *plan,
-                     int *fds,
-                     size_t n_fds,
-                     sb_spawner_reply_fn *on_reply,
-                     void *ctx,
-                     struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        spawn__v1__plan__free_unpacked(plan, NULL);
-        sb_fd_close_all(fds, n_fds);
-        return -1;
-    }
-    spawn__v1__spawn__init(&ask->spawn);
-    ask->spawn.plan = plan;
-    assert(n_fds <= SB_SPAWNER_MAX_FDS);
-    for (size_t i = 0; i < n_fds; i++) {
-        ask->fds[ask->n_fds++] = fds[i];
-    }
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_SPAWN;
-    ask->req.spawn = &ask->spawn;
-    enqueue(spawner, ask);
-    return 0;
-}
-
-void sb_spawner_kill(struct sb_spawner *spawner, uint64_t slot)
-{
-    struct sb_err err;
-    struct ask *ask = new_ask(spawner, NULL, NULL, &err);
-    if (ask == NULL) {
-        /* A kill that cannot be asked for must not be forgotten: without the spawner all end. */
-        lose(spawner, err.text);
-        return;
-    }
-    spawn__v1__kill__init(&ask->kill);
-    ask->kill.slot = slot;
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_KILL;
-    ask->req.kill = &ask->kill;
-    enqueue(spawner, ask);
-}
-
-int sb_spawner_count(struct sb_spawner *spawner,
-                     uint64_t slot,
-                     sb_spawner_reply_fn *on_reply,
-                     void *ctx,
-                     struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        return -1;
-    }
-    spawn__v1__count__init(&ask->count);
-    ask->count.slot = slot;
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_COUNT;
-    ask->req.count = &ask->count;
-    enqueue(spawner, ask);
-    return 0;
-}
-
-int sb_spawner_freeze(struct sb_spawner *spawner,
-                      uint64_t slot,
-                      bool is_frozen,
-                      sb_spawner_reply_fn *on_reply,
-                      void *ctx,
-                      struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        return -1;
-    }
-    spawn__v1__freeze__init(&ask->freeze);
-    ask->freeze.slot = slot;
-    ask->freeze.thaw = !is_frozen;
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_FREEZE;
-    ask->req.freeze = &ask->freeze;
-    enqueue(spawner, ask);
-    return 0;
-}
-
-int sb_spawner_take_layer(struct sb_spawner *spawner,
-                          uint64_t slot,
-                          uint64_t max_bytes,
-                          bool is_frozen,
-                          sb_spawner_reply_fn *on_reply,
-                          void *ctx,
-                          struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        return -1;
-    }
-    spawn__v1__take_layer__init(&ask->take_layer);
-    ask->take_layer.slot = slot;
-    ask->take_layer.max_bytes = max_bytes;
-    ask->take_layer.is_frozen = is_frozen;
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_TAKE_LAYER;
-    ask->req.take_layer = &ask->take_layer;
-    enqueue(spawner, ask);
-    return 0;
-}
-
-int sb_spawner_read_changes(struct sb_spawner *spawner,
-                            uint64_t slot,
-                            const Spawn__V1__ReadChanges *of,
-                            sb_spawner_reply_fn *on_reply,
-                            void *ctx,
-                            struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        return -1;
-    }
-    ask->read_changes = *of;
-    ask->read_changes.slot = slot;
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_READ_CHANGES;
-    ask->req.read_changes = &ask->read_changes;
-    enqueue(spawner, ask);
-    return 0;
-}
-
-void sb_spawner_drop_layer(struct sb_spawner *spawner, uint64_t layer_id)
-{
-    struct sb_err err;
-    struct ask *ask = new_ask(spawner, NULL, NULL, &err);
-    if (ask == NULL) {
-        if (!spawner->is_lost) { /* memory would stay taken that nobody counts any more */
-            lose(spawner, err.text);
-        }
-        return;
-    }
-    spawn__v1__drop_layer__init(&ask->drop_layer);
-    ask->drop_layer.layer_id = layer_id;
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_DROP_LAYER;
-    ask->req.drop_layer = &ask->drop_layer;
-    enqueue(spawner, ask);
-}
-
-int sb_spawner_compare(struct sb_spawner *spawner,
-                       uint64_t slot,
-                       int peer_fd,
-                       sb_spawner_reply_fn *on_reply,
-                       void *ctx,
-                       struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        sb_fd_close_all(&peer_fd, 1);
-        return -1;
-    }
-    spawn__v1__compare_mounts__init(&ask->compare);
-    ask->compare.slot = slot;
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_COMPARE;
-    ask->req.compare = &ask->compare;
-    ask->fds[ask->n_fds++] = peer_fd;
-    enqueue(spawner, ask);
-    return 0;
-}
-
-int sb_spawner_probe(struct sb_spawner *spawner,
-                     sb_spawner_reply_fn *on_reply,
-                     void *ctx,
-                     struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        return -1;
-    }
-    spawn__v1__probe__init(&ask->probe);
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_PROBE;
-    ask->req.probe = &ask->probe;
-    enqueue(spawner, ask);
-    return 0;
-}
-
-int sb_spawner_start_egress(struct sb_spawner *spawner,
-                            sb_spawner_reply_fn *on_reply,
-                            void *ctx,
-                            struct sb_err *err)
-{
-    struct ask *ask = new_ask(spawner, on_reply, ctx, err);
-    if (ask == NULL) {
-        return -1;
-    }
-    spawn__v1__start_egress__init(&ask->start_egress);
-    ask->req.body_case = SPAWN__V1__REQUEST__BODY_START_EGRESS;
-    ask->req.start_egress = &ask->start_egress;
-    enqueue(spawner, ask);
-    return 0;
 }
