@@ -1,0 +1,64 @@
+"""What a program that runs feels: the same static program inside and outside, by turns, both on a tmpfs."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+from common import MOUNT, Table, Trouble, command, stats
+from aisbx.v1 import exec_pb2 as ex
+from aisbx.v1 import sandbox_pb2 as sb
+from aisbx.v1 import sandbox_service_pb2 as api
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+LOOPS = ("getppid", "stat", "compile")
+
+
+def parse(text):
+    return {name: int(ns) / 1e9 for name, ns in (line.split("\t") for line in text.splitlines())}
+
+
+def overhead(bench):
+    is_small = bench.options.rounds < 10
+    compiles = 0 if shutil.which("gcc", path=PATH) is None else 1 if is_small else 5
+    loops = LOOPS if compiles else LOOPS[:2]
+    if not compiles:
+        bench.note("gcc is not installed, no compile loop")
+    args = ["10" if is_small else "200", str(compiles)]
+    spec = sb.SandboxSpec(profile="python-dev", network=sb.Network(mode=sb.NETWORK_MODE_NONE),
+                          mounts=[sb.Mount(source=bench.inside, target=MOUNT, mode=sb.MOUNT_MODE_RO)])
+    box = bench.client.sandboxes.CreateSandbox(api.CreateSandboxRequest(sandbox=spec)).sandbox.sandbox_id
+    request = api.RunRequest(target=ex.ExecTarget(sandbox_id=box), exec=command(f"{MOUNT}/loops", *args, cwd="/tmp"))
+    space = tempfile.mkdtemp(prefix="aisbx-bench.", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else bench.dir)
+
+    def inside():
+        reply = bench.client.sandboxes.Run(request)
+        if reply.exec.verdict.exit_code != 0:
+            raise Trouble(f"loops: {reply.exec.verdict.message} {reply.stderr.decode(errors='replace')}")
+        return parse(reply.stdout.decode())
+
+    def outside():
+        done = subprocess.run([os.path.join(bench.inside, "loops"), *args], cwd=space, capture_output=True, text=True, check=True,
+                              env={"PATH": PATH, "HOME": "/tmp", "TMPDIR": space, "LANG": "C.UTF-8"})
+        return parse(done.stdout)
+    seen = {inside: [], outside: []}
+    try:
+        for act in (inside, outside):
+            act()
+        for i in range(max(2, bench.options.rounds // 5)):
+            for act in ((inside, outside), (outside, inside))[i % 2]:
+                seen[act].append(act())
+    finally:
+        shutil.rmtree(space, ignore_errors=True)
+        bench.client.sandboxes.DestroySandbox(api.DestroySandboxRequest(sandbox_id=box))
+    worst = None
+    for loop in loops:
+        table = Table(f"overhead_{loop}", f"{loop} loop", ratios=("plain",))
+        for key, title, act in (("plain", "no sandbox", outside), ("ours", "in a sandbox", inside)):
+            table.add(key, title, stats([one[loop] for one in seen[act]], 1e3))
+        # Other work on the machine only ever takes away: the best of each counts.
+        percent = (table.rows["ours"]["min"] / table.rows["plain"]["min"] - 1) * 100
+        table.rows["ours"]["note"] = f"{percent:+.1f} % of the best"
+        worst = percent if worst is None else max(worst, percent)
+        bench.table(table)
+    bench.figure("overhead", worst)
