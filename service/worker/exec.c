@@ -198,8 +198,11 @@ static bool take_warm(struct sb_exec *exec)
         return false;
     }
     if (sb_warm_run(warm, exec->language, exec->args, exec->n_args, &err) < 0) {
-        sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
-        return true;
+        sb_warm_done(warm);
+        if (exec->is_only) { /* PID 1 ends with it */
+            sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
+        }
+        return exec->is_only;
     }
     sb_exec_io_replace(exec, warm->out_fds, warm->in_fd);
     sb_exec_init_adopt(exec, warm->sock);

@@ -26,7 +26,7 @@ enum {
 
 /** Somebody who is promised a sandbox. */
 struct order {
-    struct sb_list link; /* pool's due or checking, or shelf's awaited */
+    struct sb_list link; /* pool's due, checking or asked, or shelf's awaited */
     struct sb_pool *pool;
     sb_pool_reply_fn *on_reply;
     void *ctx;
@@ -58,6 +58,7 @@ struct sb_pool {
     struct sb_list coming;   /* struct coming */
     struct sb_list due;      /* struct order, each with what it gets */
     struct sb_list checking; /* likewise, while the spawner looks at its mounts */
+    struct sb_list asked;    /* struct order, of which the spawner makes one alone */
     struct event deliver;
     struct event refill;
     struct event look;
@@ -97,22 +98,33 @@ static void on_spawned(void *ctx,
     free_order(order);
 }
 
-/* The spawner makes one for it alone. */
+/* The spawner makes one for it alone.  @fds  taken in every case, as by sb_spawner_spawn. */
+static int spawn_with(struct order *order, int *fds, size_t n_fds, struct sb_err *err)
+{
+    sb_list_append(&order->pool->asked, &order->link);
+    return sb_spawner_spawn(order->pool->spawner, SB_STEAL_PTR(order->plan), fds, n_fds, on_spawned,
+                            order, err);
+}
+
 static int spawn(struct order *order, struct sb_err *err)
 {
     int fd = SB_STEAL_FD(order->peer_fd);
-    return sb_spawner_spawn(order->pool->spawner, SB_STEAL_PTR(order->plan), &fd, fd >= 0 ? 1 : 0,
-                            on_spawned, order, err);
+    return spawn_with(order, &fd, fd >= 0 ? 1 : 0, err);
 }
 
 /* What was parked does not serve. */
-static void begin_anew(struct order *order)
+static void end_promised(struct order *order)
 {
-    struct sb_err err;
     if (order->parked != NULL) {
         sb_spawner_kill(order->pool->spawner, order->parked->slot);
         sb_parked_free(SB_STEAL_PTR(order->parked));
     }
+}
+
+static void begin_anew(struct order *order)
+{
+    struct sb_err err;
+    end_promised(order);
     if (spawn(order, &err) < 0) {
         refuse(order, &err);
     }
@@ -147,8 +159,14 @@ static void on_compared(void *ctx,
     begin_anew(order);
 }
 
-/* It has its sandbox: gives it away from the loop, when its mounts are still what they should be.
- */
+/* From the loop, never from inside sb_pool_spawn. */
+static void deliver_later(struct order *order)
+{
+    sb_list_append(&order->pool->due, &order->link);
+    event_active(&order->pool->deliver, 0, 0);
+}
+
+/* It has its sandbox: gives it away when its mounts are still what they should be. */
 static void fulfil(struct order *order, struct sb_parked *parked)
 {
     struct sb_pool *pool = order->pool;
@@ -157,8 +175,7 @@ static void fulfil(struct order *order, struct sb_parked *parked)
     sb_parked_leave(parked);
     order->parked = parked;
     if (order->peer_fd < 0) {
-        sb_list_append(&pool->due, &order->link);
-        event_active(&pool->deliver, 0, 0); /* never from inside sb_pool_spawn */
+        deliver_later(order);
         return;
     }
     sb_list_append(&pool->checking, &order->link);
@@ -166,7 +183,8 @@ static void fulfil(struct order *order, struct sb_parked *parked)
     if (fd < 0 ||
         sb_spawner_compare(pool->spawner, parked->slot, fd, on_compared, order, &err) < 0) {
         sb_list_remove(&order->link);
-        begin_anew(order);
+        end_promised(order);
+        deliver_later(order);
     }
 }
 
@@ -320,7 +338,7 @@ static void on_said(evutil_socket_t fd, short what, void *ctx)
         give_up(pool, parked);
     } else {
         sb_list_remove(&parked->link);
-        (void)event_add(&parked->said, NULL); /* without the timeout: whether it ends */
+        (void)event_remove_timer(&parked->said); /* from now on it tells whether it ends */
         sb_metrics_observe(pool->metrics, SB_M_POOL_REFILL_SECONDS, NULL,
                            (double)(sb_clock_mono_ns() - parked->asked_ns) / 1e9);
         arrive(pool, parked->shelf);
@@ -384,8 +402,8 @@ static void on_made(void *ctx,
     pool->used_bytes -= shelf->bytes;
     shelf->target = 0; /* until somebody asks again */
     struct order *order = take_awaited(shelf);
-    if (order != NULL) {
-        refuse(order, failure);
+    if (order != NULL) { /* it was asked for before that one, whose directory may be there by now */
+        begin_anew(order);
     }
 }
 
@@ -481,7 +499,8 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
 /* ---- giving ---- */
 
 /* Packages, snapshots and certificates come with descriptors, or are one sandbox's alone; what lies
- * below an overlay must not change while it is mounted. */
+ * below an overlay must not change while it is mounted; of one that learns each call waits for an
+ * answer. */
 static bool can_be_parked(const struct sb_pool *pool, const Spawn__V1__Plan *plan, size_t n_fds)
 {
     for (size_t i = 0; i < plan->n_mounts; i++) {
@@ -489,7 +508,7 @@ static bool can_be_parked(const struct sb_pool *pool, const Spawn__V1__Plan *pla
             return false;
         }
     }
-    return pool->max_bytes > 0 && !pool->is_closed && plan->layer_id == 0 &&
+    return pool->max_bytes > 0 && !pool->is_closed && plan->layer_id == 0 && !plan->learn &&
            plan->workspace != SPAWN__V1__WORKSPACE__WORKSPACE_OVERLAY &&
            plan->trusted_certificate[0] == '\0' && plan->n_mounts <= SB_POOL_MOUNTS &&
            n_fds == (plan->n_mounts > 0 ? 1U : 0U);
@@ -546,23 +565,17 @@ int sb_pool_spawn(struct sb_pool *pool,
     }
     *order =
         (struct order){.pool = pool, .on_reply = on_reply, .ctx = ctx, .plan = plan, .peer_fd = -1};
+    int done = 0;
     if (!can_be_parked(pool, plan, n_fds)) {
-        order->plan = NULL;
-        int done = sb_spawner_spawn(pool->spawner, plan, fds, n_fds, on_spawned, order, err);
-        if (done < 0) {
-            free_order(order);
-        }
-        return done;
+        done = spawn_with(order, fds, n_fds, err);
+    } else {
+        order->peer_fd = n_fds > 0 ? fds[0] : -1;
+        done = take(pool, order, tenant, warm, err) ? 0 : spawn(order, err);
     }
-    order->peer_fd = n_fds > 0 ? fds[0] : -1;
-    if (take(pool, order, tenant, warm, err)) {
-        return 0;
-    }
-    if (spawn(order, err) < 0) {
+    if (done < 0) {
         free_order(order);
-        return -1;
     }
-    return 0;
+    return done;
 }
 
 /* ---- the end ---- */
@@ -619,6 +632,12 @@ void sb_pool_lost(struct sb_pool *pool, const struct sb_err *err)
     for (struct sb_list *node = NULL; (node = sb_list_pop(&pool->due)) != NULL;) {
         refuse(SB_LIST_ENTRY(node, struct order, link), err);
     }
+    SB_FOREACH (node, &pool->shelves) { /* who waits for an interpreter */
+        struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
+        for (struct order *order = NULL; (order = take_awaited(shelf)) != NULL;) {
+            refuse(order, err);
+        }
+    }
 }
 
 void sb_pool_close(struct sb_pool *pool)
@@ -628,6 +647,9 @@ void sb_pool_close(struct sb_pool *pool)
         struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
         for (struct sb_parked *parked = NULL; (parked = sb_shelf_drop(shelf)) != NULL;) {
             end_parked(pool, parked);
+        }
+        SB_FOREACH (warming, &shelf->warming) {
+            give_up(pool, SB_LIST_ENTRY(warming, struct sb_parked, link));
         }
     }
 }
@@ -654,6 +676,7 @@ int sb_pool_new(const struct sb_pool_options *options,
     sb_list_init(&pool->coming);
     sb_list_init(&pool->due);
     sb_list_init(&pool->checking);
+    sb_list_init(&pool->asked);
     (void)event_assign(&pool->deliver, options->base, -1, 0, on_deliver, pool);
     (void)event_assign(&pool->refill, options->base, -1, 0, on_refill, pool);
     (void)event_assign(&pool->look, options->base, -1, 0, on_look, pool);
@@ -678,6 +701,7 @@ void sb_pool_free(struct sb_pool *pool)
     (void)event_del(&pool->look);
     free_orders(&pool->due);
     free_orders(&pool->checking);
+    free_orders(&pool->asked);
     for (struct sb_list *node = NULL; (node = sb_list_pop(&pool->coming)) != NULL;) {
         free(SB_LIST_ENTRY(node, struct coming, link));
     }

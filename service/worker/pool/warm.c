@@ -21,7 +21,7 @@ extern const char sb_script_warm_py[];
 extern const char sb_script_warm_js[];
 
 /* A program for one that waits is args[SOURCE], then those from first_arg on (script.c). */
-enum { SOURCE = 2 };
+enum { SOURCE = 2, LEAST_PIDS = 16, LEAST_TIMES = 4 };
 
 static const struct row {
     const char *program; /* NULL: none waits */
@@ -41,6 +41,64 @@ bool sb_warm_can(enum sb_language language)
 
 /* ---- plans ---- */
 
+/* Variables by which an interpreter runs something of the caller's before it has its program, or
+ * looks for files that are put there later. A prefix, but for those with "=". */
+static const char *const telling[] = {
+    "PYTHON", "NODE_", "LD_", "GCONV_PATH=", "LOCPATH=", "GLIBC_", "OPENSSL_",
+};
+static const char *const harmless[] = {
+    "PYTHONDONTWRITEBYTECODE=", "PYTHONHASHSEED=",     "PYTHONIOENCODING=",
+    "PYTHONUNBUFFERED=",        "PYTHONUTF8=",         "NODE_ENV=",
+    "NODE_NO_WARNINGS=",        "NODE_USE_ENV_PROXY=",
+};
+static const char *const systems[] = {"/usr/", "/bin", "/sbin"};
+#define LIST(of) of, sizeof(of) / sizeof *(of)
+
+static bool begins(struct sb_str text, const char *const *prefixes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(prefixes[i]);
+        if (text.len >= len && memcmp(text.ptr, prefixes[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Programs of the system only. */
+static bool is_plain_path(struct sb_str dirs)
+{
+    struct sb_str dir;
+    while (sb_str_next(&dirs, ':', &dir)) {
+        if (!begins(dir, LIST(systems)) || memmem(dir.ptr, dir.len, "..", 2) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_plain(char *const *env, size_t n_env)
+{
+    for (size_t i = 0; i < n_env; i++) {
+        struct sb_str text = sb_str_from(env[i]);
+        bool is_path = strncmp(env[i], "PATH=", 5) == 0;
+        if ((begins(text, LIST(telling)) && !begins(text, LIST(harmless))) ||
+            (is_path && !is_plain_path(sb_str_from(env[i] + 5)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* It takes room beside another program that comes first. */
+static bool
+has_room(const struct sb_limits *limits, const struct sb_warm_want *want, uint64_t bytes)
+{
+    bool has_pids = limits->pids == 0 || limits->pids >= LEAST_PIDS;
+    return want->is_only ||
+           (has_pids && (limits->mem_bytes == 0 || limits->mem_bytes / LEAST_TIMES >= bytes));
+}
+
 int sb_warm_plan_make(const struct sb_policy *policy,
                       const struct sb_warm_want *want,
                       struct sb_warm_plan *ret_plan,
@@ -53,6 +111,12 @@ int sb_warm_plan_make(const struct sb_policy *policy,
     char *cwd = sb_str_dup(sb_str_from(want->cwd == NULL ? sb_policy_cwd(policy) : want->cwd));
     if (env == NULL || cwd == NULL) {
         return sb_err_oom(err);
+    }
+    /* Where its directories are the caller's own they may be others by the time it comes. */
+    if (policy->mounts.n > 0 || policy->learns || !has_room(&policy->limits, want, row->bytes) ||
+        !is_plain(env, n_env)) {
+        *ret_plan = SB_WARM_NO_PLAN;
+        return 0;
     }
     const char *const words[] = {row->program, row->option, row->runner};
     char *args[sizeof words / sizeof *words];

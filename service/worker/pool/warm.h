@@ -39,7 +39,9 @@ struct sb_warm_plan {
 };
 #define SB_WARM_NO_PLAN ((struct sb_warm_plan){.packet = NULL})
 
-/** Errors: as sb_exec_init_pack. */
+/** SB_WARM_NO_PLAN where what the interpreter does before it has its program may be the caller's
+ * doing, as by a variable, or depends on what lies in a directory of the caller. Errors: as
+ * sb_exec_init_pack. */
 int sb_warm_plan_make(const struct sb_policy *policy,
                       const struct sb_warm_want *want,
                       struct sb_warm_plan *ret_plan,

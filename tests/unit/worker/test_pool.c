@@ -1,4 +1,5 @@
 /** Sandboxes that are made before they are asked for, with the spawner played by the test. */
+#include <event2/event.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -6,8 +7,11 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "fake.h"
+#include "service/worker/exec.h"
+#include "service/worker/policy/policy.h"
 #include "service/worker/pool/pool.h"
 #include "service/worker/pool/shelf.h"
+#include "service/worker/sandbox.h"
 #include "service/worker/spawner.h"
 
 enum { MAX = 4, REFILL_MS = 20, KEPT = 32, PATIENCE = 500 };
@@ -298,7 +302,8 @@ static void gives_one_on_its_way_to_who_waits(void **state)
     assert_int_equal(sb_pool_parked(setting->pool), 0);
 }
 
-static void tells_who_waits_when_none_can_be_made(void **state)
+/* What was the matter then need not be any more: the directory may be there by now. */
+static void asks_anew_for_who_waits_when_none_can_be_made(void **state)
 {
     struct setting *setting = *state;
     struct sb_frame frame = SB_FRAME_INIT;
@@ -309,6 +314,10 @@ static void tells_who_waits_when_none_can_be_made(void **state)
     uint64_t tag = next(setting, PARKED, &frame)->tag;
     sb_frame_done(&frame);
     ask(setting, &second, 8);
+    fake_fail(setting->fake, tag, SB_EXHAUSTED, "full");
+    assert_int_equal(second.n_answers, 0);
+    tag = next(setting, ASKED, &frame)->tag;
+    sb_frame_done(&frame);
     fake_fail(setting->fake, tag, SB_EXHAUSTED, "full");
     assert_int_equal(second.n_answers, 1);
     assert_int_equal(second.slot, 0);
@@ -533,6 +542,147 @@ static void ends_one_whose_interpreter_ends_while_it_waits(void **state)
     close(init);
 }
 
+static int count_deadline(const struct event_base *base, const struct event *event, void *ctx)
+{
+    unsigned *n = ctx;
+    (void)base;
+    *n += event_get_fd(event) >= 0 && event_pending(event, EV_TIMEOUT, NULL) != 0;
+    return 0;
+}
+
+static unsigned deadlines(const struct setting *setting)
+{
+    unsigned n = 0;
+    (void)event_base_foreach_event(setting->fake->worker.base, count_deadline, &n);
+    return n;
+}
+
+static void waits_without_a_deadline_once_it_is_ready(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    ask_warm(setting, &first);
+    make(setting, 1);
+    int init = make_open(setting, 2);
+    struct interpreter interpreter = start_interpreter(init);
+    assert_int_equal(deadlines(setting), 1);
+    assert_int_equal(send(interpreter.channel, "r", 1, 0), 1);
+    fake_turn(setting->fake);
+    assert_int_equal(sb_pool_parked(setting->pool), 1);
+    assert_int_equal(deadlines(setting), 0);
+    give_up_interpreter(&interpreter);
+    close(init);
+}
+
+static void refuses_who_waits_for_an_interpreter_when_the_spawner_died(void **state)
+{
+    struct setting *setting = *state;
+    struct sb_err why;
+    struct caller first;
+    struct caller second;
+    ask_warm(setting, &first);
+    make(setting, 1);
+    int init = make_open(setting, 2);
+    struct interpreter interpreter = start_interpreter(init);
+    ask_warm(setting, &second);
+    (void)sb_err_set(&why, SB_UNAVAILABLE, "the worker's spawner died");
+    sb_pool_lost(setting->pool, &why);
+    assert_int_equal(second.n_answers, 1); /* before its sandbox is told, and forgotten */
+    assert_int_equal(second.slot, 0);
+    give_up_interpreter(&interpreter);
+    fake_turn(setting->fake);
+    assert_int_equal(second.n_answers, 1);
+    close(init);
+}
+
+static void waits_for_no_interpreter_when_it_is_closed(void **state)
+{
+    struct setting *setting = *state;
+    struct caller first;
+    struct caller second;
+    ask_warm(setting, &first);
+    make(setting, 1);
+    int init = make_open(setting, 2);
+    struct interpreter interpreter = start_interpreter(init);
+    ask_warm(setting, &second);
+    sb_pool_close(setting->pool);
+    is_told_to_end(setting, 2);
+    make(setting, 3);
+    assert_int_equal(second.slot, 3);
+    give_up_interpreter(&interpreter);
+    close(init);
+}
+
+/* Whether an interpreter would wait in a sandbox of that policy for a program with that variable.
+ */
+static bool may_wait(const struct sb_policy *policy, const char *name, const char *value)
+{
+    struct sb_err err;
+    struct sb_pairs env = {NULL, 0};
+    struct sb_warm_plan plan;
+    const struct sb_warm_want want = {.language = SB_LANGUAGE_NODE, .env = &env};
+    assert_int_equal(sb_pairs_set(&env, sb_str_from(name), sb_str_from(value), &err), 0);
+    assert_int_equal(sb_warm_plan_make(policy, &want, &plan, &err), 0);
+    bool may = plan.packet != NULL;
+    sb_warm_plan_done(&plan);
+    sb_pairs_done(&env);
+    return may;
+}
+
+static void lets_no_interpreter_wait_that_the_caller_has_a_hand_in(void **state)
+{
+    struct setting *setting = *state;
+    struct sb_policy *policy = fake_sandbox(setting->fake, false)->policy;
+    close(fake_spawn(setting->fake, 1));
+    assert_true(may_wait(policy, "MINE", "1"));
+    assert_true(may_wait(policy, "PYTHONUNBUFFERED", "1"));
+    assert_true(may_wait(policy, "NODE_USE_ENV_PROXY", "1")); /* of ours */
+    assert_true(may_wait(policy, "PATH", "/usr/local/bin:/bin"));
+    assert_false(may_wait(policy, "PATH", "/workspace/venv/bin:/usr/bin"));
+    assert_false(may_wait(policy, "PATH", "/usr/../workspace"));
+    assert_false(may_wait(policy, "PATH", ":/usr/bin"));
+    assert_false(may_wait(policy, "NODE_OPTIONS", "--import=data:text/javascript,1"));
+    assert_false(may_wait(policy, "PYTHONPATH", "/workspace/lib"));
+    assert_false(may_wait(policy, "LD_PRELOAD", "/workspace/x.so"));
+    policy->limits.pids = 4;
+    assert_false(may_wait(policy, "MINE", "1"));
+    policy->limits.pids = 0;
+    policy->mounts.n = 1; /* which nobody reads */
+    assert_false(may_wait(policy, "MINE", "1"));
+    policy->mounts.n = 0;
+}
+
+static void starts_anew_what_was_to_run_in_an_interpreter_that_has_ended(void **state)
+{
+    struct setting *setting = *state;
+    struct sb_sandbox *sandbox = fake_sandbox(setting->fake, false);
+    int init = fake_spawn(setting->fake, 1);
+    struct sb_err err;
+    struct sb_exec *exec = NULL;
+    struct fake_job job;
+    int pair[2];
+    int channel[2];
+    char words[][8] = {"python3", "-c", "1"};
+    char *args[] = {words[0], words[1], words[2]};
+    const enum sb_language language = SB_LANGUAGE_PYTHON;
+    const struct sb_exec_options options = {.args = args, .n_args = 3, .waiting = &language};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), 0);
+    sandbox->warm = SB_WARM_NONE;
+    sandbox->warm.sock = pair[0];
+    sandbox->warm.channel = channel[0];
+    close(channel[1]); /* out of memory, say */
+    assert_int_equal(sb_exec_new(sandbox, &options, false, &exec, &err), 0);
+    assert_int_equal(sandbox->state, SB_STATE_RUNNING);
+    fake_take_job(init, &job);
+    fake_started(&job);
+    fake_turn(setting->fake);
+    assert_int_equal(exec->state, SB_EXEC_RUNNING);
+    fake_job_close(&job);
+    close(pair[1]);
+    close(init);
+}
+
 static void ends_what_is_parked_when_it_is_closed(void **state)
 {
     struct setting *setting = *state;
@@ -577,7 +727,7 @@ int main(void)
         TEST(gives_nothing_to_another_plan),
         TEST(gives_nothing_to_another_tenant),
         TEST(gives_one_on_its_way_to_who_waits),
-        TEST(tells_who_waits_when_none_can_be_made),
+        TEST(asks_anew_for_who_waits_when_none_can_be_made),
         TEST(holds_no_more_than_its_budget),
         TEST(looks_at_directories_before_it_gives),
         TEST(begins_from_nothing_when_a_directory_is_another),
@@ -588,6 +738,11 @@ int main(void)
         TEST(waits_with_an_interpreter_that_is_ready),
         TEST(parks_without_when_the_interpreter_ends),
         TEST(ends_one_whose_interpreter_ends_while_it_waits),
+        TEST(waits_without_a_deadline_once_it_is_ready),
+        TEST(refuses_who_waits_for_an_interpreter_when_the_spawner_died),
+        TEST(waits_for_no_interpreter_when_it_is_closed),
+        TEST(lets_no_interpreter_wait_that_the_caller_has_a_hand_in),
+        TEST(starts_anew_what_was_to_run_in_an_interpreter_that_has_ended),
         TEST(ends_what_is_parked_when_it_is_closed),
         cmocka_unit_test(grows_with_misses_and_shrinks_without_use),
     };
