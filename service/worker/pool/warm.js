@@ -22,5 +22,18 @@
             else
                 emitWarning.call(this, warning, ...rest);
         };
-    vm.runInThisContext(source, { filename: '[eval]', importModuleDynamically: loader ?? ((name) => import(name)) });
+    const options = { filename: '[eval]', importModuleDynamically: loader ?? ((name) => import(name)) };
+    let script;
+    try {
+        script = new vm.Script(source, options);
+    } catch (error) {
+        // A module, types or a mistake: what becomes of it node alone knows.
+        const again = ['-e', source, '--', ...words];
+        process.execve?.(process.execPath, [process.argv0, ...again], process.env);
+        const done = require('child_process').spawnSync(process.execPath, again, { argv0: process.argv0, stdio: 'inherit' });
+        if (done.error) throw error;
+        if (done.signal) process.kill(process.pid, done.signal);
+        process.exit(done.status ?? 1);
+    }
+    script.runInThisContext();
 }

@@ -61,6 +61,12 @@ NODE = {
     "output": "process.stdout.write('a'.repeat(100000)); process.stderr.write('b'.repeat(100000))",
     "children": "console.log(require('child_process').execFileSync(process.execPath, ['-e', 'console.log(2)']).toString())",
 }
+NODE_AGAIN = {  # nothing but node makes this of it, or nothing
+    "a module": "import fs from 'fs'; console.log(typeof fs.readFileSync, await 1, process.argv.slice(1)); process.exitCode = 5",
+    "input of a module": "import fs from 'fs'; console.log(fs.readFileSync(0, 'utf8'))",
+    "a module that ends by a signal": "import fs from 'fs'; process.kill(process.pid, 'SIGTERM'); setTimeout(() => {}, 1000)",
+    "an error of syntax in full": "let a = ;",
+}
 NODE_FAILS = {  # the stack has lines of node's own, which are others
     "an error": "function f() { throw new TypeError('x') }\nf()",
     "an error of syntax": "let a = ;",
@@ -114,7 +120,7 @@ class Warm(unittest.TestCase):
 
     def compare(self, language, programs, parts):
         for name, source in programs.items():
-            stdin = b"some\ninput" if name == "input" else b""
+            stdin = b"some\ninput" if name.startswith("input") else b""
             with self.subTest(name):
                 cold = self.seen(self.run_one(language, source, True, stdin))
                 warm = self.seen(self.from_pool(language, source, stdin))
@@ -127,6 +133,7 @@ class Warm(unittest.TestCase):
         if shutil.which("node", path="/usr/local/bin:/usr/bin:/bin") is None:
             self.skipTest("no node")
         self.compare("node", NODE, ("stdout", "stderr", "kind", "message", "exit", "signal"))
+        self.compare("node", NODE_AGAIN, ("stdout", "stderr", "kind", "message", "exit", "signal"))
         self.compare("node", NODE_FAILS, ("stdout", "kind", "message", "exit", "signal"))
 
     def test_it_is_told_apart_from_the_outside_only(self):
