@@ -20,6 +20,7 @@
 #include "service/worker/policy/profiles.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/pool/pool.h"
+#include "service/worker/pool/shelf.h"
 #include "service/worker/probe.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/snapshot/snapshot.h"
@@ -193,11 +194,11 @@ static int take_spawned(struct sb_sandbox *sandbox,
     return check_floor(sandbox, spawned, err);
 }
 
-/* @warm  taken; NULL: no interpreter waits in it. */
+/* @parked  it was made before; NULL: for this. */
 static void on_given(void *ctx,
                      const Spawn__V1__Reply *reply,
                      struct sb_frame *frame,
-                     struct sb_warm *warm,
+                     struct sb_parked *parked,
                      const struct sb_err *failure)
 {
     struct sb_sandbox *sandbox = ctx;
@@ -206,9 +207,11 @@ static void on_given(void *ctx,
         sb_sandbox_fail(sandbox, failure);
         return;
     }
-    if (warm != NULL) {
-        sandbox->warm = *warm;
-        *warm = SB_WARM_NONE;
+    if (parked != NULL) {
+        sandbox->warm = parked->warm;
+        parked->warm = SB_WARM_NONE;
+        sandbox->handover = parked->handover;
+        sb_handover_init(&parked->handover);
     }
     /* First of all, so that its Gone finds it whatever is wrong with it. */
     sandbox->slot = reply->spawned->slot;

@@ -137,8 +137,7 @@ static void deliver(struct order *order)
         begin_anew(order);
         return;
     }
-    order->on_reply(order->ctx, sb_parked_reply(parked), &parked->frame,
-                    parked->warm.sock < 0 ? NULL : &parked->warm, NULL);
+    order->on_reply(order->ctx, sb_parked_reply(parked), &parked->frame, parked, NULL);
     free_order(order);
 }
 

@@ -26,6 +26,7 @@
 
 struct event_base;
 struct sb_metrics;
+struct sb_parked;
 struct sb_pool;
 
 enum {
@@ -49,11 +50,12 @@ int sb_pool_new(const struct sb_pool_options *options,
 void sb_pool_free(struct sb_pool *pool);
 
 /** As sb_spawner_reply_fn.
- *  @warm  an interpreter that waits in it, to be taken and set to SB_WARM_NONE; NULL: none does. */
+ *  @parked  what else there is of one that was parked: its handover and the interpreter that waits
+ * in it, to be taken (sb_handover_init, SB_WARM_NONE); NULL: it was made for this request. */
 typedef void sb_pool_reply_fn(void *ctx,
                               const Spawn__V1__Reply *reply,
                               struct sb_frame *frame,
-                              struct sb_warm *warm,
+                              struct sb_parked *parked,
                               const struct sb_err *err);
 
 /** As sb_spawner_spawn, but gives a sandbox that is parked where there is one.

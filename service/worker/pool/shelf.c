@@ -29,6 +29,12 @@ int sb_parked_new(struct sb_frame *frame,
     parked->frame = *frame;
     *frame = SB_FRAME_INIT;
     parked->slot = sb_parked_reply(parked)->spawned->slot;
+    sb_handover_init(&parked->handover);
+    if (parked->frame.nfds > 0 &&
+        sb_handover_read(&parked->handover, parked->frame.fds[0], err) < 0) {
+        sb_parked_free(parked);
+        return -1;
+    }
     *ret_parked = parked;
     return 0;
 }
@@ -46,6 +52,7 @@ void sb_parked_free(struct sb_parked *parked)
     if (parked != NULL) {
         sb_parked_leave(parked);
         sb_warm_done(&parked->warm);
+        sb_handover_done(&parked->handover);
         sb_frame_done(&parked->frame);
         free(parked);
     }

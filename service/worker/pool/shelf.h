@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "service/shared/frame.h"
+#include "service/worker/handover.h"
 #include "service/worker/pool/warm.h"
 #include "spawn/v1/spawn.pb-c.h"
 
@@ -25,17 +26,20 @@ enum {
 struct sb_parked {
     struct sb_list link;
     uint64_t slot;
-    struct sb_frame frame; /* the spawner's answer, with its descriptors; owned */
-    struct sb_warm warm;   /* an interpreter that waits in it */
-    bool is_heard;         /* said is in the loop */
-    struct event said;     /* that interpreter has something to say: it is ready, or has ended */
-    struct sb_pool *pool;  /* for the event */
+    struct sb_frame frame;       /* the spawner's answer, with its descriptors; owned */
+    struct sb_handover handover; /* what its init has given over: left in the socket it would count
+                                  * as in flight, of which a user may have few */
+    struct sb_warm warm;         /* an interpreter that waits in it */
+    bool is_heard;               /* said is in the loop */
+    struct event said;    /* that interpreter has something to say: it is ready, or has ended */
+    struct sb_pool *pool; /* for the event */
     struct sb_shelf *shelf;
     uint64_t asked_ns; /* monotonic; warming */
     uint64_t made_ms;  /* monotonic */
 };
 
-/** Takes over what the spawner has made for a shelf.  @frame  emptied. Errors: SB_EXHAUSTED. */
+/** Takes over what the spawner has made for a shelf.  @frame  emptied. Errors: SB_EXHAUSTED;
+ *  as sb_handover_read, and the frame is lost. */
 int sb_parked_new(struct sb_frame *frame,
                   struct sb_shelf *shelf,
                   struct sb_pool *pool,

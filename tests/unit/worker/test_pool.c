@@ -67,7 +67,7 @@ static const struct sb_warm_plan nothing = {.packet = NULL};
 static void on_reply(void *ctx,
                      const Spawn__V1__Reply *reply,
                      struct sb_frame *frame,
-                     struct sb_warm *warm,
+                     struct sb_parked *parked,
                      const struct sb_err *err)
 {
     struct caller *caller = ctx;
@@ -75,7 +75,7 @@ static void on_reply(void *ctx,
     caller->slot = reply == NULL ? 0 : reply->spawned->slot;
     SB_CLEANUP(sb_closep) int fd = reply == NULL ? -1 : sb_frame_take_fd(frame, 0);
     caller->has_socket = fd >= 0;
-    caller->is_warm = warm != NULL;
+    caller->is_warm = parked != NULL && parked->warm.sock >= 0;
     assert_true(reply != NULL || err != NULL);
 }
 
