@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/str.h"
 #include "mcp-gateway/backend.h"
@@ -20,10 +21,15 @@ struct sb_mcp_call;
 #define SB_WORKER_RPC(name)                                                                        \
     (&aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_##name])
 
+enum { SB_TOOLS_SHOWN = 256 };
+
 struct sb_tools {
     struct event_base *base;
     struct sb_backend *backend;
     struct sb_list jobs;
+    struct sb_hash_key key;
+    uint64_t shown[SB_TOOLS_SHOWN]; /* a ring: images that a model has seen, by hash */
+    unsigned next_shown;
 };
 
 /** What a kind of job does beside its steps; NULL: the default. */

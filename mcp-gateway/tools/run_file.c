@@ -82,6 +82,35 @@ static int64_t micros(const Google__Protobuf__Timestamp *time)
     return time->seconds * 1000000 + time->nanos / 1000;
 }
 
+/* What stands for one state of a file. */
+static uint64_t mark_of(const struct sb_run *run, const Aisbx__V1__FileInfo *file)
+{
+    const char *const parts[] = {run->sandbox_id, file->path, file->version};
+    uint64_t mark = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        mark = mark * 31 + sb_hash_sip13(run->job.tools->key, parts[i], strlen(parts[i]));
+    }
+    return mark;
+}
+
+static bool was_shown(const struct sb_run *run, const Aisbx__V1__FileInfo *file)
+{
+    const struct sb_tools *tools = run->job.tools;
+    uint64_t mark = mark_of(run, file);
+    for (size_t i = 0; i < SB_TOOLS_SHOWN; i++) {
+        if (tools->shown[i] == mark) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_shown(const struct sb_run *run, const Aisbx__V1__FileInfo *file)
+{
+    struct sb_tools *tools = run->job.tools;
+    tools->shown[tools->next_shown++ % SB_TOOLS_SHOWN] = mark_of(run, file);
+}
+
 /* Written by this program, or at least while it ran. Times of files are of the kernel's last tick.
  */
 static bool is_new(const struct sb_run *run, const Aisbx__V1__FileInfo *file)
@@ -91,7 +120,7 @@ static bool is_new(const struct sb_run *run, const Aisbx__V1__FileInfo *file)
     if (begin == NULL || change == NULL) {
         return true;
     }
-    return micros(change) >= micros(begin) - TICK_US;
+    return micros(change) >= micros(begin) - TICK_US && !was_shown(run, file);
 }
 
 static void tell_too_large(struct sb_run *run, const Aisbx__V1__FileInfo *file)
@@ -160,6 +189,7 @@ static void show_next(struct sb_run *run)
             image_type_of(file->path) == NULL || !is_new(run, file)) {
             continue;
         }
+        note_shown(run, file);
         if (!run->is_own && file->size_bytes > SB_FILE_SHOWN_BYTES) {
             link_image(run, file);
             continue;

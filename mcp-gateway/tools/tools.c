@@ -196,6 +196,7 @@ int sb_tools_new(struct event_base *base,
     tools->base = base;
     tools->backend = backend;
     sb_list_init(&tools->jobs);
+    tools->key = sb_hash_key_random();
     *ret_tools = tools;
     return 0;
 }

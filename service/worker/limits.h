@@ -51,6 +51,7 @@
     X(LABELS,           64,         "labels",       "of one sandbox")                              \
     X(LABEL_BYTES,      63,         "bytes",        "key or value of a label")                     \
     X(SPAWNER_REQUESTS, 4096,       "requests",     "waiting for the spawner")                     \
+    X(SPAWNING,         16,         "sandboxes",    "made at once; more wait their turn")         \
     X(LISTEN,           8,          "addresses",    "listened on")                                 \
     X(KILL_WAIT_MS,     2000,       "ms",           "init may take to end a tree before its PID namespace is ended") \
     X(HANGUP_MS,        500,        "ms",           "programs may go on when the terminal of a cancelled exec has hung up") \

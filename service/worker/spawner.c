@@ -30,6 +30,7 @@ static void free_ask(struct sb_spawner *spawner, struct sb_ask *ask)
 {
     sb_list_remove(&ask->link);
     spawner->n_asks--;
+    spawner->n_spawning -= ask->is_spawning ? 1 : 0;
     if (ask->spawn.plan != NULL) {
         spawn__v1__plan__free_unpacked(ask->spawn.plan, NULL);
     }
@@ -57,6 +58,7 @@ static struct sb_ask *take_oldest(struct sb_spawner *spawner)
         return SB_STEAL_PTR(spawner->front);
     }
     node = node == NULL ? sb_list_pop(&spawner->unsent) : node;
+    node = node == NULL ? sb_list_pop(&spawner->held) : node;
     return node == NULL ? NULL : SB_LIST_ENTRY(node, struct sb_ask, link);
 }
 
@@ -87,6 +89,18 @@ void sb_spawner_lose(struct sb_spawner *spawner, const char *why)
     }
 }
 
+void sb_spawner_release(struct sb_spawner *spawner)
+{
+    struct sb_list *node = NULL;
+    while (spawner->n_spawning < SB_MAX_SPAWNING && (node = sb_list_pop(&spawner->held)) != NULL) {
+        struct sb_ask *ask = SB_LIST_ENTRY(node, struct sb_ask, link);
+        ask->is_spawning = true;
+        spawner->n_spawning++;
+        sb_list_append(&spawner->unsent, &ask->link);
+        event_active(&spawner->writable, EV_WRITE, 0);
+    }
+}
+
 /** The ask whose turn it is to be sent; NULL: none. */
 static struct sb_ask *next_unsent(struct sb_spawner *spawner)
 {
@@ -114,6 +128,7 @@ static void flush(struct sb_spawner *spawner)
         spawner->front = NULL;
         if (rc < 0) {
             refuse(spawner, ask, &err); /* this one cannot be sent, e.g. too long */
+            sb_spawner_release(spawner);
             continue;
         }
         sb_list_append(&spawner->sent, &ask->link);
@@ -205,6 +220,7 @@ static void dispatch(struct sb_spawner *spawner, struct sb_frame *frame)
         loaded->id = reply->filter_loaded->filter_id;
     }
     free_ask(spawner, ask);
+    sb_spawner_release(spawner);
     if (on_reply == NULL) {
         return;
     }
@@ -288,6 +304,7 @@ int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *e
     spawner->next_tag = 1;
     sb_list_init(&spawner->unsent);
     sb_list_init(&spawner->sent);
+    sb_list_init(&spawner->held);
     if (shake_hands(spawner, err) < 0) {
         sb_spawner_free(spawner);
         return sb_err_wrap(err, "spawner");

@@ -36,6 +36,11 @@ new_ask(struct sb_spawner *spawner, sb_spawner_reply_fn *on_reply, void *ctx, st
 static void enqueue(struct sb_spawner *spawner, struct sb_ask *ask)
 {
     spawner->n_asks++;
+    if (ask->req.body_case == SPAWN__V1__REQUEST__BODY_SPAWN) {
+        sb_list_append(&spawner->held, &ask->link);
+        sb_spawner_release(spawner);
+        return;
+    }
     sb_list_append(&spawner->unsent, &ask->link);
     event_active(&spawner->writable, EV_WRITE, 0);
 }

@@ -15,6 +15,7 @@ enum { SB_SPAWNER_MAX_LOADED = 32 };
 /** One request, waiting to be sent or to be answered. */
 struct sb_ask {
     struct sb_list link;
+    bool is_spawning; /* counted in n_spawning */
     Spawn__V1__Request req;
     Spawn__V1__Spawn spawn; /* body; owns its plan */
     Spawn__V1__Kill kill;
@@ -53,6 +54,8 @@ struct sb_spawner {
     struct sb_ask *front;              /* being sent; NULL: none */
     struct sb_list unsent;             /* struct sb_ask, behind it */
     struct sb_list sent;
+    struct sb_list held;       /* sandboxes that are asked for when others have been made */
+    size_t n_spawning;         /* asked for, those held not counted */
     Spawn__V1__Reply *welcome; /* owned */
     struct event readable;
     struct event writable;
@@ -61,5 +64,7 @@ struct sb_spawner {
     void *ctx;
 };
 
+/** Lets go of sandboxes that were held, as many as may be made at once. */
+void sb_spawner_release(struct sb_spawner *spawner);
 /** Ends the conversation: everybody is told from the loop. */
 void sb_spawner_lose(struct sb_spawner *spawner, const char *why);

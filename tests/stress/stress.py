@@ -82,6 +82,7 @@ class Worker:
         self.log = open(f"{scratch}/worker.log", "w", encoding="utf-8")
         command = [f"{bin_dir}/aisbx-worker", "--listen", self.address, "--config", f"{HERE}/profile.yaml"]
         command += ["--state-dir", f"{scratch}/state", "--ready-fd", str(writer), "--cpu-weight", weight]
+        command += ["--pool", "0B"]  # what waits for its use would count as left
         self.process = subprocess.Popen(command, pass_fds=[writer], stderr=self.log)
         os.close(writer)
         with os.fdopen(reader) as file:

@@ -114,8 +114,8 @@ class Pool(unittest.TestCase):
     def test_a_burst_is_served(self):
         calls = [self.api.Run.future(api.RunRequest(
             target=ex.ExecTarget(new_sandbox=sb.SandboxSpec(profile="strict")),
-            exec=ex.ExecSpec(command=ex.Command(args=["echo", str(i)])))) for i in range(40)]
-        self.assertEqual([c.result(timeout=60).stdout for c in calls], [f"{i}\n".encode() for i in range(40)])
+            exec=ex.ExecSpec(command=ex.Command(args=["echo", str(i)])))) for i in range(150)]
+        self.assertEqual([c.result(timeout=60).stdout for c in calls], [f"{i}\n".encode() for i in range(150)])
 
     # ---- directories ----
     def cat(self, folder, *more):

@@ -131,6 +131,45 @@ static void nonsense_from_it_is_its_death(void **state)
     assert_int_equal(told.err.code, SB_UNAVAILABLE);
 }
 
+static Spawn__V1__Plan *new_plan(void)
+{
+    Spawn__V1__Plan *plan = malloc(sizeof *plan);
+    assert_non_null(plan);
+    spawn__v1__plan__init(plan);
+    return plan;
+}
+
+static void only_so_many_sandboxes_are_made_at_once(void **state)
+{
+    enum { MORE = 3 };
+    struct fake *fake = *state;
+    struct told told = {0};
+    struct sb_err err;
+    uint64_t tags[SB_MAX_SPAWNING];
+    for (int i = 0; i < SB_MAX_SPAWNING + MORE; i++) {
+        assert_int_equal(
+            sb_spawner_spawn(fake->worker.spawner, new_plan(), NULL, 0, on_reply, &told, &err), 0);
+    }
+    for (int i = 0; i < SB_MAX_SPAWNING; i++) {
+        struct sb_frame frame = SB_FRAME_INIT;
+        tags[i] = fake_request(fake, &frame)->tag;
+        sb_frame_done(&frame);
+    }
+    assert_true(fake_is_quiet(fake));
+    uint64_t other = ask(fake, &told); /* what is no sandbox does not wait */
+    answer(fake, other);
+    close(fake_spawned(fake, tags[0], 1, -1));
+    fake_fail(fake, tags[1], SB_EXHAUSTED, "full");
+    for (int i = 0; i < 2; i++) {
+        struct sb_frame frame = SB_FRAME_INIT;
+        assert_int_equal(fake_request(fake, &frame)->body_case, SPAWN__V1__REQUEST__BODY_SPAWN);
+        sb_frame_done(&frame);
+    }
+    assert_true(fake_is_quiet(fake));
+    fake_die(fake); /* who waits hears of it */
+    assert_int_equal(told.count, SB_MAX_SPAWNING + MORE + 1);
+}
+
 static void only_so_many_questions_wait(void **state)
 {
     struct fake *fake = *state;
@@ -202,6 +241,7 @@ int main(void)
         TEST(an_answer_to_nobody_is_ignored),
         TEST(its_death_answers_every_question_once),
         TEST(nonsense_from_it_is_its_death),
+        TEST(only_so_many_sandboxes_are_made_at_once),
         TEST(only_so_many_questions_wait),
         cmocka_unit_test(a_spawner_of_another_build_is_refused),
         cmocka_unit_test(a_spawner_that_says_nothing_is_refused),
