@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "service/spawner/plan.h"
 
 #ifndef STATX_MNT_ID
@@ -25,14 +28,20 @@ static uint64_t device_of(const struct statx *st)
     return (uint64_t)makedev(st->stx_dev_major, st->stx_dev_minor);
 }
 
+int sb_bound_watch(void)
+{
+    return open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+}
+
 int sb_bound_keep(struct sb_bound *ret_bound,
                   const struct sb_plan *plan,
                   const int *fds,
+                  int *changes_fd,
                   struct sb_err *err)
 {
     size_t n = plan->n_mounts - plan->n_of_worker;
-    *ret_bound = (struct sb_bound){.n = 0};
-    for (size_t i = 0; n <= SB_BOUND_MAX && i < n; i++) {
+    *ret_bound = (struct sb_bound){.changes_fd = -1};
+    for (size_t i = 0; n <= SB_BOUND_MAX && *changes_fd >= 0 && i < n; i++) {
         struct statx st;
         if (!look_at(fds[i], &st)) {
             int sys = errno;
@@ -54,6 +63,9 @@ int sb_bound_keep(struct sb_bound *ret_bound,
             .gid = st.stx_gid,
         };
     }
+    if (ret_bound->n > 0) {
+        ret_bound->changes_fd = SB_STEAL_FD(*changes_fd);
+    }
     return 0;
 }
 
@@ -62,7 +74,16 @@ void sb_bound_done(struct sb_bound *bound)
     for (size_t i = 0; i < bound->n; i++) {
         free(bound->files[i].source);
     }
+    if (bound->n > 0) {
+        sb_closep(&bound->changes_fd);
+    }
     bound->n = 0;
+}
+
+bool sb_bound_mounts_stay(const struct sb_bound *bound)
+{
+    struct pollfd changes = {.fd = bound->changes_fd, .events = POLLPRI};
+    return bound->n > 0 && poll(&changes, 1, 0) == 0;
 }
 
 bool sb_bound_is(const struct sb_bound_file *file, int fd)

@@ -297,8 +297,10 @@ int sb_hostmount_open(const struct sb_host *host,
 {
     SB_CLEANUP(work_done) struct work work = {.host = host, .plan = plan, .peer = peer};
     size_t n = n_of_peer(plan);
-    if (n > 0 && (make_peer_mounts(&work, ids, err) < 0 ||
-                  sb_bound_keep(&work.mounts.bound, plan, work.sources.fds, err) < 0)) {
+    SB_CLEANUP(sb_closep) int changes_fd = n > 0 ? sb_bound_watch() : -1;
+    if (n > 0 &&
+        (make_peer_mounts(&work, ids, err) < 0 ||
+         sb_bound_keep(&work.mounts.bound, plan, work.sources.fds, &changes_fd, err) < 0)) {
         return -1;
     }
     for (size_t i = n; i < plan->n_mounts; i++) {
@@ -324,7 +326,7 @@ int sb_hostmount_compare(const struct sb_host *host,
                          const struct sb_peer *peer,
                          struct sb_err *err)
 {
-    bool are_same = bound->n > 0;
+    bool are_same = sb_bound_mounts_stay(bound);
     if (!host->is_root && peer->uid != 0) {
         return 0;
     }

@@ -185,6 +185,23 @@ class Pool(unittest.TestCase):
         self.addCleanup(os.chmod, made, 0o700)
         self.assertIn("ermission denied", self.cat(made))
 
+    def test_what_is_mounted_below_a_directory_is_of_now(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        made = self.folder("old")
+        below = os.path.join(made, "below")
+        os.mkdir(below)
+        self.prime(made, "old")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", below], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", below], stderr=subprocess.DEVNULL, check=False)
+        self.write(below, "mounted")
+        look = lambda: subprocess.run([PROGRAM, "--address", ADDRESS, "run", "-w", made, "--", "sh", "-c", "cat below/f; :"],
+                                      capture_output=True, text=True, timeout=60).stdout
+        self.assertEqual(look(), "mounted")
+        self.prime(made, "old")
+        subprocess.run(["umount", below], check=True)
+        self.assertEqual(look(), "")
+
     def test_read_only_is_another_plan(self):
         made = self.primed("old")
         done = subprocess.run([PROGRAM, "--address", ADDRESS, "run", "-w", made + ":ro", "--", "sh", "-c", "echo x >f"],
