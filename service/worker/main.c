@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -101,6 +102,12 @@ static int step_spawner(struct sb_worker *worker, struct sb_err *err)
     return sb_spawner_start(&worker->options, &worker->spawner, err);
 }
 
+static uint64_t ram_bytes(void)
+{
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : 0;
+}
+
 static int step_loop(struct sb_worker *worker, struct sb_err *err)
 {
     worker->base = event_base_new();
@@ -122,7 +129,7 @@ static int step_loop(struct sb_worker *worker, struct sb_err *err)
         .base = worker->base,
         .metrics = &worker->metrics,
         .null_fd = worker->null_fd,
-        .max_bytes = worker->options.pool_bytes,
+        .max_bytes = sb_pool_budget(worker->options.pool_bytes, ram_bytes()),
     };
     return worker->audit == NULL ? sb_err_oom(err) : sb_pool_new(&pool, &worker->pool, err);
 }

@@ -88,7 +88,8 @@ static const struct sb_field fields[] = {
      "What is kept of installed packages; those not used longest are removed beyond it", NULL},
     {SB_STR("pool"), SB_FIELD_BYTES, AT(pool_bytes), 0, 1ULL << 30, "SIZE",
      "Memory for sandboxes that are made before they are asked for; 512KiB is reckoned for each, "
-     "12MiB with an interpreter of python that waits in it, 48MiB with one of node; 0B makes none",
+     "12MiB with an interpreter of python that waits in it, 48MiB with one of node; at most a 32nd "
+     "of the machine's memory; 0B makes none",
      NULL},
     {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
      "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "

@@ -21,6 +21,7 @@ enum {
     MAX_COMING = 2,     /* asked of the spawner at one time: whoever needs one now waits for few */
     REFILL_WAIT_MS = 2, /* what was just given away starts its program meanwhile */
     LOOK_MS = 10000,
+    RAM_SHARE = 32,
     WARM_S = 10, /* until an interpreter that is not ready is given up */
 };
 
@@ -656,6 +657,12 @@ void sb_pool_close(struct sb_pool *pool)
 size_t sb_pool_parked(const struct sb_pool *pool)
 {
     return pool->n_parked;
+}
+
+uint64_t sb_pool_budget(uint64_t wanted_bytes, uint64_t ram_bytes)
+{
+    uint64_t most = ram_bytes / RAM_SHARE;
+    return ram_bytes != 0 && most < wanted_bytes ? most : wanted_bytes;
 }
 
 int sb_pool_new(const struct sb_pool_options *options,

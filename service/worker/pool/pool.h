@@ -42,6 +42,10 @@ struct sb_pool_options {
     uint64_t max_bytes; /* of memory for all that are parked; 0: none is */
 };
 
+/** What max_bytes is on a machine: what is wanted, and no more than a thirty-second of its memory.
+ *  @ram_bytes  0: not known. */
+uint64_t sb_pool_budget(uint64_t wanted_bytes, uint64_t ram_bytes);
+
 /** Errors: SB_EXHAUSTED. */
 int sb_pool_new(const struct sb_pool_options *options,
                 struct sb_pool **ret_pool,

@@ -719,6 +719,15 @@ static void grows_with_misses_and_shrinks_without_use(void **state)
     assert_int_equal(shelf.target, 0);
 }
 
+static void takes_little_of_a_small_machine(void **state)
+{
+    (void)state;
+    assert_int_equal(sb_pool_budget(128U << 20, 16ULL << 30), 128U << 20);
+    assert_int_equal(sb_pool_budget(128U << 20, 1ULL << 30), 32U << 20);
+    assert_int_equal(sb_pool_budget(0, 1ULL << 30), 0);
+    assert_int_equal(sb_pool_budget(128U << 20, 0), 128U << 20); /* not known */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -744,6 +753,7 @@ int main(void)
         TEST(lets_no_interpreter_wait_that_the_caller_has_a_hand_in),
         TEST(starts_anew_what_was_to_run_in_an_interpreter_that_has_ended),
         TEST(ends_what_is_parked_when_it_is_closed),
+        cmocka_unit_test(takes_little_of_a_small_machine),
         cmocka_unit_test(grows_with_misses_and_shrinks_without_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
