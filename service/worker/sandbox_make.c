@@ -265,11 +265,20 @@ static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *
     if (plan->egress_port != 0) {
         sb_egress_want(sandbox->worker->egress);
     }
-    return sandbox->worker->pool != NULL
-               ? sb_pool_spawn(sandbox->worker->pool, plan, sandbox->tenant, &sandbox->warm_plan,
-                               fds, n_fds, on_given, sandbox, err)
-               : sb_spawner_spawn(sandbox->worker->spawner, plan, fds, n_fds, on_spawned, sandbox,
-                                  err);
+    struct sb_worker *worker = sandbox->worker;
+    if (worker->pool == NULL) {
+        return sb_spawner_spawn(worker->spawner, plan, fds, n_fds, on_spawned, sandbox, err);
+    }
+    struct sb_pool_request request = {
+        .plan = plan,
+        .tenant = sandbox->tenant,
+        .warm = &sandbox->warm_plan,
+        .fds = fds,
+        .n_fds = n_fds,
+        .on_reply = on_given,
+        .ctx = sandbox,
+    };
+    return sb_pool_spawn(worker->pool, &request, err);
 }
 
 static void on_filter(void *ctx,

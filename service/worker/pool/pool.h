@@ -62,19 +62,21 @@ typedef void sb_pool_reply_fn(void *ctx,
                               struct sb_parked *parked,
                               const struct sb_err *err);
 
-/** As sb_spawner_spawn, but gives a sandbox that is parked where there is one.
- *  @tenant  whose it is: nobody else gets what was parked for it, or could tell by the time it
- * takes what others run.
- *  @warm  what is to wait in it, where it was parked; may be SB_WARM_NO_PLAN. */
-int sb_pool_spawn(struct sb_pool *pool,
-                  Spawn__V1__Plan *plan,
-                  const char *tenant,
-                  const struct sb_warm_plan *warm,
-                  int *fds,
-                  size_t n_fds,
-                  sb_pool_reply_fn *on_reply,
-                  void *ctx,
-                  struct sb_err *err);
+/** What is asked for, as of sb_spawner_spawn. */
+struct sb_pool_request {
+    Spawn__V1__Plan *plan; /* taken in every case */
+    const char *tenant;    /* whose it is: nobody else gets what was parked for it, or could tell by
+                              the    time it takes what others run */
+    const struct sb_warm_plan *warm; /* what is to wait in it, where it was parked; may be
+                                        SB_WARM_NO_PLAN */
+    int *fds;                        /* taken in every case */
+    size_t n_fds;
+    sb_pool_reply_fn *on_reply;
+    void *ctx;
+};
+
+/** As sb_spawner_spawn, but gives a sandbox that is parked where there is one. */
+int sb_pool_spawn(struct sb_pool *pool, struct sb_pool_request *request, struct sb_err *err);
 
 /** The last process of a sandbox is gone. Returns whether that was one of the pool's. */
 bool sb_pool_gone(struct sb_pool *pool, uint64_t slot);

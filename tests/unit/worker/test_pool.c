@@ -106,13 +106,24 @@ static Spawn__V1__Plan *plan_of(uint64_t pids, const char *source)
     return plan;
 }
 
+static int request(struct sb_pool *pool,
+                   Spawn__V1__Plan *plan,
+                   const char *tenant,
+                   const struct sb_warm_plan *warm,
+                   int *fds,
+                   size_t n_fds,
+                   struct caller *caller)
+{
+    struct sb_err err;
+    struct sb_pool_request asked = {plan, tenant, warm, fds, n_fds, on_reply, caller};
+    return sb_pool_spawn(pool, &asked, &err);
+}
+
 static void
 ask_as(struct setting *setting, struct caller *caller, const char *tenant, uint64_t pids)
 {
-    struct sb_err err;
     *caller = (struct caller){0};
-    assert_int_equal(sb_pool_spawn(setting->pool, plan_of(pids, NULL), tenant, &nothing, NULL, 0,
-                                   on_reply, caller, &err),
+    assert_int_equal(request(setting->pool, plan_of(pids, NULL), tenant, &nothing, NULL, 0, caller),
                      0);
     assert_int_equal(caller->n_answers, 0); /* never from inside */
 }
@@ -125,12 +136,10 @@ static void ask(struct setting *setting, struct caller *caller, uint64_t pids)
 /* With a directory of the host. */
 static void ask_bound(struct setting *setting, struct caller *caller, const char *source)
 {
-    struct sb_err err;
     int ends[2];
     *caller = (struct caller){0};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    assert_int_equal(sb_pool_spawn(setting->pool, plan_of(8, source), "local", &nothing, ends, 1,
-                                   on_reply, caller, &err),
+    assert_int_equal(request(setting->pool, plan_of(8, source), "local", &nothing, ends, 1, caller),
                      0);
     close(ends[1]);
 }
@@ -438,14 +447,11 @@ static void refuses_when_the_spawner_died(void **state)
 /* With an interpreter that is to wait in it. */
 static void ask_warm(struct setting *setting, struct caller *caller)
 {
-    struct sb_err err;
     struct sb_init_exec head = {.type = SB_INIT_EXEC, .n_args = 1};
     struct sb_warm_plan plan = {.len = sizeof head, .bytes = SB_SHELF_PARKED_BYTES};
     plan.packet = (char *)&head;
     *caller = (struct caller){0};
-    assert_int_equal(sb_pool_spawn(setting->pool, plan_of(8, NULL), "local", &plan, NULL, 0,
-                                   on_reply, caller, &err),
-                     0);
+    assert_int_equal(request(setting->pool, plan_of(8, NULL), "local", &plan, NULL, 0, caller), 0);
 }
 
 /* The spawner makes one for the pool; returns the end of its init. */
