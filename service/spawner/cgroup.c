@@ -322,19 +322,28 @@ int sb_cgroup_clone_fd(const struct sb_cgroup *cgroup)
     return row < 0 ? -1 : open_dir(cgroup->host->bases[row], cgroup->name);
 }
 
-int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err)
+static int put(const struct sb_cgroup *cgroup, const char *file, pid_t pid, struct sb_err *err)
 {
     if (cgroup->host == NULL || cgroup->host->driver->clones_into) {
         return 0;
     }
     for (int i = 0; i < SB_CGROUP_MAX_BASES; i++) {
         int base = i == cloned_row(cgroup->host) ? -1 : base_of(cgroup, i);
-        if (base >= 0 &&
-            sb_cgroup_write_u64(base, cgroup->name, "cgroup.procs", (uint64_t)pid, err) < 0) {
+        if (base >= 0 && sb_cgroup_write_u64(base, cgroup->name, file, (uint64_t)pid, err) < 0) {
             return -1;
         }
     }
     return 0;
+}
+
+int sb_cgroup_join(const struct sb_cgroup *cgroup, struct sb_err *err)
+{
+    return put(cgroup, "tasks", 0, err); /* 0: who writes */
+}
+
+int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err)
+{
+    return put(cgroup, "cgroup.procs", pid, err);
 }
 
 int sb_cgroup_leave(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err)

@@ -119,9 +119,13 @@ int sb_cgroup_limit_io(const struct sb_cgroup *cgroup,
                        const struct sb_cgroup_io *io,
                        const struct sb_iodevs *devs,
                        struct sb_err *err);
-/** A directory for clone3 (CLONE_INTO_CGROUP), to be closed; -1: sb_cgroup_enter does it all. */
+/** A directory for clone3 (CLONE_INTO_CGROUP), to be closed; -1: sb_cgroup_join does it all. */
 int sb_cgroup_clone_fd(const struct sb_cgroup *cgroup);
-/** Puts a process in that clone3 did not. Errors: by errno. */
+/** Puts this process in, which has one thread and which clone3 did not: safe in a cloned child. To
+ * move another one the kernel stops every fork and exit of the machine for a moment, some 15 ms of
+ * waiting; not so for who moves itself alone. Errors: by errno. */
+int sb_cgroup_join(const struct sb_cgroup *cgroup, struct sb_err *err);
+/** Puts another process in. Errors: by errno. */
 int sb_cgroup_enter(const struct sb_cgroup *cgroup, pid_t pid, struct sb_err *err);
 /** Moves a process out, into a group without limits: one that serves the sandbox and is not part of
  *  it, so that no limit of the sandbox ends it. Errors: by errno. */

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/mutate.h"
+#include "service/spawner/cgroup.h"
 #include "service/spawner/driver.h"
 
 static _Noreturn void give_up(const struct sb_child *child, struct sb_child_report *report)
@@ -16,7 +17,10 @@ static _Noreturn void give_up(const struct sb_child *child, struct sb_child_repo
 
 _Noreturn void sb_child_run(struct sb_child *child)
 {
-    struct sb_child_report report = {.magic = SB_CHILD_REPORT_MAGIC};
+    struct sb_child_report report = {.magic = SB_CHILD_REPORT_MAGIC, .step = "group"};
+    if (sb_cgroup_join(child->cgroup, &report.err) < 0) { /* before it does anything at all */
+        give_up(child, &report);
+    }
     for (const struct sb_driver_step *step = child->driver->steps; step->name != NULL; step++) {
         if (!sb_mutated_part("step", step->name) && step->run(child, &report.err) < 0) {
             (void)strncpy(report.step, step->name, sizeof report.step - 1);

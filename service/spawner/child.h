@@ -8,6 +8,7 @@
 #include "service/spawner/plan.h"
 
 struct sb_bwrap_start;
+struct sb_cgroup;
 struct sb_driver;
 struct sb_filter;
 
@@ -23,7 +24,8 @@ struct sb_child {
     const struct sb_driver *driver;
     const struct sb_plan *plan;
     const struct sb_filter *filter;
-    struct sb_bwrap_start *bwrap; /* of that driver alone */
+    const struct sb_cgroup *cgroup; /* of the sandbox */
+    struct sb_bwrap_start *bwrap;   /* of that driver alone */
     unsigned setup_id; /* uid and gid it sets up with and that own what it makes: 0 when the
                           sandbox has a range of ids, or no user namespace; else SB_CHILD_ID */
     unsigned job_uid;  /* SB_CHILD_ID, or without a user namespace the job's id on the host */

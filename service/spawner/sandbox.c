@@ -289,6 +289,7 @@ static void fill_child(struct start *start)
                                                             : ids->init_uid;
     child->has_tty_group = ids->inside == 0 && child->has_userns;
     child->has_setgroups = start->host->has_setgroups;
+    child->cgroup = &start->sandbox->cgroup;
     child->sync_fd = start->child_sync_fd;
     child->report_fd = start->child_report_fd;
     child->ctl_fd = start->child_ctl_fd;
@@ -327,11 +328,6 @@ static int clone_child(struct start *start, struct sb_err *err)
     }
     sandbox->pid = pid;
     return pid < 0 ? -1 : 0;
-}
-
-static int enter_cgroup(struct start *start, struct sb_err *err)
-{
-    return sb_cgroup_enter(&start->sandbox->cgroup, start->sandbox->pid, err);
 }
 
 static int write_maps(struct start *start, struct sb_err *err)
@@ -392,8 +388,7 @@ static const struct step {
     {"channels", open_channels},
     {"prepare", prepare_child},
     {"clone", clone_child},
-    {"enter", enter_cgroup}, /* it waits still, so all it does is in it */
-    {"maps", write_maps},    /* before that the child of a user namespace has no rights at all */
+    {"maps", write_maps}, /* before that the child of a user namespace has no rights at all */
     {"namespaces", open_namespaces},
     {"copy", copy_layer}, /* it waits for that */
     {"go", let_go},
