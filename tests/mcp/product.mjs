@@ -360,7 +360,8 @@ def png(path, n, noise=False):
     },
     async progress() {
         const seen = [];
-        await python('import time\nfor i in range(5): print("step", i, flush=True); time.sleep(0.6)', {},
+        // Told each second, in whole seconds: the first tick may say 0, and the last one come with the end.
+        await python('import time\nfor i in range(9): print("step", i, flush=True); time.sleep(0.6)', {},
             { onprogress: p => seen.push(p) });
         assert(seen.length >= 2 && /^step \d$/.test(seen[0].message), JSON.stringify(seen));
         assert(seen.every((p, i) => i === 0 || p.progress > seen[i - 1].progress));
