@@ -9,7 +9,7 @@ extern const char sb_context_bash[];
 static const struct sb_interpreter languages[] = {
     {"python", {"python3", "-c"}, 0, sb_context_python},
     {"node", {"node", "-e"}, 250, sb_context_node},
-    {"bash", {"bash", "--norc", "--noprofile", "-c"}, 0, sb_context_bash},
+    {"bash", {"bash", "--norc", "--noprofile", "-c"}, 1000, sb_context_bash},
 };
 
 const struct sb_interpreter *sb_interpreter_find(const char *name)

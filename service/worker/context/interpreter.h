@@ -8,9 +8,10 @@ enum { SB_INTERPRETER_MAX_ARGS = 6 };
 struct sb_interpreter {
     const char *name;                            /* "python" */
     const char *before[SB_INTERPRETER_MAX_ARGS]; /* program and options, up to the text it runs */
-    /** Of node: a signal at the very end of what it breaks is lost in its watchdog, so it is sent
-     * again, in milliseconds, until the piece ends. 0: once is enough, and again would hit
-     * handlers. */
+    /** Milliseconds after which the signal is sent again, until the piece ends. node loses one at
+     * the very end of what it breaks, in its watchdog; bash waits for a program that it was about
+     * to start when the signal came to it alone. 0: once is enough, and again would hit handlers.
+     */
     unsigned interrupt_again_ms;
     const char *start; /* of that text, which ends with a NUL */
 };
