@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <seccomp.h>
+
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 #define LOW32 0xffffffffULL /* the kernel reads an int from these bits and ignores those above */
@@ -19,24 +21,24 @@
 /* Conditions. BITS: all of these bits are set. INT: the argument, read as an int, is that. */
 #define BITS(arg, bits)                                                                            \
     {                                                                                              \
-        (arg), SCMP_CMP_MASKED_EQ, (bits), (bits)                                                  \
+        (arg), SB_ARGCMP_MASKED_EQ, (bits), (bits)                                                 \
     }
 #define FIELD(arg, mask, is)                                                                       \
     {                                                                                              \
-        (arg), SCMP_CMP_MASKED_EQ, (mask), (is)                                                    \
+        (arg), SB_ARGCMP_MASKED_EQ, (mask), (is)                                                   \
     }
 #define INT(arg, value) FIELD(arg, LOW32, (uint64_t)(value))
 #define IS(arg, value)                                                                             \
     {                                                                                              \
-        (arg), SCMP_CMP_EQ, (value), 0                                                             \
+        (arg), SB_ARGCMP_EQ, (value), 0                                                            \
     }
 #define ABOVE(arg, value)                                                                          \
     {                                                                                              \
-        (arg), SCMP_CMP_GT, (value), 0                                                             \
+        (arg), SB_ARGCMP_GT, (value), 0                                                            \
     }
 #define NOT(arg, value)                                                                            \
     {                                                                                              \
-        (arg), SCMP_CMP_NE, (value), 0                                                             \
+        (arg), SB_ARGCMP_NE, (value), 0                                                            \
     }
 
 #define NEVER(name)                                                                                \

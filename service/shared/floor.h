@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <seccomp.h>
+#include "service/shared/argcmp.h"
 
 /* The two tables that no profile can change. */
 
@@ -13,7 +13,7 @@ struct sb_floor_rule {
     const char *name;
     uint16_t error; /* errno it gives */
     uint8_t n_args;
-    struct scmp_arg_cmp args[SB_FLOOR_MAX_ARGS];
+    struct sb_argcmp args[SB_FLOOR_MAX_ARGS];
 };
 
 /** What is refused whatever a profile says. */

@@ -8,11 +8,10 @@
 struct sb_child;
 struct sb_err;
 
-/** A compiled pair of filters; theory of operation: filter.c. */
+/** A compiled filter in two forms; theory of operation: filter.c. */
 struct sb_filter {
-    struct sock_fprog allow;  /* what the profile permits; owned */
-    struct sock_fprog deny;   /* what is refused whatever allow says; owned */
-    struct sock_fprog notify; /* deny, but for some refusals that a listener answers; owned */
+    struct sock_fprog plain;  /* refuses by itself; owned */
+    struct sock_fprog asking; /* but for some refusals that a listener answers; owned */
 };
 
 enum { SB_FILTER_MAX_CACHED = 64 };
@@ -45,16 +44,16 @@ int sb_filter_compile(const Spawn__V1__LoadFilter *msg,
                       struct sb_err *err);
 void sb_filter_done(struct sb_filter *filter);
 
-/** Puts allow, then deny or notify on this process; no_new_privs is set, or CAP_SYS_ADMIN is
- *  there. Allocates nothing.
- *  @ret_listener  NULL: nobody listens, deny; else the listener of notify, close-on-exec, or -1
- *                 with deny when the kernel gives none. Refused calls that are told wait for an
+/** Puts one form on this process; no_new_privs is set, or CAP_SYS_ADMIN is there. Allocates
+ *  nothing.
+ *  @ret_listener  NULL: nobody listens, plain; else the listener of asking, close-on-exec, or -1
+ *                 with plain when the kernel gives none. Refused calls that are told wait for an
  *                 answer while it is open, and are ENOSYS when it is closed.
  *  Errors: by errno. */
 int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct sb_err *err);
 
-/** Puts allow and deny on this process, and a filter that asks a listener about every call that
- *  neither refuses. The answer may only be to go on. The few calls by which a process hands the
+/** Puts the plain form on this process, and a filter that asks a listener about every call that it
+ *  does not refuse. The answer may only be to go on. The few calls by which a process hands the
  *  listener over and becomes another program are not asked about.
  *  @ret_listener  close-on-exec. Errors: SB_PRECONDITION: the kernel gives no listener here. */
 int sb_filter_learn(const struct sb_filter *filter, int *ret_listener, struct sb_err *err);

@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "base/mutate.h"
 #include "service/spawner/child.h"
 #include "service/spawner/filter.h"
 #include "service/spawner/handover.h"
@@ -31,25 +30,22 @@ static int listen_with(const struct sock_fprog *program)
     return (int)fd;
 }
 
+static int put_on(const struct sock_fprog *program, struct sb_err *err)
+{
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) < 0
+               ? sb_err_sys(err, errno, "install seccomp filter")
+               : 0;
+}
+
 int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct sb_err *err)
 {
-    if (!sb_mutated("filter.allow") &&
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->allow) < 0) {
-        return sb_err_sys(err, errno, "install seccomp filter");
-    }
-    if (sb_mutated("filter.deny")) {
-        return 0;
-    }
     if (ret_listener != NULL) {
-        *ret_listener = listen_with(&filter->notify);
+        *ret_listener = listen_with(&filter->asking);
         if (*ret_listener >= 0) {
             return 0;
         }
     }
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->deny) < 0) {
-        return sb_err_sys(err, errno, "install seccomp filter");
-    }
-    return 0;
+    return put_on(&filter->plain, err);
 }
 
 /* What is between this filter and being init, saying why not included: nobody reads the listener
@@ -57,7 +53,7 @@ int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct 
 #define UNASKED(number)                                                                            \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* Numbers of other architectures do not get here: the other filters kill. */
+/* Numbers of other architectures do not count: the other filter kills. */
 static struct sock_filter learn_code[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
     UNASKED(SYS_close),
@@ -75,9 +71,6 @@ int sb_filter_learn(const struct sb_filter *filter, int *ret_listener, struct sb
 {
     static const struct sock_fprog learn = {.len = sizeof learn_code / sizeof *learn_code,
                                             .filter = learn_code};
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->allow) < 0) {
-        return sb_err_sys(err, errno, "install seccomp filter");
-    }
     SB_CLEANUP(sb_closep) int listener = listen_with(&learn);
     if (listener < 0) {
         return sb_err_set(err, SB_PRECONDITION,
@@ -85,8 +78,8 @@ int sb_filter_learn(const struct sb_filter *filter, int *ret_listener, struct sb
                           "does not inside another one's sandbox)");
     }
     /* Last, as it may refuse seccomp(2) itself. */
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter->deny) < 0) {
-        return sb_err_sys(err, errno, "install seccomp filter");
+    if (put_on(&filter->plain, err) < 0) {
+        return -1;
     }
     *ret_listener = SB_STEAL_FD(listener);
     return 0;

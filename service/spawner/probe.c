@@ -196,7 +196,7 @@ static const struct row {
     {5, CLONE_NEWIPC, try_nothing, "IPC namespace", FIX_NS("ipc")},
     {6, CLONE_NEWUTS, try_hostname, "UTS namespace", FIX_NS("uts")},
     {7, CLONE_NEWCGROUP, try_nothing, "cgroup namespace", FIX_NS("cgroup")},
-    {8, 0, try_seccomp, "two stacked filters", "a kernel with CONFIG_SECCOMP_FILTER"},
+    {8, 0, try_seccomp, "an allowlist and denials", "a kernel with CONFIG_SECCOMP_FILTER"},
     {9, 0, try_caps, "all five sets empty, no_new_privs", "a kernel with user namespaces"},
     {14, CLONE_NEWNS, try_root, "read-only mounts", FIX_MOUNT},
     {15, CLONE_NEWNS, try_space, "tmpfs with size and nr_inodes", FIX_MOUNT},

@@ -46,8 +46,7 @@
 struct sb_bwrap_start {
     struct sb_bwrap_command command;
     int program_fd; /* borrowed */
-    int allow_fd;   /* owned; the filters as bubblewrap reads them */
-    int deny_fd;
+    int filter_fd;  /* owned; the filter as bubblewrap reads it */
 };
 
 static int check(const struct sb_host *host, struct sb_err *err)
@@ -79,8 +78,7 @@ static void release(struct sb_child *child)
 {
     struct sb_bwrap_start *start = child->bwrap;
     if (start != NULL) {
-        sb_closep(&start->allow_fd);
-        sb_closep(&start->deny_fd);
+        sb_closep(&start->filter_fd);
         free(start);
         child->bwrap = NULL;
     }
@@ -92,24 +90,22 @@ static int prepare(const struct sb_host *host, struct sb_child *child, struct sb
     if (start == NULL) {
         return sb_err_oom(err);
     }
-    start->allow_fd = start->deny_fd = -1;
+    start->filter_fd = -1;
     start->program_fd = host->bwrap->fd;
     child->bwrap = start;
     if (sb_bwrap_compile(child->plan, host->bwrap, &start->command, err) < 0) {
         return -1;
     }
-    start->allow_fd = make_filter_file(&child->filter->allow, err);
-    start->deny_fd = start->allow_fd < 0 ? -1 : make_filter_file(&child->filter->deny, err);
-    return start->deny_fd < 0 ? -1 : 0;
+    start->filter_fd = make_filter_file(&child->filter->plain, err);
+    return start->filter_fd < 0 ? -1 : 0;
 }
 
 static int arrange(struct sb_child *child, struct sb_err *err)
 {
     struct sb_bwrap_start *start = child->bwrap;
     const struct sb_fds_place more[] = {
-        {&start->allow_fd, SB_FDS_MORE, 0},
-        {&start->deny_fd, SB_FDS_MORE + 1, 0},
-        {&start->program_fd, SB_FDS_MORE + 2, O_CLOEXEC},
+        {&start->filter_fd, SB_FDS_MORE, 0},
+        {&start->program_fd, SB_FDS_MORE + 1, O_CLOEXEC},
     };
     return sb_fds_arrange_for_program(child, more, sizeof more / sizeof *more, err);
 }

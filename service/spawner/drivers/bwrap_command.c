@@ -152,7 +152,7 @@ int sb_bwrap_compile(const struct sb_plan *plan,
     static_assert(SB_FDS_INIT == 5 && SB_FDS_MORE == 6, "written out below");
     /* The root last: until then it takes mount points. */
     add(command, "--remount-ro", "/", "--chdir", plan->has_workspace ? "/workspace" : "/",
-        "--add-seccomp-fd", "6", "--add-seccomp-fd", "7", "--", "/proc/self/fd/5", NULL);
+        "--add-seccomp-fd", "6", "--", "/proc/self/fd/5", NULL);
     if (command->n >= SB_BWRAP_MAX_WORDS) {
         return sb_err_set(err, SB_INTERNAL, "a command line of bubblewrap is too long");
     }

@@ -95,7 +95,7 @@ static void has_no_capability_and_can_get_none(void **state)
         fixture_out(&box, "grep -E '^(Cap|NoNewPrivs|Seccomp)' /proc/self/status | tr -d '\\t'"),
         "CapInh:0000000000000000\nCapPrm:0000000000000000\nCapEff:0000000000000000\n"
         "CapBnd:0000000000000000\nCapAmb:0000000000000000\nNoNewPrivs:1\nSeccomp:2\n"
-        "Seccomp_filters:2");
+        "Seccomp_filters:1");
 }
 
 static void cannot_write_to_system_directories(void **state)
