@@ -66,6 +66,13 @@ const struct sb_metric_family sb_worker_metrics[SB_M_END_] = {
                      SB_METRIC_COUNTER,
                      {"stream"},
                      ONLY},
+    [SB_M_POOL_INTERPRETERS] = {"aisbx_pool_interpreters_total",
+                                "Interpreters started to wait: ready, late (it took more than a "
+                                "second), failed; module_skipped: a module of preload that one "
+                                "waits without.",
+                                SB_METRIC_COUNTER,
+                                {"outcome"},
+                                ONLY},
     [SB_M_POOL_PARKED] = {"aisbx_pool_sandboxes",
                           "Sandboxes that were made and wait for their use.",
                           SB_METRIC_GAUGE,

@@ -21,6 +21,7 @@
 #include "service/worker/policy/limits.h"
 #include "service/worker/policy/network_limits.h"
 #include "service/worker/policy/path.h"
+#include "service/worker/policy/preload.h"
 #include "service/worker/policy/problems.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/policy/yaml.h"
@@ -422,6 +423,7 @@ static const struct sb_config_key profile_keys[] = {
     {"environment", SB_YAML_MAP, NULL, read_environment},
     {"secrets", SB_YAML_MAP, NULL, sb_config_secrets_read},
     {"packages", SB_YAML_MAP, NULL, sb_config_packages_read},
+    {"preload", SB_YAML_LIST, "preload", sb_preload_read},
     {"seccomp", SB_YAML_SCALAR, "seccomp", read_seccomp},
 };
 

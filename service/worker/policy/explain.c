@@ -116,17 +116,22 @@ static int tell_limits(const struct telling *telling)
 
 /* ---- network ---- */
 
+static int put_list(struct sb_buf *value, const struct sb_strings *items, struct sb_err *err)
+{
+    int rc = sb_buf_printf(value, "[");
+    for (size_t i = 0; rc == 0 && i < items->n; i++) {
+        rc = sb_buf_printf(value, "%s\"%s\"", i == 0 ? "" : ", ", items->items[i]);
+    }
+    return rc < 0 || sb_buf_printf(value, "]") < 0 ? sb_err_oom(err) : 0;
+}
+
 static int
 tell_rules(const struct telling *telling, const char *key, const struct sb_strings *rules)
 {
     bool is_allow = strcmp(key, "allow") == 0;
     SB_CLEANUP(sb_buf_done) struct sb_buf value = SB_BUF_INIT(LIST_MAX);
-    int rc = sb_buf_printf(&value, "[");
-    for (size_t i = 0; rc == 0 && i < rules->n; i++) {
-        rc = sb_buf_printf(&value, "%s\"%s\"", i == 0 ? "" : ", ", rules->items[i]);
-    }
-    if (rc < 0 || sb_buf_printf(&value, "]") < 0) {
-        return sb_err_oom(telling->err);
+    if (put_list(&value, rules, telling->err) < 0) {
+        return -1;
     }
     return tell(telling, NULL, key, is_allow ? "network.allow" : "network.deny",
                 sb_buf_cstr(&value),
@@ -254,6 +259,20 @@ static int tell_secrets(const struct telling *telling)
     return rc;
 }
 
+static int tell_preload(const struct telling *telling)
+{
+    const struct sb_profile *profile = telling->profile;
+    SB_CLEANUP(sb_buf_done) struct sb_buf value = SB_BUF_INIT(LIST_MAX);
+    if (!profile->has_preload) {
+        return 0;
+    }
+    return put_list(&value, &profile->preload, telling->err) < 0
+               ? -1
+               : tell(telling, NULL, "preload", "preload", sb_buf_cstr(&value),
+                      "An interpreter that waits for a program has these imported already; "
+                      "programs import them as ever, and find them sooner.");
+}
+
 static int tell_seccomp(const struct telling *telling)
 {
     const struct sb_profile *profile = telling->profile;
@@ -292,7 +311,8 @@ int sb_explain_settings(const struct sb_profile *profile,
         tell(&telling, NULL, "filesystem", "filesystem", sb_filesystem_names[profile->filesystem],
              meaning_of_filesystem(profile->filesystem)) < 0 ||
         tell_mounts(&telling) < 0 || tell_network(&telling) < 0 || tell_limits(&telling) < 0 ||
-        tell_environment(&telling) < 0 || tell_secrets(&telling) < 0) {
+        tell_environment(&telling) < 0 || tell_secrets(&telling) < 0 ||
+        tell_preload(&telling) < 0) {
         return -1;
     }
     return tell_seccomp(&telling);

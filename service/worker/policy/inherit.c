@@ -98,6 +98,12 @@ inherit_from(struct sb_profile *profile, const struct sb_profile *base, struct s
         profile->filesystem = base->filesystem;
     }
     sb_limits_inherit(&profile->limits, &base->limits);
+    if (!profile->has_preload && base->has_preload) {
+        profile->has_preload = true;
+        if (sb_strings_copy(&profile->preload, &base->preload, err) < 0) {
+            return -1;
+        }
+    }
     if (profile->seccomp == NULL && inherit_text(&profile->seccomp_path, base->seccomp_path, err)) {
         return -1;
     }

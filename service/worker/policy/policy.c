@@ -324,7 +324,8 @@ static int fill(struct sb_policy *policy,
     if (copy_text(&policy->profile, profile->name, err) < 0 ||
         copy_text(&policy->hostname, request->hostname, err) < 0 ||
         sb_strings_copy(&policy->ceiling.allow, &profile->network.allow, err) < 0 ||
-        sb_strings_copy(&policy->ceiling.deny, &profile->network.deny, err) < 0) {
+        sb_strings_copy(&policy->ceiling.deny, &profile->network.deny, err) < 0 ||
+        sb_strings_copy(&policy->preload, &profile->preload, err) < 0) {
         return -1;
     }
     return note_lines(policy, profile, err);
@@ -520,6 +521,7 @@ void sb_policy_free(struct sb_policy *policy)
     sb_pairs_done(&policy->env);
     sb_profile_secrets_done(&policy->secrets);
     sb_policy_packages_done(&policy->packages);
+    sb_strings_done(&policy->preload);
     sb_authority_done(&policy->authority);
     sb_filter_unref(policy->filter);
     free(policy->hostname);

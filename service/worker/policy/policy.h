@@ -39,7 +39,8 @@ struct sb_policy {
     struct sb_profile_secrets secrets; /* with placeholders; none without a network */
     struct sb_authority authority;     /* for those within TLS */
     struct sb_policy_packages packages;
-    struct sb_filter *filter; /* reference */
+    struct sb_strings preload; /* of the profile */
+    struct sb_filter *filter;  /* reference */
     char *hostname;
     bool learns;                    /* notes the calls that are allowed */
     uint64_t ttl_ms;                /* 0: never */

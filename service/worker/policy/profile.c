@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "service/worker/policy/network_limits.h"
+#include "service/worker/policy/preload.h"
 #include "service/worker/policy/seccomp_json.h"
 #include "service/worker/policy/yaml.h"
 
@@ -42,6 +43,7 @@ void sb_profile_free(struct sb_profile *profile)
     sb_pairs_done(&profile->env);
     sb_profile_secrets_done(&profile->secrets);
     sb_profile_packages_done(&profile->packages);
+    sb_strings_done(&profile->preload);
     free(profile->seccomp);
     free(profile->seccomp_path);
     free(profile->origin);
@@ -222,8 +224,8 @@ int sb_profile_yaml(const struct sb_profile *profile, struct sb_buf *out, struct
     if (sb_profile_packages_yaml(&profile->packages, out) < 0) {
         return sb_err_sys(err, errno, "profile");
     }
-    if (line(out, "    ", "seccomp", seccomp, err) < 0) {
-        return -1;
+    if (profile->has_preload && sb_preload_yaml(&profile->preload, out) < 0) {
+        return sb_err_sys(err, errno, "profile");
     }
-    return 0;
+    return line(out, "    ", "seccomp", seccomp, err);
 }

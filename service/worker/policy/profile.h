@@ -71,9 +71,11 @@ struct sb_profile {
     struct sb_pairs env;
     struct sb_profile_secrets secrets;
     struct sb_profile_packages packages;
-    char *seccomp;      /* name of a built-in list, or path of a file as written; or NULL */
-    char *seccomp_path; /* absolute path of that file; NULL for a built-in list */
-    char *origin;       /* "built-in", or "config.yaml:12" */
+    bool has_preload;          /* an empty list was said */
+    struct sb_strings preload; /* modules, as sb_preload_check takes them */
+    char *seccomp;             /* name of a built-in list, or path of a file as written; or NULL */
+    char *seccomp_path;        /* absolute path of that file; NULL for a built-in list */
+    char *origin;              /* "built-in", or "config.yaml:12" */
     struct sb_origins origins;
     bool is_hidden;           /* a base for others: not listed, not usable by itself */
     struct sb_filter *filter; /* reference; NULL until needed for a built-in list */

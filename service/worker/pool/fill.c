@@ -15,8 +15,9 @@
 #include "service/worker/timer.h"
 
 enum {
-    MAX_COMING = 2, /* asked of the spawner at one time: whoever needs one now waits for few */
-    WARM_S = 10,    /* until an interpreter that is not ready is given up */
+    MAX_MAKING = 2, /* at one time: whoever needs a processor or the spawner now waits for few */
+    LATE_S = 1,     /* until an interpreter that is not ready is waited for by nobody */
+    WARM_S = 9,     /* and then until it is given up */
 };
 
 /* It was taken off its shelf. */
@@ -42,11 +43,27 @@ void sb_fill_take_down(struct sb_pool *pool, struct sb_shelf *shelf)
     pool->n_shelves--;
 }
 
-static void arrive(struct sb_pool *pool, struct sb_shelf *shelf)
+static void count_warm(struct sb_pool *pool, const char *outcome, unsigned n)
+{
+    sb_metrics_add(pool->metrics, SB_M_POOL_INTERPRETERS, &outcome, n);
+}
+
+static void stop_making(struct sb_pool *pool)
+{
+    pool->n_making--;
+    sb_timer_arm(&pool->refill, 0);
+}
+
+/* @is_late  it does not count as being made. */
+static void arrive(struct sb_pool *pool, struct sb_shelf *shelf, bool is_late)
 {
     shelf->n_coming--;
-    pool->n_coming--;
-    sb_timer_arm(&pool->refill, 0);
+    if (is_late) {
+        shelf->n_late--;
+        sb_timer_arm(&pool->refill, 0);
+    } else {
+        stop_making(pool);
+    }
 }
 
 /* It goes to who waits for it, else on the shelf. */
@@ -71,15 +88,47 @@ void sb_fill_give_up(struct sb_pool *pool, struct sb_parked *parked)
     struct sb_shelf *shelf = parked->shelf;
     sb_list_remove(&parked->link);
     SB_LOG_INFO("no interpreter waits", "slot=%" PRIu64, parked->slot);
+    bool was_late = parked->is_late;
     shelf->is_cold = true;
+    count_warm(pool, "failed", 1);
     pool->used_bytes -= shelf->bytes;
     sb_spawner_kill(pool->spawner, parked->slot);
     sb_parked_free(parked);
-    arrive(pool, shelf);
+    arrive(pool, shelf, was_late);
     struct sb_order *order = sb_order_take_awaited(shelf);
     if (order != NULL) {
         sb_order_begin_anew(order);
     }
+}
+
+/* Others are made meanwhile, and who waits for this one begins from nothing. */
+static void be_late(struct sb_pool *pool, struct sb_parked *parked)
+{
+    static const struct timeval wait = {.tv_sec = WARM_S};
+    struct sb_shelf *shelf = parked->shelf;
+    parked->is_late = true;
+    shelf->n_late++;
+    count_warm(pool, "late", 1);
+    (void)event_add(&parked->said, &wait);
+    stop_making(pool);
+    while (shelf->n_awaited > shelf->n_coming - shelf->n_late) {
+        sb_order_begin_anew(sb_order_take_awaited(shelf));
+    }
+}
+
+/* Once for each shelf in the log: they are the profile's. */
+static void tell_skipped(struct sb_pool *pool, const struct sb_parked *parked)
+{
+    struct sb_shelf *shelf = parked->shelf;
+    const struct sb_strings *modules = &shelf->key.warm.modules;
+    for (size_t i = 0; i < modules->n && parked->warm.skipped != 0; i++) {
+        bool is_skipped = (parked->warm.skipped >> i & 1U) != 0;
+        count_warm(pool, "module_skipped", is_skipped);
+        if (is_skipped && !shelf->has_told) {
+            SB_LOG_WARN("a module of preload is not imported", "module=%s", modules->items[i]);
+        }
+    }
+    shelf->has_told = shelf->has_told || parked->warm.skipped != 0;
 }
 
 static void on_said(evutil_socket_t fd, short what, void *ctx)
@@ -88,6 +137,10 @@ static void on_said(evutil_socket_t fd, short what, void *ctx)
     struct sb_parked *parked = ctx;
     struct sb_pool *pool = parked->pool;
     bool was_ready = parked->warm.pid != 0;
+    if ((what & EV_TIMEOUT) != 0 && !parked->is_late) {
+        be_late(pool, parked);
+        return;
+    }
     int is = (what & EV_TIMEOUT) != 0 ? -1 : sb_warm_look(&parked->warm);
     if (is == 0) {
         return;
@@ -102,7 +155,9 @@ static void on_said(evutil_socket_t fd, short what, void *ctx)
         (void)event_remove_timer(&parked->said); /* from now on it tells whether it ends */
         sb_metrics_observe(pool->metrics, SB_M_POOL_REFILL_SECONDS, NULL,
                            (double)(sb_clock_mono_ns() - parked->asked_ns) / 1e9);
-        arrive(pool, parked->shelf);
+        count_warm(pool, "ready", 1);
+        tell_skipped(pool, parked);
+        arrive(pool, parked->shelf, parked->is_late);
         place(pool, parked);
     }
 }
@@ -110,7 +165,7 @@ static void on_said(evutil_socket_t fd, short what, void *ctx)
 /* Starts an interpreter in it. False: none is wanted, or it cannot be. */
 static bool warm_up(struct sb_pool *pool, struct sb_parked *parked)
 {
-    static const struct timeval wait = {.tv_sec = WARM_S};
+    static const struct timeval wait = {.tv_sec = LATE_S};
     struct sb_shelf *shelf = parked->shelf;
     struct sb_err err;
     if (shelf->key.warm.packet == NULL || shelf->is_cold || shelf->n_awaited > 0) {
@@ -149,7 +204,7 @@ static void on_made(void *ctx,
         if (!warm_up(pool, parked)) {
             sb_metrics_observe(pool->metrics, SB_M_POOL_REFILL_SECONDS, NULL,
                                (double)(sb_clock_mono_ns() - asked_ns) / 1e9);
-            arrive(pool, shelf);
+            arrive(pool, shelf, false);
             place(pool, parked);
         }
         return;
@@ -159,7 +214,7 @@ static void on_made(void *ctx,
         sb_spawner_kill(pool->spawner, slot);
     }
     SB_LOG_INFO("nothing parked", "why=%s", failure->text);
-    arrive(pool, shelf);
+    arrive(pool, shelf, false);
     pool->used_bytes -= shelf->bytes;
     shelf->target = 0; /* until somebody asks again */
     struct sb_order *order = sb_order_take_awaited(shelf);
@@ -193,7 +248,7 @@ static int order_one(struct sb_pool *pool, struct sb_shelf *shelf, struct sb_err
     }
     sb_list_append(&pool->coming, &coming->link);
     shelf->n_coming++;
-    pool->n_coming++;
+    pool->n_making++;
     pool->used_bytes += shelf->bytes;
     return 0;
 }
@@ -224,7 +279,7 @@ void sb_fill_on_refill(evutil_socket_t fd, short what, void *ctx)
     SB_FOREACH (node, &pool->shelves) {
         struct sb_shelf *shelf = SB_LIST_ENTRY(node, struct sb_shelf, link);
         while (!pool->is_closed && sb_shelf_lacks(shelf) > 0 && make_room(pool, shelf)) {
-            if (pool->n_coming >= MAX_COMING) {
+            if (pool->n_making >= MAX_MAKING) {
                 return;
             }
             if (order_one(pool, shelf, &err) < 0) {

@@ -104,7 +104,7 @@ static bool take(struct sb_pool *pool,
         sb_order_fulfil(order, parked);
         return true;
     }
-    if (shelf->n_coming > shelf->n_awaited) {
+    if (shelf->n_coming - shelf->n_late > shelf->n_awaited) {
         sb_order_count(pool, "wait");
         shelf->n_awaited++;
         sb_list_append(&shelf->awaited, &order->link);

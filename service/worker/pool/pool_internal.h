@@ -41,7 +41,7 @@ struct sb_pool {
     struct sb_list shelves; /* used most recently first */
     unsigned n_shelves;
     unsigned n_parked;
-    unsigned n_coming;
+    unsigned n_making;   /* coming ones that take a processor now */
     uint64_t used_bytes; /* of parked and coming ones */
     uint64_t max_bytes;
     bool is_closed;

@@ -31,6 +31,7 @@ struct sb_parked {
                                   * as in flight, of which a user may have few */
     struct sb_warm warm;         /* an interpreter that waits in it */
     bool is_heard;               /* said is in the loop */
+    bool is_late;                /* its interpreter takes so long that nobody waits for it */
     struct event said;    /* that interpreter has something to say: it is ready, or has ended */
     struct sb_pool *pool; /* for the event */
     struct sb_shelf *shelf;
@@ -80,9 +81,11 @@ struct sb_shelf {
     struct sb_list awaited; /* of who waits for one on its way, in order */
     unsigned n_parked;
     struct sb_list warming; /* their interpreters start */
-    unsigned n_coming;      /* asked of the spawner or warming, awaited ones included */
+    unsigned n_coming;      /* asked of the spawner or warming, awaited and late ones included */
+    unsigned n_late;        /* of them; nobody is promised one */
     unsigned n_awaited;
     bool is_cold;     /* no interpreter waits there, as one did not come to */
+    bool has_told;    /* which modules they wait without */
     uint64_t bytes;   /* of memory that one is reckoned with */
     unsigned target;  /* how many are to be there */
     unsigned low;     /* least n_parked since the last look */

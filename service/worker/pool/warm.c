@@ -16,22 +16,26 @@
 #include "service/worker/exec_init.h"
 #include "service/worker/exec_io.h"
 #include "service/worker/policy/policy.h"
+#include "service/worker/policy/preload.h"
 
 extern const char sb_script_warm_py[];
 extern const char sb_script_warm_js[];
 
 /* A program for one that waits is args[SOURCE], then those from first_arg on (script.c). */
-enum { SOURCE = 2, LEAST_PIDS = 16, LEAST_TIMES = 4 };
+enum { SOURCE = 2, LEAST_PIDS = 16, LEAST_TIMES = 4, MAX_ARGS = 4 };
+
+#define MODULE_BYTES (512ULL << 10) /* of memory for each module that it imports, on an average */
 
 static const struct row {
     const char *program; /* NULL: none waits */
     const char *option;
     const char *runner;
+    const char *after; /* before names of modules; NULL: nothing */
     size_t first_arg;
     uint64_t bytes;
 } rows[SB_LANGUAGES] = {
-    [SB_LANGUAGE_PYTHON] = {"python3", "-c", sb_script_warm_py, 3, 12U << 20},
-    [SB_LANGUAGE_NODE] = {"node", "-e", sb_script_warm_js, 4, 48U << 20},
+    [SB_LANGUAGE_PYTHON] = {"python3", "-c", sb_script_warm_py, NULL, 3, 12U << 20},
+    [SB_LANGUAGE_NODE] = {"node", "-e", sb_script_warm_js, "--", 4, 48U << 20},
 };
 
 bool sb_warm_can(enum sb_language language)
@@ -99,6 +103,45 @@ has_room(const struct sb_limits *limits, const struct sb_warm_want *want, uint64
            (has_pids && (limits->mem_bytes == 0 || limits->mem_bytes / LEAST_TIMES >= bytes));
 }
 
+/* The modules of the profile that are of that language. */
+static int choose_modules(const struct sb_strings *preload,
+                          enum sb_language language,
+                          struct sb_strings *ret_modules,
+                          struct sb_err *err)
+{
+    for (size_t i = 0; i < preload->n; i++) {
+        const char *name = preload->items[i];
+        if (sb_preload_is_node(name) == (language == SB_LANGUAGE_NODE) &&
+            sb_strings_add(ret_modules, sb_str_from(name), err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int pack(const struct row *row,
+                struct sb_exec *exec,
+                char **env,
+                size_t n_env,
+                struct sb_warm_plan *plan,
+                struct sb_err *err)
+{
+    const struct sb_strings *modules = &plan->modules;
+    const char *words[MAX_ARGS + SB_PRELOAD_MAX] = {row->program, row->option, row->runner};
+    char *args[sizeof words / sizeof *words];
+    size_t n = 3;
+    if (row->after != NULL && modules->n > 0) {
+        words[n++] = row->after;
+    }
+    for (size_t i = 0; i < modules->n; i++) {
+        words[n++] = modules->items[i];
+    }
+    memcpy(args, words, sizeof words);
+    exec->args = args;
+    exec->n_args = n;
+    return sb_exec_init_pack(exec, env, n_env, &plan->packet, &plan->len, err);
+}
+
 int sb_warm_plan_make(const struct sb_policy *policy,
                       const struct sb_warm_want *want,
                       struct sb_warm_plan *ret_plan,
@@ -109,29 +152,41 @@ int sb_warm_plan_make(const struct sb_policy *policy,
     SB_CLEANUP(sb_freep) char **env = sb_policy_environ(policy, want->env, NULL, &n_env);
     SB_CLEANUP(sb_freep)
     char *cwd = sb_str_dup(sb_str_from(want->cwd == NULL ? sb_policy_cwd(policy) : want->cwd));
+    SB_CLEANUP(sb_warm_plan_done) struct sb_warm_plan plan = SB_WARM_NO_PLAN;
     if (env == NULL || cwd == NULL) {
         return sb_err_oom(err);
     }
+    if (choose_modules(&policy->preload, want->language, &plan.modules, err) < 0) {
+        return -1;
+    }
+    uint64_t bytes = row->bytes + plan.modules.n * MODULE_BYTES;
     /* Where its directories are the caller's own they may be others by the time it comes. */
-    if (policy->mounts.n > 0 || policy->learns || !has_room(&policy->limits, want, row->bytes) ||
+    if (policy->mounts.n > 0 || policy->learns || !has_room(&policy->limits, want, bytes) ||
         !is_plain(env, n_env)) {
         *ret_plan = SB_WARM_NO_PLAN;
         return 0;
     }
-    const char *const words[] = {row->program, row->option, row->runner};
-    char *args[sizeof words / sizeof *words];
-    memcpy(args, words, sizeof words);
-    const struct sb_exec exec = {
-        .args = args, .n_args = sizeof words / sizeof *words, .cwd = cwd, .is_only = want->is_only};
-    *ret_plan = (struct sb_warm_plan){.has_stdin = want->has_stdin, .bytes = row->bytes};
-    return sb_exec_init_pack(&exec, env, n_env, &ret_plan->packet, &ret_plan->len, err);
+    struct sb_exec exec = {.cwd = cwd, .is_only = want->is_only};
+    plan.has_stdin = want->has_stdin;
+    plan.bytes = bytes;
+    if (pack(row, &exec, env, n_env, &plan, err) < 0) {
+        return -1;
+    }
+    *ret_plan = plan;
+    plan = SB_WARM_NO_PLAN;
+    return 0;
 }
 
 int sb_warm_plan_copy(const struct sb_warm_plan *from,
                       struct sb_warm_plan *ret_plan,
                       struct sb_err *err)
 {
-    struct sb_warm_plan plan = *from;
+    SB_CLEANUP(sb_warm_plan_done) struct sb_warm_plan plan = *from;
+    plan.packet = NULL;
+    plan.modules = (struct sb_strings){.n = 0};
+    if (sb_strings_copy(&plan.modules, &from->modules, err) < 0) {
+        return -1;
+    }
     if (from->packet != NULL) {
         plan.packet = malloc(from->len);
         if (plan.packet == NULL) {
@@ -140,6 +195,7 @@ int sb_warm_plan_copy(const struct sb_warm_plan *from,
         memcpy(plan.packet, from->packet, from->len);
     }
     *ret_plan = plan;
+    plan = SB_WARM_NO_PLAN;
     return 0;
 }
 
@@ -156,6 +212,7 @@ void sb_warm_plan_done(struct sb_warm_plan *plan)
 {
     free(plan->packet);
     plan->packet = NULL;
+    sb_strings_done(&plan->modules);
 }
 
 /* ---- one that waits ---- */
@@ -227,14 +284,26 @@ int sb_warm_start(const struct sb_warm_plan *plan,
 
 int sb_warm_look(struct sb_warm *warm)
 {
-    char word = 0;
+    uint8_t said[SB_PRELOAD_MAX + 1];
     struct sb_init_started started;
-    ssize_t n = recv(warm->channel, &word, 1, MSG_DONTWAIT);
+    ssize_t n = recv(warm->channel, said, sizeof said, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return 0;
     }
-    if (n <= 0 || warm->pid != 0 || word != 'r') {
+    if (n <= 0 || warm->pid != 0) {
         return -1;
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        if (said[i] == 'r' && i == n - 1) {
+            break;
+        }
+        if (said[i] < SB_WARM_SKIPPED || said[i] - SB_WARM_SKIPPED >= SB_PRELOAD_MAX) {
+            return -1;
+        }
+        warm->skipped |= 1U << (said[i] - SB_WARM_SKIPPED);
+    }
+    if (said[n - 1] != 'r') {
+        return 0;
     }
     /* It was started before it could say so. */
     n = recv(warm->sock, &started, sizeof started, MSG_DONTWAIT);

@@ -4,18 +4,26 @@
  *  Theory of operation. Starting python takes twenty times as long as starting a sandbox. So in a
  * parked sandbox an interpreter may run already: as the exec that is to come, with its environment,
  * working directory, streams and limits, all but the source and its arguments. It runs nothing but
- * a few lines of ours (warm.py, warm.js) that wait on descriptor 3. It is used once. */
+ * a few lines of ours (warm.py, warm.js) that wait on descriptor 3. It is used once.
+ *
+ *  The modules that the profile names under preload: are imported by then. A module that is not
+ * there, fails or prints is told by its number, a byte from SB_WARM_SKIPPED on, and is no part of
+ * the interpreter that waits. What a program imports are the same modules as in one that it
+ * started itself: where something in its directory would come first, it is started anew. Only
+ * sys.modules (and node's process.moduleLoadList) tells that they are there. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "proto/json/language.h"
+#include "service/worker/policy/collections.h"
 
 struct sb_err;
 struct sb_pairs;
 struct sb_policy;
 
+enum { SB_WARM_SKIPPED = 128 };          /* the byte of the first module */
 enum { SB_WARM_MAX_PROGRAM = 64 << 10 }; /* bytes of source and arguments; longer ones start cold */
 
 /** What somebody will run first in a new sandbox. All borrowed. */
@@ -35,7 +43,8 @@ struct sb_warm_plan {
     char *packet; /* for init; owned; NULL: none is started */
     size_t len;
     bool has_stdin;
-    uint64_t bytes; /* of memory that one is reckoned with */
+    uint64_t bytes;            /* of memory that one is reckoned with */
+    struct sb_strings modules; /* that it is to import before it waits; owned */
 };
 #define SB_WARM_NO_PLAN ((struct sb_warm_plan){.packet = NULL})
 
@@ -57,7 +66,8 @@ struct sb_warm {
     int channel; /* takes the program */
     int in_fd;   /* our ends of its streams; -1: input is empty */
     int out_fds[2];
-    int64_t pid; /* inside; once it is ready */
+    int64_t pid;      /* inside; once it is ready */
+    uint32_t skipped; /* bit n: it waits without the plan's module n */
 };
 #define SB_WARM_NONE ((struct sb_warm){.sock = -1, .channel = -1, .in_fd = -1, .out_fds = {-1, -1}})
 

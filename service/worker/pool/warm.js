@@ -1,10 +1,21 @@
 // Waits for a program, and runs it as "node -e" would: service/worker/pool/warm.h. Descriptor 3 leads to the worker:
-// this says "r", then the source and its arguments come, each with a NUL behind it, and the end of file.
+// this says which of the modules that are its arguments it has not loaded, then "r", then the source and its arguments
+// come, each with a NUL behind it, and the end of file.
 {
     const fs = require('fs');
     const vm = require('vm');
     const parts = [];
     const part = Buffer.alloc(1 << 16);
+    const { emitWarning } = process;
+    process.emitWarning = () => {};
+    process.argv.slice(1).forEach((name, i) => {
+        try {
+            require(name);
+        } catch {
+            fs.writeSync(3, Buffer.of(128 + i));
+        }
+    });
+    process.emitWarning = emitWarning;
     fs.writeSync(3, 'r');
     for (let n; (n = fs.readSync(3, part, 0, part.length)) > 0;)
         parts.push(Buffer.from(part.subarray(0, n)));
@@ -14,7 +25,6 @@
     process.execArgv.splice(1, 1, source);
     // import() as in a main program. Some versions call that experimental, once.
     const loader = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER;
-    const { emitWarning } = process;
     if (loader !== undefined)
         process.emitWarning = function (warning, ...rest) {
             if (String(warning).includes('USE_MAIN_CONTEXT_DEFAULT_LOADER'))

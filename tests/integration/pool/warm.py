@@ -17,7 +17,12 @@ from aisbx.v1 import worker_service_pb2 as ws
 ADDRESS = sys.argv[1]
 PYTHON = {
     "names": "import sys; print(__name__, sys.argv, repr(sys.path[0]), sorted(globals()), sys.flags, sys.orig_argv)",
-    "modules": "import sys; print(sorted(sys.modules))",
+    # Those that the profile has imported before are no others than these, and not the program's.
+    "modules": "import sys, collections, datetime, functools, itertools, json, math, random, re; print(sorted(sys.modules))",
+    "names of modules": "for name in ('json', 're', 'sys'):\n    try:\n        print(eval(name))\n    except NameError as e:\n        print(e)",
+    "a module that is imported twice": "import re, json, sys; print(json.loads('[1]'), sys.modules['json'] is json, re.__spec__.origin)",
+    "chances": "import random; random.seed(3); print(random.random(), random.getstate()[0])",
+    "paths": "import sys; print(sys.path, len(sys.meta_path), len(sys.path_hooks), sys.warnoptions, sys.stdout.encoding)",
     "environment": "import os; print(sorted(os.environ.items()), os.getcwd(), os.getuid(), os.getgroups())",
     "descriptors": "import os; print(sorted(os.listdir('/proc/self/fd')), os.isatty(0), os.fstat(0).st_rdev)",
     "signals": "import signal; print([signal.getsignal(s) for s in signal.valid_signals() if s not in (9, 19)])",
@@ -59,6 +64,9 @@ NODE = {
     "exit later": "process.exitCode = 4; process.on('exit', c => console.log('bye', c))",
     "a signal": "process.kill(process.pid, 'SIGTERM'); setTimeout(() => {}, 1000)",
     "output": "process.stdout.write('a'.repeat(100000)); process.stderr.write('b'.repeat(100000))",
+    "modules": "const c = require('child_process'), f = require('fs/promises'); console.log(Object.keys(require.cache), typeof c.spawn, typeof f.open)",
+    "names of modules": "console.log(typeof names, typeof parts, typeof child_process)",
+    "a warning": "process.emitWarning('told'); console.log(1)",
     "children": "console.log(require('child_process').execFileSync(process.execPath, ['-e', 'console.log(2)']).toString())",
 }
 NODE_AGAIN = {  # nothing but node makes this of it, or nothing

@@ -57,7 +57,7 @@ static const struct {
     {IN_PROFILE("zzzzzzzz: 1"),
      "config.yaml:3:5: unknown key \"zzzzzzzz\"; known here are: name, description, extends, "
      "abstract, driver, cpu, memory, limits, network, filesystem, mounts, environment, secrets, "
-     "packages, seccomp"},
+     "packages, preload, seccomp"},
     {IN_PROFILE("cpu: 1\n    cpu: 2"),
      "config.yaml:4:5: key \"cpu\" is said twice; first in line 3"},
     /* kinds */
