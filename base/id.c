@@ -41,6 +41,23 @@ int sb_id_make(char out[SB_ID_SIZE], const char *prefix, struct sb_err *err)
     return 0;
 }
 
+int sb_id_make_kin(char out[SB_ID_SIZE], const char *prefix, const char *kin, struct sb_err *err)
+{
+    size_t len = strlen(kin);
+    assert(len >= DIGITS);
+    if (sb_id_make(out, prefix, err) < 0) {
+        return -1;
+    }
+    memcpy(out + strlen(prefix), kin + len - DIGITS, SB_ID_TAG);
+    return 0;
+}
+
+struct sb_str sb_id_tag(struct sb_str text, const char *prefix)
+{
+    return sb_id_valid(text, prefix) ? sb_str_of(text.ptr + strlen(prefix), SB_ID_TAG)
+                                     : sb_str_of(text.ptr, 0);
+}
+
 bool sb_id_valid(struct sb_str text, const char *prefix)
 {
     struct sb_str head = sb_str_from(prefix);

@@ -54,6 +54,25 @@ static void ids_are_valid_and_differ(void **state)
     assert_false(sb_id_valid(sb_str_from(a), "ex_"));
 }
 
+static void kin_begin_alike_and_differ(void **state)
+{
+    (void)state;
+    char kin[SB_ID_SIZE];
+    char a[SB_ID_SIZE];
+    char b[SB_ID_SIZE];
+    struct sb_err err;
+    assert_int_equal(sb_id_make(kin, "wk_", &err), 0);
+    assert_int_equal(sb_id_make_kin(a, "sb_", kin, &err), 0);
+    assert_int_equal(sb_id_make_kin(b, "ex_", kin, &err), 0);
+    assert_memory_equal(a + 3, kin + 3, SB_ID_TAG);
+    assert_memory_equal(b + 3, kin + 3, SB_ID_TAG);
+    assert_string_not_equal(a + 3, b + 3);
+    assert_true(sb_id_valid(sb_str_from(a), "sb_"));
+    assert_true(sb_str_eq(sb_id_tag(sb_str_from(a), "sb_"), sb_id_tag(sb_str_from(kin), "wk_")));
+    assert_int_equal(sb_id_tag(sb_str_from(a), "ex_").len, 0);
+    assert_int_equal(sb_id_tag(SB_STR("sb_short"), "sb_").len, 0);
+}
+
 static void bits_become_rfc_4648_base32(void **state)
 {
     (void)state;
@@ -112,6 +131,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_valid_and_differ),
+        cmocka_unit_test(kin_begin_alike_and_differ),
         cmocka_unit_test_teardown(bits_become_rfc_4648_base32, reset),
         cmocka_unit_test_teardown(an_interrupted_call_is_made_again, reset),
         cmocka_unit_test_teardown(without_randomness_there_is_no_id, reset),
