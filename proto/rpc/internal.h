@@ -102,6 +102,7 @@ struct sb_rpc_call {
     bool is_started;   /* handler.start ran: done() is owed */
     bool is_reading;   /* a read() is outstanding */
     bool is_accepted;  /* accept was called */
+    bool is_looking;   /* a drain does not wait for it */
     bool is_finished;  /* finish was called */
     bool is_ended;     /* end was called */
     bool is_cancelled; /* ended by something else than finish */

@@ -246,6 +246,9 @@ int sb_rpc_call_peer_fd(const struct sb_rpc_call *call);
 /** Of a client stream with a single reply: what can be refused without its content has been looked
  * at, the content is welcome. The client's accepted() hears of it; once, later ones are no-ops. */
 void sb_rpc_call_accept(struct sb_rpc_call *call);
+/** It only looks at the server: a drain does not wait for it, and ends it when it begins to refuse
+ * others. */
+void sb_rpc_call_set_looking(struct sb_rpc_call *call);
 /** Asks for the next client message; at most one outstanding. */
 void sb_rpc_call_read(struct sb_rpc_call *call);
 /** Queues one message. False: over the high mark (the message is queued all the same), wait for

@@ -117,14 +117,21 @@ int sb_rpc_server_enable_grpc(struct sb_rpc_server *server,
     return 0;
 }
 
-static void abort_all(struct sb_rpc_server *server, const char *why)
+static void abort_some(struct sb_rpc_server *server, bool only_looking, const char *why)
 {
     struct sb_err status;
     (void)sb_err_set(&status, SB_UNAVAILABLE, "%s", why);
     SB_FOREACH (node, &server->live) {
         struct sb_rpc_call *call = SB_LIST_ENTRY(node, struct sb_rpc_call, in_live);
-        call->ops->abort(call, &status);
+        if (call->is_looking || !only_looking) {
+            call->ops->abort(call, &status);
+        }
     }
+}
+
+static void abort_all(struct sb_rpc_server *server, const char *why)
+{
+    abort_some(server, false, why);
 }
 
 void sb_rpc_server_free(struct sb_rpc_server *server)
@@ -414,6 +421,7 @@ static void refuse_new(struct sb_rpc_server *server)
     if (server->grpc != NULL) {
         server->options.grpc->drain(server->grpc);
     }
+    abort_some(server, true, "the server is shutting down");
     arm(server, server->grace_ms);
     check_quiet(server);
 }

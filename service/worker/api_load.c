@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "service/worker/api.h"
 #include "service/worker/limits.h"
+#include "service/worker/pool/pool.h"
 #include "service/worker/worker.h"
 
 enum { DEFAULT_INTERVAL_MS = 1000, MIN_INTERVAL_MS = 100, MAX_INTERVAL_MS = 3600000 };
@@ -59,6 +60,7 @@ static Aisbx__V1__WatchLoadResponse measure(const struct sb_worker *worker)
     load.slots = SB_MAX_SANDBOXES;
     load.active_sandboxes = (uint32_t)worker->registry.n_live;
     load.active_execs = (uint32_t)worker->registry.n_active_execs;
+    load.pooled_sandboxes = worker->pool == NULL ? 0 : (uint32_t)sb_pool_parked(worker->pool);
     load.available_memory_bytes = available_memory();
     load.cpus = (uint32_t)get_nprocs();
     load.draining = worker->is_draining;
@@ -116,6 +118,7 @@ void sb_api_load_start(struct sb_rpc_call *call, const Aisbx__V1__WatchLoadReque
         (struct timeval){(time_t)(interval / 1000), (suseconds_t)(interval % 1000 * 1000)};
     (void)event_assign(&load->timer, worker->base, -1, 0, on_timer, load);
     sb_rpc_call_set_user(call, load);
+    sb_rpc_call_set_looking(call);
     on_timer(-1, 0, load);
 }
 

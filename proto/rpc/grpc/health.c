@@ -174,6 +174,7 @@ on_watch(struct sb_rpc_call *call, const Grpc__Health__V1__HealthCheckRequest *r
     watcher->last = -1;
     sb_list_append(&health->watchers, &watcher->node);
     sb_rpc_call_set_user(call, watcher);
+    sb_rpc_call_set_looking(call);
     tell(health, watcher);
 }
 
