@@ -101,6 +101,7 @@ static const struct sb_act acts[] = {
 
     {WORKER("GetInfo"), NULL, NULL, NULL, false},
     {WORKER("WatchLoad"), NULL, NULL, NULL, false},
+    {WORKER("ClaimRequest"), NULL, NULL, NULL, false},
     {WORKER("SetDraining"), "admin.drain", "draining", NULL, false},
     {WORKER("ListProfiles"), NULL, NULL, NULL, false},
     {WORKER("GetProfile"), NULL, NULL, NULL, false},

@@ -15,6 +15,8 @@
 #include "proto/rpc/rpc.h"
 #include "service/worker/acts.h"
 #include "service/worker/api.h"
+#include "service/worker/claims.h"
+#include "service/worker/elsewhere.h"
 #include "service/worker/exec.h"
 #include "service/worker/idem_store.h"
 #include "service/worker/policy/policy.h"
@@ -267,9 +269,8 @@ static void on_noted(void *ctx, const struct sb_err *err)
     }
 }
 
-/** The request_id is written with the intent: what was done once is not done again, even by the
- *  worker after this one. */
-static int note_request(struct sb_ticket *ticket, const ProtobufCMessage *msg, struct sb_err *err)
+/** What of a first message makes a repeated call a repetition; request_id NULL: nothing. */
+static struct sb_idem_call request_of(const struct sb_ticket *ticket, const ProtobufCMessage *msg)
 {
     struct sb_idem_call call = {
         .owner = ticket->caller.actor,
@@ -280,9 +281,27 @@ static int note_request(struct sb_ticket *ticket, const ProtobufCMessage *msg, s
         call.content = msg;
     }
     call.request_id = sb_detail_text(call.content, "request_id");
+    return call;
+}
+
+/** The request_id is written with the intent: what was done once is not done again, even by the
+ *  worker after this one. */
+static int note_request(struct sb_ticket *ticket, const ProtobufCMessage *msg, struct sb_err *err)
+{
+    const struct sb_idem_call call = request_of(ticket, msg);
     return call.request_id == NULL ? 0
                                    : sb_idem_note(&ticket->worker->idem, &call, sb_clock_real_ms(),
                                                   on_noted, ticket, &ticket->note, err);
+}
+
+/** It went to another worker before (claims.h). */
+static bool
+is_claimed(const struct sb_ticket *ticket, const ProtobufCMessage *msg, struct sb_err *err)
+{
+    struct sb_worker *worker = ticket->worker;
+    const struct sb_idem_call call = request_of(ticket, msg);
+    return call.request_id != NULL &&
+           sb_claims_check(&worker->claims, &call, worker->id, sb_clock_real_ms(), err) < 0;
 }
 
 /** False: the call has been refused. */
@@ -382,6 +401,9 @@ static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
     if (ticket->sandbox_id[0] == '\0') {
         look_up(ticket, msg);
     }
+    if (is_first && is_claimed(ticket, msg, &err)) {
+        return fail(ticket->call, &err);
+    }
     int rc = is_first ? note_request(ticket, msg, &err) : 0;
     if (rc == 0 && !is_kept && (!is_first || ticket->note == NULL)) {
         return true;
@@ -421,6 +443,20 @@ static bool enter(struct sb_rpc_call *call, const ProtobufCMessage *msg, void *c
     return msg == NULL ? true : enter_message(ticket, msg);
 }
 
+/** For a gateway before many: a failure without this is one of the way, and whether another worker
+ *  may do what this one has not begun. */
+static void
+tell_worker(struct sb_rpc_call *call, const struct sb_worker *worker, const struct sb_err *status)
+{
+    if (status == NULL || status->code == SB_OK) {
+        return;
+    }
+    sb_rpc_call_trailer(call, "x-aisbx-worker", worker->id, strlen(worker->id));
+    if (sb_elsewhere_is(status)) {
+        sb_rpc_call_trailer(call, "x-aisbx-elsewhere", "1", 1);
+    }
+}
+
 static void leave(struct sb_rpc_call *call, const struct sb_err *status, void *ctx)
 {
     (void)ctx;
@@ -428,6 +464,9 @@ static void leave(struct sb_rpc_call *call, const struct sb_err *status, void *c
     sb_rpc_call_set_ticket(call, NULL);
     if (ticket == NULL) {
         return;
+    }
+    if (ticket->is_admitted) {
+        tell_worker(call, ticket->worker, status);
     }
     if (ticket->is_waiting) {
         ticket->has_left = true; /* on_intent ends it */

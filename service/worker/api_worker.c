@@ -1,6 +1,7 @@
 #include "service/worker/api_worker.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "service/worker/api.h"
 #include "service/worker/api_audit.h"
+#include "service/worker/api_claim.h"
 #include "service/worker/api_load.h"
 #include "service/worker/api_metrics.h"
 #include "service/worker/api_pb.h"
@@ -127,7 +129,12 @@ set_draining(struct sb_rpc_call *call, const Aisbx__V1__SetDrainingRequest *req,
     if (!sb_api_identify(call, worker, &caller)) {
         return;
     }
-    worker->is_draining = req->draining;
+    if (req->worker_id[0] != '\0' && strcmp(req->worker_id, worker->id) != 0) {
+        (void)sb_err_set(&err, SB_NOT_FOUND, "worker_id: this is worker %s", worker->id);
+        sb_rpc_call_fail(call, &err);
+        return;
+    }
+    worker->is_draining = req->draining || worker->is_stopping;
     sb_worker_tell_health(worker);
     SB_LOG_INFO("draining changed", "draining=%d by=%s", (int)req->draining, caller.actor);
     Aisbx__V1__SetDrainingResponse *msg =
@@ -304,6 +311,7 @@ validate_config(struct sb_rpc_call *call, const Aisbx__V1__ValidateConfigRequest
 const struct aisbx__v1__worker_service__server sb_api_worker_service = {
     .get_info = {get_info, get_info_done},
     .watch_load = {sb_api_load_start, sb_api_load_drained, sb_api_load_done},
+    .claim_request = {sb_api_claim_request, NULL},
     .set_draining = {set_draining, NULL},
     .list_profiles = {list_profiles, NULL},
     .get_profile = {get_profile, NULL},

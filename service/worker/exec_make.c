@@ -212,7 +212,8 @@ static int fill(struct sb_exec *exec, const struct sb_exec_options *options, str
         exec->channel = *options->channel;
     }
     if (fill_wall(exec, options->wall_ms, err) < 0 || fill_limits(exec, options->limits, err) < 0 ||
-        sb_id_make(exec->id, "ex_", err) < 0 || pack(exec, options, err) < 0) {
+        sb_id_make_kin(exec->id, "ex_", exec->worker->id, err) < 0 ||
+        pack(exec, options, err) < 0) {
         return -1;
     }
     exec->wall_ms = exec->is_context ? 0 : exec->wall_ms;

@@ -187,6 +187,15 @@ int sb_idem_find(struct sb_idem *idem,
     return 0;
 }
 
+bool sb_idem_knows(const struct sb_idem *idem, const struct sb_idem_call *call, uint64_t now_ms)
+{
+    struct sb_err ignored;
+    SB_CLEANUP(sb_buf_done) struct sb_buf key = SB_BUF_INIT(SB_IDEM_KEY_MAX);
+    const struct entry *entry =
+        sb_idem_key(call, &key, &ignored) < 0 ? NULL : sb_map_get(&idem->entries, sb_buf_str(&key));
+    return entry != NULL && !is_old(idem, entry, now_ms);
+}
+
 bool sb_idem_has(const struct sb_idem *idem, struct sb_str key)
 {
     return sb_map_get(&idem->entries, key) != NULL;

@@ -58,6 +58,8 @@ int sb_idem_add(struct sb_idem *idem,
                 uint64_t now_ms,
                 const char *id,
                 struct sb_err *err);
+/** Whether such a call has been begun here, whatever its content. */
+bool sb_idem_knows(const struct sb_idem *idem, const struct sb_idem_call *call, uint64_t now_ms);
 /** Forgets the entry that leads to id, if there is one. */
 void sb_idem_drop(struct sb_idem *idem, const char *id);
 

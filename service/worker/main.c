@@ -67,6 +67,7 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
     sb_snapshots_init(&worker->snapshots);
     sb_contexts_init(&worker->contexts);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
+    sb_claims_init(&worker->claims, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     worker->budget.max = SB_MAX_STAGED_BYTES;
     sb_auth_init(&worker->auth, worker->start_uid);
     sb_list_init(&worker->watches);
@@ -426,6 +427,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     }
     sb_spawner_free(worker->spawner);
     sb_idem_done(&worker->idem);
+    sb_claims_done(&worker->claims);
     sb_auth_done(&worker->auth);
     sb_metrics_done(&worker->metrics);
     if (worker->probe != NULL) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "service/worker/elsewhere.h"
 #include "service/worker/exec.h"
 #include "service/worker/limits.h"
 #include "service/worker/sandbox.h"
@@ -72,10 +73,10 @@ int sb_registry_add_sandbox(struct sb_registry *registry,
                             struct sb_err *err)
 {
     if (registry->n_live >= SB_MAX_SANDBOXES) {
-        return sb_err_set(
-            err, SB_EXHAUSTED,
-            "this worker has %d sandboxes already; destroy one, or use another worker",
-            SB_MAX_SANDBOXES);
+        return sb_elsewhere(
+            err, sb_err_set(err, SB_EXHAUSTED,
+                            "this worker has %d sandboxes already; destroy one, or use another",
+                            SB_MAX_SANDBOXES));
     }
     if (sb_map_put(&registry->sandboxes, sb_str_from(sandbox->id), sandbox, err) < 0) {
         return sb_err_wrap(err, "sandbox %s", sandbox->id);

@@ -13,6 +13,7 @@
 #include "service/shared/frame.h"
 #include "service/worker/audit.h"
 #include "service/worker/auth/quota.h"
+#include "service/worker/elsewhere.h"
 #include "service/worker/exec.h"
 #include "service/worker/metrics.h"
 #include "service/worker/policy/plan.h"
@@ -358,10 +359,12 @@ int sb_sandbox_begin(struct sb_sandbox *sandbox, struct sb_snapshot *base, struc
 static int check_worker(struct sb_worker *worker, struct sb_err *err)
 {
     if (worker->is_draining) {
-        return sb_err_set(err, SB_UNAVAILABLE, "this worker is draining; use another");
+        return sb_elsewhere(
+            err, sb_err_set(err, SB_UNAVAILABLE, "this worker is draining; use another"));
     }
     if (sb_spawner_is_lost(worker->spawner)) {
-        return sb_err_set(err, SB_UNAVAILABLE, "this worker's spawner died; start it again");
+        return sb_elsewhere(
+            err, sb_err_set(err, SB_UNAVAILABLE, "this worker's spawner died; start it again"));
     }
     return 0;
 }
@@ -404,7 +407,7 @@ fill(struct sb_sandbox *sandbox, const struct sb_sandbox_options *options, struc
 {
     struct sb_worker *worker = sandbox->worker;
     (void)snprintf(sandbox->tenant, sizeof sandbox->tenant, "%s", options->tenant);
-    if (sb_id_make(sandbox->id, "sb_", err) < 0 ||
+    if (sb_id_make_kin(sandbox->id, "sb_", worker->id, err) < 0 ||
         sb_policy_make(worker->profiles, options->request, &sandbox->policy, err) < 0 ||
         check_policy(sandbox, options->is_admin, err) < 0 ||
         check_quota(worker, sandbox, options->rate, err) < 0 ||

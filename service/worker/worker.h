@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/metrics.h"
 #include "service/worker/auth/auth.h"
+#include "service/worker/claims.h"
 #include "service/worker/context/context.h"
 #include "service/worker/decisions.h"
 #include "service/worker/idem.h"
@@ -67,6 +68,7 @@ struct sb_worker {
     uint64_t n_tombs_written; /* ends */
     struct sb_budget budget;  /* of files and batches on their way */
     struct sb_idem idem;
+    struct sb_claims claims;
     struct sb_snapshots snapshots;
     struct sb_auth auth;
     struct sb_page_key page_key;

@@ -50,6 +50,7 @@ static const struct {
     {SANDBOX("ResizeExec"), USER},
     {WORKER("GetInfo"), ANY},
     {WORKER("WatchLoad"), ANY},
+    {WORKER("ClaimRequest"), USER},
     {WORKER("SetDraining"), ADMIN},
     {WORKER("ListProfiles"), ANY},
     {WORKER("GetProfile"), ANY},

@@ -268,7 +268,7 @@ fill(struct sb_context *context, const struct sb_context_options *options, struc
     if (options->env != NULL && sb_pairs_merge(&context->env, options->env, err) < 0) {
         return -1;
     }
-    return sb_id_make(context->id, "cx_", err);
+    return sb_id_make_kin(context->id, "cx_", context->worker->id, err);
 }
 
 int sb_context_new(struct sb_sandbox *sandbox,

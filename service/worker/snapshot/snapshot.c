@@ -260,7 +260,7 @@ int sb_snapshot_take(struct sb_sandbox *sandbox,
     (void)snprintf(snapshot->tenant, sizeof snapshot->tenant, "%s", sandbox->tenant);
     (void)snprintf(snapshot->sandbox_id, sizeof snapshot->sandbox_id, "%s", sandbox->id);
     (void)snprintf(snapshot->title, sizeof snapshot->title, "%s", title);
-    if (sb_id_make(snapshot->id, "sn_", err) < 0 ||
+    if (sb_id_make_kin(snapshot->id, "sn_", worker->id, err) < 0 ||
         sb_spawner_take_layer(worker->spawner, sandbox->slot, max_bytes,
                               sandbox->state == SB_STATE_PAUSED, on_taken, snapshot, err) < 0) {
         free(snapshot);

@@ -60,6 +60,7 @@ int fake_setup(void **state)
     struct sb_frame hello = SB_FRAME_INIT;
     assert_non_null(fake);
     worker->state_dir = -1;
+    assert_int_equal(sb_id_make(worker->id, "wk_", &err), 0);
     worker->base = event_base_new();
     worker->chunk = malloc(SB_MAX_CHUNK_BYTES);
     worker->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
