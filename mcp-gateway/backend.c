@@ -1,89 +1,45 @@
 #include "mcp-gateway/backend.h"
 
-#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "base/list.h"
-#include "proto/client/connect.h"
+#include "mcp-gateway/fleet/fleet.h"
+#include "mcp-gateway/line.h"
+#include "proto/client/setting.h"
 
-enum { METADATA_MAX = 8, HINT_BYTES = 320 };
+enum { METADATA_MAX = 8 };
 
 struct sb_backend {
     struct sb_backend_options options;
-    struct sb_connect connect;
-    struct event *ready; /* the channel's descriptor or its timeout */
-    struct sb_list calls;
+    struct sb_line line;        /* to the one worker */
+    struct sb_fleet *fleet;     /* of many; NULL: there is one */
+    struct sb_rpc_metadata key; /* our own, for many; key NULL: none */
     unsigned live;
-    bool is_processing;
-    bool is_stale;   /* what lives on the channel may end; the next call opens another */
-    bool is_closing; /* calls are told that they end, and may start no others */
+    bool is_stale; /* what lives on the channel may end; the next call opens another */
 };
 
 struct sb_backend_call {
-    struct sb_list link;
     struct sb_backend *backend;
-    struct sb_rpc_stream *stream;
+    struct sb_rpc_stream *stream; /* to the one worker */
+    struct sb_fleet_call *far;    /* of many */
     const struct sb_backend_callbacks *callbacks;
     void *user;
 };
 
-/* ---- the channel in the loop ---- */
-
-static void on_ready(evutil_socket_t fd, short what, void *ctx);
-
-/* What to wait for may change with every step. */
-static void rearm(struct sb_backend *backend)
-{
-    struct pollfd pfd;
-    if (backend->connect.channel == NULL || backend->is_processing || backend->is_closing) {
-        return;
-    }
-    int timeout_ms = sb_rpc_channel_prepare(backend->connect.channel, &pfd);
-    const struct timeval tv = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
-    short what = (short)(((pfd.events & POLLIN) != 0 ? EV_READ : 0) |
-                         ((pfd.events & POLLOUT) != 0 ? EV_WRITE : 0));
-    (void)event_del(backend->ready);
-    (void)event_assign(backend->ready, backend->options.base, pfd.fd, pfd.fd < 0 ? 0 : what,
-                       on_ready, backend);
-    if (timeout_ms == 0) {
-        event_active(backend->ready, EV_TIMEOUT, 0);
-    } else if (pfd.fd >= 0 || timeout_ms > 0) {
-        (void)event_add(backend->ready, timeout_ms < 0 ? NULL : &tv);
-    }
-}
-
-static void on_ready(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd;
-    (void)what;
-    struct sb_backend *backend = ctx;
-    backend->is_processing = true;
-    sb_rpc_channel_process(backend->connect.channel);
-    backend->is_processing = false;
-    rearm(backend);
-}
-
-static void disconnect(struct sb_backend *backend)
-{
-    (void)event_del(backend->ready);
-    backend->is_closing = true;
-    sb_connect_done(&backend->connect);
-    backend->is_closing = false;
-    backend->is_stale = false;
-}
+/* ---- the one worker ---- */
 
 static int ensure_channel(struct sb_backend *backend, struct sb_err *err)
 {
-    char hint[HINT_BYTES] = "";
-    if (backend->is_closing) {
+    struct sb_line *line = &backend->line;
+    if (line->is_closing) {
         return sb_err_set(err, SB_CANCELLED, "the connection is being closed");
     }
-    if (backend->is_stale && backend->live == 0 && !backend->is_processing) {
-        disconnect(backend);
+    if (backend->is_stale && backend->live == 0 && !line->is_processing) {
+        sb_line_close(line);
+        backend->is_stale = false;
     }
-    if (backend->connect.channel != NULL) {
+    if (line->connect.channel != NULL) {
         return 0;
     }
     const struct sb_connect_options options = {
@@ -91,13 +47,8 @@ static int ensure_channel(struct sb_backend *backend, struct sb_err *err)
         .key = backend->options.key,
         .mode = SB_CONNECT_START,
         .lends_nothing = backend->options.serves_others,
-        .hint = hint,
-        .hint_size = sizeof hint,
     };
-    if (sb_connect_worker(&options, &backend->connect, err) == 0) {
-        return 0;
-    }
-    return hint[0] == '\0' ? -1 : sb_err_set(err, err->code, "%s (%s)", err->text, hint);
+    return sb_line_open(line, &options, err);
 }
 
 /* ---- who calls ---- */
@@ -124,8 +75,10 @@ static void describe(const struct sb_backend *backend,
         add(ret, "x-aisbx-via", "http");
         add(ret, "x-aisbx-identity", caller->identity);
         add(ret, "x-aisbx-peer", caller->peer);
-    } else if (ret->n == 0 && backend->connect.options.n_metadata == 1) {
-        ret->items[ret->n++] = backend->connect.key;
+    } else if (ret->n == 0 && backend->key.key != NULL) {
+        ret->items[ret->n++] = backend->key;
+    } else if (ret->n == 0 && backend->line.connect.options.n_metadata == 1) {
+        ret->items[ret->n++] = backend->line.connect.key;
     }
     add(ret, "x-aisbx-protocol", caller->protocol);
     add(ret, "traceparent", caller->traceparent);
@@ -164,7 +117,6 @@ static void on_done(struct sb_rpc_stream *stream, const struct sb_err *err, void
 {
     (void)stream;
     struct sb_backend_call *call = user;
-    sb_list_remove(&call->link);
     call->backend->live--;
     call->callbacks->done(call, err, call->user);
     free(call);
@@ -177,6 +129,54 @@ static const struct sb_rpc_stream_callbacks callbacks_of_all = {
     .done = on_done,
 };
 
+static void on_far_message(struct sb_fleet_call *far, const ProtobufCMessage *message, void *user)
+{
+    (void)far;
+    on_message(NULL, message, user);
+}
+
+static void on_far_drained(struct sb_fleet_call *far, void *user)
+{
+    (void)far;
+    on_drained(NULL, user);
+}
+
+static void on_far_accepted(struct sb_fleet_call *far, void *user)
+{
+    (void)far;
+    on_accepted(NULL, user);
+}
+
+static void on_far_done(struct sb_fleet_call *far, const struct sb_err *err, void *user)
+{
+    (void)far;
+    on_done(NULL, err, user);
+}
+
+static const struct sb_fleet_callbacks callbacks_of_far = {
+    .message = on_far_message,
+    .drained = on_far_drained,
+    .accepted = on_far_accepted,
+    .done = on_far_done,
+};
+
+static int start_far(struct sb_backend *backend,
+                     const struct sb_backend_request *request,
+                     struct sb_backend_call *call,
+                     struct sb_err *err)
+{
+    struct metadata metadata;
+    describe(backend, request->caller, &metadata);
+    const struct sb_fleet_request far = {
+        .method = request->method,
+        .message = request->message,
+        .timeout_ms = request->timeout_ms,
+        .metadata = metadata.items,
+        .n_metadata = metadata.n,
+    };
+    return sb_fleet_start(backend->fleet, &far, &callbacks_of_far, call, &call->far, err);
+}
+
 /* A lost connection is opened again by the channel; a worker that is gone is started again, or
  * looked for again, by us. */
 static int start_stream(struct sb_backend *backend,
@@ -184,7 +184,7 @@ static int start_stream(struct sb_backend *backend,
                         struct sb_backend_call *call,
                         struct sb_err *err)
 {
-    bool was_open = backend->connect.channel != NULL;
+    bool was_open = backend->line.connect.channel != NULL;
     for (int tries = 0;; tries++) {
         struct metadata metadata;
         if (ensure_channel(backend, err) < 0) {
@@ -196,7 +196,7 @@ static int start_stream(struct sb_backend *backend,
             .metadata = metadata.items,
             .n_metadata = metadata.n,
         };
-        if (sb_rpc_stream_start(backend->connect.channel, request->method, request->message,
+        if (sb_rpc_stream_start(backend->line.connect.channel, request->method, request->message,
                                 &options, &callbacks_of_all, call, &call->stream, err) == 0) {
             return 0;
         }
@@ -221,51 +221,80 @@ int sb_backend_start(struct sb_backend *backend,
     call->backend = backend;
     call->callbacks = callbacks;
     call->user = user;
-    if (start_stream(backend, request, call, err) < 0) {
+    if ((backend->fleet != NULL ? start_far(backend, request, call, err)
+                                : start_stream(backend, request, call, err)) < 0) {
         free(call);
         return -1;
     }
-    sb_list_append(&backend->calls, &call->link);
     backend->live++;
     if (ret_call != NULL) {
         *ret_call = call;
     }
-    rearm(backend);
+    sb_line_rearm(&backend->line);
     return 0;
 }
 
 void sb_backend_read(struct sb_backend_call *call)
 {
+    if (call->far != NULL) {
+        sb_fleet_read(call->far);
+        return;
+    }
     sb_rpc_stream_read(call->stream);
-    rearm(call->backend);
+    sb_line_rearm(&call->backend->line);
 }
 
 bool sb_backend_send(struct sb_backend_call *call, const ProtobufCMessage *message)
 {
+    if (call->far != NULL) {
+        return sb_fleet_send(call->far, message);
+    }
     bool has_room = sb_rpc_stream_send(call->stream, message);
-    rearm(call->backend);
+    sb_line_rearm(&call->backend->line);
     return has_room;
 }
 
 void sb_backend_half_close(struct sb_backend_call *call)
 {
+    if (call->far != NULL) {
+        sb_fleet_half_close(call->far);
+        return;
+    }
     sb_rpc_stream_half_close(call->stream);
-    rearm(call->backend);
+    sb_line_rearm(&call->backend->line);
 }
 
 void sb_backend_cancel(struct sb_backend_call *call)
 {
+    if (call->far != NULL) {
+        sb_fleet_cancel(call->far);
+        return;
+    }
     sb_rpc_stream_cancel(call->stream);
-    rearm(call->backend);
+    sb_line_rearm(&call->backend->line);
 }
 
 const char *sb_backend_trailer(const struct sb_backend_call *call, const char *key)
 {
     size_t len = 0;
-    return sb_rpc_stream_trailer(call->stream, key, &len);
+    return call->far != NULL ? sb_fleet_trailer(call->far, key)
+                             : sb_rpc_stream_trailer(call->stream, key, &len);
 }
 
 /* ---- life ---- */
+
+static int start_fleet(struct sb_backend *backend, struct sb_err *err)
+{
+    const char *key =
+        backend->options.key != NULL ? backend->options.key : sb_setting_get(SB_SETTING_API_KEY);
+    const struct sb_fleet_options options = {.base = backend->options.base,
+                                             .workers = backend->options.workers,
+                                             .key = backend->options.key};
+    if (key != NULL) {
+        backend->key = (struct sb_rpc_metadata){"x-api-key", key, strlen(key)};
+    }
+    return sb_fleet_new(&options, &backend->fleet, err);
+}
 
 int sb_backend_new(const struct sb_backend_options *options,
                    struct sb_backend **ret_backend,
@@ -276,11 +305,10 @@ int sb_backend_new(const struct sb_backend_options *options,
         return sb_err_oom(err);
     }
     backend->options = *options;
-    sb_list_init(&backend->calls);
-    backend->ready = event_new(options->base, -1, 0, on_ready, backend);
-    if (backend->ready == NULL) {
-        free(backend);
-        return sb_err_oom(err);
+    if (sb_line_init(&backend->line, options->base, err) < 0 ||
+        (options->workers != NULL && start_fleet(backend, err) < 0)) {
+        sb_backend_free(backend);
+        return -1;
     }
     *ret_backend = backend;
     return 0;
@@ -291,8 +319,8 @@ void sb_backend_free(struct sb_backend *backend)
     if (backend == NULL) {
         return;
     }
-    disconnect(backend);
-    event_free(backend->ready);
+    sb_fleet_free(backend->fleet);
+    sb_line_done(&backend->line);
     free(backend);
 }
 
@@ -303,5 +331,10 @@ unsigned sb_backend_live(const struct sb_backend *backend)
 
 bool sb_backend_is_remote(const struct sb_backend *backend)
 {
-    return sb_connect_leads_away(backend->options.address);
+    return backend->fleet != NULL || sb_connect_leads_away(backend->options.address);
+}
+
+const struct sb_fleet *sb_backend_fleet(const struct sb_backend *backend)
+{
+    return backend->fleet;
 }

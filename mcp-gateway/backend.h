@@ -1,5 +1,6 @@
 #pragma once
-/** The worker, as the gateway's one event loop sees it.
+/** The worker, or many of them as if they were one (fleet/fleet.h), as the gateway's one event loop
+ *  sees it.
  *
  *  Theory of operation. The channel is opened by the first call, and again after it broke; nothing
  *  happens before, for desktop programs start a second copy of us only to look. Every call carries
@@ -18,6 +19,7 @@ struct event_base;
 struct sb_backend;
 struct sb_backend_call;
 struct sb_err;
+struct sb_fleet;
 
 /** Who asks. All borrowed until the call is started; NULL where there is none. */
 struct sb_backend_caller {
@@ -32,6 +34,7 @@ struct sb_backend_caller {
 struct sb_backend_options {
     struct event_base *base; /* borrowed */
     const char *address;     /* NULL: $AISBX_ADDRESS, else the worker of one's own */
+    const char *workers;     /* instead: many of them (fleet/members.h); NULL: one */
     const char *key;         /* for callers without one that are not remote; NULL: $AISBX_API_KEY */
     bool serves_others;      /* who calls comes over a network: nothing is bound with our rights */
 };
@@ -85,3 +88,5 @@ void sb_backend_cancel(struct sb_backend_call *call);
 const char *sb_backend_trailer(const struct sb_backend_call *call, const char *key);
 /** Whether the worker is on another machine, or at least not known to be on this one. */
 bool sb_backend_is_remote(const struct sb_backend *backend);
+/** The many; NULL: there is one. Borrowed. */
+const struct sb_fleet *sb_backend_fleet(const struct sb_backend *backend);

@@ -95,6 +95,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
     const struct sb_backend_options to_worker = {
         .base = base,
         .address = options->worker,
+        .workers = options->workers,
         .serves_others = options->transport == SB_GATEWAY_HTTP,
     };
     int rc = sb_backend_new(&to_worker, &backend, err);

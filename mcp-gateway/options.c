@@ -23,6 +23,12 @@ static const struct sb_field fields[] = {
      "one "
      "of your own that is started by the first call",
      NULL},
+    {SB_STR("workers"), SB_FIELD_STRING, AT(workers), 1, 4095, "ADDRESSES",
+     "Instead: many workers as one, by commas: addresses as above, or dns:///NAME:PORT for all "
+     "that "
+     "a "
+     "name stands for, looked up again every two seconds",
+     NULL},
     {SB_STR("loopback-without-key"), SB_FIELD_BOOL, AT(loopback_without_key), 0, 1, NULL,
      "Calls over HTTP without an API key are yours; only with a loopback address", NULL},
     {SB_STR("sandboxd"), SB_FIELD_BOOL, AT(sandboxd), 0, 1, NULL,
@@ -57,6 +63,9 @@ static bool is_loopback(const char *address)
 
 static int check(const struct sb_gateway_options *options, struct sb_err *err)
 {
+    if (options->worker != NULL && options->workers != NULL) {
+        return sb_err_set(err, SB_INVALID, "--worker is one, --workers are many: give one of them");
+    }
     if ((options->tls_cert == NULL) != (options->tls_key == NULL)) {
         return sb_err_set(err, SB_INVALID, "TLS needs both --tls-cert and --tls-key");
     }

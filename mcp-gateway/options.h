@@ -21,6 +21,7 @@ struct sb_gateway_options {
     char *address; /* owned, as all strings here */
     uint64_t port; /* 0: one that is free, printed on stderr */
     char *worker;  /* NULL: the default, see proto/client/setting.h */
+    char *workers; /* NULL: one */
     bool loopback_without_key;
     bool sandboxd; /* serves /v1/files of Kubernetes agent-sandbox */
     char *tls_cert;

@@ -8,6 +8,7 @@
 
 #include "aisbx/v1/worker_service.pb-c.h"
 #include "base/out.h"
+#include "mcp-gateway/fleet/fleet.h"
 #include "mcp-gateway/http/head.h"
 #include "mcp-gateway/http/server.h"
 
@@ -103,6 +104,27 @@ void sb_rest_metrics_render_own(const struct sb_rest_metrics *metrics,
     }
 }
 
+/* ---- of many workers ---- */
+
+static void put_value(struct sb_out *out, const char *value);
+
+static void put_worker(const struct sb_fleet_worker *worker, void *ctx)
+{
+    struct sb_out *out = ctx;
+    sb_out_put(out, "aisbx_gateway_workers{worker=\"");
+    put_value(out, worker->address);
+    sb_out_printf(out, "\",state=\"%s\"} 1\n", worker->state);
+}
+
+void sb_rest_metrics_render_fleet(const struct sb_fleet *fleet, struct sb_out *out)
+{
+    if (fleet != NULL) {
+        sb_out_put(out, "# HELP aisbx_gateway_workers Workers that this gateway knows, by how they "
+                        "are.\n# TYPE aisbx_gateway_workers gauge\n");
+        sb_fleet_each(fleet, put_worker, out);
+    }
+}
+
 /* ---- of a worker ---- */
 
 /* A label's value: \, " and line feeds are escaped; the rest is UTF-8 already. */
@@ -145,6 +167,11 @@ static void put_labels(struct sb_out *out,
                        const char *worker,
                        const char *bound)
 {
+    for (size_t i = 0; i < sample->n_labels; i++) { /* of many workers each sample has its own */
+        if (strcmp(sample->labels[i]->key, "worker") == 0) {
+            worker = sample->labels[i]->value;
+        }
+    }
     sb_out_put(out, "{worker=\"");
     put_value(out, worker);
     sb_out_put(out, "\"");

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct sb_fleet;
 struct sb_http_request;
 struct sb_out;
 
@@ -35,5 +36,7 @@ void sb_rest_metrics_note(struct sb_rest_metrics *metrics,
 void sb_rest_metrics_render_own(const struct sb_rest_metrics *metrics,
                                 unsigned connections,
                                 struct sb_out *out);
+/** How each of many workers is; NULL: there is one, and nothing to say. */
+void sb_rest_metrics_render_fleet(const struct sb_fleet *fleet, struct sb_out *out);
 /** Families of a worker, each sample with the label worker. @families  Aisbx__V1__MetricFamily. */
 void sb_rest_metrics_render(const ProtobufCMessage *reply, const char *worker, struct sb_out *out);

@@ -116,6 +116,7 @@ static int open_named(const struct sb_connect_options *wanted,
     }
     const struct sb_rpc_channel_options options = {
         .tls = uses_tls && !connect->is_local ? &tls : NULL,
+        .tls_name = uses_tls && !connect->is_local ? wanted->tls_name : NULL,
         .lends_nothing = wanted->lends_nothing,
     };
     if (sb_rpc_channel_open(address, &options, &connect->channel, err) < 0) {

@@ -25,8 +25,9 @@ enum sb_connect_mode {
 
 /** All borrowed; the key for as long as the connection. */
 struct sb_connect_options {
-    const char *address; /* NULL: $AISBX_ADDRESS, else the worker of one's own */
-    const char *key;     /* NULL: $AISBX_API_KEY when an address is named, else none */
+    const char *address;  /* NULL: $AISBX_ADDRESS, else the worker of one's own */
+    const char *key;      /* NULL: $AISBX_API_KEY when an address is named, else none */
+    const char *tls_name; /* that its certificate has, where it is not the address's; NULL: it is */
     enum sb_connect_mode mode;
     bool lends_nothing; /* no call on it binds directories of ours */
     char *hint;         /* filled with the next step on failure; NULL: not wanted */

@@ -1,0 +1,66 @@
+#pragma once
+/** How the replies of many workers become one: by method. */
+#include "mcp-gateway/fleet/fleet_internal.h"
+#include "mcp-gateway/fleet/merge.h"
+
+struct sb_page;
+
+/** What one worker has to say. */
+struct sb_merge_leg {
+    struct sb_leg leg;
+    struct sb_fleet_call *call;
+    char address[SB_MEMBERS_ADDRESS_SIZE];
+    char tag[SB_ID_TAG + 1];
+    bool is_live;
+    ProtobufCMessage *message; /* the last one; owned; NULL: none yet, or taken */
+    struct sb_err err;         /* how it ended */
+};
+
+struct sb_merge {
+    const struct sb_merge_kind *kind;
+    struct sb_merge_leg *legs[SB_MEMBERS_MAX];
+    size_t n;
+    size_t n_live;
+    bool is_started;
+    bool wants;   /* a stream: the caller reads */
+    bool is_news; /* a stream that is a sum: since it was read last */
+    bool is_ending;
+    struct sb_page *page; /* of lists; owned */
+};
+
+struct sb_merge_kind {
+    const char *path;
+    const char *items; /* of lists: their field */
+    const char *id;    /* of an item */
+    const char *time;  /* of an item, a Timestamp: what lists are sorted by; NULL: by id */
+    const char *up;    /* field of the request that turns the order; NULL: newest first */
+    /** Unary: one reply of those that came, at least one. NULL with err.   Streams: NULL. */
+    ProtobufCMessage *(*join)(const struct sb_merge *merge,
+                              const struct sb_fleet_call *call,
+                              struct sb_err *err);
+    bool is_sum;        /* a stream whose last messages count together; else they pass one by one */
+    bool one_is_enough; /* what one does not have may be another's: NOT_FOUND is left out */
+};
+
+/** NULL: none. */
+const struct sb_merge_kind *sb_merge_find(const char *path);
+
+/** NULL with err. */
+ProtobufCMessage *sb_merge_new(const ProtobufCMessageDescriptor *type, struct sb_err *err);
+/** Adds the numbers of one message to those of another of its type; a bool is true when all are. */
+void sb_merge_add(ProtobufCMessage *sum, const ProtobufCMessage *one, bool is_first);
+
+/* ---- page.c ---- */
+
+/** Reads page_token and page_size of the request; NULL with err. */
+struct sb_page *sb_page_new(const struct sb_fleet_call *call, struct sb_err *err);
+void sb_page_free(struct sb_page *page);
+/** The request to one worker, for the page it stands at; owned by the caller. NULL: nothing is left
+ *  there, or with err. */
+ProtobufCMessage *sb_page_request(const struct sb_page *page,
+                                  const struct sb_fleet_call *call,
+                                  const char *tag,
+                                  struct sb_err *err);
+/** join of lists. */
+ProtobufCMessage *
+sb_page_join(const struct sb_merge *merge, const struct sb_fleet_call *call, struct sb_err *err);
