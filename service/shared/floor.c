@@ -12,8 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <seccomp.h>
-
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 #define LOW32 0xffffffffULL /* the kernel reads an int from these bits and ignores those above */
@@ -307,7 +305,7 @@ const char *const sb_floor_init_calls[] = {
 };
 const size_t sb_floor_n_init_calls = COUNT(sb_floor_init_calls);
 
-/* From Linux 5.18 on; the numbers are the same on all architectures. */
+/* What libseccomp may not know: from Linux 5.18 on, with the same numbers on all architectures. */
 static const struct {
     const char *name;
     int number;
@@ -335,15 +333,42 @@ static const struct {
     {"listns", 470},
 };
 
-int sb_floor_resolve(const char *name)
+/* By name; without pointers, so that nothing has to be done with it when a program starts. */
+static const struct {
+    char name[30];
+    uint16_t number;
+} known[] = {
+#include "service/shared/calls.inc"
+};
+
+static int find_known(const char *name)
 {
-    for (size_t i = 0; i < COUNT(newer); i++) {
-        if (strcmp(newer[i].name, name) == 0) {
-            return newer[i].number;
+    size_t first = 0;
+    size_t end = COUNT(known);
+    while (first < end) {
+        const size_t middle = first + (end - first) / 2;
+        const int order = strcmp(name, known[middle].name);
+        if (order == 0) {
+            return known[middle].number;
+        }
+        if (order < 0) {
+            end = middle;
+        } else {
+            first = middle + 1;
         }
     }
-    int number = seccomp_syscall_resolve_name(name);
-    return number == __NR_SCMP_ERROR ? -1 : number;
+    return -1;
+}
+
+int sb_floor_resolve(const char *name)
+{
+    int number = find_known(name);
+    for (size_t i = 0; number < 0 && i < COUNT(newer); i++) {
+        if (strcmp(newer[i].name, name) == 0) {
+            number = newer[i].number;
+        }
+    }
+    return number;
 }
 
 char *sb_floor_name(int number)
@@ -353,5 +378,10 @@ char *sb_floor_name(int number)
             return strdup(newer[i].name);
         }
     }
-    return seccomp_syscall_resolve_num_arch(seccomp_arch_native(), number);
+    for (size_t i = 0; i < COUNT(known); i++) {
+        if (known[i].number == number) {
+            return strdup(known[i].name);
+        }
+    }
+    return NULL;
 }

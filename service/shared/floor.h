@@ -25,8 +25,8 @@ extern const size_t sb_floor_n_rules;
 extern const char *const sb_floor_init_calls[];
 extern const size_t sb_floor_n_init_calls;
 
-/** Number of a call on this architecture; negative: not known here. Knows calls that are newer
- *  than libseccomp. */
+/** Number of a call on this architecture, at most 1023; negative: not known here. Knows calls that
+ *  are newer than libseccomp. */
 int sb_floor_resolve(const char *name);
 /** Name of that call, for free(); NULL: not known here, or out of memory. */
 char *sb_floor_name(int number);

@@ -97,7 +97,7 @@ is_named(const Spawn__V1__LoadFilter *msg, const char *name, Spawn__V1__Action a
             continue;
         }
         for (size_t k = 0; k < rule->n_names; k++) {
-            if (strcmp(rule->names[k], name) == 0) {
+            if (*rule->names[k] == *name && strcmp(rule->names[k], name) == 0) {
                 return true;
             }
         }
@@ -113,7 +113,7 @@ static bool is_allowed(const Spawn__V1__LoadFilter *msg, const char *name)
 static bool is_needed_by_init(const char *name)
 {
     for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
-        if (strcmp(sb_floor_init_calls[i], name) == 0) {
+        if (*sb_floor_init_calls[i] == *name && strcmp(sb_floor_init_calls[i], name) == 0) {
             return true;
         }
     }

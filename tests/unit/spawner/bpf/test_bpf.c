@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <seccomp.h>
 
 #include "base/err.h"
+#include "service/shared/floor.h"
 #include "service/spawner/bpf/compile.h"
 #include "service/spawner/bpf/rules.h"
 #include "service/spawner/filter_rules.h"
@@ -38,6 +40,26 @@ static struct sock_fprog compile(const struct sb_bpf_lists *lists)
         fail_msg("%s", err.text);
     }
     return program;
+}
+
+static void calls_have_the_numbers_that_libseccomp_knows(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    for (int number = 0; number < 600; number++) {
+        char *name = seccomp_syscall_resolve_num_arch(seccomp_arch_native(), number);
+        if (name != NULL) {
+            char *ours = sb_floor_name(number);
+            assert_int_equal(sb_floor_resolve(name), number);
+            assert_string_equal(ours, name);
+            free(ours);
+            n++;
+        }
+        free(name);
+    }
+    assert_true(n > 250);
+    assert_int_equal(sb_floor_resolve("no_such_call"), -1);
+    assert_int_equal(sb_floor_resolve(""), -1);
 }
 
 static void shipped_filters_say_what_libseccomp_says(void **state)
@@ -188,6 +210,7 @@ static void too_long_a_program_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_have_the_numbers_that_libseccomp_knows),
         cmocka_unit_test(shipped_filters_say_what_libseccomp_says),
         cmocka_unit_test(shipped_filters_are_a_quarter_of_libseccomps),
         cmocka_unit_test(calls_without_conditions_pass_without_the_program),
