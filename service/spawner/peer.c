@@ -1,7 +1,6 @@
 #include "service/spawner/peer.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <linux/sockios.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -203,12 +203,12 @@ int sb_peer_of(int sock,
 
 int sb_peer_enter(const struct sb_peer *peer, pid_t parent, struct sb_err *err)
 {
-    if (setgroups(peer->n_groups, peer->groups) < 0) {
+    if (syscall(SYS_setgroups, peer->n_groups, peer->groups) < 0) {
         return sb_err_sys(err, errno, "take the caller's groups");
     }
     /* The kernel clears the effective capabilities when the effective user id leaves 0. */
-    if (setresgid((gid_t)-1, peer->gid, (gid_t)-1) < 0 ||
-        setresuid((uid_t)-1, peer->uid, (uid_t)-1) < 0) {
+    if (syscall(SYS_setresgid, (gid_t)-1, peer->gid, (gid_t)-1) < 0 ||
+        syscall(SYS_setresuid, (uid_t)-1, peer->uid, (uid_t)-1) < 0) {
         int sys = errno;
         sb_peer_leave(parent);
         return sb_err_sys(err, sys, "take the caller's ids");
@@ -223,7 +223,7 @@ int sb_peer_enter(const struct sb_peer *peer, pid_t parent, struct sb_err *err)
 void sb_peer_leave(pid_t parent)
 {
     struct sb_err err;
-    if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0) {
+    if (syscall(SYS_setresuid, (uid_t)-1, 0, (uid_t)-1) < 0) {
         SB_LOG_ERROR("cannot become root again", "errno=%d", errno);
         _exit(EXIT_FAILURE);
     }
@@ -232,8 +232,8 @@ void sb_peer_leave(pid_t parent)
         SB_LOG_ERROR("cannot guard the process", "reason=%s", err.text);
         _exit(EXIT_FAILURE);
     }
-    if (setresgid((gid_t)-1, 0, (gid_t)-1) < 0 ||
-        (!sb_mutated("groups") && setgroups(0, NULL) < 0)) {
+    if (syscall(SYS_setresgid, (gid_t)-1, 0, (gid_t)-1) < 0 ||
+        (!sb_mutated("groups") && syscall(SYS_setgroups, 0, NULL) < 0)) {
         SB_LOG_ERROR("cannot leave the caller's groups", "errno=%d", errno);
         _exit(EXIT_FAILURE);
     }

@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,10 +65,10 @@ int sb_between_enter(const struct sb_between *between, struct sb_err *err)
     if (setns(between->userns_fd, CLONE_NEWUSER) < 0) {
         return sb_err_sys(err, errno, "enter the ids of two sandboxes");
     }
-    if (between->has_setgroups && setgroups(0, NULL) < 0) {
+    if (between->has_setgroups && syscall(SYS_setgroups, 0, NULL) < 0) {
         return sb_err_sys(err, errno, "drop supplementary groups");
     }
-    if (setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0) {
+    if (syscall(SYS_setresgid, id, id, id) < 0 || syscall(SYS_setresuid, id, id, id) < 0) {
         return sb_err_sys(err, errno, "become user %u of a sandbox", id);
     }
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0

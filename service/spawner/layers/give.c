@@ -261,8 +261,8 @@ static void list_lowers(const struct sb_given *given,
 static int mount_place(const struct sb_child *child, enum sb_place place, struct sb_err *err)
 {
     const struct sb_given *given = &child->given;
-    static char lower[OPTIONS_SIZE];
-    static char first[PATH_SIZE];
+    char lower[OPTIONS_SIZE];
+    char first[PATH_SIZE];
     const char *name = sb_place_names[place];
     bool is_job = place == SB_PLACE_WORKSPACE; /* /tmp is everybody's */
     unsigned uid = is_job ? child->job_uid : child->setup_id;

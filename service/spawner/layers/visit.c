@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -72,8 +73,8 @@ int sb_visit_enter(const struct sb_visit *visit, struct sb_err *err)
         setns(visit->pid_fd, CLONE_NEWPID) < 0) {
         return sb_err_sys(err, errno, "enter the sandbox");
     }
-    if (setresgid(visit->setup_id, visit->setup_id, visit->setup_id) < 0 ||
-        setresuid(visit->setup_id, visit->setup_id, visit->setup_id) < 0) {
+    if (syscall(SYS_setresgid, visit->setup_id, visit->setup_id, visit->setup_id) < 0 ||
+        syscall(SYS_setresuid, visit->setup_id, visit->setup_id, visit->setup_id) < 0) {
         return sb_err_sys(err, errno, "become user %u of the sandbox", visit->setup_id);
     }
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0
