@@ -18,8 +18,10 @@ enum {
     SB_CHILD_STEP_SIZE = 24, /* bytes of a step's name, with the NUL */
 };
 
-/** Everything the cloned child needs to become a sandbox; prepared by the parent. The child works
- *  on its own copy of the parent's memory, and its calls neither allocate, log nor lock. */
+/** Everything the cloned child needs to become a sandbox; prepared by the parent. The child may
+ * work in the parent's memory (lane.h), beside the parent and other children. So what it calls
+ * writes nothing but its stack, errno and this struct; has no static variables; neither allocates,
+ * logs nor locks; and where libc's function would tell other threads, it is the system call. */
 struct sb_child {
     const struct sb_driver *driver;
     const struct sb_plan *plan;
@@ -39,8 +41,10 @@ struct sb_child {
     bool has_cpu_group;
     int landlock;     /* version; 0: none */
     bool tells_paths; /* what it denies is recorded */
+    int spawner_fd;   /* the other end of sync_fd, which the child closes */
     int sync_fd;      /* a byte arrives when the id maps are written; end of file: parent gone */
-    int report_fd;    /* takes a struct sb_child_report; end of file: init runs */
+    int report_fd;    /* takes a byte of enum sb_child_greeting; then a struct sb_child_report, or
+                         end of file: init runs */
     int ctl_fd;       /* becomes init's SB_INIT_FD */
     int init_fd;      /* sealed executable */
     int root_fd;      /* the new root; set by the child */
@@ -50,6 +54,14 @@ struct sb_child {
 };
 
 #define SB_CHILD_REPORT_MAGIC "\0sb" /* no text begins with it */
+
+/** The first byte, by whoever knows whether there is a child. */
+enum sb_child_greeting {
+    SB_CHILD_IS = '+',     /* and is in its groups. With the descriptors of its mount and its PID
+                              namespace, if its driver keeps places: later, as another user, it
+                              could not be looked into */
+    SB_CHILD_IS_NOT = '-', /* it could not be cloned */
+};
 
 /** What a child that fails says before it exits. */
 struct sb_child_report {

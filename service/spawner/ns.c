@@ -21,17 +21,38 @@
 
 enum { KEYCTL_JOIN_SESSION_KEYRING_ = 1 }; /* linux/keyctl.h is not always there */
 
+struct clone_args
+sb_ns_clone_args(uint64_t namespaces, int cgroup_fd, pid_t *ret_pid, int *ret_pidfd)
+{
+    const uint64_t into_cgroup = cgroup_fd < 0 ? 0 : CLONE_INTO_CGROUP;
+    return (struct clone_args){
+        .flags = namespaces | CLONE_PIDFD | CLONE_PARENT_SETTID | into_cgroup,
+        .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+        .parent_tid = (uint64_t)(uintptr_t)ret_pid,
+        .exit_signal = SIGCHLD,
+        .cgroup = (unsigned)(cgroup_fd < 0 ? 0 : cgroup_fd),
+    };
+}
+
+int sb_ns_clone_error(int sys, uint64_t namespaces, bool is_root, struct sb_err *err)
+{
+    if (sys == ENOSPC || sys == EUSERS) {
+        bool has_fallback = is_root && (namespaces & CLONE_NEWUSER) != 0;
+        return sb_err_set(
+            err, SB_EXHAUSTED,
+            "clone: no more namespaces; raise sysctl user.max_user_namespaces and the "
+            "other user.max_*_namespaces%s",
+            has_fallback ? ", or take the driver chroot, which is weaker" : "");
+    }
+    return sb_err_sys(err, sys, "clone into new namespaces");
+}
+
 pid_t sb_ns_clone(
     uint64_t namespaces, int cgroup_fd, bool is_root, int *ret_pidfd, struct sb_err *err)
 {
     int pidfd = -1;
-    const uint64_t into_cgroup = cgroup_fd < 0 ? 0 : CLONE_INTO_CGROUP;
-    struct clone_args args = {
-        .flags = namespaces | CLONE_PIDFD | into_cgroup,
-        .pidfd = (uint64_t)(uintptr_t)&pidfd,
-        .exit_signal = SIGCHLD,
-        .cgroup = (unsigned)(cgroup_fd < 0 ? 0 : cgroup_fd),
-    };
+    pid_t same = 0;
+    struct clone_args args = sb_ns_clone_args(namespaces, cgroup_fd, &same, &pidfd);
     /* What is not dumpable, which the child inherits, shows neither its namespaces nor, in user
      * mode, its maps. In user mode the caller can look into the spawner by other ways anyway; as
      * root only who has all its capabilities could. */
@@ -42,16 +63,8 @@ pid_t sb_ns_clone(
     }
     int sys = errno;
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (pid < 0 && (sys == ENOSPC || sys == EUSERS)) {
-        bool has_fallback = is_root && (namespaces & CLONE_NEWUSER) != 0;
-        return (pid_t)sb_err_set(err, SB_EXHAUSTED,
-                                 "clone: no more namespaces; raise sysctl "
-                                 "user.max_user_namespaces and the other user.max_*_namespaces%s",
-                                 has_fallback ? ", or take the driver chroot, which is weaker"
-                                              : "");
-    }
     if (pid < 0) {
-        return (pid_t)sb_err_sys(err, sys, "clone into new namespaces");
+        return (pid_t)sb_ns_clone_error(sys, namespaces, is_root, err);
     }
     *ret_pidfd = pidfd;
     return (pid_t)pid;

@@ -1,4 +1,5 @@
 #pragma once
+#include <linux/sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -14,6 +15,14 @@ struct sb_err;
  *  @is_root  of sb_host.   Errors: by errno, in the parent; the text says what to change. */
 pid_t sb_ns_clone(
     uint64_t namespaces, int cgroup_fd, bool is_root, int *ret_pidfd, struct sb_err *err);
+
+/** What to give clone3 for that.
+ *  @ret_pid, @ret_pidfd  where the kernel puts them before the child runs. */
+struct clone_args
+sb_ns_clone_args(uint64_t namespaces, int cgroup_fd, pid_t *ret_pid, int *ret_pidfd);
+
+/** -1, with the error that the errno of such a clone is. */
+int sb_ns_clone_error(int sys, uint64_t namespaces, bool is_root, struct sb_err *err);
 
 /** A descriptor of a namespace of a child that has not changed its ids yet. @name  "mnt".
  *  Errors: by errno. */

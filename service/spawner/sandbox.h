@@ -13,12 +13,8 @@
 #include "service/spawner/layers/layer.h"
 
 struct sb_err;
-struct sb_filter;
-struct sb_host;
-struct sb_layer;
-struct sb_layers;
-struct sb_peer;
-struct sb_plan;
+struct sb_launch;
+struct sb_launch_request;
 
 /*                 init runs                    reaped
  *   STARTING ------------------> RUNNING ----------------> freed, Gone is told
@@ -43,13 +39,15 @@ struct sb_sandbox {
     uint64_t slot; /* its name towards the worker; never used twice */
     uint64_t tag;  /* of the request that made it */
     enum sb_sandbox_state state;
-    uint64_t deadline_ms; /* STARTING: monotonic */
-    bool tells_ready;     /* of its driver */
-    pid_t pid;            /* of the child: init, or a program that stands before it */
-    int pidfd;            /* owned */
-    pid_t init_pid;       /* RUNNING */
-    int init_pidfd;       /* owned; -1: init is the child */
-    int report_fd;        /* owned; STARTING: the child's struct sb_child_report */
+    uint64_t deadline_ms;     /* STARTING: monotonic */
+    bool tells_ready;         /* of its driver */
+    struct sb_launch *launch; /* owned; until the child is another program, or dead */
+    pid_t pid;                /* of the child: init, or a program that stands before it; 0: it has
+                                 not been heard yet, see sb_launch_hear */
+    int pidfd;                /* owned */
+    pid_t init_pid;           /* RUNNING */
+    int init_pidfd;           /* owned; -1: init is the child */
+    int report_fd;            /* owned; STARTING: the child's struct sb_child_report */
     char said[sizeof(struct sb_child_report)]; /* what came out of it until now */
     size_t said_len;
     int sync_fd; /* owned; the child ends when it is closed too early */
@@ -73,20 +71,9 @@ struct sb_sandbox {
     size_t n_degraded;
 };
 
-/** Clones a child that becomes a sandbox of that plan; it is STARTING.
- *  @layer  what its writable places begin with; NULL: nothing.
- *  @peer  NULL when the plan has no mounts of the caller.
- *  @of_worker  a directory for each mount of the worker; borrowed.
+/** Begins to clone a child that becomes a sandbox; it is STARTING.
  *  Errors: by errno; SB_DENIED, SB_PRECONDITION, SB_EXHAUSTED: the text starts with the step. */
-struct sb_sandbox *sb_sandbox_start(const struct sb_host *host,
-                                    struct sb_ids_pool *pool,
-                                    struct sb_layers *layers,
-                                    struct sb_layer *layer,
-                                    const struct sb_plan *plan,
-                                    const struct sb_filter *filter,
-                                    const struct sb_peer *peer,
-                                    const int *of_worker,
-                                    struct sb_err *err);
+struct sb_sandbox *sb_sandbox_start(const struct sb_launch_request *request, struct sb_err *err);
 
 /** Reads what the child of a STARTING sandbox says; call when report_fd is readable.
  *  @ret_step  at least SB_CHILD_STEP_SIZE bytes: the step that failed.
@@ -96,6 +83,11 @@ int sb_sandbox_started(struct sb_sandbox *sandbox,
                        bool is_dead,
                        char *ret_step,
                        struct sb_err *err);
+
+/** Whether that is the process id of its child, who may have ended before it was heard. */
+bool sb_sandbox_is_of(const struct sb_sandbox *sandbox, pid_t pid);
+/** False: it is FAILED because there is none, or it is not there yet. */
+bool sb_sandbox_has_child(const struct sb_sandbox *sandbox);
 
 /** The wait status of init, by that of the child: a program before init tells a signal as shells
  * do.
@@ -109,5 +101,6 @@ void sb_sandbox_fail(struct sb_sandbox *sandbox);
  *  Harmless when it is dead already. */
 void sb_sandbox_kill(const struct sb_sandbox *sandbox);
 
-/** Frees. Only when init is reaped: the ids go back to the pool. NULL is fine. */
+/** Frees. Only when the child is reaped, or has never been: the ids go back to the pool. NULL is
+ * fine. */
 void sb_sandbox_free(struct sb_sandbox *sandbox);

@@ -81,7 +81,7 @@ static struct sb_sandbox *find_pid(struct sb_server *server, pid_t pid)
 {
     SB_FOREACH (node, &server->sandboxes) {
         struct sb_sandbox *sandbox = SB_LIST_ENTRY(node, struct sb_sandbox, link);
-        if (sandbox->pid == pid) {
+        if (sb_sandbox_is_of(sandbox, pid)) {
             return sandbox;
         }
     }
@@ -147,8 +147,15 @@ on_report(struct sb_server *server, struct sb_sandbox *sandbox, bool is_dead, st
         return 0;
     }
     server->n_starting--;
-    return started < 0 ? sb_serve_fail(server, sandbox->tag, step, &failure, err)
-                       : tell_spawned(server, sandbox, err);
+    if (started > 0) {
+        return tell_spawned(server, sandbox, err);
+    }
+    int done = sb_serve_fail(server, sandbox->tag, step, &failure, err);
+    if (!sb_sandbox_has_child(sandbox)) { /* whose end would be the sandbox's */
+        sb_sandbox_free(sandbox);
+        server->n_sandboxes--;
+    }
+    return done;
 }
 
 /* A child that copies has something to say, or died. */
@@ -260,8 +267,8 @@ static int check_deadlines(struct sb_server *server, int *ret_wait_ms, struct sb
     int wait_ms = -1;
     SB_FOREACH (node, &server->sandboxes) {
         struct sb_sandbox *sandbox = SB_LIST_ENTRY(node, struct sb_sandbox, link);
-        if (sandbox->state != SB_SANDBOX_STARTING) {
-            continue;
+        if (sandbox->state != SB_SANDBOX_STARTING || sandbox->pid == 0) {
+            continue; /* the kernel alone is at work until there is a child */
         }
         int left = sb_clock_left_ms(sandbox->deadline_ms);
         if (left == 0) {
@@ -323,12 +330,26 @@ static int turn(struct sb_server *server, struct sb_err *err)
     return fds[0].revents != 0 && !server->is_stopping ? on_worker(server, err) : 0;
 }
 
+/* One that is still being cloned is known soon. */
+static void await_child(struct sb_server *server, struct sb_sandbox *sandbox, uint64_t deadline_ms)
+{
+    struct sb_err ignored;
+    struct pollfd wait = {.fd = sandbox->report_fd, .events = POLLIN};
+    bool is_unknown = sandbox->state == SB_SANDBOX_STARTING && sandbox->pid == 0;
+    if (is_unknown && poll(&wait, 1, sb_clock_left_ms(deadline_ms)) > 0) {
+        (void)on_report(server, sandbox, false, &ignored);
+    }
+}
+
 /* Kills all, and waits until it is true that nothing is left. */
 static void end_all(struct sb_server *server)
 {
     struct sb_err ignored;
     uint64_t deadline = sb_clock_mono_ms() + LAST_REAP_MS;
     sb_serve_end_egress(server);
+    SB_FOREACH (node, &server->sandboxes) {
+        await_child(server, SB_LIST_ENTRY(node, struct sb_sandbox, link), deadline);
+    }
     SB_FOREACH (node, &server->sandboxes) {
         sb_sandbox_kill(SB_LIST_ENTRY(node, struct sb_sandbox, link));
     }
@@ -375,6 +396,7 @@ int sb_serve_run(
         sb_take_free(&server->layers, SB_LIST_ENTRY(node, struct sb_take, link));
     }
     sb_layers_done(&server->layers);
+    sb_lanes_done(&server->lanes);
     sb_filter_cache_done(&server->filters);
     *ret_is_orderly = server->is_orderly;
     free(server);

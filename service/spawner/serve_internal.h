@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "service/spawner/filter.h"
 #include "service/spawner/ids.h"
+#include "service/spawner/lane.h"
 #include "service/spawner/layers/layer.h"
 #include "spawn/v1/spawn.pb-c.h"
 
@@ -43,6 +44,7 @@ struct sb_server {
     struct sb_list sandboxes;
     struct sb_ids_pool pool;
     struct sb_filter_cache filters;
+    struct sb_lanes lanes;
     struct sb_layers layers;
     struct sb_list takes; /* snapshots that are being taken */
     size_t n_takes;

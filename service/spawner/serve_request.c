@@ -15,6 +15,7 @@
 #include "service/spawner/host.h"
 #include "service/spawner/hostmount.h"
 #include "service/spawner/ids.h"
+#include "service/spawner/launch.h"
 #include "service/spawner/layers/changes.h"
 #include "service/spawner/layers/layer.h"
 #include "service/spawner/layers/take.h"
@@ -121,14 +122,25 @@ static int on_spawn(struct sb_server *server, struct call *call, struct sb_err *
         has_peer = &peer;
     }
     plan.slot = ++server->last_slot;
-    struct sb_sandbox *sandbox =
-        sb_sandbox_start(server->host, &server->pool, &server->layers, layer, &plan, filter,
-                         has_peer, call->frame->fds + n_peers, failure);
+    const struct sb_launch_request request = {
+        .host = server->host,
+        .pool = &server->pool,
+        .lanes = &server->lanes,
+        .layers = &server->layers,
+        .layer = layer,
+        .plan = &plan,
+        .message = &call->frame->msg,
+        .filter = filter,
+        .peer = has_peer,
+        .of_worker = call->frame->fds + n_peers,
+    };
+    uint64_t tag = call->request->tag;
+    struct sb_sandbox *sandbox = sb_sandbox_start(&request, failure);
     if (sandbox == NULL) {
         return -1;
     }
     sandbox->slot = plan.slot;
-    sandbox->tag = call->request->tag;
+    sandbox->tag = tag;
     sb_list_append(&server->sandboxes, &sandbox->link);
     server->n_sandboxes++;
     server->n_starting++;

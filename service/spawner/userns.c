@@ -20,13 +20,32 @@
 #include "service/spawner/host.h"
 #include "service/spawner/subids.h"
 
-enum { MAP_SIZE = 192 };
+enum {
+    MAP_SIZE = 192,
+    SHOWN_TRIES = 200, /* more than the changes of ids of all children that can start at a time */
+};
+
+/* The files of a process that is not dumpable are root's. In user mode, a child that shares our
+ * memory has to be shown for a moment, and we with it; each change of ids by such a child takes
+ * that back, for which it has few occasions. */
+static int open_proc(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    for (int i = 0; fd < 0 && errno == EACCES && i < SHOWN_TRIES; i++) {
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        int sys = errno;
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        errno = sys;
+    }
+    return fd;
+}
 
 static int write_proc(pid_t pid, const char *name, const char *text, struct sb_err *err)
 {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    SB_CLEANUP(sb_closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    SB_CLEANUP(sb_closep) int fd = open_proc(path);
     if (fd < 0 || write(fd, text, strlen(text)) < 0) {
         return sb_err_sys(err, errno, "write %s", name);
     }

@@ -45,8 +45,11 @@
 /* What the parent prepares for the child. */
 struct sb_bwrap_start {
     struct sb_bwrap_command command;
-    int program_fd; /* borrowed */
-    int filter_fd;  /* owned; the filter as bubblewrap reads it */
+    int filter_fd; /* owned; the filter as bubblewrap reads it */
+    struct {
+        int program;
+        int filter;
+    } child; /* the child's own descriptors, which it moves */
 };
 
 static int check(const struct sb_host *host, struct sb_err *err)
@@ -91,12 +94,13 @@ static int prepare(const struct sb_host *host, struct sb_child *child, struct sb
         return sb_err_oom(err);
     }
     start->filter_fd = -1;
-    start->program_fd = host->bwrap->fd;
     child->bwrap = start;
     if (sb_bwrap_compile(child->plan, host->bwrap, &start->command, err) < 0) {
         return -1;
     }
     start->filter_fd = make_filter_file(&child->filter->plain, err);
+    start->child.program = host->bwrap->fd;
+    start->child.filter = start->filter_fd;
     return start->filter_fd < 0 ? -1 : 0;
 }
 
@@ -104,8 +108,8 @@ static int arrange(struct sb_child *child, struct sb_err *err)
 {
     struct sb_bwrap_start *start = child->bwrap;
     const struct sb_fds_place more[] = {
-        {&start->filter_fd, SB_FDS_MORE, 0},
-        {&start->program_fd, SB_FDS_MORE + 1, O_CLOEXEC},
+        {&start->child.filter, SB_FDS_MORE, 0},
+        {&start->child.program, SB_FDS_MORE + 1, O_CLOEXEC},
     };
     return sb_fds_arrange_for_program(child, more, sizeof more / sizeof *more, err);
 }
@@ -115,7 +119,7 @@ static int become_bwrap(struct sb_child *child, struct sb_err *err)
     char *argv[SB_BWRAP_MAX_WORDS];
     char *envp[] = {NULL};
     memcpy(argv, child->bwrap->command.words, sizeof argv); /* exec has no const */
-    (void)execveat(child->bwrap->program_fd, "", argv, envp, AT_EMPTY_PATH);
+    (void)execveat(child->bwrap->child.program, "", argv, envp, AT_EMPTY_PATH);
     return sb_err_sys(err, errno, "start bubblewrap");
 }
 
