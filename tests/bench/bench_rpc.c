@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -249,16 +250,60 @@ static int run(const char *socket, uint64_t ms, int port, struct sb_err *err)
     return result;
 }
 
+/* One slice with a server that runs already: what was done, as a line of numbers. */
+static int load(const char *address, unsigned n_lanes, uint64_t ms, struct sb_err *err)
+{
+    const struct sb_rpc_channel_options options = {.module_dir = getenv("AISBX_BIN")};
+    struct sb_rpc_channel *channel = NULL;
+    struct samples warm = {.took_us = malloc(MAX_SAMPLES * sizeof *warm.took_us)};
+    struct samples samples = {.took_us = malloc(MAX_SAMPLES * sizeof *samples.took_us)};
+    int result = warm.took_us == NULL || samples.took_us == NULL
+                     ? sb_err_oom(err)
+                     : sb_rpc_channel_open(address, &options, &channel, err);
+    if (result == 0) {
+        run_slice(channel, n_lanes, 50, &warm);
+        run_slice(channel, n_lanes, ms, &samples);
+        qsort(samples.took_us, samples.n, sizeof *samples.took_us, compare_u32);
+        (void)printf("%zu\t%u\t%" PRIu64 "\t%u\t%u\n", samples.n, samples.n_failed, samples.busy_ns,
+                     samples.n == 0 ? 0 : samples.took_us[samples.n / 2],
+                     samples.n == 0 ? 0 : samples.took_us[samples.n * 99 / 100]);
+    }
+    sb_rpc_channel_free(channel);
+    free(warm.took_us);
+    free(samples.took_us);
+    return result;
+}
+
+/* --load ADDRESS CALLS MS */
+static int load_main(char **args, int n, struct sb_err *err)
+{
+    uint64_t lanes = 0;
+    uint64_t ms = 0;
+    if (n != 3) {
+        return sb_err_set(err, SB_INVALID, "--load ADDRESS CALLS MS");
+    }
+    return sb_num_u64(sb_str_from(args[1]), 1, MAX_LANES, &lanes, err) < 0 ||
+                   sb_num_u64(sb_str_from(args[2]), 1, 60000, &ms, err) < 0
+               ? -1
+               : load(args[0], (unsigned)lanes, ms, err);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'}, {"serve", required_argument, NULL, 'S'}, {0}};
+    static const struct option options[] = {{"seconds", required_argument, NULL, 's'},
+                                            {"serve", required_argument, NULL, 'S'},
+                                            {"load", no_argument, NULL, 'l'},
+                                            {0}};
     uint64_t seconds = 2; /* per transport and number of calls */
     struct sb_err err = {0};
     int option = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'S') {
             return serve(optarg, &err) < 0 ? (fprintf(stderr, "%s\n", err.text), 1) : 0;
+        }
+        if (option == 'l') {
+            int done = load_main(argv + optind, argc - optind, &err);
+            return done < 0 ? (fprintf(stderr, "bench_rpc: %s\n", err.text), 1) : 0;
         }
         if (option != 's' || sb_num_u64(sb_str_from(optarg), 1, 60, &seconds, &err) < 0) {
             (void)fprintf(stderr, "usage: bench_rpc [--seconds 1..60]\n");

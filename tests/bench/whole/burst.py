@@ -10,14 +10,16 @@ from aisbx.v1 import sandbox_pb2 as sb
 from aisbx.v1 import sandbox_service_pb2 as api
 import density
 
-CREATES = 500
-AFTER_S = 60
 CLIENTS = 16
+SLICES = 3  # of each rate
 
 
 def burst(bench):
-    acts = [("grpc", "run", "strict", "-", "/bin/true")]
-    before, _, _ = bench.load(acts, CLIENTS, bench.options.seconds)
+    def rates():
+        acts = [("grpc", "run", "strict", "-", "/bin/true")]
+        return [bench.load(acts, CLIENTS, bench.options.seconds)[0] for _ in range(SLICES)]
+    creates = bench.options.burst
+    before = rates()
     took, boxes, errors, lock = [], [], [], threading.Lock()
     request = api.CreateSandboxRequest(sandbox=sb.SandboxSpec(profile="strict"))
     calls = []
@@ -35,24 +37,26 @@ def burst(bench):
                     errors.append(text_of(error))
         call.add_done_callback(ended)
         calls.append(call)
-    for _ in range(CREATES):
+    for _ in range(creates):
         ask()
     for call in calls:
         call.exception()  # waits
     until = time.monotonic() + 10  # callbacks come a little later
-    while len(took) + len(errors) < CREATES and time.monotonic() < until:
+    while len(took) + len(errors) < creates and time.monotonic() < until:
         time.sleep(0.05)
     density.destroy(bench.client, boxes)
-    at_once, _, _ = bench.load(acts, CLIENTS, bench.options.seconds)
-    time.sleep(AFTER_S)
-    after, _, _ = bench.load(acts, CLIENTS, bench.options.seconds)
-    table = Table("burst", f"{CREATES} creates at once")
+    at_once = rates()
+    time.sleep(bench.options.after)
+    after = rates()
+    table = Table("burst", f"{creates} creates at once")
     table.add("create", "CreateSandbox by gRPC", stats(took, 1e3), note=f"{len(errors)} failed", errors=len(errors))
     bench.table(table)
     if errors:
         bench.note(f"burst: {errors[0]}")
+    bench.figure("burst_failed", len(errors))
     table = Table("burst_rate", f"sandboxes a second, {CLIENTS} clients", unit="/s", ratios=("before",), more_is_better=True)
     for key, title, rate in (("before", "before the burst", before), ("at_once", "at once after it", at_once),
-                             ("after", "a minute later", after)):
-        table.add(key, title, stats([rate]))
+                             ("after", f"{bench.options.after:g} s later", after)):
+        table.add(key, title, stats(rate))
     bench.table(table)
+    bench.figure("burst_after", table.rows["after"]["x"]["before"])

@@ -41,6 +41,12 @@ PROMISES = {
     "parked_kb": Promise("density", "memory of a parked sandbox", 320, "kB"),
     "running_kb": Promise("density", "memory of a sandbox that runs sleep", 600, "kB"),
     "worker_mb": Promise("density", "memory of the worker with all of them (RSS)", 40, "MB"),
+    "rpc": Promise("rpc", "unary calls of gRPC a second, 16 under way, next to the C++ library", 1.0, at_least=True),
+    "mcp_http": Promise("mcp", "calls of an MCP tool a second over HTTP, next to TypeScript SDK 2", 10, at_least=True),
+    "mcp_p50": Promise("mcp", "likewise, how long one takes, p50", 0.25),
+    "mcp_stdio": Promise("mcp", "calls of an MCP tool a second over pipes, next to TypeScript SDK 2", 3, at_least=True),
+    "burst_failed": Promise("burst", "of creates that come all at once, how many fail", 0, ""),
+    "burst_after": Promise("burst", "sandboxes a second a minute after them, next to before", 0.9, at_least=True),
     "overhead": Promise("overhead", "what a running program feels: the worst of getppid, stat and a compiler", 3, "%"),
 }
 

@@ -125,5 +125,5 @@ def _look(bench):
         else:
             bench.note(f"{title} is here and does not work, so it is left out: {said[0]}")
     if absent:
-        bench.note(f"not installed, left out: {', '.join(absent)}")
+        bench.note(f"not installed, left out: {', '.join(absent)} (./dev bench --install-peers)")
     return found

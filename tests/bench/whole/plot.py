@@ -4,7 +4,7 @@ from html import escape
 
 WIDTH, LEFT, RIGHT, ROW, BAR = 1000, 300, 360, 22, 13
 OURS, OTHER, LINE, SOFT, BAD = "#1f6feb", "#9aa4b2", "#24292f", "#57606a", "#cf222e"
-IS_OTHER = ("true", "plain", "bwrap", "crun", "runc", "runsc", "firejail", "srt")
+IS_OTHER = ("true", "plain", "bwrap", "crun", "runc", "runsc", "firejail", "srt", "cpp", "SDK 1", "SDK 2")
 
 
 def number(value):
