@@ -3,12 +3,13 @@
 #include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 
 #include "base/mutate.h"
 #include "service/init/sys.h"
 #include "service/init/text.h"
 
-enum { MAX_PATH = 4096, MAX_SIGNAL = 64 };
+enum { MAX_PATH = 4096, CHILD_STACK = 3 * MAX_PATH };
 
 /* Of a shell without PATH. */
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
@@ -53,6 +54,7 @@ int sb_exec_parse(char *packet, unsigned long len, const int *fds, int n_fds, st
     }
     pointers[1 + head.n_args] = NULL;
     pointers[1 + n + 1] = NULL;
+    ret->may_share = false;
     ret->n_fds = n_fds;
     for (int i = 0; i < n_fds; i++) {
         ret->fds[i] = fds[i];
@@ -173,15 +175,6 @@ static long lower_limits(const struct sb_exec *exec)
     return 0;
 }
 
-/* What whoever started the worker ignored, as a script does for what runs in its background, is not
- * the program's business. */
-static void default_signals(void)
-{
-    for (int i = 1; i <= MAX_SIGNAL; i++) {
-        sb_sys_default_signal(i);
-    }
-}
-
 /* The child. Returns -errno. */
 static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
 {
@@ -216,8 +209,7 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
     if (!sb_mutated("fds.init") && (error = sb_sys_close_range_on_exec(first_closed)) < 0) {
         return (int)error;
     }
-    default_signals();
-    sb_sys_sigmask(0);
+    sb_sys_sigmask(0); /* the spawner has left all signals their default actions */
     if ((error = become_job()) < 0) {
         return (int)error;
     }
@@ -229,20 +221,64 @@ static int become_program(const struct sb_exec *exec, enum sb_init_stage *stage)
     return search(exec);
 }
 
-int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage)
+/* What a child that shares our memory is given, and leaves. */
+struct launch {
+    const struct sb_exec *exec;
+    struct failure failure;
+};
+
+static void launch_child(void *ctx)
+{
+    struct launch *launch = ctx;
+    launch->failure.error = become_program(launch->exec, &launch->failure.stage);
+    sb_sys_exit(127);
+}
+
+/* Returns its pid when it has become the program, or has failed to; -errno: there is none. */
+static int start_shared(const struct sb_exec *exec, struct failure *ret_failure)
+{
+    _Alignas(16) char stack[CHILD_STACK];
+    struct launch launch = {exec, {0, SB_INIT_STAGE_FORK}};
+    int pid = (int)sb_sys_clone_run(CLONE_VM | CLONE_VFORK | SIGCHLD, stack + sizeof stack,
+                                    launch_child, &launch);
+    *ret_failure = launch.failure;
+    return pid;
+}
+
+static int start_apart(const struct sb_exec *exec, struct failure *ret_failure)
 {
     int ends[2] = {-1, -1};
     struct failure failure = {0, SB_INIT_STAGE_FORK};
     int pid = (int)sb_sys_pipe(ends, O_CLOEXEC);
-    if (pid == 0) {
-        pid = (int)sb_sys_fork();
-        if (pid == 0) {
-            failure.error = become_program(exec, &failure.stage);
-            (void)sb_sys_write(ends[1], &failure, sizeof failure);
-            sb_sys_exit(127);
-        }
-        sb_sys_close(ends[1]);
+    if (pid < 0) {
+        return pid;
     }
+    pid = (int)sb_sys_fork();
+    if (pid == 0) {
+        failure.error = become_program(exec, &failure.stage);
+        (void)sb_sys_write(ends[1], &failure, sizeof failure);
+        sb_sys_exit(127);
+    }
+    sb_sys_close(ends[1]);
+    if (pid > 0 && sb_sys_read(ends[0], &failure, sizeof failure) == (long)sizeof failure) {
+        *ret_failure = failure;
+    }
+    sb_sys_close(ends[0]);
+    return pid;
+}
+
+void sb_exec_prepare(void)
+{
+    volatile char stack[CHILD_STACK + MAX_PATH];
+    for (unsigned i = 0; i < sizeof stack; i += MAX_PATH) {
+        stack[i] = 0;
+    }
+}
+
+int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage)
+{
+    struct failure failure = {0, SB_INIT_STAGE_FORK};
+    int pid = exec->may_share ? start_shared(exec, &failure) : start_apart(exec, &failure);
     for (int i = 0; i < 3; i++) {
         sb_sys_close(exec->fds[i]);
     }
@@ -253,9 +289,7 @@ int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage)
         *ret_stage = SB_INIT_STAGE_FORK;
         return pid;
     }
-    long len = sb_sys_read(ends[0], &failure, sizeof failure);
-    sb_sys_close(ends[0]);
-    if (len == (long)sizeof failure) {
+    if (failure.error != 0) {
         (void)sb_sys_wait(pid, NULL, 0, NULL);
         *ret_stage = failure.stage;
         return failure.error;

@@ -1,4 +1,6 @@
 #pragma once
+#include <stdbool.h>
+
 #include "service/shared/initproto.h"
 
 /** One exec as received, checked. */
@@ -6,6 +8,7 @@ struct sb_exec {
     /* stdin, stdout, stderr, the exec's own socket, the program's channel; all close-on-exec */
     int fds[SB_INIT_MAX_FDS];
     int n_fds;
+    bool may_share; /* the child may be in our memory until it is the program */
     uint32_t flags; /* enum sb_init_flags */
     uint16_t rows;
     uint16_t columns;
@@ -18,6 +21,9 @@ struct sb_exec {
 /** Checks a packet and fills *ret_exec, whose strings lie in it.
  *  @fds  that came with it. Returns 0, or -errno. Not reentrant: argv and envp are static. */
 int sb_exec_parse(char *packet, unsigned long len, const int *fds, int n_fds, struct sb_exec *ret);
+
+/** Once, before waiting: whatever memory starting a program takes is there by then. */
+void sb_exec_prepare(void);
 
 /** Starts the program. Returns its pid, or -errno and the stage that failed. Closes fds 0..2. */
 int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage);

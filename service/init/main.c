@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/wait.h>
 
 #include "base/mutate.h"
@@ -45,6 +46,7 @@ struct init {
     int signal_fd;
     int stubs[MAX_STUBS + 1]; /* pids, then 0 */
     int n_stubs;
+    bool may_share; /* see sb_exec */
 };
 
 _Noreturn void sb_main(void);
@@ -179,6 +181,7 @@ static void on_control(struct init *init)
         }
         return;
     }
+    exec.may_share = init->may_share;
     if ((exec.flags & SB_INIT_ONLY) != 0) {
         sb_serve_exec(&exec, SB_INIT_FD, init->signal_fd);
     }
@@ -221,7 +224,7 @@ static void leave_starter(void)
 
 /* Execve has made the saved uid the effective one, and taken PDEATHSIG because of the ids. With
  * no_new_privs it would have made the effective one the real one, so that is set only now. */
-static void guard_self(void)
+static void guard_self(struct init *init)
 {
     unsigned real = 0;
     unsigned job = 0;
@@ -231,16 +234,19 @@ static void guard_self(void)
         sb_sys_getresuid(&real, &job, &saved) < 0 || sb_sys_setresuid(real, job, real) < 0) {
         sb_sys_exit(1);
     }
+    /* A child that takes the job's ids leaves the memory that it shares with us as the kernel
+     * leaves ours here: with fs.suid_dumpable set to 1 the job could look into it. */
+    init->may_share = sb_sys_prctl(PR_GET_DUMPABLE, 0) != 1;
+    if (!sb_mutated("init.dumpable")) {
+        (void)sb_sys_prctl(PR_SET_DUMPABLE, 0);
+    }
 }
 
 _Noreturn void sb_main(void)
 {
     static struct init init;
     char drained[1024];
-    guard_self();
-    if (!sb_mutated("init.dumpable")) {
-        (void)sb_sys_prctl(PR_SET_DUMPABLE, 0);
-    }
+    guard_self(&init);
     (void)sb_sys_prctl(PR_SET_NAME, SB_SYS_PTR("aisbx-init"));
     (void)sb_sys_fcntl(SB_INIT_FD, F_SETFD, FD_CLOEXEC);
     leave_starter();
@@ -249,6 +255,7 @@ _Noreturn void sb_main(void)
     if (init.signal_fd < 0) {
         sb_sys_exit(1);
     }
+    sb_exec_prepare();
     for (;;) {
         struct pollfd fds[] = {
             {.fd = SB_INIT_FD, .events = POLLIN},

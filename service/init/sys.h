@@ -27,6 +27,21 @@ static inline long sb_sys_call6(long n, long a, long b, long c, long d, long e)
                      : "rcx", "r11", "memory");
     return ret;
 }
+/* A child that runs fn(arg) on a stack of its own; fn must not return. */
+static inline long
+sb_sys_clone_run(unsigned long flags, void *stack_end, void (*fn)(void *), void *arg)
+{
+    register long r10 __asm__("r10") = 0;
+    register long r8 __asm__("r8") = 0;
+    long ret;
+    __asm__ volatile("syscall\n test %%rax, %%rax\n jnz 1f\n"
+                     " xor %%ebp, %%ebp\n mov %[arg], %%rdi\n call *%[fn]\n hlt\n1:"
+                     : "=a"(ret)
+                     : "a"((long)__NR_clone), "D"(flags), "S"(stack_end), "d"(0L), "r"(r10),
+                       "r"(r8), [fn] "r"(fn), [arg] "r"(arg)
+                     : "rcx", "r11", "memory");
+    return ret;
+}
 /* The kernel enters with an unaligned idea of a function call: align, and call C. */
 #define SB_SYS_START(main)                                                                         \
     __asm__(".globl _start\n_start:\n xor %ebp, %ebp\n and $-16, %rsp\n call " #main "\n hlt\n")
@@ -44,6 +59,22 @@ static inline long sb_sys_call6(long n, long a, long b, long c, long d, long e)
                      : "+r"(x0)
                      : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
                      : "memory");
+    return x0;
+}
+static inline long
+sb_sys_clone_run(unsigned long flags, void *stack_end, void (*fn)(void *), void *arg)
+{
+    register long x8 __asm__("x8") = __NR_clone;
+    register long x0 __asm__("x0") = (long)flags;
+    register void *x1 __asm__("x1") = stack_end;
+    register long x2 __asm__("x2") = 0;
+    register long x3 __asm__("x3") = 0;
+    register long x4 __asm__("x4") = 0;
+    __asm__ volatile("svc #0\n cbnz x0, 1f\n"
+                     " mov x29, #0\n mov x0, %[arg]\n blr %[fn]\n brk #1\n1:"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), [fn] "r"(fn), [arg] "r"(arg)
+                     : "x30", "memory");
     return x0;
 }
 #define SB_SYS_START(main)                                                                         \
@@ -215,15 +246,6 @@ static inline long sb_sys_prctl(int option, long value)
 static inline void sb_sys_sigmask(uint64_t mask)
 {
     (void)SB_SYS(__NR_rt_sigprocmask, SIG_SETMASK, SB_SYS_PTR(&mask), 0, SB_SYS_SIGSET, 0);
-}
-
-/* SIG_DFL, which is all zeroes. */
-static inline void sb_sys_default_signal(int signal_number)
-{
-    const struct {
-        unsigned long handler, flags, restorer, mask[2];
-    } action = {0};
-    (void)SB_SYS(__NR_rt_sigaction, signal_number, SB_SYS_PTR(&action), 0, SB_SYS_SIGSET, 0);
 }
 
 static inline long sb_sys_signalfd(uint64_t mask, int flags)

@@ -31,12 +31,14 @@ static int close_others(int keep_fd, struct sb_err *err)
     return 0;
 }
 
+/* Also those that libc keeps for itself and does not let anybody set: init and the job count on it.
+ */
 static void default_signals(void)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
+    const unsigned long action[8] = {0}; /* the kernel's struct, longer: SIG_DFL and no flags */
     sigset_t none;
     for (int signal_number = 1; signal_number < NSIG; signal_number++) {
-        (void)sigaction(signal_number, &action, NULL);
+        (void)syscall(SYS_rt_sigaction, signal_number, action, NULL, (size_t)8);
     }
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
