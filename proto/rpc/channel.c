@@ -130,6 +130,12 @@ void sb_rpc_channel_process(struct sb_rpc_channel *channel)
 void sb_rpc_channel_wait(struct sb_rpc_channel *channel)
 {
     struct pollfd pfd;
+    if (channel->ops->can_wait != NULL && channel->ops->can_wait(channel)) {
+        channel->is_processing = true;
+        channel->ops->wait(channel);
+        channel->is_processing = false;
+        return;
+    }
     int timeout_ms = sb_rpc_channel_prepare(channel, &pfd);
     (void)poll(&pfd, 1, timeout_ms);
     sb_rpc_channel_process(channel);

@@ -186,6 +186,9 @@ struct sb_rpc_channel_ops {
                  struct sb_err *err);
     int (*prepare)(struct sb_rpc_channel *channel, struct pollfd *ret_pfd);
     void (*process)(struct sb_rpc_channel *channel);
+    /** Whether wait() stands for prepare, poll and process now; NULL: never. */
+    bool (*can_wait)(const struct sb_rpc_channel *channel);
+    void (*wait)(struct sb_rpc_channel *channel);
     void (*free)(struct sb_rpc_channel *channel); /* runs done(SB_CANCELLED) of what lives */
 };
 
@@ -222,7 +225,7 @@ struct sb_rpc_client_transport {
                 struct sb_rpc_channel **ret_channel,
                 struct sb_err *err);
 };
-enum { SB_RPC_CLIENT_ABI = 2 };
+enum { SB_RPC_CLIENT_ABI = 3 };
 #define SB_RPC_MODULE_FILE   "aisbx-rpc-grpc.so"
 #define SB_RPC_MODULE_SYMBOL "sb_rpc_grpc_transport"
 typedef const struct sb_rpc_client_transport *(*sb_rpc_module_entry)(void);

@@ -293,8 +293,8 @@ void sb_rpc_channel_free(struct sb_rpc_channel *channel);
 int sb_rpc_channel_prepare(struct sb_rpc_channel *channel, struct pollfd *ret_pfd);
 /** Does what is due without blocking; callbacks run inside. */
 void sb_rpc_channel_process(struct sb_rpc_channel *channel);
-/** prepare, poll, process, once: `while (!done) sb_rpc_channel_wait(channel);`. Returns early on a
- * signal. Not in a callback. */
+/** prepare, poll, process, once: `while (!done) sb_rpc_channel_wait(channel);`. May return
+ * early, on a signal within 200 ms. Not in a callback. */
 void sb_rpc_channel_wait(struct sb_rpc_channel *channel);
 
 struct sb_rpc_metadata {

@@ -206,7 +206,7 @@ static void pump(struct sb_grpc_call *call)
         call->is_status_sent = true;
     }
     hold(call);
-    if (sb_grpc_cq_batch(call->call, ops, n, &call->send_op) < 0) {
+    if (sb_grpc_cq_batch(&call->server->cq, call->call, ops, n, &call->send_op) < 0) {
         grpc_call_cancel_with_status(call->call, GRPC_STATUS_INTERNAL, "send refused", NULL);
         call->is_broken = true;
         drop(call);
@@ -352,7 +352,7 @@ static void call_read(struct sb_rpc_call *base)
     ops[0].op = GRPC_OP_RECV_MESSAGE;
     ops[0].data.recv_message.recv_message = &call->in;
     hold(call);
-    if (sb_grpc_cq_batch(call->call, ops, 1, &call->recv_op) < 0) {
+    if (sb_grpc_cq_batch(&call->server->cq, call->call, ops, 1, &call->recv_op) < 0) {
         drop(call);
     }
 }
@@ -378,7 +378,7 @@ static void greet(struct sb_grpc_call *call, grpc_metadata *entry)
     op.data.send_initial_metadata.metadata = entry;
     call->is_metadata_sent = true;
     hold(call);
-    if (sb_grpc_cq_batch(call->call, &op, 1, &call->greet_op) < 0) {
+    if (sb_grpc_cq_batch(&call->server->cq, call->call, &op, 1, &call->greet_op) < 0) {
         drop(call);
     }
 }
@@ -505,7 +505,7 @@ static void refuse(struct sb_grpc_call *call, grpc_status_code code, const char 
     ops[2].op = GRPC_OP_RECV_CLOSE_ON_SERVER;
     ops[2].data.recv_close_on_server.cancelled = &call->close_cancelled;
     call->close_op.on_cq = on_refused;
-    if (sb_grpc_cq_batch(call->call, ops, 3, &call->close_op) < 0) {
+    if (sb_grpc_cq_batch(&call->server->cq, call->call, ops, 3, &call->close_op) < 0) {
         drop(call);
     }
 }
@@ -533,7 +533,7 @@ static void accept_request(struct sb_grpc_call *call)
     memset(ops, 0, sizeof ops);
     ops[0].op = GRPC_OP_RECV_CLOSE_ON_SERVER;
     ops[0].data.recv_close_on_server.cancelled = &call->close_cancelled;
-    if (sb_grpc_cq_batch(call->call, ops, 1, &call->close_op) < 0) {
+    if (sb_grpc_cq_batch(&call->server->cq, call->call, ops, 1, &call->close_op) < 0) {
         call->close_cancelled = 1;
         on_closed(&call->close_op, false);
     }

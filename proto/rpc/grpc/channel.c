@@ -1,7 +1,9 @@
-/** Theory of operation. A channel has a completion queue with one thread of its own, which posts
- * what has completed; process() runs it on the owner's thread. Core connects when the first call is
- *  started, and again after a connection broke. When a file of the TLS identity has changed, the
- * next call goes over a new core channel; running streams keep the old one alive until they end. */
+/** Theory of operation. What has completed is posted to the inbox, which process() runs on the
+ * owner's thread. An owner who only waits for the channel waits at its completion queue, and does
+ * core's I/O himself; for one who polls, a thread does, from the first prepare() on. Core connects
+ * when the first call is started, and again after a connection broke. When a file of the TLS
+ * identity has changed, the next call goes over a new core channel; running streams keep the old
+ * one alive until they end. */
 #include "proto/rpc/grpc/channel.h"
 
 #include <stdlib.h>
@@ -23,6 +25,8 @@ enum {
     DEFAULT_KEEPALIVE_MS = 20000,
     MIN_KEEPALIVE_TIMEOUT_MS = 300,
     MAX_KEEPALIVE_TIMEOUT_MS = 10000,
+    THREADLESS_POLL_MS = 10,
+    MAX_WAIT_MS = 200, /* a signal does not end core's waiting */
 };
 
 static grpc_channel *create_core(const struct sb_grpc_channel *channel,
@@ -100,17 +104,44 @@ static int channel_start(struct sb_rpc_channel *base,
     return sb_grpc_stream_start(base, start, ret_stream, err);
 }
 
+/** Somebody has other things to wait for, too. */
+static void start_thread(struct sb_grpc_channel *channel)
+{
+    struct sb_err err;
+    if (channel->cq.n_threads == 0 && sb_grpc_cq_start(&channel->cq, 1, &err) < 0) {
+        SB_LOG_WARN("gRPC has to be polled", "why=%s", err.text);
+    }
+}
+
 static int channel_prepare(struct sb_rpc_channel *base, struct pollfd *ret_pfd)
 {
     struct sb_grpc_channel *channel = (struct sb_grpc_channel *)base;
+    start_thread(channel);
     *ret_pfd = (struct pollfd){.fd = channel->inbox.fd, .events = POLLIN};
-    return -1; /* core keeps the time */
+    return channel->cq.n_threads > 0 ? -1 : THREADLESS_POLL_MS; /* core keeps the time */
 }
 
 static void channel_process(struct sb_rpc_channel *base)
 {
     struct sb_grpc_channel *channel = (struct sb_grpc_channel *)base;
+    if (channel->cq.n_threads == 0) {
+        sb_grpc_cq_wait(&channel->cq, 0);
+    }
     (void)sb_grpc_inbox_run(&channel->inbox);
+}
+
+static void channel_wait(struct sb_rpc_channel *base)
+{
+    struct sb_grpc_channel *channel = (struct sb_grpc_channel *)base;
+    if (sb_grpc_inbox_is_empty(&channel->inbox)) { /* else what it waits for may have come */
+        sb_grpc_cq_wait(&channel->cq, MAX_WAIT_MS);
+    }
+    (void)sb_grpc_inbox_run(&channel->inbox);
+}
+
+static bool channel_can_wait(const struct sb_rpc_channel *base)
+{
+    return ((const struct sb_grpc_channel *)base)->cq.n_threads == 0;
 }
 
 static void channel_free(struct sb_rpc_channel *base)
@@ -175,7 +206,8 @@ static int fill_channel(struct sb_grpc_channel *channel,
     if (sb_grpc_inbox_init(&channel->inbox, err) < 0 || connect_core(channel, err) < 0) {
         return -1;
     }
-    return sb_grpc_cq_start(&channel->cq, 1, err);
+    sb_grpc_cq_init(&channel->cq);
+    return 0;
 }
 
 static int transport_open(const char *address,
@@ -187,6 +219,8 @@ static int transport_open(const char *address,
         .start = channel_start,
         .prepare = channel_prepare,
         .process = channel_process,
+        .can_wait = channel_can_wait,
+        .wait = channel_wait,
         .free = channel_free,
     };
     struct sb_grpc_channel *channel = calloc(1, sizeof *channel);

@@ -41,6 +41,11 @@ void sb_grpc_inbox_post(struct sb_grpc_inbox *inbox, struct sb_grpc_note *note)
     }
 }
 
+bool sb_grpc_inbox_is_empty(struct sb_grpc_inbox *inbox)
+{
+    return atomic_load_explicit(&inbox->head, memory_order_relaxed) == NULL;
+}
+
 size_t sb_grpc_inbox_run(struct sb_grpc_inbox *inbox)
 {
     uint64_t posts = 0;

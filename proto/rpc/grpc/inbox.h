@@ -1,5 +1,6 @@
 #pragma once
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct sb_err;
@@ -25,6 +26,9 @@ void sb_grpc_inbox_done(struct sb_grpc_inbox *inbox);
 
 /** Any thread. */
 void sb_grpc_inbox_post(struct sb_grpc_inbox *inbox, struct sb_grpc_note *note);
+
+/** Whether nothing is posted yet. Owner thread. */
+bool sb_grpc_inbox_is_empty(struct sb_grpc_inbox *inbox);
 
 /** Runs what was posted so far, oldest first; later posts make the eventfd readable again. Owner
  *  thread. Returns how many ran. */

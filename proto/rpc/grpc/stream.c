@@ -60,6 +60,11 @@ struct sb_grpc_stream {
 
 #define STREAM_OF(ptr, member) SB_LIST_ENTRY(ptr, struct sb_grpc_stream, member)
 
+static struct sb_grpc_cq *queue_of(const struct sb_grpc_stream *stream)
+{
+    return &((struct sb_grpc_channel *)stream->base.channel)->cq;
+}
+
 /* ---- life ---- */
 
 static void outgoing_free(struct outgoing *out)
@@ -269,7 +274,7 @@ static void stream_read(struct sb_rpc_stream *base)
     memset(ops, 0, sizeof ops);
     ops[0].op = GRPC_OP_RECV_MESSAGE;
     ops[0].data.recv_message.recv_message = &stream->in;
-    if (sb_grpc_cq_batch(stream->call, ops, 1, &stream->recv_op) == 0) {
+    if (sb_grpc_cq_batch(queue_of(stream), stream->call, ops, 1, &stream->recv_op) == 0) {
         stream->is_reading = true;
         stream->n_batches++;
     }
@@ -296,7 +301,7 @@ static void pump(struct sb_grpc_stream *stream)
         ops[n++].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
         stream->is_close_sent = true;
     }
-    if (sb_grpc_cq_batch(stream->call, ops, n, &stream->send_op) == 0) {
+    if (sb_grpc_cq_batch(queue_of(stream), stream->call, ops, n, &stream->send_op) == 0) {
         stream->is_sending = true;
         stream->n_batches++;
     } else {
@@ -514,7 +519,7 @@ static int start_main(struct sb_grpc_channel *channel,
                                  deadline_of(options->timeout_ms), NULL);
     grpc_op ops[6];
     size_t n = fill_main_ops(stream, metadata, options->n_metadata, ops);
-    int result = sb_grpc_cq_batch(stream->call, ops, n, &stream->main_op);
+    int result = sb_grpc_cq_batch(queue_of(stream), stream->call, ops, n, &stream->main_op);
     for (size_t i = 0; i < options->n_metadata; i++) {
         grpc_slice_unref(metadata[i].key);
         grpc_slice_unref(metadata[i].value);
@@ -525,7 +530,7 @@ static int start_main(struct sb_grpc_channel *channel,
     stream->n_batches++;
     ops[0] = initial_op(stream);
     if (stream->has_initial_op &&
-        sb_grpc_cq_batch(stream->call, ops, 1, &stream->initial_op) == 0) {
+        sb_grpc_cq_batch(queue_of(stream), stream->call, ops, 1, &stream->initial_op) == 0) {
         stream->n_batches++;
     }
     return 0;
