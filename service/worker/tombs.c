@@ -102,7 +102,7 @@ static struct row *row_new(const struct sb_sandbox *sandbox)
     if (row == NULL) {
         return NULL;
     }
-    row->job = (struct sb_store_job){.run = run_write, .done = on_written};
+    row->job = (struct sb_store_job){.run = run_write, .done = on_written, .is_patient = true};
     memcpy(row->texts, sandbox->owner, owner);
     memcpy(row->texts + owner, sandbox->policy->profile, profile);
     row->owner = row->texts;

@@ -18,11 +18,14 @@
 
 struct sb_store {
     struct sb_store_options options;
-    sqlite3 *db; /* the writer's, once it runs */
-    int lock;    /* -1: in memory */
-    int wake;    /* eventfd, writer to loop; -1 */
+    sqlite3 *db; /* the writer's, once it runs; so are the statements */
+    sqlite3_stmt *begin;
+    sqlite3_stmt *commit;
+    int lock; /* -1: in memory */
+    int wake; /* eventfd, writer to loop; -1 */
     struct event wake_event;
     struct event retry_timer;
+    struct event patience; /* runs while only patient jobs are queued */
     struct sb_store_job retry_job;
     bool is_retrying;
     bool is_started;
@@ -35,6 +38,7 @@ struct sb_store {
     struct sb_list queue;    /* mutex */
     struct sb_list finished; /* mutex */
     size_t n_queued;         /* mutex: not yet finished */
+    bool is_due;             /* mutex: the writer is to take what is queued */
     bool is_ending;          /* mutex */
 };
 
@@ -73,15 +77,28 @@ static size_t take(struct sb_store *store, struct sb_list *batch)
 {
     size_t n = 0;
     (void)pthread_mutex_lock(&store->mutex);
-    while (sb_list_is_empty(&store->queue) && !store->is_ending) {
+    while ((sb_list_is_empty(&store->queue) || !store->is_due) && !store->is_ending) {
         (void)pthread_cond_wait(&store->has_work, &store->mutex);
     }
     while (n < SB_STORE_BATCH && !sb_list_is_empty(&store->queue)) {
         sb_list_append(batch, sb_list_pop(&store->queue));
         n++;
     }
+    store->is_due = !sb_list_is_empty(&store->queue);
     (void)pthread_mutex_unlock(&store->mutex);
     return n;
+}
+
+/* Prepared once: each transaction needs both. */
+static int step(struct sb_store *store, sqlite3_stmt **stmt, const char *sql, struct sb_err *err)
+{
+    if (*stmt == NULL && sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt,
+                                            NULL) != SQLITE_OK) {
+        return sb_store_fail(store->db, err, SB_STORE_FILE);
+    }
+    int rc = sqlite3_step(*stmt) == SQLITE_DONE ? 0 : sb_store_fail(store->db, err, SB_STORE_FILE);
+    (void)sqlite3_reset(*stmt);
+    return rc;
 }
 
 static void undo(struct sb_store *store)
@@ -98,13 +115,13 @@ static int
 transact(struct sb_store *store, struct sb_list *from, struct sb_list *end, struct sb_err *err)
 {
     sb_err_clear(err);
-    int rc = sb_store_exec(store->db, "BEGIN IMMEDIATE", err);
+    int rc = step(store, &store->begin, "BEGIN IMMEDIATE", err);
     for (struct sb_list *node = from; rc == 0 && node != end; node = node->next) {
         struct sb_store_job *job = SB_LIST_ENTRY(node, struct sb_store_job, link);
         rc = job->run(job, store->db, err);
     }
     if (rc == 0) {
-        rc = sb_store_exec(store->db, "COMMIT", err);
+        rc = step(store, &store->commit, "COMMIT", err);
     }
     if (rc < 0) {
         undo(store);
@@ -245,18 +262,45 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx)
     store->is_retrying = true;
 }
 
+/* The writer is to take all that is queued. With the mutex. */
+static void make_due(struct sb_store *store)
+{
+    if (!store->is_due && !sb_list_is_empty(&store->queue)) {
+        store->is_due = true;
+        (void)pthread_cond_signal(&store->has_work);
+    }
+}
+
+static void on_patience(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_store *store = ctx;
+    (void)pthread_mutex_lock(&store->mutex);
+    make_due(store);
+    (void)pthread_mutex_unlock(&store->mutex);
+}
+
 int sb_store_post(struct sb_store *store, struct sb_store_job *job, struct sb_err *err)
 {
+    static const struct timeval patience = {0, SB_STORE_PATIENT_MS * 1000};
     int rc = 0;
+    bool waits = false;
     (void)pthread_mutex_lock(&store->mutex);
     if (store->n_queued >= SB_STORE_QUEUE) {
         rc = -1;
     } else {
         store->n_queued++;
         sb_list_append(&store->queue, &job->link);
-        (void)pthread_cond_signal(&store->has_work);
+        waits = job->is_patient && !store->is_due;
+        if (!waits) {
+            make_due(store);
+        }
     }
     (void)pthread_mutex_unlock(&store->mutex);
+    if (waits && event_pending(&store->patience, EV_TIMEOUT, NULL) == 0) {
+        (void)event_add(&store->patience, &patience);
+    }
     return rc == 0 ? 0
                    : sb_err_set(err, SB_UNAVAILABLE,
                                 "%d records wait for the disk already; try again later",
@@ -312,6 +356,7 @@ int sb_store_start(struct sb_store *store, struct event_base *base, struct sb_er
     }
     (void)event_assign(&store->wake_event, base, store->wake, EV_READ | EV_PERSIST, on_wake, store);
     (void)event_assign(&store->retry_timer, base, -1, 0, on_retry, store);
+    (void)event_assign(&store->patience, base, -1, 0, on_patience, store);
     if (event_add(&store->wake_event, NULL) < 0) {
         return sb_err_set(err, SB_INTERNAL, "the event loop refused the store");
     }
@@ -335,6 +380,7 @@ void sb_store_settle(struct sb_store *store)
         struct pollfd pfd = {.fd = store->wake, .events = POLLIN};
         (void)pthread_mutex_lock(&store->mutex);
         size_t n = store->n_queued;
+        make_due(store);
         (void)pthread_mutex_unlock(&store->mutex);
         if (n == 0) {
             return;
@@ -364,8 +410,11 @@ void sb_store_free(struct sb_store *store)
     if (store->wake >= 0) {
         (void)event_del(&store->wake_event);
         (void)event_del(&store->retry_timer);
+        (void)event_del(&store->patience);
         close(store->wake);
     }
+    (void)sqlite3_finalize(store->begin);
+    (void)sqlite3_finalize(store->commit);
     (void)sqlite3_close(store->db);
     if (store->lock >= 0) {
         close(store->lock);

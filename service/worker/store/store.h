@@ -30,6 +30,7 @@ enum {
     SB_STORE_QUEUE = 16384, /* jobs waiting; more are SB_UNAVAILABLE */
     SB_STORE_BATCH = 1024,  /* jobs in one transaction */
     SB_STORE_RETRY_MS = 1000,
+    SB_STORE_PATIENT_MS = 2,
 };
 #define SB_STORE_FILE "aisbx.db"
 
@@ -50,6 +51,7 @@ struct sb_store_job {
     int (*run)(struct sb_store_job *job, struct sqlite3 *db, struct sb_err *err);
     /** Loop thread; err NULL: it is committed. May free the job and post others. */
     void (*done)(struct sb_store_job *job, const struct sb_err *err);
+    bool is_patient;   /* nobody waits for it: others may have SB_STORE_PATIENT_MS to join it */
     struct sb_err err; /* the store's own */
 };
 
@@ -76,8 +78,8 @@ int sb_store_open(const struct sb_store_options *options,
 struct sqlite3 *sb_store_db(struct sb_store *store);
 /** Starts the writer. After privilege was dropped. */
 int sb_store_start(struct sb_store *store, struct event_base *base, struct sb_err *err);
-/** Queues. @job  zeroed but for run and done. On -1 (SB_UNAVAILABLE: the queue is full) done is not
- *  called. Loop thread, after start. */
+/** Queues. @job  zeroed but for run, done and is_patient. On -1 (SB_UNAVAILABLE: the queue is full)
+ * done is not called. Loop thread, after start. */
 int sb_store_post(struct sb_store *store, struct sb_store_job *job, struct sb_err *err);
 /** False: the last transaction failed, and why. */
 bool sb_store_works(const struct sb_store *store, struct sb_err *ret_why);

@@ -151,6 +151,9 @@ void sb_trail_event(struct sb_trail *trail, const struct sb_trail_record *record
         return;
     }
     struct entry *entry = entry_new(trail, record);
+    if (entry != NULL) {
+        entry->job.is_patient = true;
+    }
     if (entry == NULL || sb_store_post(trail->options.store, &entry->job, &err) < 0) {
         trail->n_lost++;
         free(entry);

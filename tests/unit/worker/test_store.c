@@ -211,6 +211,59 @@ static void a_worker_that_is_ending_is_waited_for(void **state)
     sb_store_free(next);
 }
 
+/* A job that counts. */
+struct counted {
+    struct sb_store_job job;
+    struct rig *rig;
+};
+
+static int run_nothing(struct sb_store_job *job, sqlite3 *db, struct sb_err *err)
+{
+    (void)job;
+    (void)db;
+    (void)err;
+    return 0;
+}
+
+static void on_counted(struct sb_store_job *job, const struct sb_err *err)
+{
+    assert_null(err);
+    SB_LIST_ENTRY(job, struct counted, job)->rig->n_done++;
+}
+
+static void post_counted(struct rig *rig, struct counted *counted, bool is_patient)
+{
+    struct sb_err err;
+    *counted = (struct counted){
+        .job = {.run = run_nothing, .done = on_counted, .is_patient = is_patient}, .rig = rig};
+    assert_int_equal(sb_store_post(rig->store, &counted->job, &err), 0);
+}
+
+static void run_until(struct rig *rig, unsigned n_done)
+{
+    while (rig->n_done < n_done) {
+        assert_int_equal(event_base_loop(rig->base, EVLOOP_ONCE), 0);
+    }
+}
+
+static void job_that_nobody_waits_for_goes_with_the_next_or_alone(void **state)
+{
+    struct rig *rig = *state;
+    struct sb_err err;
+    struct counted jobs[4];
+    const struct timeval past_patience = {0, 4 * SB_STORE_PATIENT_MS * 1000};
+    assert_int_equal(open_rig(rig, &err), 0);
+    post_counted(rig, &jobs[0], true);
+    post_counted(rig, &jobs[1], false);
+    run_until(rig, 2);
+    (void)event_base_loopexit(rig->base, &past_patience); /* which ends with nothing to be done */
+    (void)event_base_dispatch(rig->base);
+    post_counted(rig, &jobs[2], false);
+    run_until(rig, 3);
+    post_counted(rig, &jobs[3], true);
+    run_until(rig, 4);
+}
+
 static void newer_schema_is_refused(void **state)
 {
     struct rig *rig = *state;
@@ -431,6 +484,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(file_is_for_the_worker_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(second_worker_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_is_ending_is_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(job_that_nobody_waits_for_goes_with_the_next_or_alone,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(newer_schema_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(schema_grows_from_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(file_that_is_no_database_is_refused, setup, teardown),
