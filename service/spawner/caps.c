@@ -71,7 +71,7 @@ bool sb_caps_has_chroot(void)
     return has_all;
 }
 
-static int set_kept(cap_t caps, unsigned mode, bool lends)
+static int set_kept(cap_t caps, unsigned mode)
 {
     for (size_t i = 0; i < N_KEPT; i++) {
         bool is_optional = kept[i].is_lent || kept[i].modes == MODE_MAY;
@@ -79,21 +79,20 @@ static int set_kept(cap_t caps, unsigned mode, bool lends)
             continue;
         }
         if (cap_set_flag(caps, CAP_PERMITTED, 1, &kept[i].cap, CAP_SET) < 0 ||
-            ((lends || !kept[i].is_lent) &&
-             cap_set_flag(caps, CAP_EFFECTIVE, 1, &kept[i].cap, CAP_SET) < 0)) {
+            (!kept[i].is_lent && cap_set_flag(caps, CAP_EFFECTIVE, 1, &kept[i].cap, CAP_SET) < 0)) {
             return -1;
         }
     }
     return cap_set_proc(caps);
 }
 
-static int apply(unsigned mode, bool lends, struct sb_err *err)
+static int keep(unsigned mode, struct sb_err *err)
 {
     cap_t caps = cap_init();
     if (caps == NULL) {
         return sb_err_oom(err);
     }
-    int done = set_kept(caps, mode, lends);
+    int done = set_kept(caps, mode);
     int sys = errno;
     (void)cap_free(caps);
     return done < 0 ? sb_err_sys(err, sys, "set capabilities") : 0;
@@ -101,12 +100,27 @@ static int apply(unsigned mode, bool lends, struct sb_err *err)
 
 int sb_caps_keep(bool is_root, struct sb_err *err)
 {
-    return apply(is_root ? MODE_ROOT | MODE_MAY : MODE_USER, false, err);
+    return keep(is_root ? MODE_ROOT | MODE_MAY : MODE_USER, err);
 }
 
+/* Not by libcap, as each request with directories does it several times: what is permitted is what
+ * was kept. */
 int sb_caps_lend(bool reads_all, struct sb_err *err)
 {
-    return apply(MODE_ROOT | MODE_MAY, reads_all, err);
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    if (syscall(SYS_capget, &header, sets) < 0) {
+        return sb_err_sys(err, errno, "read capabilities");
+    }
+    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+        sets[i].effective = sets[i].permitted;
+    }
+    for (size_t i = 0; i < N_KEPT; i++) {
+        if (kept[i].is_lent && !reads_all) {
+            sets[CAP_TO_INDEX(kept[i].cap)].effective &= ~CAP_TO_MASK(kept[i].cap);
+        }
+    }
+    return syscall(SYS_capset, &header, sets) < 0 ? sb_err_sys(err, errno, "set capabilities") : 0;
 }
 
 static int empty_bounding_set(struct sb_err *err)

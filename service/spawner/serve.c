@@ -237,14 +237,13 @@ static int reap(struct sb_server *server, bool tells, struct sb_err *err)
         uint64_t slot = sandbox->slot;
         struct sb_cgroup_counters counters;
         sb_cgroup_read(&sandbox->cgroup, &counters);
-        /* The kernel takes its time to let go of the mounts: somebody waits to hear of the end. */
-        int namespaces[] = {SB_STEAL_FD(sandbox->mnt_fd), SB_STEAL_FD(sandbox->pid_fd)};
-        sb_sandbox_free(sandbox);
-        server->n_sandboxes--;
+        /* The kernel takes its time to let go of groups and mounts: somebody waits to hear of the
+         * end. What is asked next finds all of it gone. */
         if (was_told && tells && done == 0) {
             done = tell_gone(server, slot, status, &usage, &counters, err);
         }
-        sb_fd_close_all(namespaces, 2);
+        sb_sandbox_free(sandbox);
+        server->n_sandboxes--;
     }
     return done;
 }
