@@ -54,9 +54,17 @@ def _run():
         except OSError:
             return True
 
+    def rehearse():
+        """The way a program goes, and memory for what it and the interpreter's end make, so that neither meets pages
+        that are not there yet. malloc keeps up to 128 KiB that nobody has."""
+        code = compile("def f(x):\n    return [x, {}]\n\nprint(end='')\nf(1)\n", "<string>", "exec")
+        exec(code, {"__name__": "rehearsal"})
+        return [bytes(2000) for _ in range(56)], [bytes(40) for _ in range(1500)]
+
     if names:
         preload()
     ours = {name.partition(".")[0] for name in sys.modules if name not in known}
+    rehearse()
     posix.write(3, b"r")
     parts = []
     while part := posix.read(3, 1 << 16):
