@@ -79,12 +79,12 @@ static void run(struct sb_sandbox *sandbox)
     sb_watch_sandbox(sandbox->worker, sandbox->has_run ? SB_WATCH_CHANGED : SB_WATCH_CREATED,
                      sandbox);
     sandbox->has_run = true;
-    SB_LOG_INFO("sandbox started", "sandbox=%s profile=%s owner=%s tenant=%s init=%jd", sandbox->id,
-                sandbox->policy->profile, sandbox->owner, sandbox->tenant,
-                (intmax_t)sandbox->init_pid);
     SB_FOREACH (node, &sandbox->execs) {
         sb_exec_begin(SB_LIST_ENTRY(node, struct sb_exec, sandbox_link));
     }
+    SB_LOG_INFO("sandbox started", "sandbox=%s profile=%s owner=%s tenant=%s init=%jd", sandbox->id,
+                sandbox->policy->profile, sandbox->owner, sandbox->tenant,
+                (intmax_t)sandbox->init_pid);
     sb_sandbox_tell(sandbox);
 }
 
