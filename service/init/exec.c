@@ -20,10 +20,12 @@ struct failure {
     enum sb_init_stage stage;
 };
 
+/* argv and envp of the exec that was parsed last: one slot in front of argv, and a NULL behind each
+ * list. */
+static const char *pointers[1 + SB_INIT_MAX_STRINGS + 2];
+
 int sb_exec_parse(char *packet, unsigned long len, const int *fds, int n_fds, struct sb_exec *ret)
 {
-    /* One slot in front of argv, and a NULL behind each list. */
-    static const char *pointers[1 + SB_INIT_MAX_STRINGS + 2];
     struct sb_init_exec head;
     if (len < sizeof head) {
         return -EINVAL;
@@ -273,6 +275,8 @@ void sb_exec_prepare(void)
     for (unsigned i = 0; i < sizeof stack; i += MAX_PATH) {
         stack[i] = 0;
     }
+    const char *volatile *slot = pointers;
+    *slot = NULL;
 }
 
 int sb_exec_start(struct sb_exec *exec, enum sb_init_stage *ret_stage)

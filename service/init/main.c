@@ -47,6 +47,7 @@ struct init {
     int stubs[MAX_STUBS + 1]; /* pids, then 0 */
     int n_stubs;
     bool may_share; /* see sb_exec */
+    _Alignas(8) char packet[SB_INIT_MAX_PACKET];
 };
 
 _Noreturn void sb_main(void);
@@ -135,14 +136,13 @@ static int take_fds(struct msghdr *msg, int *fds, int max)
 
 static void on_control(struct init *init)
 {
-    static char packet[SB_INIT_MAX_PACKET];
     int fds[SB_INIT_MAX_FDS] = {-1, -1, -1, -1, -1};
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof fds)];
     } control = {.bytes = {0}};
     struct sb_exec exec;
-    struct iovec iov = {.iov_base = packet, .iov_len = sizeof packet};
+    struct iovec iov = {.iov_base = init->packet, .iov_len = sizeof init->packet};
     struct msghdr msg = {
         .msg_iov = &iov,
         .msg_iovlen = 1,
@@ -159,19 +159,19 @@ static void on_control(struct init *init)
     int n_fds = take_fds(&msg, fds, SB_INIT_MAX_FDS);
     struct sb_file file;
     if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
-        sb_file_parse(packet, (unsigned long)len, fds, n_fds, &file) == 0) {
+        sb_file_parse(init->packet, (unsigned long)len, fds, n_fds, &file) == 0) {
         start_helper(init, &file);
         return;
     }
     struct sb_reach reach;
     if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
-        sb_reach_parse(packet, (unsigned long)len, fds, n_fds, &reach) == 0) {
+        sb_reach_parse(init->packet, (unsigned long)len, fds, n_fds, &reach) == 0) {
         start_reach(init, &reach);
         return;
     }
     int error = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0
                     ? -EINVAL
-                    : sb_exec_parse(packet, (unsigned long)len, fds, n_fds, &exec);
+                    : sb_exec_parse(init->packet, (unsigned long)len, fds, n_fds, &exec);
     if (error < 0) {
         if (n_fds >= SB_INIT_FDS) {
             fail(fds[SB_INIT_FDS - 1], -error);
@@ -256,6 +256,7 @@ _Noreturn void sb_main(void)
         sb_sys_exit(1);
     }
     sb_exec_prepare();
+    init.packet[0] = '\0';
     for (;;) {
         struct pollfd fds[] = {
             {.fd = SB_INIT_FD, .events = POLLIN},

@@ -12,7 +12,7 @@
 #include "service/worker/timer.h"
 
 enum {
-    REFILL_WAIT_MS = 2, /* what was just given away starts its program meanwhile */
+    REFILL_WAIT_MS = 5, /* what was just given away runs its program meanwhile, if that is short */
     RAM_SHARE = 32,
 };
 
@@ -94,7 +94,9 @@ static bool take(struct sb_pool *pool,
     }
     struct sb_parked *parked =
         sb_shelf_take(shelf, (unsigned)(pool->max_bytes / shelf->bytes), sb_clock_mono_ms());
-    sb_timer_arm(&pool->refill, REFILL_WAIT_MS);
+    if (!event_pending(&pool->refill, EV_TIMEOUT, NULL)) { /* else who asks often gets nothing */
+        sb_timer_arm(&pool->refill, REFILL_WAIT_MS);
+    }
     if (!event_pending(&pool->look, EV_TIMEOUT, NULL)) {
         sb_timer_arm(&pool->look, SB_FILL_LOOK_MS);
     }
