@@ -111,6 +111,24 @@ static struct sb_ask *next_unsent(struct sb_spawner *spawner)
     return spawner->front;
 }
 
+static void mark_sent(struct sb_spawner *spawner, struct sb_ask *ask)
+{
+    sb_list_append(&spawner->sent, &ask->link);
+    sb_fd_close_all(ask->fds, ask->n_fds);
+    ask->n_fds = 0;
+}
+
+bool sb_spawner_send_now(struct sb_spawner *spawner, struct sb_ask *ask)
+{
+    struct sb_err err;
+    if (spawner->is_lost || spawner->front != NULL || !sb_list_is_empty(&spawner->unsent) ||
+        sb_frame_send(spawner->sock, &ask->req.base, ask->fds, ask->n_fds, &err) < 0) {
+        return false;
+    }
+    mark_sent(spawner, ask);
+    return true;
+}
+
 static void flush(struct sb_spawner *spawner)
 {
     struct sb_ask *ask = NULL;
@@ -131,9 +149,7 @@ static void flush(struct sb_spawner *spawner)
             sb_spawner_release(spawner);
             continue;
         }
-        sb_list_append(&spawner->sent, &ask->link);
-        sb_fd_close_all(ask->fds, ask->n_fds);
-        ask->n_fds = 0;
+        mark_sent(spawner, ask);
     }
 }
 

@@ -31,8 +31,8 @@ new_ask(struct sb_spawner *spawner, sb_spawner_reply_fn *on_reply, void *ctx, st
     return ask;
 }
 
-/** Sending may answer at once (too long a message), which must not happen from inside a request:
- *  the loop sends. */
+/** What cannot be sent at once may have to be answered (too long a message), which must not happen
+ *  from inside a request: then the loop sends. */
 static void enqueue(struct sb_spawner *spawner, struct sb_ask *ask)
 {
     spawner->n_asks++;
@@ -41,8 +41,10 @@ static void enqueue(struct sb_spawner *spawner, struct sb_ask *ask)
         sb_spawner_release(spawner);
         return;
     }
-    sb_list_append(&spawner->unsent, &ask->link);
-    event_active(&spawner->writable, EV_WRITE, 0);
+    if (!sb_spawner_send_now(spawner, ask)) {
+        sb_list_append(&spawner->unsent, &ask->link);
+        event_active(&spawner->writable, EV_WRITE, 0);
+    }
 }
 
 bool sb_spawner_knows_filter(const struct sb_spawner *spawner,

@@ -64,6 +64,9 @@ struct sb_spawner {
     void *ctx;
 };
 
+/** Sends an ask that is in no list yet when none is ahead of it and the socket takes it. False: it
+ *  is as before, whatever was the matter. */
+bool sb_spawner_send_now(struct sb_spawner *spawner, struct sb_ask *ask);
 /** Lets go of sandboxes that were held, as many as may be made at once. */
 void sb_spawner_release(struct sb_spawner *spawner);
 /** Ends the conversation: everybody is told from the loop. */
