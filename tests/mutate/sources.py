@@ -3,7 +3,7 @@ import os
 import re
 
 HOOK = re.compile(r'sb_mutated(_part|_number)?\(\s*"([^"]+)"')
-STEP = re.compile(r'^    \{"([a-z]+)", \w+\},', re.M)
+STEP = re.compile(r'\{"([a-z]+)", \w+\},')
 FOLDERS = ('base', 'cli', 'proto', 'service')
 # Groups of which the table has those that a probe can see; the others only help to set up.
 OPEN_GROUPS = ('step.', 'parent.', 'floor.', 'rlimit.')
@@ -42,7 +42,7 @@ def is_known(name, names, parts):
 def check(repository, rows):
     names = known_names(repository)
     parts = {'step': steps(repository, 'service/spawner/drivers/native.c'),
-             'parent': steps(repository, 'service/spawner/sandbox.c')}
+             'parent': steps(repository, 'service/spawner/launch.c')}
     with open(os.path.join(repository, 'SECURITY.md'), encoding='utf-8') as file:
         security = file.read()
     problems = []
