@@ -216,6 +216,26 @@ static bool send_pending(struct sb_fleet_call *call)
     return has_room;
 }
 
+/* The channel is known to be broken: nothing was sent. */
+static void
+not_begun(struct sb_fleet_call *call, struct sb_member *member, const struct sb_err *err)
+{
+    if (call->way->otherwise == SB_WAY_PLACE && call->n_tried < SB_FLEET_TRIES &&
+        err->code == SB_UNAVAILABLE) {
+        call->tried[call->n_tried++] = member;
+        if (!sb_claim_release(call)) {
+            sb_fleet_wait(call); /* and routed again with the news */
+            sb_fleet_changed(call->fleet);
+        }
+        return;
+    }
+    if (err->code == SB_UNAVAILABLE) {
+        sb_fleet_fail_lost(call, SB_UNAVAILABLE, "%s", err->text);
+    } else {
+        sb_fleet_fail(call, err);
+    }
+}
+
 void sb_fleet_begin(struct sb_fleet_call *call, struct sb_member *member)
 {
     struct sb_err err;
@@ -225,7 +245,7 @@ void sb_fleet_begin(struct sb_fleet_call *call, struct sb_member *member)
         member->n_sent++;
     }
     if (sb_leg_start(&call->leg, member, call->method, call->message, &options, &err) < 0) {
-        fail_unavailable(call, err.text);
+        not_begun(call, member, &err);
         return;
     }
     call->has_leg = true;

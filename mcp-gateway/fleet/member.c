@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "aisbx/v1/worker_service.rpc.h"
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "grpc/health/v1/health.pb-c.h"
@@ -40,10 +39,12 @@ static void move(struct sb_member *member, enum sb_member_state state)
     if (member->state == state || (moves[member->state] & 1U << state) == 0) {
         return;
     }
-    SB_LOG_INFO("worker", "address=%s id=%s was=%s is=%s", member->address, member->id,
-                sb_member_states[member->state], sb_member_states[state]);
+    bool was_up = sb_fleet_is_up(member);
     member->state = state;
-    member->since_ms = sb_clock_mono_ms();
+    if (was_up || sb_fleet_is_up(member)) { /* not each attempt */
+        SB_LOG_INFO("worker", "address=%s id=%s state=%s", member->address, member->id,
+                    sb_member_states[state]);
+    }
     if (state == SB_MEMBER_SERVING) {
         member->n_losses = 0;
     }
@@ -60,26 +61,41 @@ static void settle(struct sb_member *member)
     }
 }
 
+/* Whatever still comes of it is not looked at. */
+static void leave(struct sb_rpc_stream **stream)
+{
+    if (*stream != NULL) {
+        sb_rpc_stream_cancel(*stream);
+        *stream = NULL;
+    }
+}
+
 static void lose(struct sb_member *member, const struct sb_err *err)
 {
     if (member->state == SB_MEMBER_LOST) {
         return;
     }
     unsigned wait_ms = AGAIN_MS << (member->n_losses < 4 ? member->n_losses : 4);
-    SB_LOG_WARN("worker lost", "address=%s id=%s why=%s", member->address, member->id, err->text);
+    SB_LOG(member->n_losses == 0 ? SB_LOG_LEVEL_WARN : SB_LOG_LEVEL_DEBUG, "worker lost",
+           "address=%s id=%s why=%s", member->address, member->id, err->text);
     member->n_losses++;
     member->has_info = false;
     member->has_load = false;
     member->is_ill = false;
+    leave(&member->info);
+    leave(&member->load);
+    leave(&member->health);
     move(member, SB_MEMBER_LOST);
     arm(member, wait_ms < AGAIN_MAX_MS ? wait_ms : AGAIN_MAX_MS);
 }
 
 static void on_info(struct sb_rpc_stream *stream, const ProtobufCMessage *message, void *user)
 {
-    (void)stream;
     struct sb_member *member = user;
     const Aisbx__V1__GetInfoResponse *info = (const void *)message;
+    if (stream != member->info) {
+        return;
+    }
     if (!sb_id_valid(sb_str_from(info->worker_id), "wk_")) {
         SB_LOG_WARN("no worker of ours", "address=%s", member->address);
         return;
@@ -91,10 +107,12 @@ static void on_info(struct sb_rpc_stream *stream, const ProtobufCMessage *messag
 
 static void on_info_done(struct sb_rpc_stream *stream, const struct sb_err *err, void *user)
 {
-    (void)stream;
     struct sb_member *member = user;
+    if (stream != member->info) {
+        return;
+    }
     member->info = NULL;
-    if (err->code != SB_OK && member->load != NULL) {
+    if (err->code != SB_OK) {
         lose(member, err);
     }
 }
@@ -103,6 +121,9 @@ static void on_load(struct sb_rpc_stream *stream, const ProtobufCMessage *messag
 {
     struct sb_member *member = user;
     const Aisbx__V1__WatchLoadResponse *load = (const void *)message;
+    if (stream != member->load) {
+        return;
+    }
     member->has_load = true;
     member->is_draining = load->draining;
     member->slots = load->slots;
@@ -115,9 +136,11 @@ static void on_load(struct sb_rpc_stream *stream, const ProtobufCMessage *messag
 
 static void on_load_done(struct sb_rpc_stream *stream, const struct sb_err *err, void *user)
 {
-    (void)stream;
     struct sb_member *member = user;
     struct sb_err ended;
+    if (stream != member->load) {
+        return;
+    }
     member->load = NULL;
     if (err->code == SB_OK) {
         (void)sb_err_set(&ended, SB_UNAVAILABLE, "it ended the stream of its load");
@@ -130,6 +153,9 @@ static void on_health(struct sb_rpc_stream *stream, const ProtobufCMessage *mess
 {
     struct sb_member *member = user;
     const Grpc__Health__V1__HealthCheckResponse *health = (const void *)message;
+    if (stream != member->health) {
+        return;
+    }
     member->is_ill =
         health->status == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING;
     settle(member);
@@ -139,11 +165,12 @@ static void on_health(struct sb_rpc_stream *stream, const ProtobufCMessage *mess
 /* A worker on a unix socket has none: its load says what there is to say. */
 static void on_health_done(struct sb_rpc_stream *stream, const struct sb_err *err, void *user)
 {
-    (void)stream;
     (void)err;
     struct sb_member *member = user;
-    member->health = NULL;
-    member->is_ill = false;
+    if (stream == member->health) {
+        member->health = NULL;
+        member->is_ill = false;
+    }
 }
 
 static const struct sb_rpc_stream_callbacks info_callbacks = {.message = on_info,
@@ -153,7 +180,6 @@ static const struct sb_rpc_stream_callbacks load_callbacks = {.message = on_load
 static const struct sb_rpc_stream_callbacks health_callbacks = {.message = on_health,
                                                                 .done = on_health_done};
 
-/* What a loss left under way is its end's to clear. */
 static int ask(struct sb_member *member, struct sb_err *err)
 {
     static const struct sb_rpc_method health = {
@@ -247,7 +273,6 @@ int sb_member_new(struct sb_fleet *fleet,
     (void)snprintf(member->address, sizeof member->address, "%s", address);
     (void)snprintf(member->name, sizeof member->name, "%s", name == NULL ? "" : name);
     member->state = SB_MEMBER_CONNECTING;
-    member->since_ms = sb_clock_mono_ms();
     member->is_named = true;
     member->available_memory = UINT64_MAX;
     sb_list_init(&member->legs);

@@ -54,7 +54,6 @@ struct sb_member {
     uint32_t n_sent; /* what was begun there since it told how many are active */
     uint64_t available_memory;
     unsigned n_losses; /* since it served last */
-    uint64_t since_ms; /* in this state; monotonic */
 };
 
 /** Connects soon. @name  NULL: none.   Errors: SB_EXHAUSTED. */
