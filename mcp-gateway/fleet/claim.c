@@ -87,12 +87,13 @@ static bool ask(struct sb_fleet_call *call, struct sb_member *witness, bool is_r
 {
     struct sb_err err;
     struct sb_claim *claim = call->claim;
-    Aisbx__V1__ClaimRequestRequest req = AISBX__V1__CLAIM_REQUEST_REQUEST__INIT;
+    Aisbx__V1__ClaimRequestRequest req;
     struct sb_rpc_stream_options options = sb_fleet_stream_options(call);
     union {
         const char *in;
         char *out;
     } id = {.in = request_id_of(call)}, method = {.in = call->method->name}; /* only packed */
+    aisbx__v1__claim_request_request__init(&req);
     req.request_id = id.out;
     req.method = method.out;
     req.worker_id = is_release ? claim->owner_id : claim->first_id;

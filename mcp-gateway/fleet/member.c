@@ -75,7 +75,7 @@ static void lose(struct sb_member *member, const struct sb_err *err)
     if (member->state == SB_MEMBER_LOST) {
         return;
     }
-    unsigned wait_ms = AGAIN_MS << (member->n_losses < 4 ? member->n_losses : 4);
+    unsigned wait_ms = (unsigned)AGAIN_MS << (member->n_losses < 4 ? member->n_losses : 4);
     SB_LOG(member->n_losses == 0 ? SB_LOG_LEVEL_WARN : SB_LOG_LEVEL_DEBUG, "worker lost",
            "address=%s id=%s why=%s", member->address, member->id, err->text);
     member->n_losses++;
@@ -191,12 +191,12 @@ static int ask(struct sb_member *member, struct sb_err *err)
         .flags = SB_RPC_SERVER_STREAM,
     };
     static const Aisbx__V1__GetInfoRequest info = AISBX__V1__GET_INFO_REQUEST__INIT;
-    static const Grpc__Health__V1__HealthCheckRequest all =
-        GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest all;
     Aisbx__V1__WatchLoadRequest load = AISBX__V1__WATCH_LOAD_REQUEST__INIT;
     struct sb_rpc_channel *channel = member->line.connect.channel;
     struct sb_rpc_stream_options options = member->line.connect.options;
     load.interval_ms = LOAD_MS;
+    grpc__health__v1__health_check_request__init(&all);
     if (sb_rpc_stream_start(
             channel,
             &aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_WATCH_LOAD],

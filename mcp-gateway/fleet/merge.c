@@ -218,8 +218,8 @@ static int ask(struct sb_fleet_call *call, struct sb_member *member, struct sb_e
     (void)snprintf(leg->address, sizeof leg->address, "%s", member->address);
     (void)snprintf(leg->tag, sizeof leg->tag, "%.*s",
                    SB_STR_ARG(sb_id_tag(sb_str_from(member->id), "wk_")));
+    err->code = SB_OK;
     if (merge->page != NULL) {
-        err->code = SB_OK;
         own = sb_page_request(merge->page, call, leg->tag, err);
         message = own;
     }

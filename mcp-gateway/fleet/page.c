@@ -331,7 +331,8 @@ static void leave_rest(const struct sb_merge *merge, struct reader *reader, size
     size_t *n = NULL;
     if (reader->leg->message != NULL) {
         ProtobufCMessage **items = *sb_pbpath_list(reader->leg->message, merge->kind->items, &n);
-        memmove(items + from, items + reader->at, (reader->n - reader->at) * sizeof(*items));
+        memmove(items + from, items + reader->at,
+                (reader->n - reader->at) * sizeof(ProtobufCMessage *));
         *n = reader->n - (reader->at - from);
     }
 }
@@ -355,7 +356,7 @@ sb_page_join(const struct sb_merge *merge, const struct sb_fleet_call *call, str
         }
     }
     ProtobufCMessage ***items = sb_pbpath_list(page, merge->kind->items, &n);
-    *items = calloc(merge->page->size, sizeof **items);
+    *items = calloc(merge->page->size, sizeof(ProtobufCMessage *));
     struct reader *reader = NULL;
     while (*items != NULL && *n < merge->page->size &&
            (reader = next_of(readers, merge->n, merge->kind, is_up)) != NULL) {

@@ -158,6 +158,29 @@ def what_has_one_request_id_is_done_once(fleet):
     return ids
 
 
+def everything_else_finds_its_way(fleet):
+    """Ports, contexts, /run_code and MCP: whatever stands above the calls of a worker."""
+    here, there = fleet.gateways
+    box = here.create(profile="python-dev")
+    serve = {"exec": {"command": {"args": ["python3", "-m", "http.server", "8000", "--directory", "/usr/share"]}, "background": True}}
+    there.post(f"/sandboxes/{box}/execs", serve, None)
+    here.post(f"/sandboxes/{box}/ports", {"port": 8000}, 201)
+    rig.until("the port answers", lambda: there.ask("GET", f"/sandboxes/{box}/ports/8000/").status == 200)
+    context = here.post(f"/sandboxes/{box}/contexts", {"language": "python"}, 201).json()["context_id"]
+    said = there.post(f"/contexts/{context}/execute", {"code": "print(6 * 7)"}).text()
+    assert "42" in said, said
+    assert len(there.get(f"/sandboxes/{box}/contexts").json()["contexts"]) == 1
+    fused = there.ask("POST", "/run_code", {"code": "print(6 * 7)", "language": "python"}, status=200, below="").json()
+    assert fused["run_result"]["stdout"] == "42\n", fused
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "run_code", "arguments": {"language": "python", "code": "print(6 * 7)", "sandbox_id": box}}}
+    begin = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}
+    accept = {"Accept": "application/json, text/event-stream"}
+    session = there.ask("POST", "/mcp", begin, accept, 200, below="").headers["Mcp-Session-Id"]
+    said = there.ask("POST", "/mcp", call, {**accept, "Mcp-Session-Id": session}, 200, below="").text()
+    assert "42" in said and '"isError":true' not in said, said
+    here.ask("DELETE", f"/sandboxes/{box}", status=200)
+
+
 def what_cannot_be_routed_is_told(fleet):
     got = fleet.gateways[0].ask("PUT", "/worker/draining", {"draining": True}, status=422)
     assert "worker_id" in got.text()
@@ -255,6 +278,7 @@ def main():
     a_page_goes_on_where_the_last_item_is_gone(fleet)
     an_operator_sees_every_worker(fleet)
     ids = what_has_one_request_id_is_done_once(fleet)
+    everything_else_finds_its_way(fleet)
     what_cannot_be_routed_is_told(fleet)
     watch = a_watch_hears_of_all(fleet)
     a_lost_worker_is_told_at_once(fleet, boxes, ids, watch)

@@ -98,8 +98,8 @@ class Gateway(Process):
         connection.request(method, below + path, body, headers)
         return connection, connection.getresponse()
 
-    def ask(self, method, path, body=None, headers=None, status=None):
-        connection, response = self.open(method, path, body, headers)
+    def ask(self, method, path, body=None, headers=None, status=None, below="/api/v1"):
+        connection, response = self.open(method, path, body, headers, below=below)
         got = Answer(response.status, response.headers, response.read())
         connection.close()
         assert status is None or got.status == status, f"{method} {path}: {got.status} {got.text()[:500]}"
