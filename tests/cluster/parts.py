@@ -106,7 +106,7 @@ class Client:
 
     def ask(self, gateway, method, path, body=None, headers=None):
         """(status, JSON); OSError: the gateway is not there."""
-        headers = dict(headers or {})
+        headers, is_idle = dict(headers or {}), gateway.name in self.open
         if body is not None:
             body, headers["Content-Type"] = json.dumps(body), "application/json"
         try:
@@ -118,5 +118,7 @@ class Client:
             made = self.open.pop(gateway.name, None)
             if made is not None:
                 made.close()
+            if is_idle and method == "GET":  # it was closed meanwhile
+                return self.ask(gateway, method, path)
             raise OSError(str(error)) from error
         return answer.status, json.loads(text) if text else {}

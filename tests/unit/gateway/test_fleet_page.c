@@ -177,6 +177,21 @@ static void what_ends_between_pages_moves_nothing_else(void **state)
     free(next);
 }
 
+static void nothing_is_shown_again_when_what_was_shown_last_is_gone(void **state)
+{
+    (void)state;
+    static const struct world before = {{{9, 8, 5}, {7, 6, 4}, {0}}};
+    static const struct world after = {{{9, 5}, {7, 6, 4}, {0}}}; /* 8 was its worker's last */
+    bool gone[WORKERS] = {false};
+    char out[512];
+    char *token = page(&before, 3, "", gone, out);
+    assert_string_equal(out, "9a 8a 7b ");
+    char *next = page(&after, 3, token, gone, out);
+    assert_string_equal(out, "6b 5a 4b ");
+    free(token);
+    free(next);
+}
+
 static void a_worker_that_is_lost_takes_only_its_own_along(void **state)
 {
     (void)state;
@@ -217,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_of_any_size_are_one_list),
         cmocka_unit_test(what_ends_between_pages_moves_nothing_else),
+        cmocka_unit_test(nothing_is_shown_again_when_what_was_shown_last_is_gone),
         cmocka_unit_test(a_worker_that_is_lost_takes_only_its_own_along),
         cmocka_unit_test(other_tokens_are_refused),
     };
