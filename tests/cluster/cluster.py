@@ -56,11 +56,11 @@ class Cluster:
 
 
 class Load:
-    """Clients that take runs off a list, each from whichever gateway is there."""
+    """Clients that take runs off a list, each from whichever gateway is there; never far ahead of what happens to the cluster."""
 
     def __init__(self, cluster):
         self.cluster, self.lock, self.next, self.done, self.failures = cluster, threading.Lock(), 1, [], []
-        self.phase, self.reached = "four workers", threading.Condition(self.lock)
+        self.phase, self.reached, self.allowed = "four workers", threading.Condition(self.lock), RUNS // 10
         self.threads = [threading.Thread(target=self.work, args=(n,), daemon=True) for n in range(THREADS)]
 
     def work(self, n):
@@ -68,7 +68,9 @@ class Load:
         try:
             while True:
                 with self.lock:
-                    if self.next > RUNS:
+                    while self.allowed < self.next <= RUNS and not self.failures:
+                        self.reached.wait()
+                    if self.next > RUNS or self.failures:
                         return
                     run, self.next = Run(self.next), self.next + 1
                 self.carry_out(client, run, n)
@@ -110,6 +112,8 @@ class Load:
 
     def wait_for(self, share):
         with self.lock:
+            self.allowed = RUNS * (share + 0.05)
+            self.reached.notify_all()
             while len(self.done) < RUNS * share and not self.failures:
                 assert self.reached.wait(600), "the runs do not go on"
         assert not self.failures, self.failures[:3]
@@ -165,7 +169,13 @@ def count_acts(cluster, runs):
             if begun > refused:
                 where[key] |= {(worker.name, exec_id) for exec_id in execs} or {(worker.name, "?")}
     doubled = [key for key, places in where.items() if len(places) > 1]
-    lost = [run.number for run in runs if not any(exec_id == run.exec_id for _, exec_id in where[run.number, len(run.ids)])]
+    by_name = {worker.name: worker for worker in cluster.all_workers}
+
+    def was_done(run):
+        """An answer may be out before its end is written down, when the worker is killed in between; its beginning never is."""
+        return any(exec_id == run.exec_id or (exec_id == "?" and by_name[name].has(run.exec_id)) for name, exec_id in where[run.number, len(run.ids)])
+
+    lost = [run.number for run in runs if not was_done(run)]
     told = sum(bool(where.get((run.number, attempt))) for run in runs for attempt in range(1, len(run.ids)))
     return doubled, lost, told
 
@@ -212,6 +222,9 @@ def main(cluster):
     load.wait_for(0.6)
     load.phase = "w5 is added"
     cluster.add_worker(5)
+    for gateway in cluster.gateways:
+        while client.ask(gateway, "GET", "/worker/load")[1].get("slots") != 3 * 1024:
+            time.sleep(0.1)
     load.wait_for(0.7)
     load.phase = "three workers"
     load.wait_for(0.95)
