@@ -143,7 +143,8 @@ const struct sb_rpc_gate *sb_rpc_server_gate(const struct sb_rpc_server *server,
 /** What the gRPC library gives to the server: `sb_rpc_grpc_server_transport()`. All on the loop
  * thread. */
 struct sb_rpc_server_transport {
-    /** From sb_rpc_server_new. */
+    unsigned abi; /* SB_RPC_SERVER_ABI: a module may be of another build */
+    /** From sb_rpc_server_new, enable_grpc, or when a server that has started needs it. */
     int (*create)(struct sb_rpc_server *server, void **ret_state, struct sb_err *err);
     /** ipv4:, ipv6:, host:port. Before start. */
     int (*listen)(void *state,
@@ -165,6 +166,10 @@ struct sb_rpc_server_transport {
      */
     void (*free)(void *state);
 };
+enum { SB_RPC_SERVER_ABI = 1 };
+#define SB_RPC_SERVER_MODULE_FILE   "aisbx-rpc-grpc-server.so"
+#define SB_RPC_SERVER_MODULE_SYMBOL "sb_rpc_grpc_server_transport"
+typedef const struct sb_rpc_server_transport *(*sb_rpc_server_module_entry)(void);
 void sb_rpc_server_transport_is_quiet(struct sb_rpc_server *server);
 
 /* ---- client ---- */

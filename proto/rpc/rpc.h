@@ -81,8 +81,16 @@ struct sb_rpc_server;
 struct sb_rpc_call;
 
 /** The gRPC transport, for sb_rpc_server_options.grpc. In library sb_rpc_grpc_server, so that only
- * who names it links libgrpc. */
+ * who names it links libgrpc, and in the module of that name, for who loads it when it is needed.
+ */
 const struct sb_rpc_server_transport *sb_rpc_grpc_server_transport(void);
+
+/** Opens aisbx-rpc-grpc-server.so, which lies beside the program, so that it can be loaded later,
+ *  without the rights to get there. SB_NOT_FOUND: it is not there. */
+int sb_rpc_grpc_server_find(int *ret_fd, struct sb_err *err);
+/** Loads it, for ever. The program links sb_rpc_grpc_host. Returns NULL with *err.
+ *  @fd  borrowed. */
+const struct sb_rpc_server_transport *sb_rpc_grpc_server_load(int fd, struct sb_err *err);
 
 /** Who calls. Valid as long as the call. */
 struct sb_rpc_peer {
@@ -138,6 +146,22 @@ int sb_rpc_server_enable_grpc(struct sb_rpc_server *server,
                               const struct sb_rpc_server_transport *grpc,
                               unsigned threads,
                               struct sb_err *err);
+
+/** How gRPC comes to a server that is started without it. */
+struct sb_rpc_grpc_offer {
+    /** The transport; NULL with *err: whoever asked for it is turned away, and the next one asks
+     * again. */
+    const struct sb_rpc_server_transport *(*load)(void *ctx, struct sb_err *err);
+    /** It is there: describe, set_health. */
+    void (*ready)(void *ctx);
+    void *ctx; /* borrowed */
+};
+/** Adds gRPC once somebody speaks HTTP/2 on a unix socket, since its start takes longer than all
+ *  else; the loop stands still for it. Instead of sb_rpc_server_enable_grpc; before start.
+ *  @offer  copied.   @threads  completion-queue threads; 0 = 1. */
+void sb_rpc_server_offer_grpc(struct sb_rpc_server *server,
+                              const struct sb_rpc_grpc_offer *offer,
+                              unsigned threads);
 /** Frees everything; calls still live get done(cancelled). */
 void sb_rpc_server_free(struct sb_rpc_server *server);
 

@@ -12,8 +12,10 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "proto/rpc/heap.h"
 #include "proto/rpc/internal.h"
@@ -41,7 +43,8 @@ struct sb_rpc_server {
     struct endpoint endpoints[MAX_LISTENERS];
     size_t n_endpoints;
     struct sb_local_server *local;
-    void *grpc; /* state of options.grpc; NULL: none */
+    void *grpc;                     /* state of options.grpc; NULL: none */
+    struct sb_rpc_grpc_offer offer; /* load NULL: none */
     bool is_started;
     struct sb_list live;
     unsigned n_live;
@@ -115,6 +118,64 @@ int sb_rpc_server_enable_grpc(struct sb_rpc_server *server,
     }
     server->is_grpc_quiet = false;
     return 0;
+}
+
+void sb_rpc_server_offer_grpc(struct sb_rpc_server *server,
+                              const struct sb_rpc_grpc_offer *offer,
+                              unsigned threads)
+{
+    server->offer = *offer;
+    server->options.grpc_threads = threads == 0 ? 1 : threads;
+}
+
+/** Takes away what gRPC itself registered; nobody can have called it yet. */
+static void withdraw_grpc(struct sb_rpc_server *server)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < server->n_regs; i++) {
+        if (strncmp(server->regs[i]->method->service, "grpc.", 5) == 0) {
+            free(server->regs[i]);
+        } else {
+            server->regs[n++] = server->regs[i];
+        }
+    }
+    server->n_regs = n;
+}
+
+/** To a server that has started. */
+static int add_grpc(struct sb_rpc_server *server,
+                    const struct sb_rpc_server_transport *grpc,
+                    struct sb_err *err)
+{
+    server->is_started = false;
+    int rc = sb_rpc_server_enable_grpc(server, grpc, server->options.grpc_threads, err);
+    server->is_started = true;
+    if (rc == 0 && grpc->start(server->grpc, err) < 0) {
+        grpc->free(server->grpc);
+        server->grpc = NULL;
+        rc = -1;
+    }
+    if (rc < 0) {
+        withdraw_grpc(server);
+        server->is_grpc_quiet = true;
+    }
+    return rc;
+}
+
+/** Whether gRPC takes connections, from now on if need be. */
+static bool has_grpc(struct sb_rpc_server *server)
+{
+    struct sb_err err;
+    if (server->grpc != NULL) {
+        return true;
+    }
+    const struct sb_rpc_server_transport *grpc = server->offer.load(server->offer.ctx, &err);
+    if (grpc == NULL || add_grpc(server, grpc, &err) < 0) {
+        SB_LOG_ERROR("no gRPC", "why=%s", err.text);
+        return false;
+    }
+    server->offer.ready(server->offer.ctx);
+    return true;
 }
 
 static void abort_some(struct sb_rpc_server *server, bool only_looking, const char *why)
@@ -279,10 +340,14 @@ static void on_accepted(void *ctx, int fd, const struct ucred *cred, bool is_htt
 {
     struct endpoint *endpoint = ctx;
     struct sb_rpc_server *server = endpoint->server;
-    if (is_http2 && server->grpc != NULL) {
+    if (is_http2 && (server->grpc != NULL || server->offer.load != NULL)) {
         /* gRPC does not say when it closes; its own limits apply from here on. */
         sb_listener_release(endpoint->listener);
-        server->options.grpc->adopt(server->grpc, fd, cred);
+        if (has_grpc(server)) {
+            server->options.grpc->adopt(server->grpc, fd, cred);
+        } else {
+            (void)close(fd);
+        }
         return;
     }
     sb_local_server_adopt(server->local, fd, cred, on_local_closed, endpoint);

@@ -398,6 +398,7 @@ static void transport_free(void *state)
 const struct sb_rpc_server_transport *sb_rpc_grpc_server_transport(void)
 {
     static const struct sb_rpc_server_transport transport = {
+        .abi = SB_RPC_SERVER_ABI,
         .create = transport_create,
         .listen = transport_listen,
         .start = transport_start,

@@ -29,6 +29,7 @@ struct fixture {
     struct sb_rpc_server *server;
     pthread_t thread;
     bool is_sum_deaf;
+    unsigned n_loads_that_fail; /* still */
     int port;
     char target[300];
     struct fixture_stats stats;
@@ -268,15 +269,33 @@ static const struct probe__v1__probe__server probe = {
 
 /* ---- the server ---- */
 
+static const struct sb_rpc_server_transport *load_grpc(void *ctx, struct sb_err *err)
+{
+    struct fixture *fixture = ctx;
+    if (fixture->n_loads_that_fail > 0) {
+        fixture->n_loads_that_fail--;
+        (void)sb_err_set(err, SB_UNAVAILABLE, "no module");
+        return NULL;
+    }
+    return sb_rpc_grpc_server_transport();
+}
+
+static void show(void *ctx)
+{
+    struct fixture *fixture = ctx;
+    sb_rpc_server_describe(fixture->server, &rpc_probe__descriptors);
+}
+
 static int create_server(struct fixture *fixture,
                          const struct fixture_options *options,
                          const char *address,
                          struct sb_err *err)
 {
+    const struct sb_rpc_grpc_offer offer = {.load = load_grpc, .ready = show, .ctx = fixture};
     struct sb_rpc_server_options server_options = {
         .base = fixture->base,
-        .grpc = sb_rpc_grpc_server_transport(),
-        .grpc_threads = 2,
+        .grpc = options->offers ? NULL : sb_rpc_grpc_server_transport(),
+        .grpc_threads = options->offers ? 0 : 2,
         .max_calls = options->max_calls,
         .max_connections = options->max_connections,
     };
@@ -285,7 +304,10 @@ static int create_server(struct fixture *fixture,
         probe__v1__probe__serve(fixture->server, &probe, fixture, err) < 0) {
         return -1;
     }
-    sb_rpc_server_describe(fixture->server, &rpc_probe__descriptors);
+    show(fixture);
+    if (options->offers) {
+        sb_rpc_server_offer_grpc(fixture->server, &offer, 2);
+    }
     if (sb_rpc_server_listen(fixture->server, address, 0600, options->tls, &fixture->port, err) <
         0) {
         return -1;
@@ -305,6 +327,7 @@ struct fixture *fixture_start(const struct fixture_options *options)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     assert_non_null(fixture);
     fixture->is_sum_deaf = options->is_sum_deaf;
+    fixture->n_loads_that_fail = options->n_loads_that_fail;
     fixture->chunk = calloc(1, DEFAULT_CHUNK);
     (void)evthread_use_pthreads();
     fixture->base = event_base_new();

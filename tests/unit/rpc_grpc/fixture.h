@@ -26,6 +26,8 @@ struct fixture_options {
     unsigned max_calls;
     unsigned max_connections;
     bool is_sum_deaf; /* Sum reads nothing */
+    bool offers;      /* it starts without gRPC, and has it when somebody needs it */
+    unsigned n_loads_that_fail;
 };
 
 /** A directory for sockets and certificates; removed by fixture_scratch_remove. */

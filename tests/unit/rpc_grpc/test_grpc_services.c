@@ -2,11 +2,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "fixture.h"
 #include "grpc/health/v1/health.rpc.h"
@@ -24,10 +29,11 @@ struct context {
     struct sb_rpc_channel *channel;
 };
 
+static struct fixture_options options;
+
 static int set_up(void **state)
 {
     static struct context context;
-    const struct fixture_options options = {0};
     context.fixture = fixture_start(&options);
     context.channel = fixture_channel(fixture_target(context.fixture), NULL);
     *state = &context;
@@ -74,6 +80,35 @@ static void set_health(struct context *context, const char *service, enum sb_rpc
 {
     struct health_change change = {service, health};
     fixture_run(context->fixture, apply_health, &change);
+}
+
+/** With the first byte of HTTP/2's preface. True: the server has hung up. */
+static bool is_turned_away(const char *target)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    char byte = 'P';
+    (void)snprintf(name.sun_path, sizeof name.sun_path, "%s", target + strlen("grpc+unix:"));
+    SB_CLEANUP(sb_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(send(fd, &byte, 1, MSG_NOSIGNAL), 1);
+    return recv(fd, &byte, 1, 0) <= 0;
+}
+
+static int set_up_a_load_that_fails(void **state)
+{
+    options.n_loads_that_fail = 1;
+    int rc = set_up(state);
+    options.n_loads_that_fail = 0;
+    return rc;
+}
+
+static void who_comes_when_it_cannot_be_loaded_is_turned_away_alone(void **state)
+{
+    struct context *context = *state;
+    int status = -1;
+    assert_true(is_turned_away(fixture_target(context->fixture)));
+    assert_int_equal(check(context, "probe.v1.Probe", &status), SB_OK);
+    assert_int_equal(status, STATUS(SERVING));
 }
 
 static void the_server_and_its_services_are_healthy_from_the_start(void **state)
@@ -346,7 +381,14 @@ static void an_unknown_method_is_unimplemented_at_once(void **state)
     assert_int_equal(err.code, SB_UNIMPLEMENTED);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+/** Somebody has spoken gRPC to it. */
+static int set_up_woken(void **state)
+{
+    int status = -1;
+    return set_up(state) == 0 && check(*state, "", &status) == SB_OK ? 0 : -1;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_woken, tear_down)
 
 int main(void)
 {
@@ -364,5 +406,12 @@ int main(void)
         TEST(reflection_says_what_it_does_not_know),
         TEST(an_unknown_method_is_unimplemented_at_once),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest offered[] = {
+        cmocka_unit_test_setup_teardown(who_comes_when_it_cannot_be_loaded_is_turned_away_alone,
+                                        set_up_a_load_that_fails, tear_down),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    options.offers = true;
+    failed += cmocka_run_group_tests_name("offered", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests(offered, NULL, NULL);
 }
