@@ -165,6 +165,19 @@ void sb_api_finish(struct sb_rpc_call *call, void *msg, const struct sb_err *err
     }
 }
 
+void sb_api_present(struct sb_worker *worker)
+{
+    struct sb_rpc_server *server = worker->server;
+    sb_rpc_server_describe(server, &aisbx_v1_sandbox_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_worker_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_key_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_file_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_context_service__descriptors);
+    sb_rpc_server_describe(server, &aisbx_v1_port_service__descriptors);
+    sb_rpc_server_describe(server, &process_v1_process__descriptors);
+    sb_worker_tell_health(worker);
+}
+
 int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
 {
     struct sb_rpc_server *server = worker->server;
@@ -180,13 +193,6 @@ int sb_api_serve(struct sb_worker *worker, struct sb_err *err)
     if (sb_gate_install(worker, err) < 0) {
         return -1;
     }
-    sb_rpc_server_describe(server, &aisbx_v1_sandbox_service__descriptors);
-    sb_rpc_server_describe(server, &aisbx_v1_worker_service__descriptors);
-    sb_rpc_server_describe(server, &aisbx_v1_key_service__descriptors);
-    sb_rpc_server_describe(server, &aisbx_v1_file_service__descriptors);
-    sb_rpc_server_describe(server, &aisbx_v1_context_service__descriptors);
-    sb_rpc_server_describe(server, &aisbx_v1_port_service__descriptors);
-    sb_rpc_server_describe(server, &process_v1_process__descriptors);
-    sb_worker_tell_health(worker);
+    sb_api_present(worker);
     return 0;
 }

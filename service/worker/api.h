@@ -21,6 +21,8 @@ struct sb_snapshot;
 struct sb_stage;
 struct sb_worker;
 
+/** Shows what is served to gRPC's reflection and health, where there is gRPC. */
+void sb_api_present(struct sb_worker *worker);
 /** Registers every service of the contract. */
 int sb_api_serve(struct sb_worker *worker, struct sb_err *err);
 

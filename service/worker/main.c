@@ -32,6 +32,7 @@
 #include "service/worker/auth/key_store.h"
 #include "service/worker/egress.h"
 #include "service/worker/events.h"
+#include "service/worker/grpc.h"
 #include "service/worker/harden.h"
 #include "service/worker/idem_store.h"
 #include "service/worker/limits.h"
@@ -208,9 +209,12 @@ static void forget_tls(struct sb_worker *worker)
     }
 }
 
-static int step_tls(struct sb_worker *worker, struct sb_err *err)
+static int step_files(struct sb_worker *worker, struct sb_err *err)
 {
     const struct sb_options *options = &worker->options;
+    if (sb_worker_find_grpc(worker, err) < 0) {
+        return -1;
+    }
     if (geteuid() != 0) {
         return 0;
     }
@@ -334,8 +338,7 @@ static int step_records(struct sb_worker *worker, struct sb_err *err)
 
 static int step_grpc(struct sb_worker *worker, struct sb_err *err)
 {
-    if (sb_rpc_server_enable_grpc(worker->server, sb_rpc_grpc_server_transport(),
-                                  (unsigned)worker->options.grpc_threads, err) < 0) {
+    if (sb_worker_prepare_grpc(worker, err) < 0) {
         return -1;
     }
     int rc = listen_on(worker, false, err);
@@ -370,7 +373,7 @@ static const struct {
     {"profiles", step_profiles}, /* needs to read the configuration */
     {"state directory", step_state},
     {"probe", step_probe},
-    {"TLS", step_tls}, /* may be files of root's */
+    {"files", step_files}, /* may be where only root can go */
     {"drop privilege", step_drop},
     {"records", step_records}, /* starts a thread; parses what was written without privilege */
     {"packages", step_packages},
@@ -442,6 +445,9 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     if (worker->state_dir >= 0) {
         close(worker->state_dir);
     }
+    if (worker->grpc_fd >= 0) {
+        close(worker->grpc_fd);
+    }
     if (worker->base != NULL) {
         event_base_free(worker->base);
     }
@@ -487,7 +493,7 @@ static int check(const char *path)
 
 int main(int argc, char **argv)
 {
-    static struct sb_worker worker = {.state_dir = -1, .null_fd = -1};
+    static struct sb_worker worker = {.state_dir = -1, .null_fd = -1, .grpc_fd = -1};
     struct sb_err err;
     sb_log_start("aisbx-worker");
     if (sb_options_parse(argc, argv, &worker.options, &err) < 0) {

@@ -79,6 +79,7 @@ struct sb_worker {
     struct sb_cpu_mark cpu_marks[2]; /* worker, sandboxes */
     int state_dir;                   /* O_DIRECTORY; -1: memory only */
     int null_fd;                     /* /dev/null, read-only */
+    int grpc_fd;                     /* the module of gRPC; -1: it is not there */
     unsigned char *chunk;            /* SB_MAX_CHUNK_BYTES for reads that are used up at once */
 
     struct event signals[SB_WORKER_SIGNALS];
