@@ -118,6 +118,7 @@ int sb_launch_run(struct sb_cli *cli,
         .started = on_started,
         .user = cli,
     };
+    request->without_controls = !cli->args.verbose && !cli->args.json; /* who shows them */
     SB_CLEANUP(sb_session_result_done) struct sb_session_result result = {0};
     int rc = sb_session_run(connect, request, &options, &result, err);
     *ret_was_started = result.is_started;

@@ -21,11 +21,14 @@
 #include "service/worker/idem_store.h"
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/profiles.h"
+#include "service/worker/probe.h"
 #include "service/worker/registry.h"
 #include "service/worker/sandbox.h"
 #include "service/worker/trail/detail.h"
 #include "service/worker/trail/trail.h"
 #include "service/worker/worker.h"
+
+#define SANDBOX_SERVICE "aisbx.v1.SandboxService"
 
 /** What the gate keeps of a call. */
 struct sb_ticket {
@@ -40,11 +43,14 @@ struct sb_ticket {
     char policy_hash[SB_POLICY_HASH_SIZE];
     struct sb_idem_note *note; /* of its request_id; NULL: none is kept */
     struct sb_err note_err;    /* why not; SB_OK: it is */
-    bool is_admitted;          /* caller is who it is */
-    bool has_intent;           /* an outcome is owed */
-    bool is_waiting;           /* for the disk */
-    bool has_left;             /* ended while it waited */
-    unsigned had_once;         /* bit n: row n of act->more */
+    struct sb_probe_waiter probe;
+    const ProtobufCMessage *msg; /* what waits for it; the call's */
+    bool is_probing;             /* a reference on the call is held meanwhile */
+    bool is_admitted;            /* caller is who it is */
+    bool has_intent;             /* an outcome is owed */
+    bool is_waiting;             /* for the disk */
+    bool has_left;               /* ended while it waited */
+    unsigned had_once;           /* bit n: row n of act->more */
 };
 
 /* ---- what a call is about ---- */
@@ -387,7 +393,7 @@ static struct sb_ticket *ticket_new(struct sb_worker *worker, struct sb_rpc_call
     return ticket;
 }
 
-static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
+static bool begin(struct sb_ticket *ticket, const ProtobufCMessage *msg)
 {
     struct sb_err err;
     const char *detail = NULL;
@@ -413,6 +419,42 @@ static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
         return fail(ticket->call, &err);
     }
     ticket->is_waiting = true;
+    sb_rpc_call_ref(ticket->call);
+    return false;
+}
+
+/** Whether the answer shows the controls in force, and nobody knows them yet. */
+static bool wants_controls(const struct sb_ticket *ticket, const ProtobufCMessage *msg)
+{
+    const ProtobufCMessage *start = sb_detail_message(msg, "start"); /* of InteractExec */
+    bool shows = strcmp(sb_rpc_call_method(ticket->call)->service, SANDBOX_SERVICE) == 0;
+    return shows && !sb_probe_was_made(ticket->worker->probe) &&
+           !sb_detail_has(start == NULL ? msg : start, "without_controls");
+}
+
+/** A spawner that cannot even be asked is the handler's to tell. */
+static void on_probed(struct sb_probe_waiter *waiter, const struct sb_err *err)
+{
+    (void)err;
+    struct sb_ticket *ticket = SB_LIST_ENTRY(waiter, struct sb_ticket, probe);
+    struct sb_rpc_call *call = ticket->call;
+    ticket->is_probing = false;
+    if (begin(ticket, ticket->msg)) {
+        sb_rpc_call_pass(call);
+    }
+    sb_rpc_call_unref(call);
+}
+
+static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
+{
+    struct sb_err err;
+    ticket->probe.ready = on_probed;
+    if (!wants_controls(ticket, msg) ||
+        sb_probe_refresh(ticket->worker->probe, &ticket->probe, &err) < 0) {
+        return begin(ticket, msg);
+    }
+    ticket->msg = msg;
+    ticket->is_probing = true;
     sb_rpc_call_ref(ticket->call);
     return false;
 }
@@ -471,6 +513,10 @@ static void leave(struct sb_rpc_call *call, const struct sb_err *status, void *c
     if (ticket->is_waiting) {
         ticket->has_left = true; /* on_intent ends it */
         return;
+    }
+    if (ticket->is_probing) {
+        sb_probe_leave(&ticket->probe);
+        sb_rpc_call_unref(call); /* not the last one */
     }
     if (ticket->has_intent) {
         ticket->action = ticket->act->action;

@@ -125,6 +125,9 @@ static int step_loop(struct sb_worker *worker, struct sb_err *err)
         return sb_err_sys(err, errno, "/dev/null");
     }
     sb_probe_init(worker->probe, worker);
+    if (sb_worker_watch_spawner(worker, err) < 0) {
+        return -1;
+    }
     worker->audit = sb_audit_new(worker, sb_spawner_take_audit(worker->spawner));
     const struct sb_pool_options pool = {
         .spawner = worker->spawner,
@@ -241,26 +244,6 @@ static int step_drop(struct sb_worker *worker, struct sb_err *err)
     return 0;
 }
 
-/** Nobody waits for the answer here: it comes before that to any later request. */
-static void on_probed(struct sb_probe_waiter *waiter, const struct sb_err *err)
-{
-    (void)waiter;
-    if (err != NULL) {
-        SB_LOG_ERROR("probe failed", "why=%s", err->text);
-    }
-}
-
-static struct sb_probe_waiter first_probe = {.ready = on_probed};
-
-static int step_probe(struct sb_worker *worker, struct sb_err *err)
-{
-    return sb_worker_watch_spawner(worker, err) < 0 ||
-                   sb_probe_refresh(worker->probe, &first_probe, err) < 0 ||
-                   event_base_loop(worker->base, EVLOOP_NONBLOCK) < 0
-               ? -1
-               : 0;
-}
-
 /* ---- records ---- */
 
 static void on_store_changed(void *ctx, const struct sb_err *why)
@@ -372,7 +355,6 @@ static const struct {
     {"bind", step_bind},         /* needs rights in the socket's directory */
     {"profiles", step_profiles}, /* needs to read the configuration */
     {"state directory", step_state},
-    {"probe", step_probe},
     {"files", step_files}, /* may be where only root can go */
     {"drop privilege", step_drop},
     {"records", step_records}, /* starts a thread; parses what was written without privilege */

@@ -6,6 +6,7 @@
 #include "aisbx/v1/sandbox.pb-c.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "proto/json/control.h"
 #include "service/shared/frame.h"
@@ -115,6 +116,8 @@ on_reply(void *ctx, const Spawn__V1__Reply *reply, struct sb_frame *frame, const
     probe->is_under_way = false;
     if (reply != NULL) {
         take(probe, reply->probed);
+    } else {
+        SB_LOG_ERROR("probe failed", "why=%s", err->text);
     }
     for (struct sb_list *node = NULL; (node = sb_list_pop(&probe->waiters)) != NULL;) {
         struct sb_probe_waiter *waiter = SB_LIST_ENTRY(node, struct sb_probe_waiter, link);
@@ -122,13 +125,26 @@ on_reply(void *ctx, const Spawn__V1__Reply *reply, struct sb_frame *frame, const
     }
 }
 
-int sb_probe_refresh(struct sb_probe *probe, struct sb_probe_waiter *waiter, struct sb_err *err)
+static int ask(struct sb_probe *probe, struct sb_err *err)
 {
     if (!probe->is_under_way) {
         if (sb_spawner_probe(probe->worker->spawner, on_reply, probe, err) < 0) {
             return -1;
         }
         probe->is_under_way = true;
+    }
+    return 0;
+}
+
+int sb_probe_want(struct sb_probe *probe, struct sb_err *err)
+{
+    return sb_probe_was_made(probe) ? 0 : ask(probe, err);
+}
+
+int sb_probe_refresh(struct sb_probe *probe, struct sb_probe_waiter *waiter, struct sb_err *err)
+{
+    if (ask(probe, err) < 0) {
+        return -1;
     }
     sb_list_append(&probe->waiters, &waiter->link);
     return 0;

@@ -60,6 +60,9 @@ bool sb_probe_is_fresh(const struct sb_probe *probe);
 /** Asks (unless somebody did) and lets the waiter know, never from inside. Errors: spawner dead. */
 int sb_probe_refresh(struct sb_probe *probe, struct sb_probe_waiter *waiter, struct sb_err *err);
 void sb_probe_leave(struct sb_probe_waiter *waiter);
+/** Asks unless somebody did: what is asked of the spawner from now on is answered after it.
+ *  Errors: spawner dead. */
+int sb_probe_want(struct sb_probe *probe, struct sb_err *err);
 
 /** That control under a driver; UNSET: of the host. For egress, how the proxy really does.
  *  Borrowed. */

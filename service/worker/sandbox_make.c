@@ -117,6 +117,13 @@ static int connect_egress(struct sb_sandbox *sandbox, struct sb_err *err)
     return sb_strings_add(&sandbox->degraded, sb_str_from(text), err);
 }
 
+/* Whether it is known what this host gives of what the floor asks for. A worker finds out when
+ * somebody wants to know: that takes longer than a start. */
+static bool is_judged(const struct sb_sandbox *sandbox)
+{
+    return sandbox->policy->require == 0 || sb_probe_was_made(sandbox->worker->probe);
+}
+
 /* What the floor asks for, of this sandbox; once more, for when the first probe was still under
  * way. Nothing runs inside yet. */
 static int
@@ -267,7 +274,7 @@ static int spawn(struct sb_sandbox *sandbox, uint64_t filter_id, struct sb_err *
         sb_egress_want(sandbox->worker->egress);
     }
     struct sb_worker *worker = sandbox->worker;
-    if (worker->pool == NULL) {
+    if (worker->pool == NULL || !is_judged(sandbox)) { /* one that waits would be there too soon */
         return sb_spawner_spawn(worker->spawner, plan, fds, n_fds, on_spawned, sandbox, err);
     }
     struct sb_pool_request request = {
@@ -373,7 +380,7 @@ static int check_worker(struct sb_worker *worker, struct sb_err *err)
 static int check_policy(const struct sb_sandbox *sandbox, bool is_admin, struct sb_err *err)
 {
     const struct sb_policy *policy = sandbox->policy;
-    const struct sb_probe *probe = sandbox->worker->probe;
+    struct sb_probe *probe = sandbox->worker->probe;
     if (policy->has_weaker_driver && !is_admin) {
         return sb_err_set(
             err, SB_DENIED,
@@ -381,8 +388,10 @@ static int check_policy(const struct sb_sandbox *sandbox, bool is_admin, struct 
             "started the worker, a key with role admin) may take it",
             sb_driver_names[policy->driver], policy->profile);
     }
-    return sb_probe_was_made(probe) ? sb_probe_require(probe, policy->driver, policy->require, err)
-                                    : 0;
+    if (is_judged(sandbox)) {
+        return sb_probe_require(probe, policy->driver, policy->require, err);
+    }
+    return sb_probe_want(probe, err); /* then check_floor finds it made */
 }
 
 static int check_quota(struct sb_worker *worker,

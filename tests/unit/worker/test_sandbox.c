@@ -9,9 +9,10 @@
 #include "service/worker/exec.h"
 #include "service/worker/limits.h"
 #include "service/worker/policy/request.h"
+#include "service/worker/probe.h"
 #include "service/worker/sandbox.h"
 
-enum { SLOT = 9 };
+enum { SLOT = 9, UID = AISBX__V1__CONTROL__CONTROL_DISTINCT_UID };
 
 static void a_sandbox_starts_runs_and_ends(void **state)
 {
@@ -108,6 +109,29 @@ static void destroyed_while_being_spawned_is_killed_as_soon_as_it_is_there(void 
     close(second);
 }
 
+/** Says that everything of the floor's numbers is enforced. */
+static void answer_probe(struct fake *fake)
+{
+    struct sb_frame frame = SB_FRAME_INIT;
+    const Spawn__V1__Request *request = fake_request(fake, &frame);
+    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_PROBE);
+    Spawn__V1__ProbedControl control = SPAWN__V1__PROBED_CONTROL__INIT;
+    Spawn__V1__ProbedControl *controls[] = {&control};
+    Spawn__V1__Probed probed = SPAWN__V1__PROBED__INIT;
+    Spawn__V1__Reply reply = SPAWN__V1__REPLY__INIT;
+    control.control = UID;
+    control.state = SB_CONTROL_ENFORCED;
+    control.detail = fake_text("");
+    control.fix = fake_text("");
+    probed.n_controls = 1;
+    probed.controls = controls;
+    reply.tag = request->tag;
+    reply.body_case = SPAWN__V1__REPLY__BODY_PROBED;
+    reply.probed = &probed;
+    sb_frame_done(&frame);
+    fake_reply(fake, &reply, NULL, 0);
+}
+
 static void a_floor_that_fails_after_the_spawn_ends_the_sandbox(void **state)
 {
     struct fake *fake = *state;
@@ -115,12 +139,13 @@ static void a_floor_that_fails_after_the_spawn_ends_the_sandbox(void **state)
     struct sb_request *request = NULL;
     struct sb_sandbox *sandbox = NULL;
     assert_int_equal(sb_request_make(NULL, "sandbox", &request, &err), 0);
-    request->require = 1U << 13; /* an id of its own, which the played spawner does not give */
+    request->require = 1U << UID; /* an id of its own, which the played spawner does not give */
     const struct sb_sandbox_options options = {
         .owner = "uid:1", .tenant = "local", .request = request, .peer_fd = -1};
     assert_int_equal(sb_sandbox_new(&fake->worker, &options, &sandbox, &err), 0);
     sb_request_free(request);
     struct sb_exec *exec = fake_exec(sandbox, false, 0);
+    answer_probe(fake);
     int init = fake_spawn(fake, SLOT);
     assert_int_equal(sandbox->state, SB_STATE_STOPPING);
     assert_false(sb_exec_has_ended(exec));
