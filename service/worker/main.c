@@ -125,10 +125,6 @@ static int step_loop(struct sb_worker *worker, struct sb_err *err)
         return sb_err_sys(err, errno, "/dev/null");
     }
     sb_probe_init(worker->probe, worker);
-    if (sb_worker_watch_spawner(worker, err) < 0) {
-        return -1;
-    }
-    worker->audit = sb_audit_new(worker, sb_spawner_take_audit(worker->spawner));
     const struct sb_pool_options pool = {
         .spawner = worker->spawner,
         .base = worker->base,
@@ -136,7 +132,7 @@ static int step_loop(struct sb_worker *worker, struct sb_err *err)
         .null_fd = worker->null_fd,
         .max_bytes = sb_pool_budget(worker->options.pool_bytes, ram_bytes()),
     };
-    return worker->audit == NULL ? sb_err_oom(err) : sb_pool_new(&pool, &worker->pool, err);
+    return sb_pool_new(&pool, &worker->pool, err);
 }
 
 static bool is_unix(const char *address)
@@ -329,6 +325,15 @@ static int step_grpc(struct sb_worker *worker, struct sb_err *err)
     return rc;
 }
 
+static int step_welcome(struct sb_worker *worker, struct sb_err *err)
+{
+    if (sb_spawner_await(worker->spawner, err) < 0) {
+        return -1;
+    }
+    worker->audit = sb_audit_new(worker, sb_spawner_take_audit(worker->spawner));
+    return worker->audit == NULL ? sb_err_oom(err) : sb_worker_watch_spawner(worker, err);
+}
+
 /* Without privilege, as all that is ever written there. */
 static int step_packages(struct sb_worker *worker, struct sb_err *err)
 {
@@ -350,7 +355,7 @@ static const struct {
 } steps[] = {
     {"runtime directory", step_place},
     {"listeners", step_listeners},
-    {"spawner", step_spawner}, /* before any thread; with our privilege */
+    {"spawner", step_spawner}, /* before any thread; with our privilege; gets ready meanwhile */
     {"event loop", step_loop},
     {"bind", step_bind},         /* needs rights in the socket's directory */
     {"profiles", step_profiles}, /* needs to read the configuration */
@@ -359,7 +364,8 @@ static const struct {
     {"drop privilege", step_drop},
     {"records", step_records}, /* starts a thread; parses what was written without privilege */
     {"packages", step_packages},
-    {"gRPC", step_grpc},   /* starts threads */
+    {"gRPC", step_grpc}, /* starts threads */
+    {"welcome", step_welcome},
     {"serve", step_serve}, /* the first byte of anybody */
 };
 

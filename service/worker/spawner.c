@@ -276,7 +276,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- start ---- */
 
-static int shake_hands(struct sb_spawner *spawner, struct sb_err *err)
+static int greet(struct sb_spawner *spawner, struct sb_err *err)
 {
     Spawn__V1__Hello hello = SPAWN__V1__HELLO__INIT;
     Spawn__V1__Request req = SPAWN__V1__REQUEST__INIT;
@@ -285,10 +285,12 @@ static int shake_hands(struct sb_spawner *spawner, struct sb_err *err)
     req.tag = spawner->next_tag++;
     req.body_case = SPAWN__V1__REQUEST__BODY_HELLO;
     req.hello = &hello;
+    return sb_frame_send(spawner->sock, &req.base, NULL, 0, err);
+}
+
+static int be_greeted(struct sb_spawner *spawner, struct sb_err *err)
+{
     SB_CLEANUP(sb_frame_done) struct sb_frame frame = SB_FRAME_INIT;
-    if (sb_frame_send(spawner->sock, &req.base, NULL, 0, err) < 0) {
-        return -1;
-    }
     int got = sb_frame_recv(spawner->sock, &spawn__v1__reply__descriptor, 0, &frame, err);
     if (got <= 0) {
         return got < 0 ? -1
@@ -308,7 +310,8 @@ static int shake_hands(struct sb_spawner *spawner, struct sb_err *err)
     return sb_fd_nonblock(spawner->sock, err);
 }
 
-int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *err)
+/** @sock  taken in every case. */
+static int take_socket(int sock, struct sb_spawner **ret_spawner, struct sb_err *err)
 {
     struct sb_spawner *spawner = calloc(1, sizeof *spawner);
     if (spawner == NULL) {
@@ -321,9 +324,28 @@ int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *e
     sb_list_init(&spawner->unsent);
     sb_list_init(&spawner->sent);
     sb_list_init(&spawner->held);
-    if (shake_hands(spawner, err) < 0) {
+    if (greet(spawner, err) < 0) {
         sb_spawner_free(spawner);
         return sb_err_wrap(err, "spawner");
+    }
+    *ret_spawner = spawner;
+    return 0;
+}
+
+int sb_spawner_await(struct sb_spawner *spawner, struct sb_err *err)
+{
+    return be_greeted(spawner, err) < 0 ? sb_err_wrap(err, "spawner") : 0;
+}
+
+int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *err)
+{
+    struct sb_spawner *spawner = NULL;
+    if (take_socket(sock, &spawner, err) < 0) {
+        return -1;
+    }
+    if (sb_spawner_await(spawner, err) < 0) {
+        sb_spawner_free(spawner);
+        return -1;
     }
     *ret_spawner = spawner;
     return 0;
@@ -337,7 +359,7 @@ int sb_spawner_start(const struct sb_options *options,
     if (sb_spawner_start_process(options, &sock, err) < 0) {
         return sb_err_wrap(err, "spawner");
     }
-    if (sb_spawner_adopt(sock, ret_spawner, err) < 0) {
+    if (take_socket(sock, ret_spawner, err) < 0) {
         return -1;
     }
     (*ret_spawner)->is_process = true;

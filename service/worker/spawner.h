@@ -35,13 +35,17 @@ struct sb_spawner_events {
     void (*lost)(void *ctx, const struct sb_err *err);
 };
 
-/** Starts aisbx-spawner (beside this program, or in ../libexec/aisbx) and shakes hands. Blocks.
+/** Starts aisbx-spawner (beside this program, or in ../libexec/aisbx) and greets it. It gets ready
+ *  while the caller does other things, until sb_spawner_await.
  *  @options  where this worker listens: what it leaves there the spawner removes.
  *  Call before any thread, with SIGPIPE ignored.
- *  Errors: SB_NOT_FOUND: no such program; SB_PRECONDITION: from another build; what it says. */
+ *  Errors: SB_NOT_FOUND: no such program. */
 int sb_spawner_start(const struct sb_options *options,
                      struct sb_spawner **ret_spawner,
                      struct sb_err *err);
+/** Waits until it has greeted back. Blocks. Once, before sb_spawner_attach.
+ *  Errors: SB_PRECONDITION: from another build; SB_UNAVAILABLE: it ended; what it says. */
+int sb_spawner_await(struct sb_spawner *spawner, struct sb_err *err);
 /** For tests: takes the socket of something that talks like a spawner, and shakes hands. */
 int sb_spawner_adopt(int sock, struct sb_spawner **ret_spawner, struct sb_err *err);
 /** Says that nothing is to be kept of this worker, its log included. Before sb_spawner_free. */
