@@ -13,6 +13,8 @@
 
 enum {
     REFILL_WAIT_MS = 5, /* what was just given away runs its program meanwhile, if that is short */
+    FIRST_WAIT_MS =
+        30, /* the first of its kind is made meanwhile, too, by a worker that just began */
     RAM_SHARE = 32,
 };
 
@@ -92,10 +94,11 @@ static bool take(struct sb_pool *pool,
     if (shelf == NULL) {
         return false; /* it is made without, whatever was the matter */
     }
+    bool is_first = shelf->target == 0;
     struct sb_parked *parked =
         sb_shelf_take(shelf, (unsigned)(pool->max_bytes / shelf->bytes), sb_clock_mono_ms());
     if (!event_pending(&pool->refill, EV_TIMEOUT, NULL)) { /* else who asks often gets nothing */
-        sb_timer_arm(&pool->refill, REFILL_WAIT_MS);
+        sb_timer_arm(&pool->refill, is_first ? FIRST_WAIT_MS : REFILL_WAIT_MS);
     }
     if (!event_pending(&pool->look, EV_TIMEOUT, NULL)) {
         sb_timer_arm(&pool->look, SB_FILL_LOOK_MS);
