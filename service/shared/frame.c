@@ -1,17 +1,23 @@
 #include "service/shared/frame.h"
 
+#include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
 
+/* Nearly all fit; the stack is touched as a whole (-fstack-clash-protection), page by page. */
+enum { USUAL_BYTES = 4096 };
+
 int sb_frame_send(
     int sock, const ProtobufCMessage *msg, const int *fds, size_t nfds, struct sb_err *err)
 {
-    uint8_t packet[SB_FRAME_MAX];
+    uint8_t usual[USUAL_BYTES];
     size_t len = protobuf_c_message_get_packed_size(msg);
-    if (len > sizeof packet || nfds > SB_FRAME_MAX_FDS) {
+    if (len > SB_FRAME_MAX || nfds > SB_FRAME_MAX_FDS) {
         return sb_err_set(err, SB_EXHAUSTED,
                           "%s is too large: %zu bytes, at most %d; %zu descriptors, at most %d",
                           msg->descriptor->name, len, SB_FRAME_MAX, nfds, SB_FRAME_MAX_FDS);
@@ -20,11 +26,27 @@ int sb_frame_send(
         /* An empty packet is what end of file looks like to the receiver. */
         return sb_err_set(err, SB_INVALID, "%s is empty", msg->descriptor->name);
     }
+    SB_CLEANUP(sb_freep) uint8_t *large = len > sizeof usual ? malloc(len) : NULL;
+    uint8_t *packet = len > sizeof usual ? large : usual;
+    if (packet == NULL) {
+        return sb_err_oom(err);
+    }
     (void)protobuf_c_message_pack(msg, packet);
     if (sb_fd_send(sock, packet, len, fds, nfds, err) < 0) {
         return sb_err_wrap(err, "send %s", msg->descriptor->name);
     }
     return 0;
+}
+
+/* At most SB_FRAME_MAX: what is longer is cut, and refused for it. 0 where there is none: whoever
+ * receives it learns why. */
+static size_t length_of_next(int sock, int flags)
+{
+    ssize_t len = 0;
+    do {
+        len = recv(sock, NULL, 0, flags | MSG_PEEK | MSG_TRUNC);
+    } while (len < 0 && errno == EINTR);
+    return len < 0 ? 0 : len > SB_FRAME_MAX ? SB_FRAME_MAX : (size_t)len;
 }
 
 int sb_frame_recv(int sock,
@@ -33,10 +55,18 @@ int sb_frame_recv(int sock,
                   struct sb_frame *ret_frame,
                   struct sb_err *err)
 {
-    uint8_t packet[SB_FRAME_MAX];
+    uint8_t usual[USUAL_BYTES];
     int fds[SB_FRAME_MAX_FDS] = {-1, -1, -1, -1};
-    struct sb_fd_msg in = {
-        .data = packet, .cap = sizeof packet, .fds = fds, .nfds_cap = SB_FRAME_MAX_FDS};
+    size_t len = length_of_next(sock, flags);
+    SB_CLEANUP(sb_freep) uint8_t *large = len > sizeof usual ? malloc(len) : NULL;
+    if (len > sizeof usual && large == NULL) {
+        return sb_err_oom(err);
+    }
+    uint8_t *packet = len > sizeof usual ? large : usual;
+    struct sb_fd_msg in = {.data = packet,
+                           .cap = len > sizeof usual ? len : sizeof usual,
+                           .fds = fds,
+                           .nfds_cap = SB_FRAME_MAX_FDS};
     int got = sb_fd_recv(sock, &in, flags, err);
     if (got <= 0) {
         return got;
