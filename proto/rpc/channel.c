@@ -52,7 +52,8 @@ static void *try_module(const char *dir, const char *sub, struct sb_buf *ret_why
 static void *
 open_module(const struct sb_rpc_channel_options *options, const char *address, struct sb_err *err)
 {
-    static const char *const beside[] = {"", "../lib/aisbx/"};
+    static const char *const beside[] = {"", "../lib/aisbx/",
+                                         "../../lib/aisbx/"}; /* bin, libexec/aisbx */
     SB_CLEANUP(sb_buf_done) struct sb_buf dir = SB_BUF_INIT(MAX_PATH_BYTES);
     SB_CLEANUP(sb_buf_done) struct sb_buf why = SB_BUF_INIT(MAX_PATH_BYTES);
     void *module = NULL;

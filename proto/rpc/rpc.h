@@ -299,8 +299,8 @@ struct sb_rpc_channel_options {
                                      directories with our rights (service/spawner/peer.c) */
     unsigned keepalive_ms;        /* gRPC only: ping this often while a call lives; 0 = 20000 */
     const char *service_config;   /* gRPC service config JSON; NULL = none */
-    const char
-        *module_dir; /* where aisbx-rpc-grpc.so lies; NULL = beside the program or ../lib/aisbx */
+    const char *module_dir; /* where aisbx-rpc-grpc.so lies; NULL = beside the program, or lib/aisbx
+                               of the prefix whose bin or libexec/aisbx it is in */
 };
 
 /** `unix:/path` opens the local transport and connects at once (SB_UNAVAILABLE: nobody listens
