@@ -321,8 +321,9 @@ static void leaves_no_process_mount_or_descriptor_after_200_sandboxes(void **sta
     assert_int_equal(rig_kill(fixture_rig(), last.slot, &err), 0);
     assert_int_equal(rig_wait_gone(fixture_rig(), last.slot, NULL, &err), 0);
     rig_box_done(&last);
-    for (int i = 0; i < 500 && count_entries("fd") != fds; i++) { /* told first, closed then */
-        (void)usleep(10000);
+    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
+    while (count_entries("fd") != fds && sb_clock_mono_ms() < deadline) {
+        (void)usleep(10000); /* told first, closed then */
     }
     assert_int_equal(count_entries("fd"), fds);
     assert_int_equal(count_file("mountinfo", '\n'), mounts);
