@@ -47,26 +47,40 @@ int sb_ns_clone_error(int sys, uint64_t namespaces, bool is_root, struct sb_err 
     return sb_err_sys(err, sys, "clone into new namespaces");
 }
 
+long sb_ns_fork(struct clone_args *args)
+{
+    int shown[2];
+    if (pipe2(shown, O_CLOEXEC) < 0) {
+        return -1;
+    }
+    long pid = syscall(SYS_clone3, args, sizeof *args);
+    int sys = errno;
+    if (pid == 0) {
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+        (void)!write(shown[1], "s", 1);
+    }
+    (void)close(shown[1]);
+    char byte = 0;
+    while (pid > 0 && read(shown[0], &byte, 1) < 0 && errno == EINTR) {
+    }
+    (void)close(shown[0]);
+    errno = sys;
+    return pid;
+}
+
 pid_t sb_ns_clone(
     uint64_t namespaces, int cgroup_fd, bool is_root, int *ret_pidfd, struct sb_err *err)
 {
     int pidfd = -1;
     pid_t same = 0;
     struct clone_args args = sb_ns_clone_args(namespaces, cgroup_fd, &same, &pidfd);
-    /* What is not dumpable, which the child inherits, shows neither its namespaces nor, in user
-     * mode, its maps. In user mode the caller can look into the spawner by other ways anyway; as
-     * root only who has all its capabilities could. */
-    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    long pid = syscall(SYS_clone3, &args, sizeof args);
-    if (pid == 0) {
-        return 0;
-    }
-    int sys = errno;
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    long pid = sb_ns_fork(&args);
     if (pid < 0) {
-        return (pid_t)sb_ns_clone_error(sys, namespaces, is_root, err);
+        return (pid_t)sb_ns_clone_error(errno, namespaces, is_root, err);
     }
-    *ret_pidfd = pidfd;
+    if (pid > 0) {
+        *ret_pidfd = pidfd;
+    }
     return (pid_t)pid;
 }
 

@@ -16,7 +16,14 @@ struct sb_err;
 pid_t sb_ns_clone(
     uint64_t namespaces, int cgroup_fd, bool is_root, int *ret_pidfd, struct sb_err *err);
 
-/** What to give clone3 for that.
+/** clone3 with a copy of our memory, like fork: 0 in the child, -1 with errno. When it returns, the
+ *  parent can open namespaces and maps of the child. The kernel shows those of dumpable processes
+ *  only, so the child makes itself one: what it inherits changes with every other child that
+ *  shares our memory and takes ids of its own. In user mode the caller can look into the spawner by
+ *  other ways anyway; as root only who has all its capabilities could. */
+long sb_ns_fork(struct clone_args *args);
+
+/** What to give clone3 for sb_ns_clone.
  *  @ret_pid, @ret_pidfd  where the kernel puts them before the child runs. */
 struct clone_args
 sb_ns_clone_args(uint64_t namespaces, int cgroup_fd, pid_t *ret_pid, int *ret_pidfd);

@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "service/spawner/host.h"
+#include "service/spawner/ns.h"
 #include "service/spawner/subids.h"
 
 enum {
@@ -55,18 +56,14 @@ static int write_proc(pid_t pid, const char *name, const char *text, struct sb_e
 pid_t sb_userns_fork(struct sb_err *err)
 {
     struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
-    /* The kernel shows namespaces of dumpable processes only; the child inherits that. */
-    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    long pid = syscall(SYS_clone3, &args, sizeof args);
+    long pid = sb_ns_fork(&args);
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
             (void)pause();
         }
     }
-    int sys = errno;
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return pid < 0 ? (pid_t)sb_err_sys(err, sys, "make a user namespace") : (pid_t)pid;
+    return pid < 0 ? (pid_t)sb_err_sys(err, errno, "make a user namespace") : (pid_t)pid;
 }
 
 static void add_range(char *text, uint32_t inside, uint32_t outside, uint32_t count)
