@@ -28,12 +28,14 @@ check_text "the first serves on" hello "$(aisbx run --profile strict -- echo hel
 aisbx worker stop
 wait_for "the first to tidy up" none_left
 
-# ---- many that come and go at once: nobody is served by a socket that is not there ----
+# ---- one comes while another one goes: nobody is served by a socket that is not there ----
+# Each stop ends before the next: a worker that is told twice is in a hurry, and ends what runs.
 for i in 1 2 3 4 5 6; do
     { aisbx worker stop >/dev/null 2>&1 || true; } &
+    stop=$!
     check_text "run $i" "$i" "$(aisbx run --profile strict -- echo "$i")"
+    wait "$stop"
 done
-wait
 aisbx worker stop >/dev/null 2>&1 || true
 # A log that the next one put aside is nobody's any more.
 but_old() { [[ -z $(left) || $(left) == worker.log.old ]]; }

@@ -419,9 +419,6 @@ static bool receive_spawned(uint64_t tag, struct rig_box *ret_box, struct sb_err
  * machine on which none is met in time shows nothing. Returns its tag. */
 static uint64_t catch_child(Spawn__V1__Plan *plan, pid_t *ret_pid)
 {
-    if (plan->driver == SPAWN__V1__DRIVER__DRIVER_BWRAP) {
-        skip(); /* that child is another program before it could be stopped in time */
-    }
     const uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
     while (sb_clock_mono_ms() < deadline) {
         struct rig_box box;
@@ -450,7 +447,9 @@ static uint64_t catch_child(Spawn__V1__Plan *plan, pid_t *ret_pid)
     return 0;
 }
 
-/* A spawner of its own: one that has not had many children at a time has few threads to look at. */
+/* A spawner of its own: one that has not had many children at a time has few threads to look at. Its
+ * first sandbox is over before anybody is caught: that one may come with a child that looks whether
+ * the driver works here. */
 static int start_own(void **state)
 {
     static struct rig before;
@@ -462,6 +461,8 @@ static int start_own(void **state)
         return -1;
     }
     *fixture_rig() = mine;
+    struct rig_box first = fixture_box();
+    fixture_end(&first);
     return 0;
 }
 
@@ -481,13 +482,13 @@ static void starts_others_while_one_hangs(void **state)
     struct sb_err err;
     pid_t pid = 0;
     uint64_t tag = catch_child(&plan, &pid);
-    struct rig_box other = fixture_box();
-    bool did_hang = is_caught(pid); /* else its time was over before the other one was there */
-    assert_string_equal(fixture_out(&other, "echo works"), "works");
-    fixture_end(&other);
-    if (!did_hang || kill(pid, SIGCONT) < 0) {
-        skip();
+    for (int i = 0; i < 3; i++) {
+        struct rig_box other = fixture_box();
+        assert_string_equal(fixture_out(&other, "echo works"), "works");
+        fixture_end(&other);
     }
+    assert_true(is_caught(pid)); /* still: they did not wait for it */
+    assert_int_equal(kill(pid, SIGCONT), 0);
     assert_true(receive_spawned(tag, &box, &err));
     assert_int_equal(fixture_status(&box, "exit 7"), 7);
     fixture_end(&box);
@@ -506,7 +507,7 @@ static void tells_of_a_child_that_is_killed_on_its_way(void **state)
         assert_int_equal(rig_wait_gone(fixture_rig(), box.slot, NULL, &err), 0);
         rig_box_done(&box);
     } else {
-        print_message("told: %s\n", err.text);
+        assert_non_null(strstr(err.text, "died"));
     }
     box = fixture_box();
     assert_int_equal(fixture_status(&box, "exit 7"), 7);
