@@ -170,14 +170,12 @@ static int become_ready(struct sb_cli *cli, const char *limactl, char *dir, stru
     return 0;
 }
 
-int sb_lima_choose(struct sb_cli *cli, bool is_here, struct sb_err *err)
+/* Apart, as its paths take 20 KiB of the stack, and most calls name no driver. */
+__attribute__((noinline)) static int choose(struct sb_cli *cli, bool is_here, struct sb_err *err)
 {
     char limactl[PATH_MAX];
     char dir[PATH_MAX];
     char address[PATH_MAX + sizeof SOCKET + 16];
-    if (cli->args.driver == NULL || strcmp(cli->args.driver, "lima") != 0) {
-        return 0;
-    }
     cli->args.driver = NULL;
     const char *named = sb_connect_address(cli);
     const char *chosen = getenv(CHOSEN);
@@ -211,4 +209,10 @@ int sb_lima_choose(struct sb_cli *cli, bool is_here, struct sb_err *err)
     return setenv("AISBX_ADDRESS", address, 1) == 0 && setenv(CHOSEN, address, 1) == 0
                ? 0
                : sb_err_oom(err);
+}
+
+int sb_lima_choose(struct sb_cli *cli, bool is_here, struct sb_err *err)
+{
+    bool is_lima = cli->args.driver != NULL && strcmp(cli->args.driver, "lima") == 0;
+    return is_lima ? choose(cli, is_here, err) : 0;
 }
