@@ -102,7 +102,9 @@ static struct row *row_new(const struct sb_sandbox *sandbox)
     if (row == NULL) {
         return NULL;
     }
-    row->job = (struct sb_store_job){.run = run_write, .done = on_written, .is_patient = true};
+    /* A caller that holds on to a sandbox should not find it unknown when this worker is killed. */
+    bool is_kept = sandbox->destroy_ms == 0 && !sandbox->is_only;
+    row->job = (struct sb_store_job){.run = run_write, .done = on_written, .is_patient = !is_kept};
     memcpy(row->texts, sandbox->owner, owner);
     memcpy(row->texts + owner, sandbox->policy->profile, profile);
     row->owner = row->texts;

@@ -71,6 +71,8 @@ def before():
             break
         assert not under_way.done(), under_way.exception()
         time.sleep(0.01)
+    # Written before it is done, and what there was before with it: a kill may come before that, and is not asked about here.
+    ME.must("CreateSandbox", request_id="last", sandbox=STRICT)
     known.update(alive=alive.sandbox_id, ended=ended.sandbox_id, ran=ran.exec.exec_id, ran_in=ran.sandbox.sandbox_id,
                  under_way=lives.pop(), profile=alive.profile, hash=alive.policy_hash)
     with open(FILE, "w") as out:
