@@ -1,4 +1,4 @@
-"""Runs inside: takes timers, inotify instances, descriptors, space and bytes of pipes until the kernel refuses, and prints how
+"""Runs inside: takes processes, timers, inotify instances, descriptors, space and bytes of pipes until the kernel refuses, and prints how
 many it got and the error, as JSON. Holds what it has for a while, as init looks once a second."""
 
 import ctypes
@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import signal
 import time
 
 HOLD_S = 3
@@ -53,6 +54,25 @@ def in_child(take, most):
         return json.loads(file.readline())
 
 
+children = []
+
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    children.append(child)
+
+
+def forks():
+    """What there is of it ends before others need a process."""
+    counted = until_refused(fork, 1000)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return counted
+
+
 disk = os.open("/tmp/fill", os.O_CREAT | os.O_WRONLY, 0o600)
 pipe_bytes = 0
 
@@ -64,6 +84,7 @@ def fill_pipe():
 
 
 found = {
+    "processes": forks(),
     "timers": in_child(make_timer, 100000),
     "inotify": in_child(make_inotify, 200),
     "descriptors": in_child(lambda: os.open("/dev/null", os.O_RDONLY), 100000),
