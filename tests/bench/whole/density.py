@@ -14,6 +14,7 @@ from aisbx.v1 import sandbox_service_pb2 as api
 PARTS = ("Slab", "KernelStack", "PageTables", "AnonPages", "Percpu")
 PARKED_KIB = 512  # what the worker reckons for each, see --pool
 AT_ONCE = 8
+SLABS = 16  # kinds that are told
 
 
 def memory():
@@ -24,6 +25,16 @@ def memory():
             seen.append({k: int(v) for k, v in re.findall(r"^(\w+):\s+(\d+) kB", lines.read(), re.M)})
         time.sleep(0.1)
     return {name: statistics.median(one[name] for one in seen) for name in ("MemAvailable", *PARTS)}
+
+
+def slabs():
+    """kB in use of each kind of object that the kernel keeps; {} unless root asks."""
+    try:
+        with open("/proc/slabinfo", encoding="ascii") as lines:
+            rows = [line.split() for line in lines if " : tunables" in line and line[0] != "#"]
+    except PermissionError:
+        return {}
+    return {row[0]: int(row[1]) * int(row[3]) / 1024 for row in rows}
 
 
 def rss_kb(pid):
@@ -70,6 +81,10 @@ def sleep_in(client, box):
     stream.cancel()
 
 
+def look():
+    return memory(), slabs()
+
+
 def settle(n):
     """What is gone is given back a little later; n: how many that may be."""
     last, until = 0, time.monotonic() + min(10, n / 20)
@@ -90,16 +105,24 @@ def park(client, n):
 
 
 class Reading:
+    """before, after: of memory() and slabs()."""
+
     def __init__(self, before, after, n, pid):
+        (before, slabs_before), (after, slabs_after) = before, after
         self.n = n
+        self.slabs = {name: (kb - slabs_before.get(name, 0)) / n for name, kb in slabs_after.items()}
         self.kb = (before["MemAvailable"] - after["MemAvailable"]) / n
         self.parts = {part: (after[part] - before[part]) / n for part in PARTS}
         self.worker_mb = rss_kb(pid) / 1024
         self.spawner_mb = sum(map(rss_kb, spawners(pid))) / 1024
 
+    def most(self):
+        """The kinds with the most of it."""
+        return dict(sorted(((name, kb) for name, kb in self.slabs.items() if kb >= 1), key=lambda row: -row[1])[:SLABS])
+
     def add_to(self, table, key, title):
         one = {"n": self.n, **{q: self.kb for q in ("min", "p50", "p95", "p99", "max")}}
-        table.add(key, title, one, parts_kb=self.parts, worker_mb=self.worker_mb, spawner_mb=self.spawner_mb)
+        table.add(key, title, one, parts_kb=self.parts, slabs_kb=self.most(), worker_mb=self.worker_mb, spawner_mb=self.spawner_mb)
         print(f"  {title:34}{self.kb:9.0f}{sum(self.parts.values()):9.0f}" + "".join(f"{self.parts[p]:12.0f}" for p in PARTS)
               + f"{self.worker_mb:9.1f}{self.spawner_mb:9.1f}{self.n:7}", flush=True)
 
@@ -112,25 +135,27 @@ def density(bench):
     with bench.worker("--pool", f"{min(1 << 20, max(n, 2) * PARKED_KIB)}KiB") as (client, pid):
         destroy(client, make(client, 1))
         settle(n)
-        already, before = int(metric(client, "aisbx_pool_sandboxes")), memory()
+        already, before = int(metric(client, "aisbx_pool_sandboxes")), look()
         now = park(client, n)
         settle(n)
         if now <= already:
             raise Trouble("no sandbox was parked")
-        parked = Reading(before, memory(), now - already, pid)
+        parked = Reading(before, look(), now - already, pid)
         parked.add_to(table, "parked", "parked")
     with bench.worker("--pool", "0B") as (client, pid):
         destroy(client, make(client, 1))
         settle(n)
-        before = memory()
+        before = look()
         boxes = make(client, n)
         settle(n)
-        Reading(before, memory(), n, pid).add_to(table, "idle", "created, nothing runs")
+        Reading(before, look(), n, pid).add_to(table, "idle", "created, nothing runs")
         several(lambda box: sleep_in(client, box), boxes)
         settle(n)
-        running = Reading(before, memory(), n, pid)
+        running = Reading(before, look(), n, pid)
         running.add_to(table, "running", "sleep runs in it")
         destroy(client, boxes)
+    if parked.slabs:
+        print("  of the slab of a parked one: " + ", ".join(f"{name} {kb:.0f}" for name, kb in parked.most().items()))
     table.finish()
     bench.tables.append(table)
     for name, reading in (("parked_kb", parked), ("running_kb", running)):
