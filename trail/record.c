@@ -1,6 +1,5 @@
 #include "trail/record.h"
 
-#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/json.h"
 #include "base/json_scan.h"
 #include "base/out.h"
+#include "base/sha256.h"
 
 #define AT(member) offsetof(struct sb_trail_record, member)
 const struct sb_trail_part sb_trail_parts[SB_TRAIL_PARTS] = {
@@ -35,26 +35,26 @@ struct sb_str sb_trail_part_of(const struct sb_trail_record *record, size_t i)
 
 /* ---- the chain ---- */
 
-static bool add_number(EVP_MD_CTX *ctx, uint64_t number, size_t n_bytes)
+static void add_number(struct sb_sha256 *sum, uint64_t number, size_t n_bytes)
 {
     uint8_t bytes[8];
     for (size_t i = 0; i < n_bytes; i++) {
         bytes[i] = (uint8_t)(number >> (8 * i));
     }
-    return EVP_DigestUpdate(ctx, bytes, n_bytes) == 1;
+    sb_sha256_add(sum, bytes, n_bytes);
 }
 
-static bool add_record(EVP_MD_CTX *ctx, const struct sb_trail_record *record)
+static void add_record(struct sb_sha256 *sum, const struct sb_trail_record *record)
 {
     static const char magic[] = "aisbx audit 1\n";
-    bool is_good = EVP_DigestUpdate(ctx, magic, sizeof magic - 1) == 1 &&
-                   add_number(ctx, record->sequence, 8) && add_number(ctx, record->time_ms, 8);
-    for (size_t i = 0; is_good && i < SB_TRAIL_PARTS; i++) {
+    sb_sha256_add(sum, magic, sizeof magic - 1);
+    add_number(sum, record->sequence, 8);
+    add_number(sum, record->time_ms, 8);
+    for (size_t i = 0; i < SB_TRAIL_PARTS; i++) {
         struct sb_str part = sb_trail_part_of(record, i);
-        is_good = add_number(ctx, part.len, 4) &&
-                  (part.len == 0 || EVP_DigestUpdate(ctx, part.ptr, part.len) == 1);
+        add_number(sum, part.len, 4);
+        sb_sha256_add(sum, part.ptr, part.len);
     }
-    return is_good;
 }
 
 int sb_trail_hash(const uint8_t previous[SB_TRAIL_HASH_BYTES],
@@ -62,26 +62,17 @@ int sb_trail_hash(const uint8_t previous[SB_TRAIL_HASH_BYTES],
                   uint8_t ret_hash[SB_TRAIL_HASH_BYTES],
                   struct sb_err *err)
 {
-    unsigned len = 0;
-    uint8_t hash[EVP_MAX_MD_SIZE];
+    struct sb_sha256 sum;
     for (size_t i = 0; i < SB_TRAIL_PARTS; i++) {
         if (sb_trail_part_of(record, i).len > SB_TRAIL_PART_MAX) {
             return sb_err_set(err, SB_INVALID, "audit: %s is longer than %d bytes",
                               sb_trail_parts[i].name, (int)SB_TRAIL_PART_MAX);
         }
     }
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx == NULL) {
-        return sb_err_oom(err);
-    }
-    bool is_good = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
-                   EVP_DigestUpdate(ctx, previous, SB_TRAIL_HASH_BYTES) == 1 &&
-                   add_record(ctx, record) && EVP_DigestFinal_ex(ctx, hash, &len) == 1;
-    EVP_MD_CTX_free(ctx);
-    if (!is_good || len != SB_TRAIL_HASH_BYTES) {
-        return sb_err_set(err, SB_INTERNAL, "audit: SHA-256 failed");
-    }
-    memcpy(ret_hash, hash, SB_TRAIL_HASH_BYTES);
+    sb_sha256_init(&sum);
+    sb_sha256_add(&sum, previous, SB_TRAIL_HASH_BYTES);
+    add_record(&sum, record);
+    sb_sha256_end(&sum, ret_hash);
     return 0;
 }
 

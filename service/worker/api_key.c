@@ -116,10 +116,10 @@ static int make_key(const struct sb_caller *caller,
                     struct sb_err *err)
 {
     struct sb_key key = {.role = (enum sb_role)req->role, .create_ms = sb_clock_real_ms()};
-    if (check_create(req, err) < 0 || sb_key_text_make(key.id, ret_text, err) < 0 ||
-        sb_key_text_hash(sb_str_from(ret_text), key.hash, err) < 0) {
+    if (check_create(req, err) < 0 || sb_key_text_make(key.id, ret_text, err) < 0) {
         return -1;
     }
+    sb_key_text_hash(sb_str_from(ret_text), key.hash);
     (void)snprintf(key.tenant, sizeof key.tenant, "%s",
                    req->tenant[0] == '\0' ? SB_TENANT_LOCAL : req->tenant);
     (void)snprintf(key.title, sizeof key.title, "%s", req->title);

@@ -51,6 +51,7 @@
 #include "service/worker/tombs.h"
 #include "service/worker/trail/trail.h"
 #include "service/worker/worker.h"
+#include "service/worker/x509/x509.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -211,6 +212,7 @@ static void forget_tls(struct sb_worker *worker)
 static int step_files(struct sb_worker *worker, struct sb_err *err)
 {
     const struct sb_options *options = &worker->options;
+    sb_x509_find();
     if (sb_worker_find_grpc(worker, err) < 0) {
         return -1;
     }

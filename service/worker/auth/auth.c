@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "base/utf8.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/auth/methods.h"
-#include "service/worker/policy/sha256.h"
 
 enum { TENANTS_MAX = 4096 };
 
@@ -176,14 +176,11 @@ static bool is_plain(struct sb_str text)
 }
 
 /* Without rows in the configuration each certificate is a tenant by itself. */
-static int own_tenant(struct sb_str name, char ret_tenant[SB_TENANT_SIZE], struct sb_err *err)
+static void own_tenant(struct sb_str name, char ret_tenant[SB_TENANT_SIZE])
 {
-    char hex[65];
-    if (sb_sha256_hex(name, hex, err) < 0) {
-        return -1;
-    }
+    char hex[SB_SHA256_HEX_SIZE];
+    sb_sha256_hex(name, hex);
     (void)snprintf(ret_tenant, SB_TENANT_SIZE, "tls-%.32s", hex);
-    return 0;
 }
 
 static int set_certificate(const struct sb_auth_config *config,
@@ -200,7 +197,8 @@ static int set_certificate(const struct sb_auth_config *config,
     (void)snprintf(caller->actor, sizeof caller->actor, "tls:%s", identity);
     if (!config->has_identities) {
         caller->role = SB_ROLE_USER;
-        return own_tenant(name, caller->tenant, err);
+        own_tenant(name, caller->tenant);
+        return 0;
     }
     const struct sb_auth_identity *row = sb_auth_config_identity(config, name);
     if (row == NULL) {

@@ -62,13 +62,12 @@ enum sb_key_fault sb_keys_check(const struct sb_keys *keys,
     static const unsigned char nothing[SB_KEY_HASH] = {0};
     char id[SB_KEY_ID_SIZE];
     unsigned char hash[SB_KEY_HASH];
-    struct sb_err err;
     if (!sb_key_text_parse(text, id)) {
         return SB_KEY_NO_KEY;
     }
     struct sb_key *key = sb_keys_get(keys, sb_str_from(id));
-    if (sb_key_text_hash(text, hash, &err) < 0 ||
-        !sb_key_hash_equal(hash, key == NULL ? nothing : key->hash) || key == NULL) {
+    sb_key_text_hash(text, hash);
+    if (!sb_key_hash_equal(hash, key == NULL ? nothing : key->hash) || key == NULL) {
         return SB_KEY_WRONG;
     }
     *ret_key = key;

@@ -1,16 +1,16 @@
 #include "service/worker/auth/keytext.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <nettle/base64.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
 
 #include "base/err.h"
 #include "base/id.h"
+#include "base/sha256.h"
 
-enum { SECRET_BYTES = 32, BASE64_SIZE = 45 /* 44 and a NUL */ };
+enum { SECRET_BYTES = 32, BASE64_SIZE = BASE64_ENCODE_RAW_LENGTH(SECRET_BYTES) };
 
 int sb_key_text_make(char ret_id[SB_KEY_ID_SIZE],
                      char ret_text[SB_KEY_TEXT_SIZE],
@@ -18,14 +18,14 @@ int sb_key_text_make(char ret_id[SB_KEY_ID_SIZE],
 {
     char id[SB_ID_SIZE];
     unsigned char secret[SECRET_BYTES];
-    unsigned char text[BASE64_SIZE];
+    char text[BASE64_SIZE];
     if (sb_id_make(id, "", err) < 0) {
         return -1;
     }
     if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret) {
         return sb_err_sys(err, errno, "get random bytes");
     }
-    (void)EVP_EncodeBlock(text, secret, sizeof secret); /* 43 characters and "=" */
+    base64_encode_raw(text, sizeof secret, secret); /* 43 characters and "=" */
     for (size_t i = 0; i < SB_KEY_SECRET; i++) {
         text[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
     }
@@ -33,8 +33,8 @@ int sb_key_text_make(char ret_id[SB_KEY_ID_SIZE],
     char *at = stpcpy(stpcpy(stpcpy(ret_text, SB_KEY_PREFIX), ret_id), "_");
     memcpy(at, text, SB_KEY_SECRET);
     at[SB_KEY_SECRET] = '\0';
-    OPENSSL_cleanse(secret, sizeof secret);
-    OPENSSL_cleanse(text, sizeof text);
+    explicit_bzero(secret, sizeof secret);
+    explicit_bzero(text, sizeof text);
     return 0;
 }
 
@@ -66,22 +66,14 @@ bool sb_key_text_parse(struct sb_str text, char ret_id[SB_KEY_ID_SIZE])
     return true;
 }
 
-int sb_key_text_hash(struct sb_str text, unsigned char ret_hash[SB_KEY_HASH], struct sb_err *err)
+void sb_key_text_hash(struct sb_str text, unsigned char ret_hash[SB_KEY_HASH])
 {
-    unsigned len = 0;
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    if (EVP_Digest(text.ptr == NULL ? "" : text.ptr, text.len, digest, &len, EVP_sha256(), NULL) !=
-            1 ||
-        len != SB_KEY_HASH) {
-        return sb_err_set(err, SB_INTERNAL, "SHA-256 failed");
-    }
-    memcpy(ret_hash, digest, SB_KEY_HASH);
-    return 0;
+    sb_sha256_of(text, ret_hash);
 }
 
 bool sb_key_hash_equal(const unsigned char a[SB_KEY_HASH], const unsigned char b[SB_KEY_HASH])
 {
-    return CRYPTO_memcmp(a, b, SB_KEY_HASH) == 0;
+    return sb_sha256_equal(a, b);
 }
 
 struct sb_str sb_key_text_bearer(struct sb_str header)

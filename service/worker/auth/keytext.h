@@ -20,8 +20,8 @@ int sb_key_text_make(char ret_id[SB_KEY_ID_SIZE],
                      struct sb_err *err);
 /** The id in the text. False: it is no key at all. */
 bool sb_key_text_parse(struct sb_str text, char ret_id[SB_KEY_ID_SIZE]);
-/** SHA-256 of the whole text. Errors: SB_INTERNAL. */
-int sb_key_text_hash(struct sb_str text, unsigned char ret_hash[SB_KEY_HASH], struct sb_err *err);
+/** SHA-256 of the whole text. */
+void sb_key_text_hash(struct sb_str text, unsigned char ret_hash[SB_KEY_HASH]);
 /** In time that does not depend on what is in them. */
 bool sb_key_hash_equal(const unsigned char a[SB_KEY_HASH], const unsigned char b[SB_KEY_HASH]);
 

@@ -2,6 +2,8 @@
 /** A certificate authority of one sandbox, for the hosts into whose TLS the egress proxy puts
  *  secrets. Only programs of that sandbox trust it, and for these hosts alone. */
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct sb_err;
 struct sb_profile_secrets;
@@ -18,4 +20,13 @@ int sb_authority_make(const struct sb_profile_secrets *secrets,
                       uint64_t life_ms,
                       struct sb_authority *ret_authority,
                       struct sb_err *err);
-void sb_authority_done(struct sb_authority *authority);
+
+static inline void sb_authority_done(struct sb_authority *authority)
+{
+    free(authority->cert);
+    if (authority->key != NULL) {
+        explicit_bzero(authority->key, strlen(authority->key));
+        free(authority->key);
+    }
+    *authority = (struct sb_authority){0};
+}

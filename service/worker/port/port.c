@@ -175,10 +175,10 @@ int sb_port_link(struct sb_port *port,
     link.expire_ms = link.create_ms + ttl_ms;
     memcpy(link.sandbox_id, sandbox->id, sizeof link.sandbox_id);
     memcpy(link.tenant, sandbox->tenant, sizeof link.tenant);
-    if (sb_key_text_make(link.id, ret_text, err) < 0 ||
-        sb_key_text_hash(sb_str_from(ret_text), link.hash, err) < 0) {
+    if (sb_key_text_make(link.id, ret_text, err) < 0) {
         return -1;
     }
+    sb_key_text_hash(sb_str_from(ret_text), link.hash);
     forget_link(port, port->next_link);
     if (sb_keys_add(links, &link, &kept, err) < 0) {
         return -1;

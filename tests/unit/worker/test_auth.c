@@ -81,7 +81,7 @@ add_key(enum sb_role role, const char *tenant, char ret_text[SB_KEY_TEXT_SIZE])
     struct sb_key *added = NULL;
     (void)snprintf(key.tenant, sizeof key.tenant, "%s", tenant);
     assert_int_equal(sb_key_text_make(key.id, ret_text, &err), 0);
-    assert_int_equal(sb_key_text_hash(sb_str_from(ret_text), key.hash, &err), 0);
+    sb_key_text_hash(sb_str_from(ret_text), key.hash);
     assert_int_equal(sb_keys_add(&auth.keys, &key, &added, &err), 0);
     return added;
 }
