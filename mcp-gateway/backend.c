@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "mcp-gateway/fleet/fleet.h"
 #include "mcp-gateway/line.h"
+#include "mcp-gateway/shared/shared.h"
 #include "proto/client/setting.h"
 
 enum { METADATA_MAX = 8 };
@@ -14,6 +15,7 @@ struct sb_backend {
     struct sb_backend_options options;
     struct sb_line line;        /* to the one worker */
     struct sb_fleet *fleet;     /* of many; NULL: there is one */
+    struct sb_shared *shared;   /* with them; NULL: there is none */
     struct sb_rpc_metadata key; /* our own, for many; key NULL: none */
     unsigned live;
     bool is_stale; /* what lives on the channel may end; the next call opens another */
@@ -287,9 +289,15 @@ static int start_fleet(struct sb_backend *backend, struct sb_err *err)
 {
     const char *key =
         backend->options.key != NULL ? backend->options.key : sb_setting_get(SB_SETTING_API_KEY);
+    const struct sb_shared_options *shared = backend->options.shared;
+    if (shared != NULL && sb_shared_url(shared) != NULL &&
+        sb_shared_new(shared, backend->options.base, &backend->shared, err) < 0) {
+        return -1;
+    }
     const struct sb_fleet_options options = {.base = backend->options.base,
                                              .workers = backend->options.workers,
-                                             .key = backend->options.key};
+                                             .key = backend->options.key,
+                                             .shared = backend->shared};
     if (key != NULL) {
         backend->key = (struct sb_rpc_metadata){"x-api-key", key, strlen(key)};
     }
@@ -320,6 +328,7 @@ void sb_backend_free(struct sb_backend *backend)
         return;
     }
     sb_fleet_free(backend->fleet);
+    sb_shared_free(backend->shared);
     sb_line_done(&backend->line);
     free(backend);
 }
@@ -337,4 +346,9 @@ bool sb_backend_is_remote(const struct sb_backend *backend)
 const struct sb_fleet *sb_backend_fleet(const struct sb_backend *backend)
 {
     return backend->fleet;
+}
+
+const struct sb_shared *sb_backend_shared(const struct sb_backend *backend)
+{
+    return backend->shared;
 }

@@ -20,6 +20,8 @@ struct sb_backend;
 struct sb_backend_call;
 struct sb_err;
 struct sb_fleet;
+struct sb_shared;
+struct sb_shared_options;
 
 /** Who asks. All borrowed until the call is started; NULL where there is none. */
 struct sb_backend_caller {
@@ -32,14 +34,16 @@ struct sb_backend_caller {
 };
 
 struct sb_backend_options {
-    struct event_base *base; /* borrowed */
-    const char *address;     /* NULL: $AISBX_ADDRESS, else the worker of one's own */
-    const char *workers;     /* instead: many of them (fleet/members.h); NULL: one */
-    const char *key;         /* for callers without one that are not remote; NULL: $AISBX_API_KEY */
-    bool serves_others;      /* who calls comes over a network: nothing is bound with our rights */
+    struct event_base *base;                /* borrowed */
+    const char *address;                    /* NULL: $AISBX_ADDRESS, else the worker of one's own */
+    const char *workers;                    /* instead: many of them (fleet/members.h); NULL: one */
+    const struct sb_shared_options *shared; /* with workers: a store of all gateways; NULL: none */
+    const char *key;    /* for callers without one that are not remote; NULL: $AISBX_API_KEY */
+    bool serves_others; /* who calls comes over a network: nothing is bound with our rights */
 };
 
-/** Connects to nobody yet. Strings are borrowed. Errors: SB_EXHAUSTED. */
+/** Connects to no worker yet. Strings are borrowed. Errors: SB_EXHAUSTED; SB_INVALID: workers, the
+ *  shared store. */
 int sb_backend_new(const struct sb_backend_options *options,
                    struct sb_backend **ret_backend,
                    struct sb_err *err);
@@ -90,3 +94,5 @@ const char *sb_backend_trailer(const struct sb_backend_call *call, const char *k
 bool sb_backend_is_remote(const struct sb_backend *backend);
 /** The many; NULL: there is one. Borrowed. */
 const struct sb_fleet *sb_backend_fleet(const struct sb_backend *backend);
+/** The store of all gateways; NULL: there is none. Borrowed. */
+const struct sb_shared *sb_backend_shared(const struct sb_backend *backend);

@@ -92,10 +92,12 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
     struct sb_backend *backend = NULL;
     struct others others = {NULL, NULL, NULL, NULL};
     struct sb_tools *tools = NULL;
+    const struct sb_shared_options shared = sb_gateway_options_shared(options);
     const struct sb_backend_options to_worker = {
         .base = base,
         .address = options->worker,
         .workers = options->workers,
+        .shared = &shared,
         .serves_others = options->transport == SB_GATEWAY_HTTP,
     };
     int rc = sb_backend_new(&to_worker, &backend, err);

@@ -4,12 +4,16 @@
 
 #include "base/argv.h"
 #include "base/err.h"
+#include "mcp-gateway/shared/url.h"
 
 #define AT(member) offsetof(struct sb_gateway_options, member)
 #define DAY_MS     86400000
 
 static const char *const transports[] = {
     [SB_GATEWAY_STDIO] = "stdio", [SB_GATEWAY_HTTP] = "http", NULL};
+
+static const char *const store_downs[] = {
+    [SB_GATEWAY_REFUSE] = "refuse", [SB_GATEWAY_GO_ON] = "go-on", NULL};
 
 static const struct sb_field fields[] = {
     {SB_STR("transport"), SB_FIELD_ENUM, AT(transport), 0, 0, "stdio|http",
@@ -29,6 +33,20 @@ static const struct sb_field fields[] = {
      "a "
      "name stands for, looked up again every two seconds",
      NULL},
+    {SB_STR("shared-store"), SB_FIELD_STRING, AT(store), 1, SB_URL_MAX, "URL",
+     "With --workers: a Valkey or Redis of all gateways, for request_ids and rates: "
+     "redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH?db=DB",
+     NULL},
+    {SB_STR("shared-store-password-file"), SB_FIELD_STRING, AT(store_password_file), 1, 4095,
+     "FILE", "Its password", NULL},
+    {SB_STR("shared-store-down"), SB_FIELD_ENUM, AT(store_down), 0, 0, "refuse|go-on",
+     "Calls with a request_id while it is away: UNAVAILABLE, or as without a store", store_downs},
+    {SB_STR("shared-store-ca"), SB_FIELD_STRING, AT(store_ca), 1, 4095, "FILE",
+     "Who signs its certificate, PEM; default: the system's authorities", NULL},
+    {SB_STR("shared-store-cert"), SB_FIELD_STRING, AT(store_cert), 1, 4095, "FILE",
+     "Certificate that it is shown, PEM", NULL},
+    {SB_STR("shared-store-key"), SB_FIELD_STRING, AT(store_key), 1, 4095, "FILE",
+     "Its private key, PEM", NULL},
     {SB_STR("loopback-without-key"), SB_FIELD_BOOL, AT(loopback_without_key), 0, 1, NULL,
      "Calls over HTTP without an API key are yours; only with a loopback address", NULL},
     {SB_STR("sandboxd"), SB_FIELD_BOOL, AT(sandboxd), 0, 1, NULL,
@@ -65,6 +83,15 @@ static int check(const struct sb_gateway_options *options, struct sb_err *err)
 {
     if (options->worker != NULL && options->workers != NULL) {
         return sb_err_set(err, SB_INVALID, "--worker is one, --workers are many: give one of them");
+    }
+    if (options->store != NULL && options->workers == NULL) {
+        return sb_err_set(err, SB_INVALID,
+                          "--shared-store is for gateways before many (--workers): one worker "
+                          "counts for all of its gateways by itself");
+    }
+    if ((options->store_cert == NULL) != (options->store_key == NULL)) {
+        return sb_err_set(err, SB_INVALID,
+                          "TLS needs both --shared-store-cert and --shared-store-key");
     }
     if ((options->tls_cert == NULL) != (options->tls_key == NULL)) {
         return sb_err_set(err, SB_INVALID, "TLS needs both --tls-cert and --tls-key");
@@ -105,6 +132,16 @@ void sb_gateway_options_done(struct sb_gateway_options *options)
     sb_field_free(fields, N_FIELDS, options);
 }
 
+struct sb_shared_options sb_gateway_options_shared(const struct sb_gateway_options *options)
+{
+    return (struct sb_shared_options){.url = options->store,
+                                      .password_file = options->store_password_file,
+                                      .ca = options->store_ca,
+                                      .cert = options->store_cert,
+                                      .key = options->store_key,
+                                      .goes_on_without = options->store_down == SB_GATEWAY_GO_ON};
+}
+
 void sb_gateway_options_help(FILE *out)
 {
     char address[] = "127.0.0.1";
@@ -118,6 +155,8 @@ void sb_gateway_options_help(FILE *out)
         "\nEnvironment:\n"
         "  AISBX_ADDRESS          see --worker\n"
         "  AISBX_API_KEY          the key of calls over stdio\n"
+        "  AISBX_SHARED_STORE     as --shared-store\n"
+        "  AISBX_SHARED_STORE_PASSWORD  its password, where there is no file\n"
         "  AISBX_DEFAULT_PROFILE  what sandboxes are made with when a call names no profile\n"
         "  AISBX_DEBUG            1: log what happens, to stderr\n"
         "\nExamples:\n"

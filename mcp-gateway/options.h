@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/field.h"
+#include "mcp-gateway/shared/shared.h"
 
 struct sb_err;
 
@@ -16,12 +17,24 @@ enum sb_gateway_transport {
     SB_GATEWAY_HTTP,
 };
 
+/** What becomes of calls with a request_id while the shared store is away. */
+enum sb_gateway_store_down {
+    SB_GATEWAY_REFUSE,
+    SB_GATEWAY_GO_ON,
+};
+
 struct sb_gateway_options {
     enum sb_gateway_transport transport;
     char *address; /* owned, as all strings here */
     uint64_t port; /* 0: one that is free, printed on stderr */
     char *worker;  /* NULL: the default, see proto/client/setting.h */
     char *workers; /* NULL: one */
+    char *store;   /* of all gateways; NULL: see sb_gateway_options_shared */
+    char *store_password_file;
+    char *store_ca;
+    char *store_cert;
+    char *store_key;
+    int store_down; /* enum sb_gateway_store_down */
     bool loopback_without_key;
     bool sandboxd; /* serves /v1/files of Kubernetes agent-sandbox */
     char *tls_cert;
@@ -42,6 +55,9 @@ int sb_gateway_options_parse(int argc,
                              struct sb_gateway_options *ret_options,
                              struct sb_err *err);
 void sb_gateway_options_done(struct sb_gateway_options *options);
+
+/** What they say of the shared store; borrowed from them. */
+struct sb_shared_options sb_gateway_options_shared(const struct sb_gateway_options *options);
 
 /** --help: usage, options, environment, examples. */
 void sb_gateway_options_help(FILE *out);

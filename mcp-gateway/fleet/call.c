@@ -7,6 +7,7 @@
 #include "mcp-gateway/fleet/fleet_internal.h"
 #include "mcp-gateway/fleet/merge.h"
 #include "mcp-gateway/fleet/pbpath.h"
+#include "mcp-gateway/fleet/rates.h"
 #include "proto/client/message.h"
 
 static const char lost[] = "worker_lost";
@@ -34,6 +35,7 @@ static void call_free(struct sb_fleet_call *call)
         protobuf_c_message_free_unpacked(call->message, NULL);
     }
     sb_claim_free(call->claim);
+    sb_rates_ask_free(call->rate);
     sb_merge_free(call->merge);
     free(call->metadata);
     free(call);
@@ -74,12 +76,13 @@ const char *sb_fleet_trailer(const struct sb_fleet_call *call, const char *key)
     const char *own = strcmp(key, "x-aisbx-reason") == 0   ? call->reason
                       : strcmp(key, "retry-after-ms") == 0 ? call->retry_ms
                                                            : NULL;
+    own = own != NULL || call->rate == NULL ? own : sb_rates_trailer(call->rate, key);
     return own != NULL || call->ended == NULL ? own : sb_leg_trailer(call->ended, key);
 }
 
 /* ---- waiting ---- */
 
-static void fail_unavailable(struct sb_fleet_call *call, const char *text)
+void sb_fleet_fail_unavailable(struct sb_fleet_call *call, const char *text)
 {
     struct sb_err err;
     call->retry_ms = "1000";
@@ -119,6 +122,14 @@ void sb_fleet_wait(struct sb_fleet_call *call)
     const struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
     call->is_waiting = true;
     (void)event_add(call->timer, &tv);
+}
+
+void sb_fleet_stop_waiting(struct sb_fleet_call *call)
+{
+    if (call->is_waiting) {
+        call->is_waiting = false;
+        (void)event_del(call->timer);
+    }
 }
 
 /* ---- one worker ---- */
@@ -196,6 +207,7 @@ static void on_done(struct sb_leg *leg, const struct sb_err *err, void *user)
         err = &told;
     }
     call->ended = leg;
+    sb_rates_learn(call, leg, err);
     sb_fleet_finish(call, err);
 }
 
@@ -249,10 +261,7 @@ void sb_fleet_begin(struct sb_fleet_call *call, struct sb_member *member)
         return;
     }
     call->has_leg = true;
-    if (call->is_waiting) {
-        call->is_waiting = false;
-        (void)event_del(call->timer);
-    }
+    sb_fleet_stop_waiting(call);
     bool has_room = send_pending(call);
     if (call->is_half_closed) {
         sb_leg_half_close(&call->leg);
@@ -329,16 +338,16 @@ static void fill(const struct sb_fleet_call *call, struct choice *choice)
 static void nowhere(struct sb_fleet_call *call)
 {
     if (call->n_tried > 0) {
-        fail_unavailable(call, "no worker has room: each that was asked refused");
+        sb_fleet_fail_unavailable(call, "no worker has room: each that was asked refused");
     } else if (sb_fleet_is_settled(call->fleet)) {
-        fail_unavailable(call, "no worker serves: those that there are drain or are lost");
+        sb_fleet_fail_unavailable(call, "no worker serves: those that there are drain or are lost");
     } else {
         sb_fleet_wait(call);
     }
 }
 
 /* The sandbox of a tenant's own is where that caller's requests always go. */
-static const char *caller_of(const struct sb_fleet_call *call)
+const char *sb_fleet_caller(const struct sb_fleet_call *call)
 {
     for (size_t i = 0; i < call->n_metadata; i++) {
         if (strcmp(call->metadata[i].key, "x-api-key") == 0 ||
@@ -363,14 +372,16 @@ static void to_place(struct sb_fleet_call *call)
         return;
     }
     if (sb_pbpath_bool(says(call), "home")) {
-        int at = sb_place_of(choice.workers, choice.n, caller_of(call), &second);
+        int at = sb_place_of(choice.workers, choice.n, sb_fleet_caller(call), &second);
         sb_fleet_begin(call, choice.members[at]);
     } else if (request_id != NULL && request_id[0] != '\0') {
         int at = sb_place_of(choice.workers, choice.n, request_id, &second);
-        if (second < 0) {
-            sb_fleet_begin(call, choice.members[at]); /* nobody else could have it */
-        } else {
+        if (second >= 0) {
             sb_claim_ask(call, choice.members[second], choice.members[at]);
+        } else if (call->fleet->options.shared != NULL) { /* there may have been others */
+            sb_claim_ask(call, choice.members[at], choice.members[at]);
+        } else {
+            sb_fleet_begin(call, choice.members[at]); /* nobody else could have it */
         }
     } else {
         int at = sb_place_pick(choice.workers, choice.n, sb_fleet_random(call->fleet));
@@ -385,7 +396,7 @@ static void to_any(struct sb_fleet_call *call)
     int at = sb_place_pick(choice.workers, choice.n, sb_fleet_random(call->fleet));
     if (sb_pbpath_bool(says(call), "home")) {
         int unused = 0;
-        at = sb_place_of(choice.workers, choice.n, caller_of(call), &unused);
+        at = sb_place_of(choice.workers, choice.n, sb_fleet_caller(call), &unused);
     }
     for (size_t i = 0; at < 0 && i < choice.n; i++) {
         at = choice.members[i]->state == SB_MEMBER_DRAINING ? (int)i : at;
@@ -413,7 +424,7 @@ void sb_fleet_route(struct sb_fleet_call *call)
         [SB_WAY_NONE] = to_none,
     };
     struct sb_str tag;
-    if (call->has_leg || call->is_failing) {
+    if (call->has_leg || call->is_failing || sb_rates_ask(call)) {
         return;
     }
     struct sb_str id = sb_way_id(call->way, says(call), &tag);

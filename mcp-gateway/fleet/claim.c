@@ -6,14 +6,19 @@
 #include "base/log.h"
 #include "mcp-gateway/fleet/fleet_internal.h"
 #include "mcp-gateway/fleet/pbpath.h"
+#include "mcp-gateway/shared/shared.h"
 
 enum { CLAIM_MS = 5000 };
 
-/** A question to the worker that remembers, and what it said. */
+/** A question to the worker that remembers, and what it said; then one to the shared store, which
+ *  has the last word. Only what a worker has admitted gets there. */
 struct sb_claim {
     struct sb_leg leg;
     bool is_asking;
     bool is_release;
+    struct sb_shared_ask *stored;   /* NULL: not under way */
+    bool is_stored;                 /* the store has it */
+    char hash[SB_SHARED_HASH_SIZE]; /* its name there */
     char witness_id[SB_ID_SIZE];
     char first_id[SB_ID_SIZE]; /* where the call goes if it went nowhere before */
     char owner_id[SB_ID_SIZE]; /* where it went; "": not told yet */
@@ -57,6 +62,46 @@ static void settle(struct sb_fleet_call *call)
     }
 }
 
+static void on_stored(void *ctx, const char *owner, const struct sb_err *err)
+{
+    struct sb_fleet_call *call = ctx;
+    struct sb_claim *claim = call->claim;
+    claim->stored = NULL;
+    if (call->fleet->is_closing) {
+        return; /* it is ended with the fleet */
+    }
+    if (err->code == SB_OK) {
+        claim->is_stored = true;
+        (void)snprintf(claim->owner_id, sizeof claim->owner_id, "%s", owner);
+    } else if (!sb_shared_goes_on_without(call->fleet->options.shared)) {
+        char text[SB_ERR_TEXT_SIZE];
+        (void)snprintf(
+            text, sizeof text,
+            "nothing was done: %.300s, and without it request_id might be done twice; try "
+            "again, or leave request_id out",
+            err->text);
+        sb_fleet_fail_unavailable(call, text);
+        return;
+    }
+    settle(call);
+}
+
+/* A worker has said whose it is; two of them may say different things when others were lost. */
+static void store(struct sb_fleet_call *call)
+{
+    struct sb_err err;
+    struct sb_claim *claim = call->claim;
+    struct sb_shared *shared = call->fleet->options.shared;
+    if (shared == NULL) {
+        settle(call);
+    } else if (sb_shared_hash(sb_fleet_caller(call), call->method->name, request_id_of(call),
+                              claim->hash, &err) < 0 ||
+               (claim->stored = sb_shared_claim(shared, claim->hash, claim->owner_id, on_stored,
+                                                call, &err)) == NULL) {
+        on_stored(call, NULL, &err);
+    }
+}
+
 static void on_done(struct sb_leg *leg, const struct sb_err *err, void *user)
 {
     struct sb_fleet_call *call = user;
@@ -71,7 +116,7 @@ static void on_done(struct sb_leg *leg, const struct sb_err *err, void *user)
         claim->owner_id[0] = '\0';
         sb_fleet_route(call);
     } else if (err->code == SB_OK && claim->owner_id[0] != '\0') {
-        settle(call);
+        store(call);
     } else if (is_loss && call->n_tried < SB_FLEET_TRIES) {
         call->tried[call->n_tried++] = leg->member; /* another one remembers */
         sb_fleet_route(call);
@@ -119,13 +164,15 @@ void sb_claim_ask(struct sb_fleet_call *call, struct sb_member *witness, struct 
         sb_fleet_fail(call, &err);
         return;
     }
-    if (call->claim->is_asking) {
+    if (call->claim->is_asking || call->claim->stored != NULL) {
         return;
     }
     (void)snprintf(call->claim->witness_id, SB_ID_SIZE, "%s", witness->id);
     (void)snprintf(call->claim->first_id, SB_ID_SIZE, "%s", first->id);
     call->claim->owner_id[0] = '\0';
-    if (!ask(call, witness, false)) {
+    if (ask(call, witness, false)) {
+        sb_fleet_stop_waiting(call);
+    } else {
         sb_fleet_wait(call); /* it has just gone: its loss is news */
     }
 }
@@ -135,9 +182,24 @@ bool sb_claim_release(struct sb_fleet_call *call)
     struct sb_claim *claim = call->claim;
     struct sb_member *witness =
         claim == NULL || claim->owner_id[0] == '\0' ? NULL : by_id(call->fleet, claim->witness_id);
-    /* When the owner told of itself, there is no claim of it. */
-    return witness != NULL && strcmp(claim->owner_id, claim->witness_id) != 0 &&
+    if (claim != NULL && claim->is_stored) {
+        claim->is_stored = false;
+        sb_shared_release(call->fleet->options.shared, claim->hash, claim->owner_id);
+    }
+    /* When the owner told of itself, there is no claim of it, but where it was asked as the only
+     * one. */
+    return witness != NULL &&
+           (strcmp(claim->owner_id, claim->witness_id) != 0 ||
+            strcmp(claim->first_id, claim->witness_id) == 0) &&
            ask(call, witness, true);
+}
+
+static void forget_stored(struct sb_claim *claim)
+{
+    if (claim->stored != NULL) {
+        sb_shared_forget(claim->stored);
+        claim->stored = NULL;
+    }
 }
 
 void sb_claim_cancel(struct sb_fleet_call *call)
@@ -146,6 +208,7 @@ void sb_claim_cancel(struct sb_fleet_call *call)
         sb_leg_cancel(&call->claim->leg);
     } else {
         struct sb_err err;
+        forget_stored(call->claim);
         (void)sb_err_set(&err, SB_CANCELLED, "cancelled");
         sb_fleet_fail(call, &err);
     }
@@ -153,5 +216,8 @@ void sb_claim_cancel(struct sb_fleet_call *call)
 
 void sb_claim_free(struct sb_claim *claim)
 {
+    if (claim != NULL) {
+        forget_stored(claim);
+    }
     free(claim);
 }

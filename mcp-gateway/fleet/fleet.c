@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "mcp-gateway/fleet/fleet_internal.h"
 #include "mcp-gateway/fleet/merge.h"
+#include "mcp-gateway/fleet/rates.h"
 
 /* ---- who there is ---- */
 
@@ -161,6 +162,10 @@ int sb_fleet_new(const struct sb_fleet_options *options,
         sb_fleet_free(fleet);
         return sb_err_oom(err);
     }
+    if (options->shared != NULL && sb_rates_new(&fleet->rates, err) < 0) {
+        sb_fleet_free(fleet);
+        return -1;
+    }
     if (sb_members_new(options->base, options->workers, on_names, fleet, &fleet->names, err) < 0) {
         sb_fleet_free(fleet);
         return -1;
@@ -187,5 +192,6 @@ void sb_fleet_free(struct sb_fleet *fleet)
     if (fleet->news != NULL) {
         event_free(fleet->news);
     }
+    sb_rates_free(fleet->rates);
     free(fleet);
 }

@@ -11,6 +11,7 @@
  *    place.h    where something new is made
  *    call.c     one call: waits for members, goes to one, or to the next when that one has no room
  *    claim.c    before a call with a request_id: was it begun elsewhere?
+ *    rates.h    before any call: what all gateways together may do, where there is a shared store
  *    merge.h    one call to all of them
  *
  *  What a worker that is lost had is lost with it, and so is told ("worker_lost"). Whether a call
@@ -27,11 +28,13 @@ struct event_base;
 struct sb_err;
 struct sb_fleet;
 struct sb_fleet_call;
+struct sb_shared;
 
 struct sb_fleet_options {
-    struct event_base *base; /* borrowed, as all here */
-    const char *workers;     /* see members.h */
-    const char *key;         /* the gateway's own; NULL: $AISBX_API_KEY */
+    struct event_base *base;  /* borrowed, as all here */
+    const char *workers;      /* see members.h */
+    const char *key;          /* the gateway's own; NULL: $AISBX_API_KEY */
+    struct sb_shared *shared; /* what all gateways know (shared/shared.h); NULL: nothing */
 };
 
 /** Errors: SB_INVALID: workers; SB_EXHAUSTED; those of threads. */

@@ -12,6 +12,8 @@
 struct sb_claim;
 struct sb_members;
 struct sb_merge;
+struct sb_rates;
+struct sb_rates_ask;
 
 enum {
     SB_FLEET_WAIT_MS = 3000, /* for workers that are being connected */
@@ -22,6 +24,7 @@ enum {
 struct sb_fleet {
     struct sb_fleet_options options;
     struct sb_members *names;
+    struct sb_rates *rates; /* NULL: there is no shared store */
     struct sb_list members; /* struct sb_member */
     unsigned n_members;
     struct sb_list calls;
@@ -73,6 +76,7 @@ struct sb_fleet_call {
     const struct sb_leg *ended; /* whose trailers are the call's, within done() */
     const char *reason;         /* of a failure of ours: a trailer */
     const char *retry_ms;
+    struct sb_rates_ask *rate; /* NULL: it was not asked for */
     struct sb_err failure;
     struct sb_list pending;
     unsigned n_pending;
@@ -93,18 +97,24 @@ void sb_fleet_fail_lost(struct sb_fleet_call *call, enum sb_code code, const cha
     __attribute__((format(printf, 3, 4)));
 /** done(), and the call is gone. From the loop only. */
 void sb_fleet_finish(struct sb_fleet_call *call, const struct sb_err *err);
+/** Fails with UNAVAILABLE, for now. */
+void sb_fleet_fail_unavailable(struct sb_fleet_call *call, const char *text);
+/** Who calls: the credential that a worker would judge it by; "": none. */
+const char *sb_fleet_caller(const struct sb_fleet_call *call);
 /** For a stream of the call. */
 struct sb_rpc_stream_options sb_fleet_stream_options(const struct sb_fleet_call *call);
 /** Waits for members; routed again when they have changed. */
 void sb_fleet_wait(struct sb_fleet_call *call);
+/** Somebody has been asked, with a deadline of its own. */
+void sb_fleet_stop_waiting(struct sb_fleet_call *call);
 void sb_fleet_begin(struct sb_fleet_call *call, struct sb_member *member);
 /** What a leg's end means, where its worker did not say it: it is lost. */
 bool sb_fleet_is_loss(const struct sb_leg *leg, const struct sb_err *err);
 
 /* ---- claim.c ---- */
 
-/** Asks @witness whether the call with this request_id has been begun, and where; then begins it
- *  there, or at @first. */
+/** Asks @witness, and the shared store if there is one, whether the call with this request_id has
+ *  been begun, and where; then begins it there, or at @first. @witness may be @first. */
 void sb_claim_ask(struct sb_fleet_call *call, struct sb_member *witness, struct sb_member *first);
 /** The worker that had it has said that nothing was done: the witness forgets it, then the call is
  *  routed again. False: there is nothing to forget. */

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "mcp-gateway/fleet/merge_internal.h"
+#include "mcp-gateway/fleet/rates.h"
 #include "proto/client/message.h"
 
 enum { MERGE_MS = 10000 }; /* all may take to say what they have */
@@ -192,6 +193,7 @@ static void on_done(struct sb_leg *base, const struct sb_err *err, void *user)
     leg->is_live = false;
     leg->err = *err;
     call->merge->n_live--;
+    sb_rates_learn(call, &leg->leg, err);
     if ((call->method->flags & SB_RPC_SERVER_STREAM) != 0) {
         end_stream(call, leg);
     } else if (call->merge->n_live == 0 && call->merge->is_started) {
@@ -313,10 +315,7 @@ void sb_merge_start(struct sb_fleet_call *call)
         sb_fleet_fail(call, &err);
         return;
     }
-    if (call->is_waiting) {
-        call->is_waiting = false;
-        (void)event_del(call->timer);
-    }
+    sb_fleet_stop_waiting(call);
     if (begin(call, &err) < 0) {
         call->failure = err;
         if (call->merge != NULL && call->merge->n_live > 0) {

@@ -8,6 +8,7 @@
 #include "base/out.h"
 #include "mcp-gateway/caller.h"
 #include "mcp-gateway/rest/call.h"
+#include "mcp-gateway/shared/shared.h"
 
 enum { ASK_MS = 2000 };
 
@@ -18,7 +19,24 @@ struct question {
     struct sb_backend_call *call;
 };
 
-static void put_status(struct sb_http_request *request,
+/* It takes no gateway out of service when it is away: all of them have the same one. */
+static void put_store(const struct sb_rest *rest, struct sb_json *json)
+{
+    const struct sb_shared *shared = sb_backend_shared(rest->options.backend);
+    struct sb_shared_stats stats;
+    if (shared != NULL) {
+        sb_shared_tell(shared, &stats);
+        sb_json_open(json, "shared_store", '{');
+        sb_json_cstr(json, "status", stats.is_up ? "ok" : "unavailable");
+        if (!stats.is_up) {
+            sb_json_cstr(json, "detail", stats.trouble);
+        }
+        sb_json_close(json, '}');
+    }
+}
+
+static void put_status(const struct sb_rest *rest,
+                       struct sb_http_request *request,
                        int status,
                        const char *word,
                        const char *detail,
@@ -40,6 +58,7 @@ static void put_status(struct sb_http_request *request,
         sb_json_bool(&json, "draining", info->draining != 0);
         sb_json_close(&json, '}');
     }
+    put_store(rest, &json);
     sb_json_close(&json, '}');
     sb_out_put(&out, "\n");
     sb_http_add_header(request, "Cache-Control", "no-store");
@@ -61,17 +80,19 @@ static void on_info(struct sb_backend_call *call, const ProtobufCMessage *messag
         return;
     }
     if (info->draining) {
-        put_status(request, 503, "draining", "the worker takes no new sandboxes", info);
+        put_status(question->rest, request, 503, "draining", "the worker takes no new sandboxes",
+                   info);
     } else {
-        put_status(request, 200, "ok", NULL, info);
+        put_status(question->rest, request, 200, "ok", NULL, info);
     }
 }
 
 /* To whom nobody has asked for a key: where the worker should be is for the log. */
-static void put_failed(struct sb_http_request *request, const struct sb_err *err)
+static void
+put_failed(const struct sb_rest *rest, struct sb_http_request *request, const struct sb_err *err)
 {
     SB_LOG_DEBUG("the worker is not well", "error=%s", err->text);
-    put_status(request, 503, "unavailable",
+    put_status(rest, request, 503, "unavailable",
                err->code == SB_UNAVAILABLE ? "the worker cannot be reached"
                                            : "the worker did not answer",
                NULL);
@@ -82,7 +103,7 @@ static void on_info_done(struct sb_backend_call *call, const struct sb_err *err,
     struct question *question = user;
     (void)call;
     if (question->request != NULL) {
-        put_failed(question->request, err);
+        put_failed(question->rest, question->request, err);
     }
     free(question);
 }
@@ -102,6 +123,7 @@ static void on_metrics(struct sb_backend_call *call, const ProtobufCMessage *mes
     sb_rest_metrics_render_own(
         &rest->metrics, rest->server == NULL ? 0 : sb_http_server_connections(rest->server), &out);
     sb_rest_metrics_render_fleet(sb_backend_fleet(rest->options.backend), &out);
+    sb_rest_metrics_render_shared(sb_backend_shared(rest->options.backend), &out);
     const char *worker = rest->options.worker;
     sb_rest_metrics_render(message, worker == NULL ? "local" : worker, &out);
     sb_http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", sb_buf_cstr(&out.buf),
@@ -174,13 +196,13 @@ void sb_rest_health(struct sb_rest *rest, struct sb_http_request *request, const
     static const struct sb_backend_caller gateway = {.protocol = "rest"};
     struct sb_err err;
     if (strcmp(what, "live") == 0) {
-        put_status(request, 200, "ok", NULL, NULL);
+        put_status(rest, request, 200, "ok", NULL, NULL);
         return;
     }
     if (ask(rest, request, &gateway,
             &aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_GET_INFO],
             &info_callbacks, &err) < 0) {
-        put_failed(request, &err);
+        put_failed(rest, request, &err);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "mcp-gateway/fleet/fleet.h"
 #include "mcp-gateway/http/head.h"
 #include "mcp-gateway/http/server.h"
+#include "mcp-gateway/shared/shared.h"
 
 static const char *const protocols[] = {"rest", "mcp", "other", "port"};
 
@@ -123,6 +124,53 @@ void sb_rest_metrics_render_fleet(const struct sb_fleet *fleet, struct sb_out *o
                         "are.\n# TYPE aisbx_gateway_workers gauge\n");
         sb_fleet_each(fleet, put_worker, out);
     }
+}
+
+/* ---- of the shared store ---- */
+
+static void put_durations(const struct sb_shared_stats *stats, struct sb_out *out)
+{
+    uint64_t n = 0;
+    sb_out_put(out, "# HELP aisbx_gateway_shared_store_duration_seconds What it takes to answer.\n"
+                    "# TYPE aisbx_gateway_shared_store_duration_seconds histogram\n");
+    for (size_t i = 0; i < SB_SHARED_BOUNDS; i++) {
+        n += stats->buckets[i];
+        sb_out_printf(out,
+                      "aisbx_gateway_shared_store_duration_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
+                      sb_shared_bounds[i], n);
+    }
+    sb_out_printf(out,
+                  "aisbx_gateway_shared_store_duration_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n"
+                  "aisbx_gateway_shared_store_duration_seconds_sum %.6f\n"
+                  "aisbx_gateway_shared_store_duration_seconds_count %" PRIu64 "\n",
+                  stats->n_answers, (double)stats->sum_us / 1e6, stats->n_answers);
+}
+
+void sb_rest_metrics_render_shared(const struct sb_shared *shared, struct sb_out *out)
+{
+    struct sb_shared_stats stats;
+    if (shared == NULL) {
+        return;
+    }
+    sb_shared_tell(shared, &stats);
+    sb_out_printf(
+        out,
+        "# HELP aisbx_gateway_shared_store_up Whether the store of all gateways is there.\n"
+        "# TYPE aisbx_gateway_shared_store_up gauge\n"
+        "aisbx_gateway_shared_store_up %d\n"
+        "# HELP aisbx_gateway_shared_store_calls_total What it was asked, by how that "
+        "ended.\n"
+        "# TYPE aisbx_gateway_shared_store_calls_total counter\n",
+        stats.is_up);
+    for (size_t act = 0; act < SB_SHARED_ACTS_; act++) {
+        for (size_t end = 0; end < SB_SHARED_ENDS_; end++) {
+            sb_out_printf(out,
+                          "aisbx_gateway_shared_store_calls_total{act=\"%s\",result=\"%s\"} "
+                          "%" PRIu64 "\n",
+                          sb_shared_acts[act], sb_shared_ends[end], stats.n[act][end]);
+        }
+    }
+    put_durations(&stats, out);
 }
 
 /* ---- of a worker ---- */

@@ -6,6 +6,7 @@
 
 struct sb_fleet;
 struct sb_http_request;
+struct sb_shared;
 struct sb_out;
 
 enum { SB_METRICS_SERIES = 96, SB_METRICS_BUCKETS = 14 };
@@ -38,5 +39,7 @@ void sb_rest_metrics_render_own(const struct sb_rest_metrics *metrics,
                                 struct sb_out *out);
 /** How each of many workers is; NULL: there is one, and nothing to say. */
 void sb_rest_metrics_render_fleet(const struct sb_fleet *fleet, struct sb_out *out);
+/** How the store of all gateways is; NULL: there is none, and nothing to say. */
+void sb_rest_metrics_render_shared(const struct sb_shared *shared, struct sb_out *out);
 /** Families of a worker, each sample with the label worker. @families  Aisbx__V1__MetricFamily. */
 void sb_rest_metrics_render(const ProtobufCMessage *reply, const char *worker, struct sb_out *out);

@@ -310,6 +310,21 @@ is_claimed(const struct sb_ticket *ticket, const ProtobufCMessage *msg, struct s
            sb_claims_check(&worker->claims, &call, worker->id, sb_clock_real_ms(), err) < 0;
 }
 
+/** For gateways that count together (mcp-gateway/fleet/rates.h). */
+static void tell_limits(struct sb_rpc_call *call,
+                        const struct sb_auth_config *config,
+                        const struct sb_caller *caller)
+{
+    char text[SB_TENANT_SIZE + 100];
+    const struct sb_tenant_limits limits = sb_auth_config_limits(config, caller->tenant);
+    if (limits.rate != 0 || limits.key_rate != 0) {
+        int n = snprintf(text, sizeof text, "%ju %ju %ju %ju %s", (uintmax_t)limits.rate,
+                         (uintmax_t)limits.burst, (uintmax_t)limits.key_rate,
+                         (uintmax_t)limits.key_burst, caller->tenant);
+        sb_rpc_call_trailer(call, "x-aisbx-rates", text, (size_t)n);
+    }
+}
+
 /** False: the call has been refused. */
 static bool admit(struct sb_ticket *ticket)
 {
@@ -336,6 +351,7 @@ static bool admit(struct sb_ticket *ticket)
     ticket->caller.ticket = ticket;
     ticket->is_admitted = true;
     sb_api_tell_rate(call, &rate);
+    tell_limits(call, sb_profiles_auth(worker->profiles), &ticket->caller);
     if (sb_act_ends_with_key(ticket->act)) {
         sb_list_append(&worker->lookers, &ticket->link);
     }

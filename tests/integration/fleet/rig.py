@@ -27,15 +27,16 @@ def until(what, condition, seconds=WAIT):
 class Process:
     """One of ours, that says READY."""
 
-    def __init__(self, name, arguments):
+    def __init__(self, name, arguments, environment=None):
         self.name, self.log_path = name, f"{SCRATCH}/{name}.log"
         ready, told = os.pipe()
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([*arguments, "--ready-fd", str(told)], stderr=log, stdout=log, pass_fds=[told])
+            self.process = subprocess.Popen([*arguments, "--ready-fd", str(told)], stderr=log, stdout=log, pass_fds=[told],
+                                            env={**os.environ, **(environment or {})})
         os.close(told)
         with os.fdopen(ready, encoding="utf-8") as line:
             self.ready = line.readline().split()
-        assert self.ready[:1] == ["READY"], f"{name}: {self.said()[-2000:]}"
+        assert self.ready[:1] == ["READY"], f"{name}: {self.ready, self.said()[-2000:]}"
 
     def said(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
@@ -54,11 +55,10 @@ class Process:
 
 
 class Worker(Process):
-    def __init__(self, name, port=0, options=()):
-        config = f"{SCRATCH}/config.yaml"
-        if not os.path.exists(config):
-            with open(config, "w", encoding="utf-8") as file:
-                file.write("auth: {loopback: user}\n")
+    def __init__(self, name, port=0, options=(), says="auth: {loopback: user}\n"):
+        config = f"{SCRATCH}/{name}.yaml"
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(says)
         super().__init__(name, [f"{BIN}/aisbx-worker", "--config", config, "--state-dir", f"{SCRATCH}/{name}.state", "--listen", f"ipv4:127.0.0.1:{port}",
                                 "--listen", f"unix:{SCRATCH}/{name}.sock", *options])
         said = self.said()
@@ -85,8 +85,9 @@ class Answer:
 
 
 class Gateway(Process):
-    def __init__(self, name, workers, options=()):
-        super().__init__(name, [f"{BIN}/aisbx-mcp", "--transport", "http", "--port", "0", "--loopback-without-key", "--workers", workers, *options])
+    def __init__(self, name, workers, options=(), environment=None):
+        arguments = [f"{BIN}/aisbx-mcp", "--transport", "http", "--port", "0", "--loopback-without-key", "--workers", workers, *options]
+        super().__init__(name, arguments, environment)
         self.port = int(self.ready[1])
 
     def open(self, method, path, body=None, headers=None, timeout=WAIT, below="/api/v1"):
