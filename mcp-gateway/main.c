@@ -63,6 +63,12 @@ static void on_listening(struct sb_http_server *server, void *user)
     sb_rest_set_server(others->rest, server);
 }
 
+static void on_ending(void *user)
+{
+    const struct others *others = user;
+    sb_rest_set_ending(others->rest);
+}
+
 static bool streams(const struct sb_http_request *request, void *user)
 {
     const struct others *others = user;
@@ -135,6 +141,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
                                        .base = base,
                                        .definition = &definition,
                                        .listening = on_listening,
+                                       .ending = on_ending,
                                        .other = on_other,
                                        .ended = on_ended,
                                        .streams = streams,

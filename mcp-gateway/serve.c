@@ -18,7 +18,10 @@
 #include "mcp-gateway/options.h"
 #include "mcp-gateway/sandboxd/sandboxd.h"
 
-enum { N_SIGNALS = 2 };
+enum {
+    N_SIGNALS = 2,
+    LINGER_MS = 300, /* as a worker: who sends us calls looks a few times a second how we are */
+};
 
 struct running {
     const struct sb_serve *serve;
@@ -27,6 +30,7 @@ struct running {
     struct sb_http_server *http;
     struct sb_mcp_endpoint *endpoint;
     struct event *signals[N_SIGNALS];
+    struct event *linger;
     bool is_ending;
 };
 
@@ -50,6 +54,30 @@ static void stop(void *ctx)
     (void)event_base_loopbreak(((struct running *)ctx)->serve->base);
 }
 
+static void drain(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct running *running = ctx;
+    sb_mcp_close(running->mcp);
+    sb_http_server_drain(running->http, (unsigned)running->serve->options->drain_grace_ms, stop,
+                         running);
+}
+
+/* One of several is sent calls by somebody who looks whether it is well: first it says that it is
+ * not, then it takes no more. */
+static void say_and_linger(struct running *running)
+{
+    static const struct timeval linger = {0, LINGER_MS * 1000L};
+    if (running->serve->ending != NULL) {
+        running->serve->ending(running->serve->user);
+    }
+    running->linger = evtimer_new(running->serve->base, drain, running);
+    if (running->linger == NULL || event_add(running->linger, &linger) < 0) {
+        drain(-1, 0, running);
+    }
+}
+
 static void on_signal(evutil_socket_t number, short what, void *ctx)
 {
     (void)what;
@@ -64,9 +92,11 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
         sb_stdio_end(running->stdio);
         return;
     }
-    sb_mcp_close(running->mcp);
-    sb_http_server_drain(running->http, (unsigned)running->serve->options->drain_grace_ms, stop,
-                         running);
+    if (running->serve->options->workers != NULL) {
+        say_and_linger(running);
+    } else {
+        drain(-1, 0, running);
+    }
 }
 
 static int watch_signals(struct running *running, struct sb_err *err)
@@ -202,6 +232,9 @@ static void finish(struct running *running)
         if (running->signals[i] != NULL) {
             event_free(running->signals[i]);
         }
+    }
+    if (running->linger != NULL) {
+        event_free(running->linger);
     }
     if (running->stdio != NULL) {
         sb_stdio_free(running->stdio);

@@ -23,6 +23,8 @@ struct sb_serve {
     void (*ready)(struct sb_mcp *mcp, void *user);
     /** The HTTP server, when it listens. NULL: nobody needs it. */
     void (*listening)(struct sb_http_server *server, void *user);
+    /** It has been told to end, and takes no more requests soon. NULL: nobody needs it. */
+    void (*ending)(void *user);
     /** Requests to other paths than SB_MCP_PATH; NULL: they are not found. */
     void (*other)(struct sb_http_request *request, void *user);
     /** How each HTTP request ended. NULL: nobody counts. */

@@ -197,17 +197,18 @@ join_metrics(const struct sb_merge *merge, const struct sb_fleet_call *call, str
 
 /* clang-format off */
 static const struct sb_merge_kind kinds[] = {
-    {SANDBOX("ListSandboxes"),   "sandboxes", "sandbox_id",  "create_time", NULL, sb_page_join, false, false},
-    {SANDBOX("ListSnapshots"),   "snapshots", "snapshot_id", "create_time", NULL, sb_page_join, false, false},
-    {SANDBOX("ListExecs"),       "execs",     "exec_id",     "start_time", NULL, sb_page_join, false, false},
-    {SANDBOX("WatchSandboxes"),  NULL, NULL, NULL, NULL, NULL, false, false},
-    {WORKER("WatchLoad"),        NULL, NULL, NULL, NULL, join_load, true, false},
-    {WORKER("GetMetrics"),       NULL, NULL, NULL, NULL, join_metrics, false, false},
-    {WORKER("ListPackages"),     "packages",  "package_id",  "create_time", NULL, sb_page_join, false, false},
-    {WORKER("DeletePackages"),   NULL, NULL, NULL, NULL, join_sum, false, true},
-    {WORKER("ListAuditRecords"), "records",   "sequence",    "time", "oldest_first", sb_page_join, false, false},
-    {KEY("ListKeys"),            "keys",      "key_id",      "create_time", NULL, sb_page_join, false, false},
-    {KEY("RevokeKey"),           NULL, NULL, NULL, NULL, join_one, false, true},
+    {SANDBOX("ListSandboxes"),   "sandboxes", "sandbox_id",  "create_time", NULL, sb_page_join, false, false, NULL},
+    {SANDBOX("ListSnapshots"),   "snapshots", "snapshot_id", "create_time", NULL, sb_page_join, false, false, NULL},
+    {SANDBOX("ListExecs"),       "execs",     "exec_id",     "start_time", NULL, sb_page_join, false, false, NULL},
+    {SANDBOX("WatchSandboxes"),  NULL, NULL, NULL, NULL, NULL, false, false, NULL},
+    {WORKER("WatchLoad"),        NULL, NULL, NULL, NULL, join_load, true, false, NULL},
+    {WORKER("GetMetrics"),       NULL, NULL, NULL, NULL, join_metrics, false, false, NULL},
+    {WORKER("ListProfiles"),     NULL, NULL, NULL, NULL, sb_profiles_join, false, false, sb_profiles_request},
+    {WORKER("ListPackages"),     "packages",  "package_id",  "create_time", NULL, sb_page_join, false, false, NULL},
+    {WORKER("DeletePackages"),   NULL, NULL, NULL, NULL, join_sum, false, true, NULL},
+    {WORKER("ListAuditRecords"), "records",   "sequence",    "time", "oldest_first", sb_page_join, false, false, NULL},
+    {KEY("ListKeys"),            "keys",      "key_id",      "create_time", NULL, sb_page_join, false, false, NULL},
+    {KEY("RevokeKey"),           NULL, NULL, NULL, NULL, join_one, false, true, NULL},
 };
 /* clang-format on */
 

@@ -39,6 +39,33 @@ static void cancel_legs(struct sb_merge *merge)
     }
 }
 
+/* ---- who is missing ---- */
+
+static void miss(struct sb_merge *merge, const char *id)
+{
+    if (merge->n_missing < SB_MEMBERS_MAX) {
+        (void)snprintf(merge->missing[merge->n_missing++], SB_ID_SIZE, "%s",
+                       id[0] == '\0' ? "unknown" : id);
+    }
+}
+
+int sb_merge_tell_missing(const struct sb_merge *merge, ProtobufCMessage *reply, struct sb_err *err)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(reply->descriptor, "missing_workers");
+    if (field == NULL || merge->n_missing == 0) {
+        return 0;
+    }
+    size_t *n = (size_t *)(void *)((char *)reply + field->quantifier_offset);
+    char ***texts = (char ***)(void *)((char *)reply + field->offset);
+    *texts = calloc(merge->n_missing, sizeof **texts);
+    while (*texts != NULL && *n < merge->n_missing &&
+           ((*texts)[*n] = strdup(merge->missing[*n])) != NULL) {
+        (*n)++;
+    }
+    return *n == merge->n_missing ? 0 : sb_err_oom(err);
+}
+
 /* ---- unary ---- */
 
 /* What answers for all: a worker that refuses refuses for the others, too; one that is not reached
@@ -66,7 +93,7 @@ static const struct sb_merge_leg *failure_of(const struct sb_merge *merge)
 static void finish_unary(struct sb_fleet_call *call)
 {
     struct sb_err err = {.code = SB_OK};
-    const struct sb_merge *merge = call->merge;
+    struct sb_merge *merge = call->merge;
     const struct sb_merge_leg *failure = failure_of(merge);
     if (call->is_cancelled || call->fleet->is_closing) {
         (void)sb_err_set(&err, SB_CANCELLED, "cancelled");
@@ -75,9 +102,16 @@ static void finish_unary(struct sb_fleet_call *call)
     } else if (failure != NULL) {
         err = failure->err;
     } else {
+        for (size_t i = 0; i < merge->n; i++) {
+            if (merge->legs[i]->err.code != SB_OK) {
+                miss(merge, merge->legs[i]->id);
+            }
+        }
         ProtobufCMessage *reply = merge->kind->join(merge, call, &err);
-        if (reply != NULL) {
+        if (reply != NULL && sb_merge_tell_missing(merge, reply, &err) == 0) {
             call->callbacks->message(call, reply, call->user);
+        }
+        if (reply != NULL) {
             protobuf_c_message_free_unpacked(reply, NULL);
         }
     }
@@ -218,11 +252,13 @@ static int ask(struct sb_fleet_call *call, struct sb_member *member, struct sb_e
     leg->call = call;
     leg->leg = (struct sb_leg){.callbacks = &callbacks, .user = leg};
     (void)snprintf(leg->address, sizeof leg->address, "%s", member->address);
+    (void)snprintf(leg->id, sizeof leg->id, "%s", member->id);
     (void)snprintf(leg->tag, sizeof leg->tag, "%.*s",
                    SB_STR_ARG(sb_id_tag(sb_str_from(member->id), "wk_")));
     err->code = SB_OK;
-    if (merge->page != NULL) {
-        own = sb_page_request(merge->page, call, leg->tag, err);
+    if (merge->page != NULL || merge->kind->request != NULL) {
+        own = merge->page != NULL ? sb_page_request(merge->page, call, leg->tag, err)
+                                  : merge->kind->request(call, err);
         message = own;
     }
     bool is_stream = (call->method->flags & SB_RPC_SERVER_STREAM) != 0;
@@ -235,7 +271,11 @@ static int ask(struct sb_fleet_call *call, struct sb_member *member, struct sb_e
     }
     if (sb_leg_start(&leg->leg, member, call->method, message, &options, err) < 0) {
         free(leg);
-        return err->code == SB_UNAVAILABLE ? 0 : -1;
+        if (err->code != SB_UNAVAILABLE) {
+            return -1;
+        }
+        miss(merge, member->id);
+        return 0;
     }
     leg->is_live = true;
     merge->legs[merge->n++] = leg;
@@ -265,6 +305,9 @@ static int ask_all(struct sb_fleet_call *call, struct sb_err *err)
         if (sb_fleet_is_up(member) && !is_asked(merge, member) && merge->n < SB_MEMBERS_MAX &&
             ask(call, member, err) < 0) {
             return -1;
+        }
+        if (!sb_fleet_is_up(member) && member->is_named) {
+            miss(merge, member->id);
         }
     }
     return 0;

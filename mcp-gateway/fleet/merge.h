@@ -2,8 +2,9 @@
 /** One call to all workers, and one answer of what they say.
  *
  *  Lists come in the order of the contract, page by page; a page's token holds where each worker's
- *  own pages stand (page.h). A worker that cannot be reached is left out, as what it had is lost
- * with it. */
+ *  own pages stand (page.h). A worker that does not answer is left out, and a list says so in
+ *  missing_workers. Of profiles, which workers may have by the same name and not alike, each stands
+ *  once, with those that differ (profiles.c). */
 #include <stdbool.h>
 
 struct sb_fleet_call;

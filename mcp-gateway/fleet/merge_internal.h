@@ -10,6 +10,7 @@ struct sb_merge_leg {
     struct sb_leg leg;
     struct sb_fleet_call *call;
     char address[SB_MEMBERS_ADDRESS_SIZE];
+    char id[SB_ID_SIZE];
     char tag[SB_ID_TAG + 1];
     bool is_live;
     ProtobufCMessage *message; /* the last one; owned; NULL: none yet, or taken */
@@ -25,7 +26,9 @@ struct sb_merge {
     bool wants;   /* a stream: the caller reads */
     bool is_news; /* a stream that is a sum: since it was read last */
     bool is_ending;
-    struct sb_page *page; /* of lists; owned */
+    struct sb_page *page;                     /* of lists; owned */
+    char missing[SB_MEMBERS_MAX][SB_ID_SIZE]; /* workers that could not be asked, or "unknown" */
+    size_t n_missing;
 };
 
 struct sb_merge_kind {
@@ -40,6 +43,8 @@ struct sb_merge_kind {
                               struct sb_err *err);
     bool is_sum;        /* a stream whose last messages count together; else they pass one by one */
     bool one_is_enough; /* what one does not have may be another's: NOT_FOUND is left out */
+    /** What each of them is asked; NULL: the same, or a page of it. */
+    ProtobufCMessage *(*request)(const struct sb_fleet_call *call, struct sb_err *err);
 };
 
 /** NULL: none. */
@@ -49,6 +54,21 @@ const struct sb_merge_kind *sb_merge_find(const char *path);
 ProtobufCMessage *sb_merge_new(const ProtobufCMessageDescriptor *type, struct sb_err *err);
 /** Adds the numbers of one message to those of another of its type; a bool is true when all are. */
 void sb_merge_add(ProtobufCMessage *sum, const ProtobufCMessage *one, bool is_first);
+
+/** Puts the workers that did not answer into the reply's field "missing_workers", if it has one.
+ *  Errors: SB_EXHAUSTED. */
+int sb_merge_tell_missing(const struct sb_merge *merge,
+                          ProtobufCMessage *reply,
+                          struct sb_err *err);
+
+/* ---- profiles.c ---- */
+
+/** join of ListProfiles: by name, each once, with the workers that have another one or none. */
+ProtobufCMessage *sb_profiles_join(const struct sb_merge *merge,
+                                   const struct sb_fleet_call *call,
+                                   struct sb_err *err);
+/** The request to each worker. NULL with err. */
+ProtobufCMessage *sb_profiles_request(const struct sb_fleet_call *call, struct sb_err *err);
 
 /* ---- page.c ---- */
 

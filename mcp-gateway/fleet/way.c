@@ -15,7 +15,10 @@
 static const char for_gateways[] = "it asks that itself";
 static const char one_worker[] = "say which worker by worker_id";
 static const char same_keys[] =
-    "each worker keeps its own keys: make it at a worker, by aisbx-security keys create";
+    "each worker keeps its own keys, and a new one would open that worker alone. Make keys at the "
+    "workers themselves (aisbx-security keys create --address ADDRESS), for callers that come to "
+    "one "
+    "of them; ListKeys and RevokeKey go through here, to all";
 
 /* clang-format off */
 const struct sb_way sb_ways[] = {
@@ -78,7 +81,7 @@ const struct sb_way sb_ways[] = {
     {WORKER("WatchLoad"),        NULL,                      SB_WAY_MERGE, NULL},
     {WORKER("ClaimRequest"),     NULL,                      SB_WAY_NONE,  for_gateways},
     {WORKER("SetDraining"),      "worker_id",               SB_WAY_NONE,  one_worker},
-    {WORKER("ListProfiles"),     NULL,                      SB_WAY_ANY,   NULL},
+    {WORKER("ListProfiles"),     NULL,                      SB_WAY_MERGE, NULL},
     {WORKER("GetProfile"),       NULL,                      SB_WAY_ANY,   NULL},
     {WORKER("ExplainProfile"),   NULL,                      SB_WAY_ANY,   NULL},
     {WORKER("ValidateConfig"),   NULL,                      SB_WAY_ANY,   NULL},

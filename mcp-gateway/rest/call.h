@@ -17,6 +17,7 @@ struct sb_rest {
     struct sb_list calls;
     struct sb_rest_metrics metrics;
     const struct sb_http_server *server;
+    bool is_ending;
 };
 
 /* Bytes of a character whose end is in the next piece. */

@@ -199,6 +199,10 @@ void sb_rest_health(struct sb_rest *rest, struct sb_http_request *request, const
         put_status(rest, request, 200, "ok", NULL, NULL);
         return;
     }
+    if (rest->is_ending) {
+        put_status(rest, request, 503, "draining", "this gateway ends", NULL);
+        return;
+    }
     if (ask(rest, request, &gateway,
             &aisbx__v1__worker_service__methods[AISBX__V1__WORKER_SERVICE__METHOD_GET_INFO],
             &info_callbacks, &err) < 0) {

@@ -181,6 +181,11 @@ void sb_rest_ended(struct sb_rest *rest,
     sb_rest_metrics_note(&rest->metrics, request, status, us);
 }
 
+void sb_rest_set_ending(struct sb_rest *rest)
+{
+    rest->is_ending = true;
+}
+
 void sb_rest_set_server(struct sb_rest *rest, const struct sb_http_server *server)
 {
     rest->server = server;

@@ -39,5 +39,7 @@ void sb_rest_ended(struct sb_rest *rest,
                    const struct sb_http_request *request,
                    int status,
                    uint64_t us);
+/** From now on /health says that it takes no more. */
+void sb_rest_set_ending(struct sb_rest *rest);
 /** For metrics: whose connections are counted. */
 void sb_rest_set_server(struct sb_rest *rest, const struct sb_http_server *server);

@@ -150,6 +150,22 @@ static void put_row(struct sb_out *text,
     sb_json_close(json, '}');
 }
 
+/* A list that is not whole must not pass for one. */
+static void
+put_missing(struct sb_out *text, struct sb_json *json, const Aisbx__V1__ListSandboxesResponse *list)
+{
+    if (list->n_missing_workers == 0) {
+        return;
+    }
+    sb_out_printf(text, "not in this list: sandboxes of %zu workers that do not answer\n",
+                  list->n_missing_workers);
+    sb_json_open(json, "missing_workers", '[');
+    for (size_t i = 0; i < list->n_missing_workers; i++) {
+        sb_json_cstr(json, NULL, list->missing_workers[i]);
+    }
+    sb_json_close(json, ']');
+}
+
 static void listed_execs(struct sb_job *job, const ProtobufCMessage *reply)
 {
     const Aisbx__V1__ListSandboxesResponse *list = ((struct listing *)job)->sandboxes;
@@ -172,6 +188,7 @@ static void listed_execs(struct sb_job *job, const ProtobufCMessage *reply)
         sb_out_printf(&text, "there are more: call again with cursor %s\n", list->next_page_token);
         sb_json_cstr(&json, "next_cursor", list->next_page_token);
     }
+    put_missing(&text, &json, list);
     sb_json_close(&json, '}');
     answer(job, &text, &fields);
 }

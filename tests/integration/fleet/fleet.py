@@ -1,5 +1,6 @@
 """One gateway is as good as another before three workers, whatever happens to these. "fleet.py BIN SCRATCH"."""
 
+import json
 import re
 import signal
 import threading
@@ -18,9 +19,13 @@ def decoded(run):
     return run.json().get("stdout", "")
 
 
+LOOPBACK = "auth: {loopback: user}\n"
+
+
 class Fleet:
     def __init__(self):
-        self.workers = [start(rig.Worker(f"worker{i}", options=["--drain-grace", "10m"])) for i in range(3)]
+        more = {2: "profiles: {only-there: {extends: strict}, same-name: {extends: strict}}\n", 1: "profiles: {same-name: {extends: minimal}}\n"}
+        self.workers = [start(rig.Worker(f"worker{i}", options=["--drain-grace", "10m"], says=LOOPBACK + more.get(i, ""))) for i in range(3)]
         self.names = ",".join(worker.address() for worker in self.workers)
         self.gateways = [start(rig.Gateway(f"gateway{i}", self.names)) for i in range(2)]
 
@@ -119,6 +124,20 @@ def an_operator_sees_every_worker(fleet):
     assert gateway.end() == 0
 
 
+def profiles_of_all_are_listed_once(fleet):
+    """By name; where workers differ the list says which."""
+    whole = fleet.gateways[0].get("/profiles?page_size=1000").json()
+    listed = {one["name"]: one.get("differs_on", []) for one in whole["profiles"]}
+    assert list(listed) == sorted(listed) and len(listed) == len(whole["profiles"]) and not whole.get("missing_workers"), whole
+    first, second, third = (worker.id for worker in fleet.workers)
+    assert sorted(listed["only-there"]) == sorted([first, second]), listed
+    assert first in listed["same-name"] and len(listed["same-name"]) == 2, listed
+    assert not any(differs for name, differs in listed.items() if name not in ("only-there", "same-name")), listed
+    for size in (1, 2, 1000):
+        assert [one["name"] for one in pages(fleet.gateways[1], "/profiles", size, "profiles")] == list(listed)
+    fleet.gateways[0].get("/profiles?page_token=nonsense", 422)
+
+
 class Watch(threading.Thread):
     def __init__(self, gateway, path):
         super().__init__(daemon=True)
@@ -172,13 +191,18 @@ def everything_else_finds_its_way(fleet):
     assert len(there.get(f"/sandboxes/{box}/contexts").json()["contexts"]) == 1
     fused = there.ask("POST", "/run_code", {"code": "print(6 * 7)", "language": "python"}, status=200, below="").json()
     assert fused["run_result"]["stdout"] == "42\n", fused
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "run_code", "arguments": {"language": "python", "code": "print(6 * 7)", "sandbox_id": box}}}
+    said = call_tool(there, "run_code", {"language": "python", "code": "print(6 * 7)", "sandbox_id": box})
+    assert "42" in json.dumps(said) and not said.get("isError"), said
+    here.ask("DELETE", f"/sandboxes/{box}", status=200)
+
+
+def call_tool(gateway, name, arguments):
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
     begin = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}
     accept = {"Accept": "application/json, text/event-stream"}
-    session = there.ask("POST", "/mcp", begin, accept, 200, below="").headers["Mcp-Session-Id"]
-    said = there.ask("POST", "/mcp", call, {**accept, "Mcp-Session-Id": session}, 200, below="").text()
-    assert "42" in said and '"isError":true' not in said, said
-    here.ask("DELETE", f"/sandboxes/{box}", status=200)
+    session = gateway.ask("POST", "/mcp", begin, accept, 200, below="").headers["Mcp-Session-Id"]
+    said = gateway.ask("POST", "/mcp", call, {**accept, "Mcp-Session-Id": session}, 200, below="").text()
+    return json.loads(said[said.index("{"):].splitlines()[0])["result"]
 
 
 def what_cannot_be_routed_is_told(fleet):
@@ -187,6 +211,8 @@ def what_cannot_be_routed_is_told(fleet):
     got = fleet.gateways[0].get("/sandboxes/sb_" + "a" * 26, 404)
     assert "worker_lost" in got.text(), got.text()
     fleet.gateways[0].get("/sandboxes/nonsense", 422)
+    got = fleet.gateways[0].post("/keys", {"role": "user", "tenant": "a"}, 422)
+    assert "each worker keeps its own" in got.text() and "aisbx-security keys create" in got.text(), got.text()
 
 
 def a_lost_worker_is_told_at_once(fleet, boxes, ids, watch):
@@ -214,6 +240,10 @@ def a_lost_worker_is_told_at_once(fleet, boxes, ids, watch):
                 assert got.json()["exec"]["exec_id"] == made
     listed = {box["sandbox_id"] for box in pages(fleet.gateways[0], "/sandboxes", 2, "sandboxes")}
     assert listed == {box for box in boxes if not dead.has(box)}
+    for path in ("/sandboxes?page_size=1", "/execs", "/snapshots", "/security/audit", "/packages", "/profiles"):
+        assert fleet.gateways[0].get(path).json()["missing_workers"] == [dead.id], path
+    said = call_tool(fleet.gateways[1], "sandbox_list", {})
+    assert said["structuredContent"]["missing_workers"] == [dead.id] and "1 workers that do not answer" in said["content"][0]["text"], said
 
 
 def sleeping(fleet, worker, boxes):
@@ -225,10 +255,15 @@ def sleeping(fleet, worker, boxes):
 
 def one_that_comes_back_is_used_again(fleet, boxes):
     old = fleet.workers[0]
-    new = fleet.workers[0] = start(rig.Worker("worker0b", port=old.port))
+    new = fleet.workers[0] = start(rig.Worker("worker0", port=old.port))  # it finds what the old one kept
     rig.until("the new one gets something", lambda: new.has(fleet.gateways[0].run("/bin/true").json()["exec"]["exec_id"]))
-    lost = next(box for box in boxes if old.has(box))
-    assert "worker_lost" in fleet.gateways[0].get(f"/sandboxes/{lost}", 404).text()
+    for lost in (box for box in boxes if old.has(box)):
+        for gateway in fleet.gateways:
+            rig.until("it is told as gone", lambda gateway=gateway, lost=lost: gateway.ask("GET", f"/sandboxes/{lost}").status == 404)
+            got = gateway.get(f"/sandboxes/{lost}", 404).text()
+            assert "worker_lost" in got and lost in got and "no longer there" in got, got
+            assert "worker_lost" in gateway.run("/bin/true", sandbox=lost, status=404).text()
+    assert not fleet.gateways[0].get("/sandboxes").json().get("missing_workers")
 
 
 def no_call_is_lost_when_one_stops(fleet):
@@ -262,6 +297,32 @@ def no_call_is_lost_when_one_stops(fleet):
     fleet.workers[1] = start(rig.Worker("worker1b", port=leaving.port))
 
 
+def a_gateway_that_stops_loses_no_call(fleet):
+    """It says that it ends, takes no more, brings what it has to its end, and is gone."""
+    gateway, got = start(rig.Gateway("gateway-leaving", fleet.names)), []
+    call = threading.Thread(target=lambda: got.append(gateway.run("/bin/sh", "-c", "echo begun >&2; sleep 2; echo whole")))
+    call.start()
+    rig.until("it is there", lambda: any(one["args"][-1].endswith("echo whole") for one in pages(fleet.gateways[0], "/execs?running_only=true", 1000, "execs")))
+    looking, response = gateway.open("GET", "/health", below="")
+    assert response.status == 200 and response.read()
+    gateway.signal(signal.SIGTERM)
+    looked = []
+
+    def is_refused():
+        """Whoever looks meanwhile hears that it ends, or, when late, nothing."""
+        try:
+            looked.append(gateway.ask("GET", "/health", below="").status)
+        except OSError:
+            return True
+        return False
+
+    rig.until("no more are taken", is_refused)
+    assert 503 in looked or len(looked) < 2, looked
+    call.join()
+    assert decoded(got[0]) == "whole\n" and gateway.process.wait(rig.WAIT) == 0
+    looking.close()
+
+
 def a_gateway_that_was_started_again_knows_as_much(fleet):
     box = fleet.gateways[0].create()
     fleet.gateways[0].kill()
@@ -278,12 +339,14 @@ def main():
     a_page_goes_on_where_the_last_item_is_gone(fleet)
     an_operator_sees_every_worker(fleet)
     ids = what_has_one_request_id_is_done_once(fleet)
+    profiles_of_all_are_listed_once(fleet)
     everything_else_finds_its_way(fleet)
     what_cannot_be_routed_is_told(fleet)
     watch = a_watch_hears_of_all(fleet)
     a_lost_worker_is_told_at_once(fleet, boxes, ids, watch)
     one_that_comes_back_is_used_again(fleet, boxes)
     no_call_is_lost_when_one_stops(fleet)
+    a_gateway_that_stops_loses_no_call(fleet)
     a_gateway_that_was_started_again_knows_as_much(fleet)
 
 
