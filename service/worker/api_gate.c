@@ -24,6 +24,7 @@
 #include "service/worker/probe.h"
 #include "service/worker/registry.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/spans.h"
 #include "service/worker/trail/detail.h"
 #include "service/worker/trail/trail.h"
 #include "service/worker/worker.h"
@@ -38,6 +39,7 @@ struct sb_ticket {
     const struct sb_act *act;
     const char *action; /* of the record under way, or of the last one */
     struct sb_caller caller;
+    struct sb_span span;
     char sandbox_id[SB_ID_SIZE];
     char exec_id[SB_ID_SIZE];
     char policy_hash[SB_POLICY_HASH_SIZE];
@@ -132,7 +134,8 @@ static void open_detail(struct sb_json *json, struct sb_out *out, const struct s
 {
     const struct sb_rpc_call *call = ticket->call;
     const struct sb_rpc_peer *peer = sb_rpc_call_peer(call);
-    const char *trace = sb_rpc_call_metadata(call, "traceparent", NULL);
+    char text[SB_TRACE_TEXT_SIZE];
+    struct sb_trace trace;
     sb_out_init(out, -1);
     *json = (struct sb_json){.out = out};
     sb_json_open(json, NULL, '{');
@@ -150,8 +153,8 @@ static void open_detail(struct sb_json *json, struct sb_out *out, const struct s
     if (peer->pid > 0) {
         sb_json_i64(json, "pid", peer->pid);
     }
-    if (trace != NULL) {
-        sb_json_str(json, "traceparent", sb_str_head(sb_str_from(trace), 64));
+    if (sb_span_origin(&ticket->span, &trace)) {
+        sb_json_cstr(json, "traceparent", sb_trace_format(&trace, text));
     }
 }
 
@@ -404,6 +407,7 @@ static struct sb_ticket *ticket_new(struct sb_worker *worker, struct sb_rpc_call
         ticket->worker = worker;
         ticket->call = call;
         ticket->act = sb_act_find(sb_rpc_call_method(call)->path);
+        sb_spans_call_begin(worker, call, &ticket->span);
         sb_rpc_call_set_ticket(call, ticket);
     }
     return ticket;
@@ -515,6 +519,29 @@ tell_worker(struct sb_rpc_call *call, const struct sb_worker *worker, const stru
     }
 }
 
+static void end_span(const struct sb_ticket *ticket,
+                     const struct sb_rpc_call *call,
+                     const struct sb_err *status)
+{
+    bool is_open = ticket->act != NULL && ticket->act->is_open;
+    const struct sb_call_end end = {
+        .code = sb_code_name(status == NULL ? SB_CANCELLED : status->code),
+        .is_good = status != NULL && status->code == SB_OK,
+        .tenant = ticket->is_admitted ? ticket->caller.tenant : "",
+        .sandbox_id = ticket->sandbox_id,
+        .exec_id = ticket->exec_id,
+    };
+    if (!is_open) {
+        sb_spans_call_end(ticket->worker, call, &ticket->span, &end);
+    }
+}
+
+struct sb_lineage sb_gate_lineage(const struct sb_ticket *ticket)
+{
+    return ticket == NULL ? (struct sb_lineage){.state = NULL}
+                          : sb_spans_lineage(ticket->call, &ticket->span);
+}
+
 static void leave(struct sb_rpc_call *call, const struct sb_err *status, void *ctx)
 {
     (void)ctx;
@@ -523,6 +550,7 @@ static void leave(struct sb_rpc_call *call, const struct sb_err *status, void *c
     if (ticket == NULL) {
         return;
     }
+    end_span(ticket, call, status);
     if (ticket->is_admitted) {
         tell_worker(call, ticket->worker, status);
     }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "service/worker/auth/caller.h"
+#include "service/worker/spans.h"
 
 struct sb_err;
 struct sb_exec;
@@ -31,6 +32,10 @@ void sb_gate_cut(struct sb_worker *worker, const char *actor);
 
 /** Who calls, as the gate found. */
 const struct sb_caller *sb_gate_caller(const struct sb_rpc_call *call);
+
+/** What it is in, for what it makes. @ticket  of the caller, whose call has not been answered; or
+ *  NULL. */
+struct sb_lineage sb_gate_lineage(const struct sb_ticket *ticket);
 
 /** What the call turned out to be about, for the record of its outcome. @ticket  of the caller, or
  *  NULL. */

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/num.h"
+#include "proto/trace/trace.h"
 #include "service/worker/api.h"
 #include "service/worker/api_pb.h"
 #include "service/worker/counters.h"
@@ -228,6 +229,20 @@ put_all(const struct sb_metrics *metrics, Aisbx__V1__GetMetricsResponse *msg, st
     return 0;
 }
 
+static void look_at_spans(struct sb_worker *worker)
+{
+    const struct sb_trace_counts counts = sb_tracer_counts(worker->tracer);
+    const struct {
+        const char *outcome[1];
+        uint64_t n;
+    } rows[] = {{{"exported"}, counts.exported},
+                {{"dropped"}, counts.dropped},
+                {{"failed"}, counts.failed}};
+    for (size_t i = 0; worker->tracer != NULL && i < sizeof rows / sizeof *rows; i++) {
+        sb_metrics_set(&worker->metrics, SB_M_TRACE_SPANS, rows[i].outcome, (double)rows[i].n);
+    }
+}
+
 /* ---- the call ---- */
 
 /* Lives until the spawner has answered, though the call may be over before. */
@@ -243,6 +258,7 @@ static void answer(struct sb_worker *worker, struct sb_rpc_call *call)
         sb_api_pb_new(&aisbx__v1__get_metrics_response__descriptor);
     look_at_itself(worker);
     look_at_refusals(worker);
+    look_at_spans(worker);
     if (msg != NULL) {
         (void)put_all(&worker->metrics, msg, &err);
     }

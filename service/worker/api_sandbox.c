@@ -165,6 +165,7 @@ static int create(struct sb_worker *worker,
     if (has_first && sb_language_from(sb_str_from(req->first_language), &first.language, err) < 0) {
         return sb_err_wrap(err, "first_language");
     }
+    const struct sb_lineage lineage = sb_gate_lineage(caller->ticket);
     const struct sb_sandbox_options options = {
         .owner = caller->actor,
         .tenant = caller->tenant,
@@ -174,6 +175,7 @@ static int create(struct sb_worker *worker,
         .is_admin = sb_caller_is_admin(caller),
         .peer_fd = caller->peer_fd,
         .base = base,
+        .lineage = &lineage,
     };
     if (sb_sandbox_new(worker, &options, ret_sandbox, err) < 0) {
         return -1;

@@ -121,6 +121,7 @@ static int make_sandbox(struct sb_worker *worker,
     if (sb_request_make(start->target->new_sandbox, "target.new_sandbox", &request, err) < 0) {
         return -1;
     }
+    const struct sb_lineage lineage = sb_gate_lineage(start->caller->ticket);
     const struct sb_sandbox_options options = {
         .owner = start->caller->actor,
         .tenant = start->caller->tenant,
@@ -130,6 +131,7 @@ static int make_sandbox(struct sb_worker *worker,
         .is_admin = sb_caller_is_admin(start->caller),
         .peer_fd = start->caller->peer_fd,
         .first = first,
+        .lineage = &lineage,
     };
     return sb_sandbox_new(worker, &options, ret_sandbox, err);
 }
@@ -270,6 +272,7 @@ int sb_api_start_exec(struct sb_worker *worker,
         sb_fd_close_all(passed, PASSED);
         return -1;
     }
+    const struct sb_lineage lineage = sb_gate_lineage(start->caller->ticket);
     struct sb_exec_options options = {
         .args = program.args,
         .n_args = program.n_args,
@@ -282,6 +285,7 @@ int sb_api_start_exec(struct sb_worker *worker,
         .terminal = terminal.is_wanted ? &terminal : NULL,
         .stage = program.stage,
         .passed = is_passed ? passed : NULL,
+        .lineage = &lineage,
     };
     options.waiting = can_be_awaited(&options, &program) ? program.language : NULL;
     if (start_in(worker, start, &options, &program, ret_exec, err) < 0) {

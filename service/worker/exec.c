@@ -121,6 +121,7 @@ void sb_exec_end(struct sb_exec *exec)
     if (!exec->is_context) {
         sb_sandbox_exec_left(exec->sandbox);
     }
+    sb_spans_exec_end(exec);
     retire(exec);
     sb_event_exec_ended(exec);
     if (exec->start_err.code == SB_OK) {
@@ -197,7 +198,17 @@ static bool take_warm(struct sb_exec *exec)
         sb_warm_done(warm);
         return false;
     }
-    if (sb_warm_run(warm, exec->language, exec->args, exec->n_args, &err) < 0) {
+    char parent[SB_TRACE_TEXT_SIZE] = "";
+    if (exec->spans.is_told) {
+        sb_trace_format(&exec->spans.span.trace, parent);
+    }
+    const struct sb_warm_program program = {
+        .args = exec->args,
+        .n_args = exec->n_args,
+        .traceparent = parent,
+        .tracestate = exec->spans.state == NULL ? "" : exec->spans.state,
+    };
+    if (sb_warm_run(warm, exec->language, &program, &err) < 0) {
         sb_warm_done(warm);
         if (exec->is_only) { /* PID 1 ends with it */
             sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
@@ -218,6 +229,7 @@ static void start(struct sb_exec *exec)
     exec->state = SB_EXEC_STARTING;
     exec->start_real_ms = sb_clock_real_ms();
     exec->start_mono_ms = sb_clock_mono_ms();
+    sb_spans_note(&exec->spans, &exec->spans.asked_ns);
     if (exec->wall_ms != 0) {
         sb_exec_arm(exec, &exec->wall_timer, exec->wall_ms);
     }
@@ -289,6 +301,7 @@ void sb_exec_on_started(struct sb_exec *exec, int64_t pid, int *terminal_fd)
     }
     exec->state = SB_EXEC_RUNNING;
     exec->pid = pid;
+    sb_spans_note(&exec->spans, &exec->spans.ran_ns);
     if (exec->terminal.is_wanted && sb_exec_terminal_adopt(exec, terminal_fd, &err) < 0) {
         SB_LOG_WARN("no terminal", "exec=%s sandbox=%s why=%s", exec->id, exec->sandbox->id,
                     err.text);

@@ -30,6 +30,7 @@
 #include "service/shared/initproto.h"
 #include "service/worker/denials.h"
 #include "service/worker/exec_terminal.h"
+#include "service/worker/spans.h"
 #include "service/worker/spool.h"
 #include "service/worker/verdict.h"
 
@@ -89,6 +90,7 @@ struct sb_exec_options {
     /** Of what args run: an interpreter of that language may wait for them in the sandbox. NULL:
      * none does. */
     const enum sb_language *waiting;
+    const struct sb_lineage *lineage; /* NULL: of no trace */
 };
 
 struct sb_exec_output {
@@ -148,6 +150,7 @@ struct sb_exec {
     struct event kill_timer;
     unsigned held_timers; /* bits of exec_pause.c: those that run on when its sandbox does */
 
+    struct sb_exec_spans spans;
     int64_t pid;        /* inside */
     int32_t process_id; /* of process.v1; 0: none */
     uint64_t start_real_ms;

@@ -41,6 +41,7 @@ static int read_once(struct sb_exec_output *out)
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
         sb_spool_append(&out->spool, chunk, (size_t)n);
+        sb_spans_note(&out->exec->spans, &out->exec->spans.output_ns);
         return 1;
     }
     if (n < 0 && errno == EAGAIN) {

@@ -114,9 +114,15 @@ fill_limits(struct sb_exec *exec, const struct sb_exec_limits *limits, struct sb
 static int pack(struct sb_exec *exec, const struct sb_exec_options *options, struct sb_err *err)
 {
     size_t n_env = 0;
+    SB_CLEANUP(sb_pairs_done) struct sb_pairs ours = {NULL, 0};
+    if ((exec->terminal.is_wanted &&
+         sb_pairs_set(&ours, SB_STR("TERM"), sb_str_from(exec->terminal.name), err) < 0) ||
+        (options->lineage != NULL &&
+         sb_spans_exec_env(exec, options->lineage, options->env, &ours, err) < 0)) {
+        return -1;
+    }
     SB_CLEANUP(sb_freep)
-    char **env = sb_policy_environ(exec->sandbox->policy, options->env,
-                                   exec->terminal.is_wanted ? exec->terminal.name : NULL, &n_env);
+    char **env = sb_policy_environ(exec->sandbox->policy, options->env, &ours, &n_env);
     const char *cwd = options->cwd == NULL ? sb_policy_cwd(exec->sandbox->policy) : options->cwd;
     exec->cwd = sb_str_dup(sb_str_from(cwd));
     if (env == NULL || exec->cwd == NULL || copy_args(exec, options) < 0) {
@@ -142,6 +148,7 @@ static void free_parts(struct sb_exec *exec)
     sb_spool_done(&exec->out[0].spool);
     sb_spool_done(&exec->out[1].spool);
     free(exec->packet);
+    free(exec->spans.state);
     free(exec->args);
     free(exec->cwd);
     sb_denials_done(&exec->denials);
@@ -211,6 +218,7 @@ static int fill(struct sb_exec *exec, const struct sb_exec_options *options, str
         exec->is_context = true;
         exec->channel = *options->channel;
     }
+    sb_spans_exec_begin(exec, options->lineage);
     if (fill_wall(exec, options->wall_ms, err) < 0 || fill_limits(exec, options->limits, err) < 0 ||
         sb_id_make_kin(exec->id, "ex_", exec->worker->id, err) < 0 ||
         pack(exec, options, err) < 0) {

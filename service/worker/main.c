@@ -26,6 +26,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "proto/rpc/rpc.h"
+#include "proto/trace/settings.h"
+#include "proto/trace/trace.h"
 #include "service/worker/api.h"
 #include "service/worker/audit.h"
 #include "service/worker/auth/auth.h"
@@ -327,6 +329,20 @@ static int step_grpc(struct sb_worker *worker, struct sb_err *err)
     return rc;
 }
 
+/* A thread, which connects with the first span. */
+static int step_tracing(struct sb_worker *worker, struct sb_err *err)
+{
+    const struct sb_options *options = &worker->options;
+    const struct sb_trace_options wanted = {options->otlp_endpoint, options->trace_sampler,
+                                            options->trace_ratio};
+    SB_CLEANUP(sb_trace_settings_done) struct sb_trace_settings settings;
+    if (sb_trace_settings_read(&wanted, "aisbx-worker", &settings, err) < 0) {
+        return -1;
+    }
+    return settings.address == NULL ? 0
+                                    : sb_tracer_new(&settings, worker->id, &worker->tracer, err);
+}
+
 static int step_welcome(struct sb_worker *worker, struct sb_err *err)
 {
     if (sb_spawner_await(worker->spawner, err) < 0) {
@@ -367,6 +383,7 @@ static const struct {
     {"records", step_records}, /* starts a thread; parses what was written without privilege */
     {"packages", step_packages},
     {"gRPC", step_grpc}, /* starts threads */
+    {"tracing", step_tracing},
     {"welcome", step_welcome},
     {"serve", step_serve}, /* the first byte of anybody */
 };
@@ -415,6 +432,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     sb_trail_stop(worker->trail);
     sb_store_free(worker->store);
     sb_trail_free(worker->trail);
+    sb_tracer_free(worker->tracer);
     if (is_orderly) {
         sb_spawner_end(worker->spawner);
     }

@@ -129,6 +129,12 @@ const struct sb_metric_family sb_worker_metrics[SB_M_END_] = {
                          SB_METRIC_COUNTER,
                          {"kind"},
                          ONLY},
+    [SB_M_TRACE_SPANS] = {"aisbx_trace_spans_total",
+                          "Spans: exported, dropped (too many waited), failed (the collector took "
+                          "them not). None without --otlp-endpoint.",
+                          SB_METRIC_COUNTER,
+                          {"outcome"},
+                          ONLY},
     [SB_M_START_TIME] = {"aisbx_worker_start_time_seconds",
                          "When the worker started, in seconds since 1970.",
                          SB_METRIC_GAUGE,
@@ -197,6 +203,11 @@ void sb_worker_metrics_call(const struct sb_rpc_call *call,
     if (code != SB_OK) {
         sb_metrics_add(&worker->metrics, SB_M_ERRORS, labels, 1);
     }
+}
+
+const char *sb_worker_verdict_word(unsigned kind)
+{
+    return kind < sizeof verdicts / sizeof *verdicts ? verdicts[kind] : verdicts[SB_VERDICT_NONE];
 }
 
 void sb_worker_metrics_started(const struct sb_sandbox *sandbox, bool is_failure)

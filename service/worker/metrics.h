@@ -40,6 +40,7 @@ enum sb_worker_metric {
     SB_M_SANDBOX_STOPS,
     SB_M_SANDBOXES_ACTIVE,
     SB_M_VIOLATIONS,
+    SB_M_TRACE_SPANS,
     SB_M_START_TIME,
     SB_M_END_,
 };
@@ -51,6 +52,8 @@ void sb_worker_metrics_call(const struct sb_rpc_call *call,
                             enum sb_code code,
                             uint64_t us,
                             void *ctx);
+/** "exited" and so on; static. @kind  enum sb_verdict_kind. */
+const char *sb_worker_verdict_word(unsigned kind);
 void sb_worker_metrics_started(const struct sb_sandbox *sandbox, bool is_failure);
 void sb_worker_metrics_stopped(const struct sb_sandbox *sandbox);
 /** It has its verdict. */

@@ -91,6 +91,19 @@ static const struct sb_field fields[] = {
      "12MiB with an interpreter of python that waits in it, 48MiB with one of node; at most a 32nd "
      "of the machine's memory; 0B makes none",
      NULL},
+    {SB_STR("otlp-endpoint"), SB_FIELD_STRING, AT(otlp_endpoint), 1, 1023, "URL",
+     "Send spans by OTLP/gRPC to http://HOST:4317, https://HOST:4317 or unix:/path; default: "
+     "$OTEL_EXPORTER_OTLP_ENDPOINT, else none are made",
+     NULL},
+    {SB_STR("trace-sampler"), SB_FIELD_STRING, AT(trace_sampler), 1, 63, "SAMPLER",
+     "Which traces: always_on, always_off, traceidratio, each also after parentbased_, which "
+     "follows "
+     "the caller's decision; default: $OTEL_TRACES_SAMPLER, else parentbased_always_on",
+     NULL},
+    {SB_STR("trace-ratio"), SB_FIELD_STRING, AT(trace_ratio), 1, 31, "RATIO",
+     "Of traceidratio: the share of traces, 0.1 is every tenth; default: $OTEL_TRACES_SAMPLER_ARG, "
+     "else 1",
+     NULL},
     {SB_STR("check"), SB_FIELD_STRING, AT(check), 1, 4095, "FILE",
      "Read that configuration and the files it names, print LINE:COLUMN: and what is wrong for "
      "each "
@@ -146,6 +159,7 @@ void sb_options_help(FILE *out)
     (void)fputs("\nEnvironment:\n"
                 "  AISBX_DEBUG        1: log what happens\n"
                 "  AISBX_CONFIG_PATH  see --config\n"
+                "  OTEL_*             where spans go, which, and as what (aisbx-worker(8))\n"
                 "  XDG_RUNTIME_DIR    where --embedded puts its socket, log and output\n"
                 "\nBounds:\n",
                 out);

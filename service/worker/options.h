@@ -51,7 +51,10 @@ struct sb_options {
     uint64_t audit_max_bytes; /* of the database */
     uint64_t packages_max_bytes;
     uint64_t pool_bytes; /* of sandboxes that wait for their use; 0: none do */
-    char *check;         /* NULL: serve */
+    char *otlp_endpoint; /* where spans go; NULL: as the environment says */
+    char *trace_sampler;
+    char *trace_ratio;
+    char *check; /* NULL: serve */
     bool wants_help;
     bool wants_version;
 };

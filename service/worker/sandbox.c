@@ -291,6 +291,7 @@ static void finish(struct sb_sandbox *sandbox, const struct sb_gone *gone)
         sb_worker_metrics_stopped(sandbox);
     } else {
         sb_worker_metrics_started(sandbox, true);
+        sb_spans_sandbox_made(sandbox, true);
     }
     sb_event_sandbox_ended(sandbox);
     sb_watch_sandbox(sandbox->worker, SB_WATCH_DESTROYED, sandbox);

@@ -19,6 +19,7 @@
 #include "service/worker/policy/auth_config.h"
 #include "service/worker/policy/collections.h"
 #include "service/worker/pool/warm.h"
+#include "service/worker/spans.h"
 #include "service/worker/state.h"
 #include "service/worker/verdict.h"
 
@@ -95,6 +96,7 @@ struct sb_sandbox {
     struct sb_warm_plan warm_plan; /* what is to wait in it for its first exec */
     struct sb_warm warm;           /* what waits there; until that is taken */
 
+    struct sb_span span; /* until it runs */
     struct sb_pause pause;
     struct event ttl_timer;
     struct event idle_timer;
@@ -129,6 +131,7 @@ struct sb_sandbox_options {
     struct sb_rate *rate;     /* filled when a quota of the tenant refuses; NULL: nobody asks */
     struct sb_snapshot *base; /* to start from; a reference is taken; NULL: from nothing */
     bool waits;               /* until sb_sandbox_begin */
+    const struct sb_lineage *lineage; /* NULL: of no trace */
     const struct sb_warm_want *first; /* what will run first in it, if that is known; NULL */
 };
 

@@ -74,6 +74,7 @@ static void run(struct sb_sandbox *sandbox)
     if (!sandbox->has_run) { /* else its time goes on */
         sb_sandbox_set_ttl(sandbox, sandbox->ttl_ms);
         sb_worker_metrics_started(sandbox, false);
+        sb_spans_sandbox_made(sandbox, false);
     }
     sb_sandbox_set_idle(sandbox, sandbox->idle_ms);
     sb_watch_sandbox(sandbox->worker, sandbox->has_run ? SB_WATCH_CHANGED : SB_WATCH_CREATED,
@@ -499,6 +500,9 @@ int sb_sandbox_new(struct sb_worker *worker,
         sb_registry_add_sandbox(&worker->registry, sandbox, err) < 0) {
         sb_sandbox_unref(sandbox);
         return -1;
+    }
+    if (options->lineage != NULL && sb_trace_is(&options->lineage->trace)) {
+        sb_span_begin(worker->tracer, &options->lineage->trace, false, &sandbox->span);
     }
     sb_tomb_write(sandbox);
     if (!sandbox->is_waiting && begin(sandbox, err) < 0) {

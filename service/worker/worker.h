@@ -32,6 +32,7 @@ struct sb_profiles;
 struct sb_rpc_server;
 struct sb_spawner;
 struct sb_store;
+struct sb_tracer;
 
 enum { SB_WORKER_SIGNALS = 3 };
 
@@ -62,6 +63,7 @@ struct sb_worker {
     struct sb_audit *audit;
     struct sb_store *store;
     struct sb_trail *trail;       /* NULL: nothing is written down */
+    struct sb_tracer *tracer;     /* NULL: nobody is told of spans */
     struct sb_decisions refusals; /* that were */
     struct sb_registry registry;
     struct sb_contexts contexts;

@@ -38,12 +38,19 @@ static bool is_wanted(const struct sb_profile_secret *secret, const struct sb_pa
     return more == NULL || sb_pairs_get(more, sb_str_from(secret->name)) == NULL;
 }
 
+static bool
+is_set(const struct sb_policy *policy, const struct sb_pairs *more, const struct sb_pair *pair)
+{
+    struct sb_str name = sb_str_from(pair->name);
+    return sb_pairs_get(&policy->env, name) != NULL ||
+           (more != NULL && sb_pairs_get(more, name) != NULL);
+}
+
 char **sb_policy_environ(const struct sb_policy *policy,
                          const struct sb_pairs *more,
-                         const char *term,
+                         const struct sb_pairs *last,
                          size_t *ret_n)
 {
-    static const struct sb_str term_name = SB_STR("TERM");
     size_t n = 0;
     size_t bytes = 0;
     struct merge m = {.a = &policy->env, .b = more};
@@ -58,12 +65,11 @@ char **sb_policy_environ(const struct sb_policy *policy,
             n++;
         }
     }
-    bool has_term = sb_pairs_get(&policy->env, term_name) != NULL ||
-                    (more != NULL && sb_pairs_get(more, term_name) != NULL);
-    bool add_term = term != NULL && !has_term;
-    if (add_term) {
-        bytes += term_name.len + strlen(term) + 2;
-        n++;
+    for (size_t i = 0; last != NULL && i < last->n; i++) {
+        if (!is_set(policy, more, &last->items[i])) {
+            bytes += strlen(last->items[i].name) + strlen(last->items[i].value) + 2;
+            n++;
+        }
     }
     char **block = (char **)malloc((n + 1) * sizeof *block + bytes);
     if (block == NULL) {
@@ -84,9 +90,11 @@ char **sb_policy_environ(const struct sb_policy *policy,
             at = put(at, secret->name, secret->placeholder);
         }
     }
-    if (add_term) {
-        block[i++] = at;
-        (void)put(at, term_name.ptr, term);
+    for (size_t k = 0; last != NULL && k < last->n; k++) {
+        if (!is_set(policy, more, &last->items[k])) {
+            block[i++] = at;
+            at = put(at, last->items[k].name, last->items[k].value);
+        }
     }
     block[i] = NULL;
     if (ret_n != NULL) {

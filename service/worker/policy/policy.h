@@ -66,13 +66,13 @@ void sb_policy_free(struct sb_policy *policy);
 void sb_policy_freep(struct sb_policy **policy); /* for SB_CLEANUP */
 
 /** "K=V" strings for one command, ending with NULL: the policy's environment, what the exec
- *  adds (wins), and TERM when a terminal is there and nobody has set it.
- *  @more  may be NULL.   @term  NULL: no terminal.
+ *  adds (wins), and what nobody else has set, such as TERM of a terminal.
+ *  @more, @last  may be NULL.
  *  @ret_n  without the NULL; may be NULL.
  *  Returns one heap block for free(); NULL when memory is out. */
 char **sb_policy_environ(const struct sb_policy *policy,
                          const struct sb_pairs *more,
-                         const char *term,
+                         const struct sb_pairs *last,
                          size_t *ret_n);
 
 /** Where commands start: "/workspace", or "/" when there is none. */

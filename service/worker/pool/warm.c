@@ -316,19 +316,22 @@ int sb_warm_look(struct sb_warm *warm)
 
 int sb_warm_run(struct sb_warm *warm,
                 enum sb_language language,
-                char *const *args,
-                size_t n_args,
+                const struct sb_warm_program *program,
                 struct sb_err *err)
 {
-    SB_CLEANUP(sb_buf_done) struct sb_buf program = SB_BUF_INIT(2 * SB_WARM_MAX_PROGRAM);
-    int failed = sb_buf_append(&program, args[SOURCE], strlen(args[SOURCE]) + 1);
-    for (size_t i = rows[language].first_arg; i < n_args && failed == 0; i++) {
-        failed = sb_buf_append(&program, args[i], strlen(args[i]) + 1);
+    SB_CLEANUP(sb_buf_done) struct sb_buf text = SB_BUF_INIT(2 * SB_WARM_MAX_PROGRAM);
+    const char *first[] = {program->traceparent, program->tracestate, program->args[SOURCE]};
+    int failed = 0;
+    for (size_t i = 0; i < sizeof first / sizeof *first && failed == 0; i++) {
+        failed = sb_buf_append(&text, first[i], strlen(first[i]) + 1);
+    }
+    for (size_t i = rows[language].first_arg; i < program->n_args && failed == 0; i++) {
+        failed = sb_buf_append(&text, program->args[i], strlen(program->args[i]) + 1);
     }
     if (failed != 0) {
         return sb_err_oom(err);
     }
-    struct sb_str bytes = sb_buf_str(&program);
+    struct sb_str bytes = sb_buf_str(&text);
     ssize_t n = send(warm->channel, bytes.ptr, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     sb_fd_close_all(&warm->channel, 1);
     return n == (ssize_t)bytes.len

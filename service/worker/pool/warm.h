@@ -81,11 +81,16 @@ int sb_warm_start(const struct sb_warm_plan *plan,
 /** When the channel is readable. Returns 1: it waits for its program; 0: not yet; -1: it has ended.
  */
 int sb_warm_look(struct sb_warm *warm);
-/** Gives it the program: args of an exec as sb_script_make makes them, at most SB_WARM_MAX_PROGRAM
- * bytes. The channel is closed. Errors: SB_UNAVAILABLE: it has ended. */
+/** What it is to run. All borrowed. */
+struct sb_warm_program {
+    char *const *args; /* of an exec as sb_script_make makes them; SB_WARM_MAX_PROGRAM bytes */
+    size_t n_args;
+    const char *traceparent; /* for its environment; "": none */
+    const char *tracestate;  /* the same */
+};
+/** Gives it the program. The channel is closed. Errors: SB_UNAVAILABLE: it has ended. */
 int sb_warm_run(struct sb_warm *warm,
                 enum sb_language language,
-                char *const *args,
-                size_t n_args,
+                const struct sb_warm_program *program,
                 struct sb_err *err);
 void sb_warm_done(struct sb_warm *warm);

@@ -1,6 +1,6 @@
 // Waits for a program, and runs it as "node -e" would: service/worker/pool/warm.h. Descriptor 3 leads to the worker:
-// this says which of the modules that are its arguments it has not loaded, then "r", then the source and its arguments
-// come, each with a NUL behind it, and the end of file.
+// this says which of the modules that are its arguments it has not loaded, then "r", then what goes into TRACEPARENT and
+// TRACESTATE, the source and its arguments come, each with a NUL behind it, and the end of file.
 {
     const fs = require('fs');
     const vm = require('vm');
@@ -20,7 +20,9 @@
     for (let n; (n = fs.readSync(3, part, 0, part.length)) > 0;)
         parts.push(Buffer.from(part.subarray(0, n)));
     fs.closeSync(3);
-    const [source, ...words] = Buffer.concat(parts).toString().split('\0').slice(0, -1);
+    const [parent, state, source, ...words] = Buffer.concat(parts).toString().split('\0').slice(0, -1);
+    if (parent) process.env.TRACEPARENT = parent;
+    if (state) process.env.TRACESTATE = state;
     process.argv.splice(1, process.argv.length, ...words);
     process.execArgv.splice(1, 1, source);
     // import() as in a main program. Some versions call that experimental, once.

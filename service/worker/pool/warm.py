@@ -1,6 +1,6 @@
 # Waits for a program, and runs it as "python3 -c" would: service/worker/pool/warm.h. Descriptor 3 leads to the
-# worker: this says which of the modules that are its arguments it has not imported, then "r", then the source and its
-# arguments come, each with a NUL behind it, and the end of file.
+# worker: this says which of the modules that are its arguments it has not imported, then "r", then what goes into
+# TRACEPARENT and TRACESTATE, the source and its arguments come, each with a NUL behind it, and the end of file.
 def _run():
     import posix
     import sys
@@ -70,7 +70,11 @@ def _run():
     while part := posix.read(3, 1 << 16):
         parts.append(part)
     posix.close(3)
-    source, *arguments = b"".join(parts).decode("utf-8", "surrogateescape").split("\0")[:-1]
+    parent, state, source, *arguments = b"".join(parts).decode("utf-8", "surrogateescape").split("\0")[:-1]
+    environ = sys.modules["os"].environ
+    for name, value in ("TRACEPARENT", parent), ("TRACESTATE", state):
+        if value:
+            environ[name] = value
     if finds_others():
         posix.execv(sys.executable, [sys.orig_argv[0], "-c", source, *arguments])
     main = sys.modules["__main__"].__dict__

@@ -48,6 +48,7 @@ static int make(struct sb_worker *worker,
     if (sb_request_make(&spec, "--sandboxd", &request, err) < 0) {
         return -1;
     }
+    const struct sb_lineage lineage = sb_gate_lineage(caller->ticket);
     const struct sb_sandbox_options options = {
         .owner = caller->actor,
         .tenant = caller->tenant,
@@ -56,6 +57,7 @@ static int make(struct sb_worker *worker,
         .is_admin = sb_caller_is_admin(caller),
         .peer_fd = -1,
         .rate = ret_rate,
+        .lineage = &lineage,
     };
     return sb_sandbox_new(worker, &options, ret_sandbox, err);
 }

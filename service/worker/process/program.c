@@ -83,6 +83,7 @@ int sb_program_start(struct sb_worker *worker,
     if (choose(worker, program, &sandbox, err) < 0) {
         return -1;
     }
+    const struct sb_lineage lineage = sb_gate_lineage(program->caller->ticket);
     const struct sb_exec_options options = {
         .args = config->command,
         .n_args = config->n_command,
@@ -90,6 +91,7 @@ int sb_program_start(struct sb_worker *worker,
         .cwd = cwd,
         .has_stdin = program->has_stdin,
         .terminal = program->pty == NULL ? NULL : &terminal,
+        .lineage = &lineage,
     };
     if (sb_exec_new(sandbox, &options, false, ret_exec, err) < 0) {
         return -1;

@@ -227,6 +227,7 @@ static int make_twins(struct fork *fork,
     if (sb_spec_of(source, &spec, err) < 0 || sb_request_make(spec, "sandbox", &request, err) < 0) {
         return -1;
     }
+    const struct sb_lineage lineage = sb_gate_lineage(caller->ticket);
     const struct sb_sandbox_options options = {
         .owner = caller->actor,
         .tenant = source->tenant,
@@ -235,6 +236,7 @@ static int make_twins(struct fork *fork,
         .is_admin = sb_caller_is_admin(caller),
         .peer_fd = caller->peer_fd,
         .waits = true,
+        .lineage = &lineage,
     };
     while (fork->n < count) {
         struct sb_sandbox *sandbox = NULL;

@@ -467,12 +467,14 @@ static void term_is_added_for_a_terminal_unless_somebody_set_it(void **state)
     (void)state;
     struct sb_err err = {0};
     SB_CLEANUP(sb_policy_freep) struct sb_policy *policy = make_plain("p");
-    SB_CLEANUP(sb_freep) char **added = sb_policy_environ(policy, NULL, "xterm", NULL);
+    SB_CLEANUP(sb_pairs_done) struct sb_pairs last = {0};
+    assert_int_equal(sb_pairs_set(&last, SB_STR("TERM"), SB_STR("xterm"), &err), 0);
+    SB_CLEANUP(sb_freep) char **added = sb_policy_environ(policy, NULL, &last, NULL);
     assert_string_equal(env_of(added, "TERM="), "TERM=xterm");
     SB_CLEANUP(sb_pairs_done) struct sb_pairs more = {0};
     assert_int_equal(sb_pairs_set(&more, SB_STR("TERM"), SB_STR("dumb"), &err), 0);
     size_t n = 0;
-    SB_CLEANUP(sb_freep) char **own = sb_policy_environ(policy, &more, "xterm", &n);
+    SB_CLEANUP(sb_freep) char **own = sb_policy_environ(policy, &more, &last, &n);
     assert_int_equal(n, policy->env.n + 1);
     assert_string_equal(env_of(own, "TERM="), "TERM=dumb");
 }

@@ -58,7 +58,11 @@ static int whole_way(struct sb_err *err)
         sb_plan_make(policy, "sb_x", 1, &plan, err) < 0) {
         return -1;
     }
-    SB_CLEANUP(sb_freep) char **env = sb_policy_environ(policy, NULL, "xterm", NULL);
+    SB_CLEANUP(sb_pairs_done) struct sb_pairs last = {0};
+    if (sb_pairs_set(&last, SB_STR("TERM"), SB_STR("xterm"), err) < 0) {
+        return -1;
+    }
+    SB_CLEANUP(sb_freep) char **env = sb_policy_environ(policy, NULL, &last, NULL);
     SB_CLEANUP(free_profile)
     Aisbx__V1__Profile *message = sb_api_profile_make(profiles, sb_profiles_at(profiles, 0));
     return env == NULL || message == NULL ? sb_err_oom(err) : 0;
