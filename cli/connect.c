@@ -1,5 +1,8 @@
 #include "cli/connect.h"
 
+#include <stdlib.h>
+
+#include "base/trace.h"
 #include "cli/verb.h"
 
 const char *sb_connect_address(const struct sb_cli *cli)
@@ -10,6 +13,20 @@ const char *sb_connect_address(const struct sb_cli *cli)
 bool sb_connect_is_remote(const struct sb_cli *cli)
 {
     return sb_connect_leads_away(cli->args.address);
+}
+
+/* Who started us says by these variables what trace we are part of, as programs do. */
+static void add_trace(struct sb_connect *connect)
+{
+    const char *parent = getenv("TRACEPARENT");
+    const char *state = getenv("TRACESTATE");
+    struct sb_trace trace;
+    if (sb_trace_parse(sb_str_from(parent), &trace)) {
+        sb_connect_add(connect, "traceparent", parent);
+        if (state != NULL && sb_trace_state_is_good(sb_str_from(state))) {
+            sb_connect_add(connect, "tracestate", state);
+        }
+    }
 }
 
 int sb_connect_open(struct sb_cli *cli,
@@ -23,5 +40,9 @@ int sb_connect_open(struct sb_cli *cli,
         .hint = cli->hint,
         .hint_size = sizeof cli->hint,
     };
-    return sb_connect_worker(&options, ret_connect, err);
+    if (sb_connect_worker(&options, ret_connect, err) < 0) {
+        return -1;
+    }
+    add_trace(ret_connect);
+    return 0;
 }

@@ -58,6 +58,7 @@ static int ensure_channel(struct sb_backend *backend, struct sb_err *err)
 struct metadata {
     struct sb_rpc_metadata items[METADATA_MAX];
     size_t n;
+    char traceparent[SB_TRACE_TEXT_SIZE];
 };
 
 static void add(struct metadata *metadata, const char *key, const char *value)
@@ -79,11 +80,14 @@ static void describe(const struct sb_backend *backend,
         add(ret, "x-aisbx-peer", caller->peer);
     } else if (ret->n == 0 && backend->key.key != NULL) {
         ret->items[ret->n++] = backend->key;
-    } else if (ret->n == 0 && backend->line.connect.options.n_metadata == 1) {
-        ret->items[ret->n++] = backend->line.connect.key;
+    } else if (ret->n == 0 && backend->line.connect.options.n_metadata > 0) {
+        ret->items[ret->n++] = backend->line.connect.metadata[0];
     }
     add(ret, "x-aisbx-protocol", caller->protocol);
-    add(ret, "traceparent", caller->traceparent);
+    if (sb_trace_is(&caller->trace)) {
+        add(ret, "traceparent", sb_trace_format(&caller->trace, ret->traceparent));
+        add(ret, "tracestate", caller->tracestate);
+    }
 }
 
 /* ---- calls ---- */

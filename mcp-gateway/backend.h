@@ -8,11 +8,13 @@
  *  from the loop, never from inside the functions below.
  *
  *  What a client of ours on the network must be told apart by, goes as metadata: "x-api-key",
- *  "x-aisbx-via", "x-aisbx-identity", "x-aisbx-peer", "x-aisbx-protocol", "traceparent". */
+ *  "x-aisbx-via", "x-aisbx-identity", "x-aisbx-peer", "x-aisbx-protocol"; and "traceparent",
+ *  "tracestate". */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/trace.h"
 #include "proto/rpc/rpc.h"
 
 struct event_base;
@@ -25,12 +27,13 @@ struct sb_shared_options;
 
 /** Who asks. All borrowed until the call is started; NULL where there is none. */
 struct sb_backend_caller {
-    const char *key;         /* API key, from X-API-Key or Authorization: Bearer */
-    const char *identity;    /* subject of the client's certificate */
-    const char *peer;        /* "127.0.0.1:4711" */
-    const char *protocol;    /* "mcp", "rest" */
-    const char *traceparent; /* W3C trace context */
-    bool is_remote;          /* somebody on the network: without key and identity nobody */
+    const char *key;        /* API key, from X-API-Key or Authorization: Bearer */
+    const char *identity;   /* subject of the client's certificate */
+    const char *peer;       /* "127.0.0.1:4711" */
+    const char *protocol;   /* "mcp", "rest" */
+    struct sb_trace trace;  /* that the call is part of; zero: none */
+    const char *tracestate; /* checked; that comes with it */
+    bool is_remote;         /* somebody on the network: without key and identity nobody */
 };
 
 struct sb_backend_options {

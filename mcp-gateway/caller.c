@@ -36,7 +36,8 @@ int sb_caller_of(const struct sb_http_request *request,
         .identity = identity,
         .peer = sb_http_peer(request),
         .protocol = protocol,
-        .traceparent = sb_http_header(request, "traceparent"),
+        .trace = *sb_http_trace(request),
+        .tracestate = sb_http_tracestate(request),
         .is_remote = !(without_key && key == NULL && identity == NULL),
     };
     return 0;

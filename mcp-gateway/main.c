@@ -21,6 +21,7 @@
 #include "mcp-gateway/rest/rest.h"
 #include "mcp-gateway/sandboxd/sandboxd.h"
 #include "mcp-gateway/serve.h"
+#include "mcp-gateway/spans.h"
 #include "mcp-gateway/tools/tools.h"
 
 enum { EXIT_USAGE = 2 };
@@ -31,6 +32,7 @@ struct others {
     struct sb_fusion *fusion;
     struct sb_ports *ports;
     struct sb_sandboxd *sandboxd; /* NULL: without --sandboxd */
+    struct sb_tracer *tracer;     /* NULL: no spans are wanted */
 };
 
 static void on_other(struct sb_http_request *request, void *user)
@@ -55,6 +57,7 @@ static void on_ended(const struct sb_http_request *request, int status, uint64_t
 {
     const struct others *others = user;
     sb_rest_ended(others->rest, request, status, us);
+    sb_gateway_span_end(others->tracer, request, status);
 }
 
 static void on_listening(struct sb_http_server *server, void *user)
@@ -96,7 +99,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
         .version = SB_VERSION,
     };
     struct sb_backend *backend = NULL;
-    struct others others = {NULL, NULL, NULL, NULL};
+    struct others others = {.tracer = NULL};
     struct sb_tools *tools = NULL;
     const struct sb_shared_options shared = sb_gateway_options_shared(options);
     const struct sb_backend_options to_worker = {
@@ -106,11 +109,16 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
         .shared = &shared,
         .serves_others = options->transport == SB_GATEWAY_HTTP,
     };
-    int rc = sb_backend_new(&to_worker, &backend, err);
+    int rc = sb_gateway_tracer(options, &others.tracer, err);
+    definition.tracer = others.tracer;
+    if (rc == 0) {
+        rc = sb_backend_new(&to_worker, &backend, err);
+    }
     if (rc == 0) {
         const struct sb_rest_options rest_options = {.base = base,
                                                      .backend = backend,
                                                      .worker = options->worker,
+                                                     .tracer = others.tracer,
                                                      .loopback_without_key =
                                                          options->loopback_without_key};
         rc = sb_rest_new(&rest_options, &others.rest, err);
@@ -147,6 +155,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
                                        .streams = streams,
                                        .relays = relays,
                                        .relay = on_relay,
+                                       .tracer = others.tracer,
                                        .user = &others};
         rc = sb_serve_run(&serve, err);
     }
@@ -156,6 +165,7 @@ serve(const struct sb_gateway_options *options, struct event_base *base, struct 
     sb_rest_free(others.rest);
     sb_tools_free(tools);
     sb_backend_free(backend);
+    sb_tracer_free(others.tracer);
     return rc;
 }
 

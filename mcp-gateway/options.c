@@ -62,6 +62,19 @@ static const struct sb_field fields[] = {
      "Clients must show a certificate that one of these signed (mTLS)", NULL},
     {SB_STR("drain-grace"), SB_FIELD_MILLIS, AT(drain_grace_ms), 1, DAY_MS, "DURATION",
      "How long requests under way may take to end on SIGTERM", NULL},
+    {SB_STR("otlp-endpoint"), SB_FIELD_STRING, AT(otlp_endpoint), 1, 1023, "URL",
+     "Send spans by OTLP/gRPC to http://HOST:4317, https://HOST:4317 or unix:/path; default: "
+     "$OTEL_EXPORTER_OTLP_ENDPOINT, else none are made",
+     NULL},
+    {SB_STR("trace-sampler"), SB_FIELD_STRING, AT(trace_sampler), 1, 63, "SAMPLER",
+     "Which traces: always_on, always_off, traceidratio, each also after parentbased_, which "
+     "follows "
+     "the caller's decision; default: $OTEL_TRACES_SAMPLER, else parentbased_always_on",
+     NULL},
+    {SB_STR("trace-ratio"), SB_FIELD_STRING, AT(trace_ratio), 1, 31, "RATIO",
+     "Of traceidratio: the share of traces, 0.1 is every tenth; default: $OTEL_TRACES_SAMPLER_ARG, "
+     "else 1",
+     NULL},
     {SB_STR("ready-fd"), SB_FIELD_U64, AT(ready_fd), 0, 1023, "FD",
      "Write READY and the port, or ERROR and a reason, one line, to this descriptor", NULL},
     {SB_STR("allow-origin"), SB_FIELD_TEXTS, AT(origins), 0, SB_GATEWAY_MAX_NAMES, "ORIGIN",
@@ -158,6 +171,7 @@ void sb_gateway_options_help(FILE *out)
         "  AISBX_SHARED_STORE     as --shared-store\n"
         "  AISBX_SHARED_STORE_PASSWORD  its password, where there is no file\n"
         "  AISBX_DEFAULT_PROFILE  what sandboxes are made with when a call names no profile\n"
+        "  OTEL_*                 where spans go, which, and as what (aisbx-worker(8))\n"
         "  AISBX_DEBUG            1: log what happens, to stderr\n"
         "\nExamples:\n"
         "  aisbx-mcp --transport stdio\n"

@@ -42,6 +42,9 @@ struct sb_gateway_options {
     char *tls_ca;
     struct sb_field_texts origins;
     struct sb_field_texts hosts;
+    char *otlp_endpoint; /* where spans go; NULL: as the environment says */
+    char *trace_sampler;
+    char *trace_ratio;
     uint64_t drain_grace_ms;
     uint64_t ready_fd; /* UINT64_MAX: none */
     bool wants_help;

@@ -212,6 +212,7 @@ static int start_http(struct running *running, struct sb_err *err)
         .relay = on_relay,
         .ended = on_ended,
         .user = running,
+        .tracer = running->serve->tracer,
     };
     sb_fd_raise_limit();
     if (sb_mcp_endpoint_new(&endpoint, &running->endpoint, err) < 0 ||

@@ -11,6 +11,7 @@ struct sb_http_request;
 struct sb_http_server;
 struct sb_mcp;
 struct sb_mcp_definition;
+struct sb_tracer;
 
 /** For stdio a loop that can wait for files too. NULL: memory is out. */
 struct event_base *sb_serve_base(const struct sb_gateway_options *options);
@@ -34,6 +35,7 @@ struct sb_serve {
     /** Requests that are passed on as they come (http/relay.h). NULL: none are. */
     enum sb_http_relays (*relays)(struct sb_str target, void *user);
     void (*relay)(struct sb_http_request *request, void *user);
+    struct sb_tracer *tracer; /* NULL: nobody is told of spans */
     void *user;
 };
 

@@ -12,6 +12,7 @@
 #include "mcp-gateway/http/head.h"
 #include "mcp-gateway/http/server.h"
 #include "mcp-gateway/http/target.h"
+#include "proto/trace/trace.h"
 
 enum {
     SB_CONN_PEER_SIZE = 64,
@@ -101,6 +102,7 @@ struct sb_http_request {
     void *watcher_user;
     void *user;
     uint64_t start_ns;
+    struct sb_span span;
     int status; /* of the answer */
     bool is_over_high;
     bool is_gone;

@@ -63,6 +63,29 @@ static void take_id(struct sb_http_request *request)
     memcpy(request->id, id, len + 1);
 }
 
+static void begin_span(struct sb_http_request *request)
+{
+    struct sb_trace parent;
+    (void)sb_trace_parse(sb_str_from(sb_head_get(&request->head, "traceparent")), &parent);
+    sb_span_begin(request->conn->server->options.tracer, &parent, true, &request->span);
+}
+
+const struct sb_span *sb_http_span(const struct sb_http_request *request)
+{
+    return &request->span;
+}
+
+const struct sb_trace *sb_http_trace(const struct sb_http_request *request)
+{
+    return &request->span.trace;
+}
+
+const char *sb_http_tracestate(const struct sb_http_request *request)
+{
+    const char *state = request->span.has_parent ? sb_head_get(&request->head, "tracestate") : NULL;
+    return state != NULL && sb_trace_state_is_good(sb_str_from(state)) ? state : NULL;
+}
+
 static int check_head(struct sb_http_request *request, int *ret_status, struct sb_err *err)
 {
     const struct sb_http_server *server = request->conn->server;
@@ -116,6 +139,7 @@ int sb_request_read_head(
         return -1;
     }
     take_id(request);
+    begin_span(request);
     conn->closes = request->head.wants_close || conn->server->is_draining;
     return check_head(request, ret_status, err);
 }

@@ -31,6 +31,9 @@ struct event_base;
 struct sb_err;
 struct sb_http_request;
 struct sb_http_server;
+struct sb_span;
+struct sb_trace;
+struct sb_tracer;
 
 enum {
     SB_HTTP_MAX_HEAD_BYTES = 16 << 10,
@@ -89,6 +92,7 @@ struct sb_http_options {
      *  @status  499: the client went away before. */
     void (*ended)(const struct sb_http_request *request, int status, uint64_t us, void *user);
     void *user;
+    struct sb_tracer *tracer; /* of requests; NULL: nobody is told of spans */
 };
 
 /** Binds and serves. Ignore SIGPIPE before. Errors: SB_INVALID: the address or the
@@ -130,6 +134,13 @@ const char *sb_http_peer(const struct sb_http_request *request);
 /** Of the client's certificate: subject alternative name (URI, else DNS), else common name; NULL
  *  without one. */
 const char *sb_http_identity(const struct sb_http_request *request);
+
+/** The trace that the request is part of, for what is done for it; zero: none. */
+const struct sb_trace *sb_http_trace(const struct sb_http_request *request);
+/** What came with it; NULL: nothing that may be passed on. */
+const char *sb_http_tracestate(const struct sb_http_request *request);
+/** Begun when its head was there. */
+const struct sb_span *sb_http_span(const struct sb_http_request *request);
 
 void sb_http_set_user(struct sb_http_request *request, void *user);
 void *sb_http_user(const struct sb_http_request *request);

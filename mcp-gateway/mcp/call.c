@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,51 @@ static int level_of(const struct sb_mcp_call *call)
                : -1;
 }
 
+/* ---- its span ---- */
+
+static void begin_span(struct sb_mcp_call *call)
+{
+    struct sb_str text;
+    struct sb_trace parent;
+    struct sb_mcp_caller *caller = &call->caller;
+    if (sb_mcp_string(call->message.meta, "traceparent", &text) && sb_trace_parse(text, &parent)) {
+        caller->trace = parent;
+        caller->tracestate =
+            sb_mcp_string(call->message.meta, "tracestate", &text) && sb_trace_state_is_good(text)
+                ? text.ptr
+                : NULL;
+    }
+    sb_span_begin(call->mcp->definition->tracer, &caller->trace, true, &call->span);
+    caller->trace = call->span.trace;
+}
+
+/* What a method and a tool are called is ours; nothing else is told. */
+static void end_span(struct sb_mcp_call *call)
+{
+    struct sb_tracer *tracer = call->mcp->definition->tracer;
+    char name[96];
+    if (call->method == NULL || !sb_span_is_recorded(&call->span)) {
+        return;
+    }
+    (void)snprintf(name, sizeof name, "%s%s%s", call->method->name, call->tool == NULL ? "" : " ",
+                   call->tool == NULL ? "" : call->tool->name);
+    struct sb_span_record *record = sb_span_end(tracer, &call->span, SB_SPAN_SERVER, name, 0);
+    sb_span_text(record, "mcp.method.name", call->method->name);
+    sb_span_text(record, "mcp.protocol.version", sb_mcp_revision_name(call->revision));
+    sb_span_text(record, "network.transport", call->link->is_stdio ? "pipe" : "tcp");
+    if (call->tool != NULL) {
+        sb_span_text(record, "gen_ai.tool.name", call->tool->name);
+    }
+    if (call->failure == NULL && call->has_failed) {
+        call->failure = "tool_error";
+    }
+    if (call->failure != NULL) {
+        sb_span_text(record, "error.type", call->failure);
+        sb_span_fail(record, call->failure);
+    }
+    sb_span_commit(tracer, record);
+}
+
 struct sb_mcp_call *sb_mcp_call_new(struct sb_mcp *mcp,
                                     struct sb_mcp_link *link,
                                     struct sb_mcp_batch *batch,
@@ -71,10 +117,7 @@ struct sb_mcp_call *sb_mcp_call_new(struct sb_mcp *mcp,
     call->missing = -1;
     call->progress = -1;
     call->level = level_of(call);
-    struct sb_str trace;
-    if (sb_mcp_string(message->meta, "traceparent", &trace)) {
-        call->caller.traceparent = trace.ptr;
-    }
+    begin_span(call);
     sb_out_init(&call->out, -1);
     call->out.buf.max = SB_MCP_MAX_RESULT;
     sb_buf_init(&call->structured, SB_MCP_MAX_RESULT);
@@ -95,6 +138,7 @@ struct sb_mcp_call *sb_mcp_call_new(struct sb_mcp *mcp,
 
 static void unlink_call(struct sb_mcp_call *call)
 {
+    end_span(call);
     if (sb_list_is_linked(&call->in_session)) {
         call->link->session->n_calls--;
     }
@@ -135,6 +179,7 @@ static void finish(struct sb_mcp_call *call, int status, struct sb_str message)
 static void tell_handler(struct sb_mcp_call *call)
 {
     void (*cancel)(void *ctx) = call->cancel;
+    call->failure = "cancelled";
     call->cancel = NULL;
     if (cancel != NULL) {
         cancel(call->cancel_ctx);
@@ -331,6 +376,7 @@ void sb_mcp_error(struct sb_mcp_call *call, int code, struct sb_str message, str
     sb_out_done(&call->out);
     sb_out_init(&call->out, -1);
     put_error(&call->out, call->message.id, code, message, data);
+    call->failure = "refused";
     finish(call, status_of(call, code), sb_buf_str(&call->out.buf));
 }
 

@@ -8,6 +8,8 @@
 #include "base/out.h"
 #include "mcp-gateway/mcp/message.h"
 #include "mcp-gateway/mcp/protocol.h"
+#include "mcp-gateway/mcp/tool.h"
+#include "proto/trace/trace.h"
 
 struct sb_mcp_batch;
 struct sb_mcp_link;
@@ -36,6 +38,9 @@ struct sb_mcp_call {
     char *copied;                  /* id and progress token */
     enum sb_mcp_revision revision;
     struct sb_mcp_caller caller;
+    struct sb_span span;
+    const struct sb_mcp_tool *tool; /* that it is a call of; NULL: none */
+    const char *failure;            /* why it has failed, for its span; static; NULL: it has not */
 
     void (*cancel)(void *ctx);
     void *cancel_ctx;

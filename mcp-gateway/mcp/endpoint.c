@@ -323,9 +323,13 @@ void sb_mcp_endpoint_handle(struct sb_mcp_endpoint *endpoint, struct sb_http_req
         .key = key,
         .identity = identity,
         .peer = sb_http_peer(request),
-        .traceparent = sb_http_header(request, "traceparent"),
         .is_remote = !endpoint->options.is_open || key != NULL || identity != NULL,
     };
+    /* Not the request's own, which is no span: its calls are. */
+    if (sb_trace_parse(sb_str_from(sb_http_header(request, "traceparent")),
+                       &exchange->link.caller.trace)) {
+        exchange->link.caller.tracestate = sb_http_tracestate(request);
+    }
     sb_http_watch(request, &watcher, exchange);
     exchange->is_receiving = true;
     handle(exchange);

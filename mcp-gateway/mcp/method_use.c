@@ -71,6 +71,7 @@ void sb_mcp_call_tool(struct sb_mcp_call *call, const struct sb_mcp_head *head)
     if (arguments == NULL) {
         return;
     }
+    call->tool = tool;
     const cJSON *schema = sb_mcp_schema(call->mcp, tool);
     if (schema == NULL) {
         sb_mcp_error(call, SB_MCP_INTERNAL, SB_STR("out of memory"), nothing);

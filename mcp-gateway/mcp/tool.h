@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "base/trace.h"
 
 struct cJSON;
 struct event_base;
@@ -112,19 +113,21 @@ struct sb_mcp_definition {
 
     bool lists_change; /* sb_mcp_list_changed is called */
     bool has_logging;  /* sb_mcp_log is called, and clients before 2026-07-28 may set the level */
-    uint64_t list_ttl_ms; /* how long clients may keep lists; resources are never kept */
-    void *user;           /* for the handlers */
+    uint64_t list_ttl_ms;     /* how long clients may keep lists; resources are never kept */
+    void *user;               /* for the handlers */
+    struct sb_tracer *tracer; /* of requests; NULL: nobody is told of spans */
 };
 
 /* ---- the call ---- */
 
 /** Who calls, as the transport knows it. NULL where there is none. */
 struct sb_mcp_caller {
-    const char *key;         /* API key, from X-API-Key or Authorization: Bearer */
-    const char *identity;    /* of the client's certificate */
-    const char *peer;        /* "127.0.0.1:4711" */
-    const char *traceparent; /* of the request's _meta, else its header */
-    bool is_remote;          /* somebody on the network: without key and identity nobody */
+    const char *key;        /* API key, from X-API-Key or Authorization: Bearer */
+    const char *identity;   /* of the client's certificate */
+    const char *peer;       /* "127.0.0.1:4711" */
+    struct sb_trace trace;  /* of the request's _meta, else its header; zero: none */
+    const char *tracestate; /* checked; from the same place */
+    bool is_remote;         /* somebody on the network: without key and identity nobody */
 };
 
 /** Borrowed until the call ends. */

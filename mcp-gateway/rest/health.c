@@ -124,6 +124,7 @@ static void on_metrics(struct sb_backend_call *call, const ProtobufCMessage *mes
         &rest->metrics, rest->server == NULL ? 0 : sb_http_server_connections(rest->server), &out);
     sb_rest_metrics_render_fleet(sb_backend_fleet(rest->options.backend), &out);
     sb_rest_metrics_render_shared(sb_backend_shared(rest->options.backend), &out);
+    sb_rest_metrics_render_spans(rest->options.tracer, &out);
     const char *worker = rest->options.worker;
     sb_rest_metrics_render(message, worker == NULL ? "local" : worker, &out);
     sb_http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", sb_buf_cstr(&out.buf),

@@ -12,6 +12,7 @@
 #include "mcp-gateway/http/head.h"
 #include "mcp-gateway/http/server.h"
 #include "mcp-gateway/shared/shared.h"
+#include "proto/trace/trace.h"
 
 static const char *const protocols[] = {"rest", "mcp", "other", "port"};
 
@@ -171,6 +172,23 @@ void sb_rest_metrics_render_shared(const struct sb_shared *shared, struct sb_out
         }
     }
     put_durations(&stats, out);
+}
+
+/* ---- of spans ---- */
+
+void sb_rest_metrics_render_spans(const struct sb_tracer *tracer, struct sb_out *out)
+{
+    const struct sb_trace_counts counts = sb_tracer_counts(tracer);
+    sb_out_put(out, "# HELP aisbx_gateway_trace_spans_total Spans of the gateway: exported, "
+                    "dropped (too many waited), failed (the collector took them not).\n"
+                    "# TYPE aisbx_gateway_trace_spans_total counter\n");
+    if (tracer != NULL) {
+        sb_out_printf(out,
+                      "aisbx_gateway_trace_spans_total{outcome=\"exported\"} %" PRIu64 "\n"
+                      "aisbx_gateway_trace_spans_total{outcome=\"dropped\"} %" PRIu64 "\n"
+                      "aisbx_gateway_trace_spans_total{outcome=\"failed\"} %" PRIu64 "\n",
+                      counts.exported, counts.dropped, counts.failed);
+    }
 }
 
 /* ---- of a worker ---- */

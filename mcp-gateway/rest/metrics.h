@@ -8,6 +8,7 @@ struct sb_fleet;
 struct sb_http_request;
 struct sb_shared;
 struct sb_out;
+struct sb_tracer;
 
 enum { SB_METRICS_SERIES = 96, SB_METRICS_BUCKETS = 14 };
 
@@ -41,5 +42,7 @@ void sb_rest_metrics_render_own(const struct sb_rest_metrics *metrics,
 void sb_rest_metrics_render_fleet(const struct sb_fleet *fleet, struct sb_out *out);
 /** How the store of all gateways is; NULL: there is none, and nothing to say. */
 void sb_rest_metrics_render_shared(const struct sb_shared *shared, struct sb_out *out);
+/** What became of its own spans; NULL: none are made. */
+void sb_rest_metrics_render_spans(const struct sb_tracer *tracer, struct sb_out *out);
 /** Families of a worker, each sample with the label worker. @families  Aisbx__V1__MetricFamily. */
 void sb_rest_metrics_render(const ProtobufCMessage *reply, const char *worker, struct sb_out *out);

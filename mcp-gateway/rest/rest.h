@@ -14,12 +14,14 @@ struct sb_err;
 struct sb_http_request;
 struct sb_http_server;
 struct sb_rest;
+struct sb_tracer;
 
 struct sb_rest_options {
     struct event_base *base; /* borrowed, as all */
     struct sb_backend *backend;
-    const char *worker;        /* label of its metrics, its address; NULL: "local" */
-    bool loopback_without_key; /* calls without a credential are the gateway's own */
+    const char *worker;             /* label of its metrics, its address; NULL: "local" */
+    const struct sb_tracer *tracer; /* whose spans are counted; NULL: there are none */
+    bool loopback_without_key;      /* calls without a credential are the gateway's own */
 };
 
 int sb_rest_new(const struct sb_rest_options *options,

@@ -24,7 +24,7 @@ static bool copy_text(const char **text)
 /* The caller's texts go with the call; what cleans up after it needs them still. */
 static bool copy_caller(struct sb_backend_caller *caller)
 {
-    const char **texts[] = {&caller->key, &caller->identity, &caller->peer, &caller->traceparent};
+    const char **texts[] = {&caller->key, &caller->identity, &caller->peer, &caller->tracestate};
     bool is_copied = true;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         is_copied = copy_text(texts[i]) && is_copied;
@@ -41,7 +41,7 @@ static void free_job(struct sb_job *job)
     free(sb_lend(job->caller.key));
     free(sb_lend(job->caller.identity));
     free(sb_lend(job->caller.peer));
-    free(sb_lend(job->caller.traceparent));
+    free(sb_lend(job->caller.tracestate));
     free(job);
 }
 
@@ -76,7 +76,8 @@ void *sb_job_new(struct sb_tools *tools,
                                              .identity = caller->identity,
                                              .peer = caller->peer,
                                              .protocol = "mcp",
-                                             .traceparent = caller->traceparent,
+                                             .trace = caller->trace,
+                                             .tracestate = caller->tracestate,
                                              .is_remote = caller->is_remote};
     sb_list_append(&tools->jobs, &job->node);
     if (!copy_caller(&job->caller)) {

@@ -181,12 +181,19 @@ int sb_connect_worker(const struct sb_connect_options *options,
     }
     /* A worker of one's own asks for none, and would not know that of another. */
     if (key != NULL && (address != NULL || options->key != NULL)) {
-        ret_connect->key = (struct sb_rpc_metadata){"x-api-key", key, strlen(key)};
-        ret_connect->options.metadata = &ret_connect->key;
-        ret_connect->options.n_metadata = 1;
+        sb_connect_add(ret_connect, "x-api-key", key);
     }
     return address != NULL ? open_named(options, address, ret_connect, err)
                            : open_embedded(options, ret_connect, err);
+}
+
+void sb_connect_add(struct sb_connect *connect, const char *key, const char *value)
+{
+    if (connect->options.n_metadata < SB_CONNECT_MAX_METADATA) {
+        connect->metadata[connect->options.n_metadata++] =
+            (struct sb_rpc_metadata){key, value, strlen(value)};
+        connect->options.metadata = connect->metadata;
+    }
 }
 
 void sb_connect_done(struct sb_connect *connect)

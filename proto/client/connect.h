@@ -7,13 +7,15 @@
 
 struct sb_err;
 
+enum { SB_CONNECT_MAX_METADATA = 4 };
+
 /** A channel to the worker and what goes with every call on it. */
 struct sb_connect {
     struct sb_rpc_channel *channel; /* owned */
     bool is_local;                  /* descriptors can be passed */
     bool is_embedded;               /* the worker that is started by itself */
     bool is_absent;                 /* SB_CONNECT_PRESENT failed because there is none */
-    struct sb_rpc_metadata key;
+    struct sb_rpc_metadata metadata[SB_CONNECT_MAX_METADATA]; /* the key first, if there is one */
     struct sb_rpc_stream_options options; /* for calls: metadata; copy it to add more */
 };
 
@@ -45,4 +47,6 @@ bool sb_connect_leads_away(const char *address);
 int sb_connect_worker(const struct sb_connect_options *options,
                       struct sb_connect *ret_connect,
                       struct sb_err *err);
+/** Adds what goes with every call on it, at most three; the texts are borrowed. */
+void sb_connect_add(struct sb_connect *connect, const char *key, const char *value);
 void sb_connect_done(struct sb_connect *connect); /* also for a zeroed one */
