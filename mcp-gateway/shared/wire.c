@@ -64,9 +64,9 @@ static struct sb_wire_ask *first_of(const struct sb_list *list)
     if (sb_list_is_empty(list)) {
         return NULL;
     }
-    /* The analyzer loses track of what is still linked. */
-    return SB_LIST_ENTRY(list->next, struct sb_wire_ask,
-                         node); /* NOLINT(clang-analyzer-unix.Malloc) */
+    /* The analyzer loses track of what is still linked.
+     * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+    return SB_LIST_ENTRY(list->next, struct sb_wire_ask, node);
 }
 
 static void watch(struct sb_wire *wire)
