@@ -8,7 +8,8 @@ static int unknown(const struct sb_field *table, size_t n, struct sb_str name, s
     const char *near = NULL;
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < n; i++) {
-        near = sb_near_improves(name, table[i].name, &best) ? table[i].name.ptr : near;
+        bool is_shown = table[i].help != NULL;
+        near = is_shown && sb_near_improves(name, table[i].name, &best) ? table[i].name.ptr : near;
     }
     struct sb_str shown = sb_str_head(name, 64);
     return sb_err_set(err, SB_INVALID, "unknown option --%.*s%s%s%s", SB_STR_ARG(shown),
@@ -90,20 +91,84 @@ static bool is_none(const struct sb_field *field, const void *target)
     return value == UINT64_MAX;
 }
 
+/** What stands behind the help: how often it may be given, and the default. */
+static void format_more(const struct sb_field *field, const void *defaults, char *out, size_t size)
+{
+    char text[64] = "";
+    int n = 0;
+    if (!is_none(field, defaults)) {
+        (void)sb_field_format(field, defaults, text, sizeof text);
+    }
+    out[0] = '\0';
+    if (field->kind == SB_FIELD_TEXTS) {
+        n = snprintf(out, size, "; may be given %llu times", (unsigned long long)field->max);
+    }
+    if (text[0] != '\0') {
+        (void)snprintf(out + n, size - (size_t)n, " (default: %s)", text);
+    }
+}
+
 void sb_argv_help(const struct sb_field *table, size_t n, const void *defaults, FILE *out)
 {
     for (size_t i = 0; i < n; i++) {
         const struct sb_field *field = &table[i];
-        char text[64] = "";
-        if (!is_none(field, defaults)) {
-            (void)sb_field_format(field, defaults, text, sizeof text);
+        char more[128];
+        if (field->help == NULL) {
+            continue;
         }
-        (void)fprintf(out, "  --%s%s%s\n      %s", field->name.ptr, field->unit == NULL ? "" : " ",
-                      field->unit == NULL ? "" : field->unit, field->help);
-        if (field->kind == SB_FIELD_TEXTS) {
-            (void)fprintf(out, "; may be given %llu times", (unsigned long long)field->max);
+        format_more(field, defaults, more, sizeof more);
+        (void)fprintf(out, "  --%s%s%s\n      %s%s\n", field->name.ptr,
+                      field->unit == NULL ? "" : " ", field->unit == NULL ? "" : field->unit,
+                      field->help, more);
+    }
+}
+
+/* ---- the manual ---- */
+
+/* No hyphens for minus signs; what begins with a point or a quote is no macro. */
+static void put_roff(const char *text, FILE *out)
+{
+    if (*text == '.' || *text == '\'') {
+        (void)fputs("\\&", out);
+    }
+    for (; *text != '\0'; text++) {
+        if (*text == '-' || *text == '\\') {
+            (void)fputs(*text == '-' ? "\\-" : "\\e", out);
+        } else {
+            (void)fputc(*text, out);
         }
-        (void)fprintf(out, "%s%s%s\n", text[0] == '\0' ? "" : " (default: ", text,
-                      text[0] == '\0' ? "" : ")");
+    }
+}
+
+/* Where words of a value may be chosen from, they are bold; a word for what is to be put in is
+ * italic. */
+static void put_value(const struct sb_field *field, FILE *out)
+{
+    if (field->unit == NULL) {
+        return;
+    }
+    (void)fputs(field->kind == SB_FIELD_ENUM ? " \\fB" : " \\fI", out);
+    put_roff(field->unit, out);
+    (void)fputs("\\fR", out);
+}
+
+void sb_argv_man(const struct sb_field *table, size_t n, const void *defaults, FILE *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct sb_field *field = &table[i];
+        char more[128];
+        if (field->help == NULL) {
+            continue;
+        }
+        format_more(field, defaults, more, sizeof more);
+        (void)fputs(".TP\n\\fB", out);
+        put_roff("--", out);
+        put_roff(field->name.ptr, out);
+        (void)fputs("\\fR", out);
+        put_value(field, out);
+        (void)fputc('\n', out);
+        put_roff(field->help, out);
+        put_roff(more, out);
+        (void)fputs(".\n", out);
     }
 }

@@ -17,5 +17,8 @@ int sb_argv_parse(const struct sb_field *table,
                   struct sb_err *err);
 
 /** Of --help: each option with its unit and what it is for, and the value that @defaults has, if it
- *  is one. UINT64_MAX in there is none. */
+ *  is one. UINT64_MAX in there is none. Rows without a help are left out. */
 void sb_argv_help(const struct sb_field *table, size_t n, const void *defaults, FILE *out);
+
+/** The same as macros of man(7), for the section OPTIONS of a manual page. */
+void sb_argv_man(const struct sb_field *table, size_t n, const void *defaults, FILE *out);

@@ -190,7 +190,8 @@ int main(int argc, char **argv)
     struct sb_err err;
     struct sb_gateway_options options;
     sb_log_start("aisbx-mcp");
-    if (sb_gateway_options_parse(argc, argv, &options, &err) < 0) {
+    if (sb_gateway_options_parse(argc, argv, &options, &err) < 0 ||
+        sb_gateway_options_take_given(&options, &err) < 0) {
         (void)fprintf(stderr, "aisbx-mcp: %s\n", err.text);
         sb_gateway_options_done(&options);
         return EXIT_USAGE;
@@ -198,6 +199,8 @@ int main(int argc, char **argv)
     int status = EXIT_SUCCESS;
     if (options.wants_help) {
         sb_gateway_options_help(stdout);
+    } else if (options.wants_man) {
+        sb_gateway_options_man(stdout);
     } else if (options.wants_version) {
         (void)puts("aisbx-mcp " SB_VERSION);
     } else {

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "base/activation.h"
 #include "base/argv.h"
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "mcp-gateway/shared/url.h"
 
@@ -83,6 +85,7 @@ static const struct sb_field fields[] = {
      "A name that clients may call a loopback address by", NULL},
     {SB_STR("version"), SB_FIELD_BOOL, AT(wants_version), 0, 1, NULL, "Print the version", NULL},
     {SB_STR("help"), SB_FIELD_BOOL, AT(wants_help), 0, 1, NULL, "Print this", NULL},
+    {SB_STR("man"), SB_FIELD_BOOL, AT(wants_man), 0, 1, NULL, NULL, NULL},
 };
 
 enum { N_FIELDS = sizeof fields / sizeof *fields };
@@ -130,6 +133,7 @@ int sb_gateway_options_parse(int argc,
         .port = 8080,
         .drain_grace_ms = 10000,
         .ready_fd = UINT64_MAX,
+        .given_fd = -1,
     };
     ret_options->address = sb_str_dup(SB_STR("127.0.0.1"));
     if (ret_options->address == NULL) {
@@ -140,8 +144,41 @@ int sb_gateway_options_parse(int argc,
                : check(ret_options, err);
 }
 
+static int
+take_given(struct sb_gateway_options *options, struct sb_activation *activation, struct sb_err *err)
+{
+    struct sb_activated *item = &activation->items[0];
+    if (activation->n > 1 || item->is_unix || options->transport != SB_GATEWAY_HTTP) {
+        return sb_err_set(err, SB_INVALID,
+                          "the service manager gave us %zu sockets, the first at %s: here it may "
+                          "give one, of TCP, with --transport http",
+                          activation->n, item->address);
+    }
+    char *address = sb_str_dup(sb_str_from(item->address));
+    if (address == NULL) {
+        return sb_err_oom(err);
+    }
+    free(options->address);
+    options->address = address;
+    options->port = item->port;
+    options->given_fd = SB_STEAL_FD(item->fd);
+    return check(options, err);
+}
+
+int sb_gateway_options_take_given(struct sb_gateway_options *options, struct sb_err *err)
+{
+    struct sb_activation activation;
+    if (sb_activation_take(&activation, err) < 0) {
+        return -1;
+    }
+    int rc = activation.n == 0 ? 0 : take_given(options, &activation, err);
+    sb_activation_done(&activation);
+    return rc;
+}
+
 void sb_gateway_options_done(struct sb_gateway_options *options)
 {
+    sb_closep(&options->given_fd);
     sb_field_free(fields, N_FIELDS, options);
 }
 
@@ -155,15 +192,16 @@ struct sb_shared_options sb_gateway_options_shared(const struct sb_gateway_optio
                                       .goes_on_without = options->store_down == SB_GATEWAY_GO_ON};
 }
 
+static char default_address[] = "127.0.0.1";
+static const struct sb_gateway_options shown_defaults = {
+    .port = 8080, .drain_grace_ms = 10000, .ready_fd = UINT64_MAX, .address = default_address};
+
 void sb_gateway_options_help(FILE *out)
 {
-    char address[] = "127.0.0.1";
-    const struct sb_gateway_options defaults = {
-        .port = 8080, .drain_grace_ms = 10000, .ready_fd = UINT64_MAX, .address = address};
     (void)fputs("aisbx-mcp: sandboxes for programs that let a language model use tools (MCP).\n\n"
                 "Usage: aisbx-mcp [--transport stdio|http] [OPTION]...\n\n",
                 out);
-    sb_argv_help(fields, N_FIELDS, &defaults, out);
+    sb_argv_help(fields, N_FIELDS, &shown_defaults, out);
     (void)fputs(
         "\nEnvironment:\n"
         "  AISBX_ADDRESS          see --worker\n"
@@ -173,10 +211,18 @@ void sb_gateway_options_help(FILE *out)
         "  AISBX_DEFAULT_PROFILE  what sandboxes are made with when a call names no profile\n"
         "  OTEL_*                 where spans go, which, and as what (aisbx-worker(8))\n"
         "  AISBX_DEBUG            1: log what happens, to stderr\n"
+        "  LISTEN_FDS             a TCP socket of a service manager is served instead of "
+        "--address\n"
+        "                         and --port, as sd_listen_fds(3) hands it over\n"
         "\nExamples:\n"
         "  aisbx-mcp --transport stdio\n"
         "  aisbx-mcp --transport http --port 8080 --loopback-without-key\n"
         "  aisbx-mcp --transport http --address 0.0.0.0 --port 8443 --tls-cert g.pem "
         "--tls-key g.key\n",
         out);
+}
+
+void sb_gateway_options_man(FILE *out)
+{
+    sb_argv_man(fields, N_FIELDS, &shown_defaults, out);
 }

@@ -49,6 +49,8 @@ struct sb_gateway_options {
     uint64_t ready_fd; /* UINT64_MAX: none */
     bool wants_help;
     bool wants_version;
+    bool wants_man;
+    int given_fd; /* a socket that listens at address and port already, owned; -1: none */
 };
 
 /** Fills *ret_options with defaults and what argv says, and checks what goes together. End it with
@@ -62,5 +64,11 @@ void sb_gateway_options_done(struct sb_gateway_options *options);
 /** What they say of the shared store; borrowed from them. */
 struct sb_shared_options sb_gateway_options_shared(const struct sb_gateway_options *options);
 
+/** Takes the socket that the service manager gave us, if any: address and port become its own, and
+ * are checked as if they had been asked for. Errors: SB_INVALID: not one of TCP; SB_EXHAUSTED. */
+int sb_gateway_options_take_given(struct sb_gateway_options *options, struct sb_err *err);
+
 /** --help: usage, options, environment, examples. */
 void sb_gateway_options_help(FILE *out);
+/** The options as man(7) macros, for docs/man. */
+void sb_gateway_options_man(FILE *out);

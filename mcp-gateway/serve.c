@@ -198,6 +198,8 @@ static int start_http(struct running *running, struct sb_err *err)
         .base = running->serve->base,
         .address = options->address,
         .port = (uint16_t)options->port,
+        .is_given = options->given_fd >= 0,
+        .given_fd = options->given_fd,
         .tls_cert = options->tls_cert,
         .tls_key = options->tls_key,
         .tls_ca = options->tls_ca,

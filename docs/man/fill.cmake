@@ -1,4 +1,4 @@
-# cmake -D PROGRAM=... -D TEMPLATE=... -D OUTPUT=... -D VERSION=... -P fill.cmake
-execute_process(COMMAND ${PROGRAM} man OUTPUT_VARIABLE GENERATED
+# cmake -D PROGRAM=... -D WORD=man|--man -D TEMPLATE=... -D OUTPUT=... -D VERSION=... -P fill.cmake
+execute_process(COMMAND ${PROGRAM} ${WORD} OUTPUT_VARIABLE GENERATED
   OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 configure_file(${TEMPLATE} ${OUTPUT} @ONLY)

@@ -192,9 +192,13 @@ static int start_listening(struct sb_http_server *server, int *ret_port, struct 
         return -1;
     }
     server->listener =
-        evconnlistener_new_bind(server->options.base, on_accept, server,
-                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
-                                BACKLOG, (struct sockaddr *)&address, (int)len);
+        server->options.is_given
+            ? evconnlistener_new(server->options.base, on_accept, server, LEV_OPT_CLOSE_ON_EXEC,
+                                 0 /* it listens already */, server->options.given_fd)
+            : evconnlistener_new_bind(server->options.base, on_accept, server,
+                                      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC |
+                                          LEV_OPT_REUSEABLE,
+                                      BACKLOG, (struct sockaddr *)&address, (int)len);
     if (server->listener == NULL) {
         int failed = errno;
         (void)sb_err_sys(err, failed, "listen on %s port %u", server->options.address,

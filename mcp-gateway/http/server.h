@@ -63,6 +63,8 @@ struct sb_http_options {
     struct event_base *base; /* borrowed */
     const char *address;     /* "127.0.0.1", "::1", "0.0.0.0" */
     uint16_t port;           /* 0 picks one */
+    int given_fd;            /* with is_given: a TCP socket that listens already; borrowed */
+    bool is_given;           /* address and port are its own, which somebody else bound */
     const char *tls_cert;    /* PEM files; NULL: plaintext */
     const char *tls_key;
     const char *tls_ca;       /* clients must show a certificate */

@@ -144,6 +144,7 @@ int sb_listener_open(const struct sb_listener_options *options,
                      struct sb_listener **ret_listener,
                      struct sb_err *err)
 {
+    SB_CLEANUP(sb_closep) int given = options->is_given ? options->given_fd : -1;
     if (check_path(options->path, err) < 0) {
         return -1;
     }
@@ -152,7 +153,7 @@ int sb_listener_open(const struct sb_listener_options *options,
         return sb_err_oom(err);
     }
     listener->options = *options;
-    listener->fd = -1;
+    listener->fd = SB_STEAL_FD(given);
     listener->lock_fd = -1;
     sb_list_init(&listener->waiting);
     listener->path = strdup(options->path);
@@ -160,8 +161,9 @@ int sb_listener_open(const struct sb_listener_options *options,
         sb_listener_free(listener);
         return sb_err_oom(err);
     }
-    if (lock_path(listener, err) < 0 || remove_stale(listener->path, err) < 0 ||
-        bind_path(listener, err) < 0) {
+    if (lock_path(listener, err) < 0 ||
+        (!options->is_given &&
+         (remove_stale(listener->path, err) < 0 || bind_path(listener, err) < 0))) {
         sb_listener_free(listener);
         return -1;
     }

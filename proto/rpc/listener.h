@@ -11,7 +11,9 @@ struct sb_listener;
 struct sb_listener_options {
     struct event_base *base; /* borrowed */
     const char *path;        /* absolute */
-    unsigned mode;           /* of the socket; 0 = 0600 */
+    int given_fd;            /* with is_given: listens there already; taken, also on failure */
+    bool is_given;           /* somebody else made the socket, and keeps it when we end */
+    unsigned mode;           /* of the socket that we make; 0 = 0600 */
     unsigned max_connections;
     /** One connection whose first byte is there (not taken). Takes the fd (non-blocking). The
      * connection counts until sb_listener_release. */
@@ -20,7 +22,8 @@ struct sb_listener_options {
 };
 
 /** Takes the lock on path + ".lock", removes a socket left behind by a dead process, binds.
- * Connections queue in the kernel until start. SB_EXISTS: somebody else serves the path. */
+ * Connections queue in the kernel until start. SB_EXISTS: somebody else serves the path. One that
+ * is given is locked, too, and neither bound nor removed. */
 int sb_listener_open(const struct sb_listener_options *options,
                      struct sb_listener **ret_listener,
                      struct sb_err *err);

@@ -217,6 +217,14 @@ int sb_rpc_server_listen(struct sb_rpc_server *server,
                          const struct sb_rpc_tls *tls,
                          int *ret_port,
                          struct sb_err *err);
+/** Serves a unix socket that listens already, in both transports, as one that somebody else made
+ * and keeps: it stays when the server ends, and what connects meanwhile waits in it.
+ *  @path  where it is bound, absolute; guarded by flock as above.   @fd  O_CLOEXEC, does not block;
+ * taken, also on failure. */
+int sb_rpc_server_listen_on(struct sb_rpc_server *server,
+                            const char *path,
+                            int fd,
+                            struct sb_err *err);
 int sb_rpc_server_start(struct sb_rpc_server *server, struct sb_err *err);
 
 enum sb_rpc_health { SB_RPC_HEALTH_UNKNOWN, SB_RPC_HEALTH_SERVING, SB_RPC_HEALTH_NOT_SERVING };

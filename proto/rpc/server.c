@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -353,9 +354,11 @@ static void on_accepted(void *ctx, int fd, const struct ucred *cred, bool is_htt
     sb_local_server_adopt(server->local, fd, cred, on_local_closed, endpoint);
 }
 
-static int
-listen_unix(struct sb_rpc_server *server, const char *path, unsigned mode, struct sb_err *err)
+/** @fd  owned; -1: the socket is ours to make. */
+static int listen_unix(
+    struct sb_rpc_server *server, const char *path, unsigned mode, int fd, struct sb_err *err)
 {
+    SB_CLEANUP(sb_closep) int given = fd;
     if (server->n_endpoints == MAX_LISTENERS) {
         return sb_err_set(err, SB_EXHAUSTED, "more than %d sockets", (int)MAX_LISTENERS);
     }
@@ -364,6 +367,8 @@ listen_unix(struct sb_rpc_server *server, const char *path, unsigned mode, struc
     struct sb_listener_options options = {
         .base = server->options.base,
         .path = path,
+        .is_given = fd >= 0,
+        .given_fd = SB_STEAL_FD(given),
         .mode = mode,
         .max_connections = server->options.max_connections,
         .accepted = on_accepted,
@@ -374,6 +379,18 @@ listen_unix(struct sb_rpc_server *server, const char *path, unsigned mode, struc
     }
     server->n_endpoints++;
     return 0;
+}
+
+int sb_rpc_server_listen_on(struct sb_rpc_server *server,
+                            const char *path,
+                            int fd,
+                            struct sb_err *err)
+{
+    if (server->is_started) {
+        (void)close(fd);
+        return sb_err_set(err, SB_PRECONDITION, "%s: the server has started", path);
+    }
+    return listen_unix(server, path, 0, fd, err);
 }
 
 int sb_rpc_server_listen(struct sb_rpc_server *server,
@@ -392,7 +409,7 @@ int sb_rpc_server_listen(struct sb_rpc_server *server,
         if (tls != NULL) {
             return sb_err_set(err, SB_INVALID, "%s: TLS on a unix socket", address);
         }
-        if (listen_unix(server, address + scheme.len, mode, err) < 0) {
+        if (listen_unix(server, address + scheme.len, mode, -1, err) < 0) {
             return -1;
         }
     } else if (server->grpc == NULL) {

@@ -38,7 +38,7 @@
 
 static const char usage[] =
     "usage: aisbx-spawner --fd <n> [--cpu-weight <1..10000>|idle] [--socket <path>]... "
-    "[--embedded] [--tell-paths] [--snapshots auto|copy]\n"
+    "[--kept-socket <path>]... [--embedded] [--tell-paths] [--snapshots auto|copy]\n"
     "A helper of aisbx-worker, which starts it; not to be used by hand.\n";
 
 #ifdef SB_SANITIZED
@@ -53,6 +53,7 @@ const char *__asan_default_options(void)
 struct options {
     int fd;                     /* -1: none given */
     char *sockets[SB_TIDY_MAX]; /* where the worker listens; borrowed */
+    bool keeps[SB_TIDY_MAX];    /* by socket: it is not the worker's to remove */
     size_t n_sockets;
     bool is_embedded;
     bool tells_paths;
@@ -92,7 +93,10 @@ static bool parse_option(char **argv, int *at, struct options *options)
         options->copies_snapshots = strcmp(value, "copy") == 0;
         return options->copies_snapshots || strcmp(value, "auto") == 0;
     }
-    if (value != NULL && strcmp(name, "--socket") == 0 && options->n_sockets < SB_TIDY_MAX) {
+    bool is_kept = strcmp(name, "--kept-socket") == 0;
+    if (value != NULL && (is_kept || strcmp(name, "--socket") == 0) &&
+        options->n_sockets < SB_TIDY_MAX) {
+        options->keeps[options->n_sockets] = is_kept;
         options->sockets[options->n_sockets++] = value;
         return true;
     }
@@ -191,7 +195,8 @@ static int run(const struct options *options, struct sb_err *err)
     int done = -1;
     int cleaned = sb_process_clean(options->fd, err);
     if (cleaned == 0) {
-        sb_tidy_open(&tidy, options->sockets, options->n_sockets, options->is_embedded);
+        sb_tidy_open(&tidy, options->sockets, options->keeps, options->n_sockets,
+                     options->is_embedded);
     }
     if (cleaned == 0 && settle(&host, options, &paths_why, err) == 0) {
         int signal_fd = sb_process_signals(err);

@@ -27,11 +27,14 @@ static bool open_place(struct sb_tidy_place *place, const char *path)
     return place->dir_fd >= 0;
 }
 
-void sb_tidy_open(struct sb_tidy *ret_tidy, char *const *sockets, size_t n, bool is_embedded)
+void sb_tidy_open(
+    struct sb_tidy *ret_tidy, char *const *sockets, const bool *keeps, size_t n, bool is_embedded)
 {
     *ret_tidy = (struct sb_tidy){.is_embedded = is_embedded};
     for (size_t i = 0; i < n && ret_tidy->n < SB_TIDY_MAX; i++) {
-        if (open_place(&ret_tidy->places[ret_tidy->n], sockets[i])) {
+        struct sb_tidy_place *place = &ret_tidy->places[ret_tidy->n];
+        if (open_place(place, sockets[i])) {
+            place->keeps_socket = keeps[i];
             ret_tidy->n++;
         }
     }
@@ -110,7 +113,9 @@ static void tidy_place(const struct sb_tidy_place *place, bool is_embedded, bool
     if (own < 0) {
         return;
     }
-    remove_one(place->dir_fd, place->name, S_IFSOCK);
+    if (!place->keeps_socket) {
+        remove_one(place->dir_fd, place->name, S_IFSOCK);
+    }
     if (is_embedded) {
         remove_embedded(place, is_orderly);
     }

@@ -10,6 +10,7 @@ enum { SB_TIDY_MAX = 16, SB_TIDY_NAME_SIZE = 108 };
 struct sb_tidy_place {
     int dir_fd;
     char name[SB_TIDY_NAME_SIZE]; /* of the socket, in that directory */
+    bool keeps_socket;            /* a service manager made it, and listens on */
 };
 
 struct sb_tidy {
@@ -19,8 +20,11 @@ struct sb_tidy {
 };
 
 /** Opens the directories; one that cannot be opened is left out. At start, with all rights.
- *  @sockets  absolute paths; borrowed.  @n  at most SB_TIDY_MAX count. */
-void sb_tidy_open(struct sb_tidy *ret_tidy, char *const *sockets, size_t n, bool is_embedded);
+ *  @sockets  absolute paths; borrowed.  @keeps  by socket; borrowed.  @n  at most SB_TIDY_MAX
+ * count.
+ */
+void sb_tidy_open(
+    struct sb_tidy *ret_tidy, char *const *sockets, const bool *keeps, size_t n, bool is_embedded);
 
 /** Removes sockets and locks, of an embedded worker also the note of its configuration, the empty
  *  directory for output and the lock of starts. Leaves all that another worker, or an aisbx that

@@ -49,6 +49,8 @@ int main(int argc, char **argv)
     }
     if (options.wants_help) {
         sb_supervisor_options_help(stdout);
+    } else if (options.wants_man) {
+        sb_supervisor_options_man(stdout);
     } else if (options.wants_version) {
         (void)puts("aisbx-supervisor " SB_VERSION);
     } else {

@@ -52,6 +52,7 @@ static const struct sb_field fields[] = {
     {SB_STR("json"), SB_FIELD_BOOL, AT(wants_json), 0, 1, NULL, "With --health: one object", NULL},
     {SB_STR("version"), SB_FIELD_BOOL, AT(wants_version), 0, 1, NULL, "Print the version", NULL},
     {SB_STR("help"), SB_FIELD_BOOL, AT(wants_help), 0, 1, NULL, "Print this", NULL},
+    {SB_STR("man"), SB_FIELD_BOOL, AT(wants_man), 0, 1, NULL, NULL, NULL},
 };
 
 enum { N_FIELDS = sizeof fields / sizeof *fields };
@@ -83,11 +84,12 @@ void sb_supervisor_options_done(struct sb_supervisor_options *options)
     sb_field_free(fields, N_FIELDS, options);
 }
 
+static char default_address[] = "127.0.0.1";
+static const struct sb_supervisor_options defaults = {
+    .port = DEFAULT_PORT, .drain_grace_ms = DEFAULT_GRACE_MS, .address = default_address};
+
 void sb_supervisor_options_help(FILE *out)
 {
-    char address[] = "127.0.0.1";
-    const struct sb_supervisor_options defaults = {
-        .port = DEFAULT_PORT, .drain_grace_ms = DEFAULT_GRACE_MS, .address = address};
     (void)fputs("aisbx-supervisor: keeps a worker and a gateway (MCP, REST, metrics) running.\n\n"
                 "Usage: aisbx-supervisor [OPTION]...\n"
                 "       aisbx-supervisor --health [--json] [--runtime-dir DIRECTORY]\n\n",
@@ -101,6 +103,8 @@ void sb_supervisor_options_help(FILE *out)
         "\nEnvironment:\n"
         "  AISBX_DEBUG        1: log what happens\n"
         "  NOTIFY_SOCKET      told of READY, RELOADING, STOPPING, as sd_notify(3) does\n"
+        "  LISTEN_FDS         sockets of a service manager, as sd_listen_fds(3) hands them over:\n"
+        "                     those of a path for the worker, one of TCP for the gateway\n"
         "  WATCHDOG_USEC      told WATCHDOG at half of it, while all parts answer\n"
         "\nExamples:\n"
         "  aisbx-supervisor --loopback-without-key\n"
@@ -108,4 +112,9 @@ void sb_supervisor_options_help(FILE *out)
         "  aisbx-supervisor --listen ipv4:127.0.0.1:7443 --log-format json\n"
         "  aisbx-supervisor --health && echo well\n",
         out);
+}
+
+void sb_supervisor_options_man(FILE *out)
+{
+    sb_argv_man(fields, N_FIELDS, &defaults, out);
 }

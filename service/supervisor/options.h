@@ -26,6 +26,7 @@ struct sb_supervisor_options {
     bool wants_json;
     bool wants_version;
     bool wants_help;
+    bool wants_man;
     struct sb_field_texts listen;  /* of the worker, beside its socket in runtime_dir */
     struct sb_field_texts worker;  /* more options of aisbx-worker */
     struct sb_field_texts gateway; /* more options of aisbx-mcp */
@@ -41,3 +42,5 @@ void sb_supervisor_options_done(struct sb_supervisor_options *options);
 
 /** --help: usage, options, signals, environment, examples. */
 void sb_supervisor_options_help(FILE *out);
+/** The options as man(7) macros, for docs/man. */
+void sb_supervisor_options_man(FILE *out);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/activation.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -151,13 +152,14 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx)
     part->events->ready(part, part->ctx);
 }
 
-/* After fork. @fds  log, ready; both above SB_PART_READY_FD. */
+/* After fork. @fds  log, ready; both from SB_PART_LOWEST_FD on. */
 static void become(const struct sb_part *part, const int fds[2])
 {
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     (void)setpgid(0, 0); /* a terminal's Ctrl-C is ours to hand on, in order */
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(fds[0], STDOUT_FILENO) < 0 ||
-        dup2(fds[0], STDERR_FILENO) < 0 || dup2(fds[1], SB_PART_READY_FD) < 0) {
+        dup2(fds[0], STDERR_FILENO) < 0 || sb_activation_give(part->given, part->n_given) < 0 ||
+        dup2(fds[1], SB_PART_READY_FD + (int)part->n_given) < 0) {
         _exit(127);
     }
     char *argv[SB_PART_ARGS_MAX];
@@ -178,7 +180,7 @@ static int high_pipe(int ret_fds[2], struct sb_err *err)
         return -1;
     }
     ret_fds[0] = fds[0];
-    ret_fds[1] = fcntl(fds[1], F_DUPFD_CLOEXEC, SB_PART_READY_FD + 1);
+    ret_fds[1] = fcntl(fds[1], F_DUPFD_CLOEXEC, SB_PART_LOWEST_FD);
     int sys = errno;
     close(fds[1]);
     if (ret_fds[1] < 0 || sb_fd_nonblock(fds[0], err) < 0) {

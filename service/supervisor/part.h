@@ -28,7 +28,8 @@ enum {
     SB_PART_START_MS = 60000, /* to say READY; then it is killed */
     SB_PART_MISSES = 3,       /* probes in a row without an answer; then it is killed */
     SB_PART_ARGS_MAX = 160,
-    SB_PART_READY_FD = 3, /* of the program: "--ready-fd", "3" */
+    SB_PART_READY_FD = 3,   /* of the program, behind the sockets that it is given */
+    SB_PART_LOWEST_FD = 16, /* of ours that it gets: beyond all that it has */
 };
 
 enum sb_part_state {
@@ -51,6 +52,8 @@ struct sb_part_events {
 struct sb_part {
     const char *name;                   /* "worker" */
     const char *argv[SB_PART_ARGS_MAX]; /* borrowed; ends with NULL */
+    const int *given;                   /* listening sockets, borrowed; from SB_PART_LOWEST_FD on */
+    size_t n_given;
     struct event_base *base;
     const struct sb_part_events *events;
     void *ctx;
@@ -77,8 +80,8 @@ struct sb_part {
     char unwell_why[256];
 };
 
-/** name, argv, events, ctx, is_json, grace_ms, probe.ask and probe_every_ms are the owner's to set
- *  before. Errors: SB_EXHAUSTED. */
+/** name, argv, given, events, ctx, is_json, grace_ms, probe.ask and probe_every_ms are the owner's
+ * to set before. Errors: SB_EXHAUSTED. */
 int sb_part_init(struct sb_part *part, struct event_base *base, struct sb_err *err);
 void sb_part_done(struct sb_part *part);
 

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "proto/client/sibling.h"
+#include "service/supervisor/given.h"
 #include "service/supervisor/status.h"
 
 enum { LATE_MS = 20000 }; /* beyond the grace: what the parts need to end what did not */
@@ -190,7 +191,7 @@ static int fill_worker(struct sb_supervisor *supervisor, struct sb_err *err)
     const struct sb_supervisor_options *options = supervisor->options;
     struct args args = {.argv = supervisor->parts[SB_SUPERVISOR_WORKER].argv};
     put(&args, supervisor->worker_path, NULL);
-    put(&args, "--ready-fd", "3");
+    put(&args, "--ready-fd", supervisor->ready_fds[SB_SUPERVISOR_WORKER]);
     put(&args, "--die-with-parent", NULL);
     put(&args, "--drain-grace", supervisor->grace);
     put(&args, "--listen", supervisor->socket);
@@ -214,10 +215,10 @@ static int fill_gateway(struct sb_supervisor *supervisor, struct sb_err *err)
     struct args args = {.argv = supervisor->parts[SB_SUPERVISOR_GATEWAY].argv};
     put(&args, supervisor->gateway_path, NULL);
     put(&args, "--transport", "http");
-    put(&args, "--ready-fd", "3");
+    put(&args, "--ready-fd", supervisor->ready_fds[SB_SUPERVISOR_GATEWAY]);
     put(&args, "--drain-grace", supervisor->grace);
     put(&args, "--worker", supervisor->socket);
-    put(&args, "--address", options->address);
+    put(&args, "--address", supervisor->address);
     put(&args, "--port", supervisor->port);
     if (options->loopback_without_key) {
         put(&args, "--loopback-without-key", NULL);
@@ -284,6 +285,10 @@ static int init_parts(struct sb_supervisor *supervisor, struct sb_err *err)
     for (size_t i = 0; i < SB_SUPERVISOR_PARTS; i++) {
         struct sb_part *part = &supervisor->parts[i];
         part->name = names[i];
+        part->given = supervisor->given[i];
+        part->n_given = supervisor->n_given[i];
+        (void)snprintf(supervisor->ready_fds[i], sizeof supervisor->ready_fds[i], "%d",
+                       SB_PART_READY_FD + (int)part->n_given);
         part->events = &events;
         part->ctx = supervisor;
         part->is_json = supervisor->options->log_format == SB_LOG_FORMAT_JSON;
@@ -295,7 +300,7 @@ static int init_parts(struct sb_supervisor *supervisor, struct sb_err *err)
     }
     struct sb_part *worker = &supervisor->parts[SB_SUPERVISOR_WORKER];
     struct sb_part *gateway = &supervisor->parts[SB_SUPERVISOR_GATEWAY];
-    supervisor->http = (struct sb_probe_http){supervisor->options->address, &gateway->port,
+    supervisor->http = (struct sb_probe_http){supervisor->address, &gateway->port,
                                               supervisor->options->tls_cert != NULL};
     worker->probe.ask = sb_probe_worker;
     worker->probe.target = supervisor->socket;
@@ -344,16 +349,18 @@ static int watch_signals(struct sb_supervisor *supervisor, struct sb_err *err)
 static int prepare(struct sb_supervisor *supervisor, struct sb_err *err)
 {
     const struct sb_supervisor_options *options = supervisor->options;
-    if (sb_supervisor_dir(options, supervisor->dir, sizeof supervisor->dir, err) < 0 ||
+    supervisor->n_parts = options->without_gateway ? 1 : SB_SUPERVISOR_PARTS;
+    supervisor->address = options->address;
+    (void)snprintf(supervisor->port, sizeof supervisor->port, "%u", (unsigned)options->port);
+    if (sb_given_take(supervisor, err) < 0 ||
+        sb_supervisor_dir(options, supervisor->dir, sizeof supervisor->dir, err) < 0 ||
         make_dir(supervisor->dir, err) < 0 || find_programs(supervisor, err) < 0) {
         return -1;
     }
     (void)snprintf(supervisor->socket, sizeof supervisor->socket, "unix:%s/worker.sock",
                    supervisor->dir);
-    (void)snprintf(supervisor->port, sizeof supervisor->port, "%u", (unsigned)options->port);
     (void)snprintf(supervisor->grace, sizeof supervisor->grace, "%jums",
                    (uintmax_t)options->drain_grace_ms);
-    supervisor->n_parts = options->without_gateway ? 1 : SB_SUPERVISOR_PARTS;
     sb_notify_init(&supervisor->notify);
     sb_reload_init(&supervisor->reload);
     if (options->log_format == SB_LOG_FORMAT_JSON && setenv(SB_LOG_ENV_FORMAT, "json", 1) < 0) {
@@ -387,6 +394,7 @@ static void finish(struct sb_supervisor *supervisor)
     if (supervisor->base != NULL) {
         event_base_free(supervisor->base);
     }
+    sb_given_done(supervisor);
 }
 
 int sb_supervisor_run(struct sb_supervisor *supervisor,

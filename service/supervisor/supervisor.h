@@ -4,13 +4,17 @@
  *  Theory of operation. The worker is started first; when it is ready the first time, the gateway
  *  is. From then on each is started again by itself (part.h): a gateway without a worker answers
  *  503 and finds the next one. To stop, the gateway goes first, for its calls need the worker.
- *  Whatever we start ends with us: by PDEATHSIG, and the worker, which loses that as it drops its
- *  privilege, sets it again (--die-with-parent). As PID 1 we reap what others leave. */
+ *  Sockets that a service manager gave us stay open here: a part gets copies each time it is
+ * started, so who connects while it is gone waits for the next one. Whatever we start ends with us:
+ * by PDEATHSIG, and the worker, which loses that as it drops its privilege, sets it again
+ * (--die-with-parent). As PID 1 we reap what others leave. */
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/activation.h"
 #include "service/supervisor/notify.h"
 #include "service/supervisor/options.h"
 #include "service/supervisor/part.h"
@@ -31,8 +35,13 @@ struct sb_supervisor {
     char worker_path[PATH_MAX];
     char gateway_path[PATH_MAX];
     char socket[PATH_MAX]; /* "unix:..." of the worker */
+    const char *address;   /* of the gateway: of --address, or of its given socket */
+    char given_address[INET6_ADDRSTRLEN];
     char port[16];
     char grace[32];
+    char ready_fds[SB_SUPERVISOR_PARTS][16];
+    int given[SB_SUPERVISOR_PARTS][SB_ACTIVATION_MAX]; /* by the service manager; owned */
+    size_t n_given[SB_SUPERVISOR_PARTS];
     struct sb_part parts[SB_SUPERVISOR_PARTS];
     size_t n_parts;
     struct sb_probe_http http;

@@ -80,7 +80,9 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
         sb_metrics_init(&worker->metrics, sb_worker_metrics, SB_M_END_, err) < 0) {
         return -1;
     }
-    return sb_place_settle(&worker->options, err);
+    return sb_options_take_given(&worker->options, err) < 0
+               ? -1
+               : sb_place_settle(&worker->options, err);
 }
 
 static int step_listeners(struct sb_worker *worker, struct sb_err *err)
@@ -143,6 +145,21 @@ static bool is_unix(const char *address)
     return strncmp(address, "unix:", 5) == 0;
 }
 
+static int listen_at(struct sb_worker *worker,
+                     const char *address,
+                     const struct sb_rpc_tls *tls,
+                     int *ret_port,
+                     struct sb_err *err)
+{
+    int at = sb_options_given(&worker->options, address);
+    if (at < 0) {
+        return sb_rpc_server_listen(worker->server, address, (unsigned)worker->options.socket_mode,
+                                    tls, ret_port, err);
+    }
+    struct sb_activated *given = &worker->options.given.items[at];
+    return sb_rpc_server_listen_on(worker->server, given->address, SB_STEAL_FD(given->fd), err);
+}
+
 /** Binds the addresses of one kind. */
 static int listen_on(struct sb_worker *worker, bool is_for_unix, struct sb_err *err)
 {
@@ -155,8 +172,7 @@ static int listen_on(struct sb_worker *worker, bool is_for_unix, struct sb_err *
             continue;
         }
         const struct sb_rpc_tls *use = is_for_unix || options->tls_cert == NULL ? NULL : &tls;
-        if (sb_rpc_server_listen(worker->server, options->listen.items[i],
-                                 (unsigned)options->socket_mode, use, &port, err) < 0) {
+        if (listen_at(worker, options->listen.items[i], use, &port, err) < 0) {
             return -1;
         }
         SB_LOG_INFO("listening", "address=%s port=%d", options->listen.items[i], port);
@@ -509,9 +525,11 @@ int main(int argc, char **argv)
         sb_options_done(&worker.options);
         return EXIT_USAGE;
     }
-    if (worker.options.wants_help || worker.options.wants_version) {
+    if (worker.options.wants_help || worker.options.wants_version || worker.options.wants_man) {
         if (worker.options.wants_help) {
             sb_options_help(stdout);
+        } else if (worker.options.wants_man) {
+            sb_options_man(stdout);
         } else {
             (void)puts("aisbx-worker " SB_VERSION);
         }

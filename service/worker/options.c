@@ -1,8 +1,10 @@
 #include "service/worker/options.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/argv.h"
+#include "base/err.h"
 #include "service/worker/limits.h"
 
 #define AT(member) offsetof(struct sb_options, member)
@@ -111,6 +113,7 @@ static const struct sb_field fields[] = {
      NULL},
     {SB_STR("version"), SB_FIELD_BOOL, AT(wants_version), 0, 1, NULL, "Print the version", NULL},
     {SB_STR("help"), SB_FIELD_BOOL, AT(wants_help), 0, 1, NULL, "Print this", NULL},
+    {SB_STR("man"), SB_FIELD_BOOL, AT(wants_man), 0, 1, NULL, NULL, NULL},
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
@@ -138,8 +141,92 @@ int sb_options_parse(int argc,
 
 void sb_options_done(struct sb_options *options)
 {
+    sb_activation_done(&options->given);
     sb_field_free(fields, N_FIELDS, options);
 }
+
+/* ---- sockets of the service manager ---- */
+
+int sb_options_given(const struct sb_options *options, const char *address)
+{
+    for (size_t i = 0; i < options->given.n; i++) {
+        if (strncmp(address, "unix:", 5) == 0 &&
+            strcmp(address + 5, options->given.items[i].address) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static int check_given(const struct sb_options *options, size_t at, struct sb_err *err)
+{
+    const struct sb_activated *item = &options->given.items[at];
+    if (!item->is_unix) {
+        return sb_err_set(err, SB_INVALID,
+                          "the service manager gave us %s port %u: here it may give unix sockets "
+                          "alone; gRPC binds TCP by itself (--listen)",
+                          item->address, (unsigned)item->port);
+    }
+    for (size_t i = 0; i < at; i++) {
+        if (strcmp(options->given.items[i].address, item->address) == 0) {
+            return sb_err_set(err, SB_INVALID, "the service manager gave us %s twice",
+                              item->address);
+        }
+    }
+    return 0;
+}
+
+static bool listens_at(const struct sb_options *options, const char *address)
+{
+    for (size_t i = 0; i < options->listen.n; i++) {
+        if (strcmp(options->listen.items[i], address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+add_given(struct sb_options *options, const struct sb_activated *item, struct sb_err *err)
+{
+    char address[sizeof item->address + 8];
+    (void)snprintf(address, sizeof address, "unix:%s", item->address);
+    if (listens_at(options, address)) {
+        return 0;
+    }
+    if (options->listen.n == SB_OPTIONS_MAX_LISTEN) {
+        return sb_err_set(err, SB_INVALID,
+                          "more than %d addresses, with those of the service manager",
+                          SB_OPTIONS_MAX_LISTEN);
+    }
+    char *text = sb_str_dup(sb_str_from(address));
+    if (text == NULL) {
+        return sb_err_oom(err);
+    }
+    options->listen.items[options->listen.n++] = text;
+    return 0;
+}
+
+int sb_options_take_given(struct sb_options *options, struct sb_err *err)
+{
+    if (sb_activation_take(&options->given, err) < 0) {
+        return -1;
+    }
+    if (options->given.n > 0 && options->is_embedded) {
+        return sb_err_set(err, SB_INVALID,
+                          "--embedded is for aisbx, which starts it; with sockets of a service "
+                          "manager give --state-dir instead");
+    }
+    for (size_t i = 0; i < options->given.n; i++) {
+        if (check_given(options, i, err) < 0 ||
+            add_given(options, &options->given.items[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- help ---- */
 
 static void help_bounds(FILE *out)
 {
@@ -160,6 +247,8 @@ void sb_options_help(FILE *out)
                 "  AISBX_DEBUG        1: log what happens\n"
                 "  AISBX_CONFIG_PATH  see --config\n"
                 "  OTEL_*             where spans go, which, and as what (aisbx-worker(8))\n"
+                "  LISTEN_FDS         unix sockets of a service manager are served, too, as\n"
+                "                     sd_listen_fds(3) hands them over\n"
                 "  XDG_RUNTIME_DIR    where --embedded puts its socket, log and output\n"
                 "\nBounds:\n",
                 out);
@@ -170,4 +259,9 @@ void sb_options_help(FILE *out)
                 "--tls-ca clients.pem\n"
                 "  aisbx-worker --embedded --idle-exit 5m\n",
                 out);
+}
+
+void sb_options_man(FILE *out)
+{
+    sb_argv_man(fields, N_FIELDS, &defaults, out);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/activation.h"
 #include "base/field.h"
 
 struct sb_err;
@@ -57,6 +58,8 @@ struct sb_options {
     char *check; /* NULL: serve */
     bool wants_help;
     bool wants_version;
+    bool wants_man;
+    struct sb_activation given; /* by the service manager; their addresses are in listen, too */
 };
 
 /** Fills *ret_options with defaults and what argv says. End it with sb_options_done in any case.
@@ -67,5 +70,13 @@ int sb_options_parse(int argc,
                      struct sb_err *err);
 void sb_options_done(struct sb_options *options);
 
+/** Takes what the service manager gave us, and adds to listen where that is not there yet. Before
+ * anything is opened. Errors: SB_INVALID: one that we cannot serve, too many; SB_EXHAUSTED. */
+int sb_options_take_given(struct sb_options *options, struct sb_err *err);
+/** Which of given.items is at that address of listen; -1: none, the socket is ours to make. */
+int sb_options_given(const struct sb_options *options, const char *address);
+
 /** --help: usage, options, environment, bounds, examples. */
 void sb_options_help(FILE *out);
+/** The options as man(7) macros, for docs/man. */
+void sb_options_man(FILE *out);

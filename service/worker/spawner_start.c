@@ -53,6 +53,7 @@ static void fill_arguments(const struct sb_options *options, char *weight, char 
     static char fd[] = "--fd";
     static char fd_text[] = {'0' + SPAWNER_FD, '\0'};
     static char socket_option[] = "--socket";
+    static char kept_socket[] = "--kept-socket";
     static char embedded[] = "--embedded";
     static char snapshots[] = "--snapshots";
     static char copy[] = "copy";
@@ -65,7 +66,8 @@ static void fill_arguments(const struct sb_options *options, char *weight, char 
     argv[n++] = weight;
     for (size_t i = 0; i < options->listen.n; i++) {
         if (strncmp(options->listen.items[i], "unix:/", 6) == 0) {
-            argv[n++] = socket_option;
+            bool is_given = sb_options_given(options, options->listen.items[i]) >= 0;
+            argv[n++] = is_given ? kept_socket : socket_option;
             argv[n++] = options->listen.items[i] + strlen("unix:");
         }
     }

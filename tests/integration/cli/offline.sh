@@ -57,20 +57,24 @@ fi
 check "unknown shell" 1 "$(status_of completion csh)"
 
 # ---- manual pages ----
-page=${AISBX_BUILD:-$bin/..}/man/aisbx.1
-if [[ -e $page ]]; then
+pages=${AISBX_BUILD:-$bin/..}/man
+if [[ -e $pages/aisbx.1 ]]; then
     for word in run create exec list logs destroy AISBX_ADDRESS AISBX_TLS_CA AISBX_RUNTIME_DIR 'EXIT STATUS'; do
-        grep -q -- "$word" "$page" || fail "aisbx.1 does not mention $word"
+        grep -q -- "$word" "$pages/aisbx.1" || fail "aisbx.1 does not mention $word"
     done
-    if command -v man >/dev/null; then
+    for page in "$pages"/*.[18]; do
+        command -v man >/dev/null || break
         warnings=$(MANROFFSEQ='' man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
-        [[ -z $warnings ]] || fail "aisbx.1: $warnings"
-    fi
-fi
-if [[ -x $bin/aisbx-worker ]]; then
-    page=$(sed 's/\\-/-/g' "$repo/docs/man/aisbx-worker.8")
-    for option in $("$bin/aisbx-worker" --help | grep -oE '^  --[a-z-]+'); do
-        grep -qF -- "$option" <<<"$page" || fail "aisbx-worker.8 does not mention $option"
+        [[ -z $warnings ]] || fail "${page##*/}: $warnings"
+    done
+    for page in aisbx-worker.8 aisbx-supervisor.8 aisbx-mcp.1; do
+        program=$bin/${page%.*}
+        [[ -x $program ]] || continue
+        text=$(sed 's/\\-/-/g' "$pages/$page")
+        for option in $("$program" --help | grep -oE '^  --[a-z-]+'); do
+            grep -qF -- "B$option" <<<"$text" || fail "$page does not mention $option"
+        done
+        ! "$program" --help | grep -qE '^  --man' || fail "$program --help shows what the manual is made by"
     done
 fi
 

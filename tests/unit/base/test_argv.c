@@ -20,6 +20,7 @@ struct target {
     uint64_t fd;
     char *name;
     struct sb_field_texts words;
+    bool is_hidden;
 };
 
 static const char *const weights[] = {"idle", NULL};
@@ -32,6 +33,7 @@ static const struct sb_field table[] = {
     {SB_STR("fd"), SB_FIELD_U64, AT(fd), 0, 1023, "FD", "To write to", NULL},
     {SB_STR("name"), SB_FIELD_STRING, AT(name), 1, 8, "NAME", "Its name", NULL},
     {SB_STR("word"), SB_FIELD_TEXTS, AT(words), 0, 2, "WORD", "One more", NULL},
+    {SB_STR("hidden"), SB_FIELD_BOOL, AT(is_hidden), 0, 1, NULL, NULL, NULL},
 };
 enum { N = sizeof table / sizeof *table };
 
@@ -105,6 +107,7 @@ static void refuses_what_it_does_not_understand(void **state)
         const char *text;
     } rows[] = {
         {{"--wiat", "1"}, "unknown option --wiat; did you mean --wait?"},
+        {{"--hiden"}, "unknown option --hiden (see --help)"},
         {{"--zzz"}, "unknown option --zzz (see --help)"},
         {{"word"}, "unexpected argument word (see --help)"},
         {{"--wait"}, "--wait: needs a value"},
@@ -149,6 +152,25 @@ static void help_has_each_option_with_what_it_is_by_default(void **state)
     free(text);
 }
 
+static void the_manual_has_them_as_macros_of_man(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t len = 0;
+    static const struct sb_field rows[] = {
+        {SB_STR("a-b"), SB_FIELD_U64, AT(weight), 1, 100, "N-M", "A \\ and - here", NULL},
+        {SB_STR("c"), SB_FIELD_STRING, AT(name), 1, 8, NULL, ".begins like a macro", NULL},
+        {SB_STR("d"), SB_FIELD_BOOL, AT(is_hidden), 0, 1, NULL, NULL, NULL},
+    };
+    FILE *out = open_memstream(&text, &len);
+    sb_argv_man(rows, 3, &defaults, out);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, ".TP\n\\fB\\-\\-a\\-b\\fR \\fIN\\-M\\fR\n"
+                              "A \\e and \\- here (default: 10).\n"
+                              ".TP\n\\fB\\-\\-c\\fR\n\\&.begins like a macro.\n");
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +180,7 @@ int main(void)
         cmocka_unit_test(collects_what_may_be_given_several_times),
         cmocka_unit_test(refuses_what_it_does_not_understand),
         cmocka_unit_test(help_has_each_option_with_what_it_is_by_default),
+        cmocka_unit_test(the_manual_has_them_as_macros_of_man),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
