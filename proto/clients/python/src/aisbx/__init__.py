@@ -1,5 +1,7 @@
 """Client of AI-Sandbox: generated messages and stubs of aisbx.v1, and one function that makes them."""
 
+from typing import Any, Optional, Sequence, Tuple
+
 import grpc
 
 from aisbx.v1 import context_service_pb2_grpc as _context
@@ -34,7 +36,7 @@ class _Key(
 class Aisbx:
     """The services of one worker or gateway. Use as a context manager, or call close()."""
 
-    def __init__(self, channel):
+    def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
         self.sandboxes = _sandbox.SandboxServiceStub(channel)
         self.files = _file.FileServiceStub(channel)
@@ -43,17 +45,23 @@ class Aisbx:
         self.keys = _key.KeyServiceStub(channel)
         self.worker = _worker.WorkerServiceStub(channel)
 
-    def close(self):
+    def close(self) -> None:
         self.channel.close()
 
-    def __enter__(self):
+    def __enter__(self) -> "Aisbx":
         return self
 
     def __exit__(self, *_):
         self.close()
 
 
-def connect(address, *, credentials=None, api_key=None, options=None):
+def connect(
+    address: str,
+    *,
+    credentials: Optional[grpc.ChannelCredentials] = None,
+    api_key: Optional[str] = None,
+    options: Optional[Sequence[Tuple[str, Any]]] = None,
+) -> Aisbx:
     """Connects with the first call.
 
     address: "unix:/run/aisbx/worker.sock", "dns:///host:7443" or "host:7443".
