@@ -12,11 +12,21 @@ import grpc
 from aisbx.v1 import exec_pb2, sandbox_pb2, sandbox_service_pb2
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
-from rig import BIN, SCRATCH, WAIT, Gateway, Worker, until
+import rig
+from rig import BIN, SCRATCH, WAIT, until
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 SHOW = "echo \"$TRACEPARENT $TRACESTATE\""
 STATE = "vendor=a/b:1,other=2"
+
+
+STARTED = []
+
+
+def start(kind, *arguments, **options):
+    """Ends with the test, however that ends."""
+    STARTED.append(kind(*arguments, **options))
+    return STARTED[-1]
 
 
 class Span:
@@ -233,14 +243,14 @@ def test_not_sampled(collector, worker):
 
 
 def test_off():
-    worker = Worker("off")
+    worker = start(rig.Worker, "off")
     _, _, parent = new_trace()
     assert run_grpc(worker, run_request("sh", "-c", SHOW), ("traceparent", parent), ("tracestate", STATE)) == f"{parent} {STATE}\n"
     assert run_grpc(worker, run_request("sh", "-c", SHOW + "; env | grep -c TRACE"), ("traceparent", "x"), ("tracestate", STATE)) == " \n0\n"
     threads = [open(f"/proc/{worker.process.pid}/task/{task}/comm", encoding="utf-8").read().strip()
                for task in os.listdir(f"/proc/{worker.process.pid}/task")]
     assert "spans" not in threads, threads
-    gateway = Gateway("off-gateway", socket_of(worker))
+    gateway = start(rig.Gateway, "off-gateway", socket_of(worker))
     assert "_trace_spans_total{" not in gateway.metrics() and "_trace_spans_total counter" in gateway.metrics()
     assert gateway.end() == 0 and worker.end() == 0
 
@@ -274,7 +284,7 @@ def counts(gateway, name):
 
 def test_many(collector, workers):
     """Before many workers the gateway asks for the same in the same trace."""
-    gateway = Gateway("many-gateway", ",".join(map(socket_of, workers)), ["--otlp-endpoint", collector.url])
+    gateway = start(rig.Gateway, "many-gateway", ",".join(map(socket_of, workers)), ["--otlp-endpoint", collector.url])
     test_rest(collector, gateway, 3)
     test_mcp(collector, gateway)
     until("spans counted", lambda: counts(gateway, "aisbx_gateway_trace_spans_total").get("exported", 0) >= 3)
@@ -286,8 +296,8 @@ def test_no_collector():
     """Runs go on, and what could not be sent is counted."""
     os.environ["OTEL_BSP_MAX_QUEUE_SIZE"] = "4"
     url = "http://127.0.0.1:1"
-    worker = Worker("alone", options=["--otlp-endpoint", url])
-    gateway = Gateway("alone-gateway", socket_of(worker), ["--otlp-endpoint", url])
+    worker = start(rig.Worker, "alone", options=["--otlp-endpoint", url])
+    gateway = start(rig.Gateway, "alone-gateway", socket_of(worker), ["--otlp-endpoint", url])
     del os.environ["OTEL_BSP_MAX_QUEUE_SIZE"]
     names = ("aisbx_trace_spans_total", "aisbx_gateway_trace_spans_total")
 
@@ -305,7 +315,7 @@ def test_no_collector():
 def test_end(collector):
     """What waits is sent when a program ends; a collector that does not answer holds nobody up."""
     os.environ["OTEL_BSP_SCHEDULE_DELAY"] = "60000"
-    worker = Worker("ending", options=["--otlp-endpoint", collector.url])
+    worker = start(rig.Worker, "ending", options=["--otlp-endpoint", collector.url])
     trace, _, parent = new_trace()
     run_grpc(worker, run_request("true"), ("traceparent", parent))
     assert collector.of(trace) == []
@@ -313,7 +323,7 @@ def test_end(collector):
     assert {span.name for span in collector.of(trace)} >= set(EXEC), collector.of(trace)
     held = Collector()
     held.holds = threading.Event()
-    worker = Worker("held", options=["--otlp-endpoint", held.url])
+    worker = start(rig.Worker, "held", options=["--otlp-endpoint", held.url])
     run_grpc(worker, run_request("true"))
     assert worker.end() == 0 and held.spans == []
     held.holds.set()
@@ -326,7 +336,7 @@ def test_variables(collector):
             "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20of%20us,x-team=a", "OTEL_SERVICE_NAME": "mine",
             "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test,service.name=other,k8s.pod.name=p%2C1", "OTEL_TRACES_SAMPLER": "always_on"}
     os.environ.update(told)
-    worker = Worker("told")
+    worker = start(rig.Worker, "told")
     for name in told:
         del os.environ[name]
     trace, _, parent = new_trace("00")  # always_on asks nobody
@@ -357,9 +367,9 @@ def test_options():
 def main():
     os.environ["OTEL_BSP_SCHEDULE_DELAY"] = "5"
     collector = Collector()
-    workers = [Worker(f"w{i}", options=["--otlp-endpoint", collector.url]) for i in range(2)]
+    workers = [start(rig.Worker, f"w{i}", options=["--otlp-endpoint", collector.url]) for i in range(2)]
     os.environ["AISBX_ADDRESS"] = ""
-    gateway = Gateway("gateway", workers[0].address(), ["--otlp-endpoint", collector.url])
+    gateway = start(rig.Gateway, "gateway", workers[0].address(), ["--otlp-endpoint", collector.url])
     for test, arguments in (
         (test_mcp, (collector, gateway)),
         (test_rest, (collector, gateway)),
@@ -387,4 +397,8 @@ def main():
             file.write(raw)
 
 
-main()
+try:
+    main()
+finally:
+    for left in STARTED:
+        left.kill()
