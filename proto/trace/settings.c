@@ -203,7 +203,7 @@ static char *decode(struct sb_str text)
     for (size_t i = 0; out != NULL && i < text.len; i++) {
         int high = text.ptr[i] == '%' && i + 2 < text.len ? digit_of(text.ptr[i + 1]) : -1;
         int low = high < 0 ? -1 : digit_of(text.ptr[i + 2]);
-        char c = low < 0 ? text.ptr[i] : (char)(high << 4 | low);
+        char c = (char)(low < 0 ? text.ptr[i] : (char)(high << 4 | low));
         i += low < 0 ? 0 : 2;
         if (c < ' ' || c > '~') { /* what is no header is no attribute either */
             free(out);
