@@ -50,7 +50,8 @@ def watch_group(world, result):
 
 def watch_servers(_, result):
     is_of_ids = result.probe.name == 'server-identity'
-    for pid in worlds.descendants(os.getpid()):
+    is_elsewhere = 'AISBX_ADDRESS' in os.environ  # a worker that was there before
+    for pid in worlds.processes() if is_elsewhere else worlds.descendants(os.getpid()):
         status = status_of(pid)
         if status.get('Name') == 'aisbx-worker':
             result.seen[pid] = [what for what, is_there in (
