@@ -447,9 +447,9 @@ static uint64_t catch_child(Spawn__V1__Plan *plan, pid_t *ret_pid)
     return 0;
 }
 
-/* A spawner of its own: one that has not had many children at a time has few threads to look at. Its
- * first sandbox is over before anybody is caught: that one may come with a child that looks whether
- * the driver works here. */
+/* A spawner of its own: one that has not had many children at a time has few threads to look at.
+ * Its first sandbox is over before anybody is caught: that one may come with a child that looks
+ * whether the driver works here. */
 static int start_own(void **state)
 {
     static struct rig before;
