@@ -62,8 +62,8 @@ give(struct sb_supervisor *supervisor, const struct sb_activated *item, struct s
     }
     supervisor->given[part][(*n)++] = fd;
     if (part == SB_SUPERVISOR_GATEWAY) {
-        (void)snprintf(supervisor->given_address, sizeof supervisor->given_address, "%s",
-                       item->address);
+        (void)snprintf(supervisor->given_address, sizeof supervisor->given_address, "%.*s",
+                       (int)sizeof supervisor->given_address - 1, item->address);
         (void)snprintf(supervisor->port, sizeof supervisor->port, "%u", (unsigned)item->port);
         supervisor->address = supervisor->given_address;
     }
