@@ -329,7 +329,7 @@ static int write_token(const struct sb_merge *merge,
 static void leave_rest(const struct sb_merge *merge, struct reader *reader, size_t from)
 {
     size_t *n = NULL;
-    if (reader->leg->message != NULL) {
+    if (reader->leg->message != NULL && reader->n > 0) {
         ProtobufCMessage **items = *sb_pbpath_list(reader->leg->message, merge->kind->items, &n);
         memmove(items + from, items + reader->at,
                 (reader->n - reader->at) * sizeof(ProtobufCMessage *));
