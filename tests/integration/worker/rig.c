@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <grp.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -25,17 +26,18 @@ enum { READY_FD = 3, SOME_USER = 20077, KEEP_MAX = 64 << 20 };
 
 /* ---- the worker ---- */
 
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)kind;
+    (void)ftw;
+    (void)remove(path);
+    return 0;
+}
+
 static void remove_dir(const char *dir)
 {
-    static const char *const names[] = {"w.sock", "w.sock.lock", "log", "output"};
-    char path[128];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-        if (unlink(path) < 0) {
-            (void)rmdir(path);
-        }
-    }
-    (void)rmdir(dir);
+    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 static _Noreturn void become_worker(const struct rig *rig, int ready)
