@@ -364,8 +364,10 @@ static void starts_sandboxes_side_by_side(void **state)
     }
 }
 
-/* Whether the process is a clone of the spawner that was stopped on its way. */
-static bool is_caught(pid_t pid)
+enum standing { RUNS, CAUGHT, TOO_LATE };
+
+/* How a child stands that was told to stop: on its way, or as the program that it became. */
+static enum standing look_at(pid_t pid)
 {
     char path[64];
     char stat[64] = "";
@@ -375,7 +377,9 @@ static bool is_caught(pid_t pid)
     if (file != NULL) {
         (void)fclose(file);
     }
-    return strstr(stat, "(aisbx-spawner) T") != NULL;
+    return strstr(stat, ") T") == NULL               ? RUNS
+           : strstr(stat, "(aisbx-spawner)") == NULL ? TOO_LATE
+                                                     : CAUGHT;
 }
 
 static uint64_t send_spawn(Spawn__V1__Plan *plan)
@@ -416,9 +420,13 @@ static bool receive_spawned(uint64_t tag, struct rig_box *ret_box, struct sb_err
 }
 
 /* Stops a child before it is init: whoever is stopped too late is ended, and another one started. A
- * machine on which none is met in time shows nothing. Returns its tag. */
+ * machine on which none is met in time shows nothing, nor does a spawner for the sanitizers: it has
+ * no lanes, and waits for the first word of a child. Returns its tag. */
 static uint64_t catch_child(Spawn__V1__Plan *plan, pid_t *ret_pid)
 {
+#ifdef SB_SANITIZED
+    skip();
+#endif
     const uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
     while (sb_clock_mono_ms() < deadline) {
         struct rig_box box;
@@ -429,11 +437,13 @@ static uint64_t catch_child(Spawn__V1__Plan *plan, pid_t *ret_pid)
         while (count_children(&pid) == 0 && poll(&answer, 1, 0) == 0) {
         }
         bool is_stopped = pid > 0 && kill(pid, SIGSTOP) == 0;
-        while (is_stopped && poll(&answer, 1, 1) == 0) { /* the signal may be on its way */
-            if (is_caught(pid)) {
-                *ret_pid = pid;
-                return tag;
-            }
+        enum standing standing = RUNS;
+        while (is_stopped && standing == RUNS && poll(&answer, 1, 1) == 0) {
+            standing = look_at(pid); /* the signal may be on its way */
+        }
+        if (standing == CAUGHT) {
+            *ret_pid = pid;
+            return tag;
         }
         if (is_stopped) {
             (void)kill(pid, SIGCONT);
@@ -487,7 +497,7 @@ static void starts_others_while_one_hangs(void **state)
         assert_string_equal(fixture_out(&other, "echo works"), "works");
         fixture_end(&other);
     }
-    assert_true(is_caught(pid)); /* still: they did not wait for it */
+    assert_int_equal(look_at(pid), CAUGHT); /* still: they did not wait for it */
     assert_int_equal(kill(pid, SIGCONT), 0);
     assert_true(receive_spawned(tag, &box, &err));
     assert_int_equal(fixture_status(&box, "exit 7"), 7);
