@@ -16,6 +16,7 @@ from aisbx.v1 import sandbox_service_pb2 as api
 from aisbx.v1 import worker_service_pb2 as wk
 
 MODE, DIR, *ADDRESSES = sys.argv[1:]
+BOUND = f"{DIR}/mine/bound"  # nothing else is mounted there, as may be below /tmp
 Code = grpc.StatusCode
 ABSENT = {"sandbox_id": "sb_" + "a" * 26, "exec_id": "ex_" + "a" * 26, "context_id": "cx_" + "a" * 26}
 FILES = [api, wk, file_service_pb2, context_service_pb2, port_service_pb2, key_service_pb2]
@@ -256,14 +257,14 @@ class Plain(unittest.TestCase):
         self.assertEqual(Caller(ADDRESSES[0], agent).do("GetInfo")[0], Code.UNAUTHENTICATED)
         stranger = [("x-aisbx-via", "http"), ("x-aisbx-identity", "spiffe://x/nobody")]
         self.assertEqual(Caller(unix, stranger).do("GetInfo")[0], Code.UNAUTHENTICATED)
-        mounts = sb.SandboxSpec(mounts=[sb.Mount(source="/tmp", target="/data")])
+        mounts = sb.SandboxSpec(mounts=[sb.Mount(source=BOUND, target="/data")])
         code, _, _, _ = Caller(unix, [("x-aisbx-via", "http"), ("x-api-key", key("a"))]).do("CreateSandbox", sandbox=mounts)
         self.assertEqual(code, Code.PERMISSION_DENIED)
 
     def test_nobody_binds_directories_for_another(self):
         unix = ADDRESSES[1]
         admin, mine = Caller(unix), Caller(unix, [("x-api-key", key("a"))])
-        box = mine.must("CreateSandbox", sandbox=sb.SandboxSpec(mounts=[sb.Mount(source="/tmp", target="/data")])).sandbox.sandbox_id
+        box = mine.must("CreateSandbox", sandbox=sb.SandboxSpec(mounts=[sb.Mount(source=BOUND, target="/data")])).sandbox.sandbox_id
         plain = mine.must("CreateSandbox").sandbox.sandbox_id
         if mine.do("SnapshotSandbox", sandbox_id=box)[0] == Code.FAILED_PRECONDITION:
             self.skipTest("no snapshots here")
@@ -341,4 +342,5 @@ class Tls(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    pathlib.Path(BOUND).mkdir(exist_ok=True)
     unittest.main(argv=[sys.argv[0], Plain.__name__ if MODE == "plain" else Tls.__name__], verbosity=2)
