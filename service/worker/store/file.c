@@ -80,25 +80,40 @@ static int make_file(int dir, struct sb_err *err)
     return (st.st_mode & 077) == 0 || fchmod(fd, 0600) == 0 ? 0 : sb_err_sys(err, errno, "chmod");
 }
 
-static int set_up(sqlite3 *db, bool is_synced, struct sb_err *err)
+/* Whether what is committed first begins a log of its own. */
+static bool has_log(int dir)
 {
+    struct stat st;
+    return dir >= 0 && fstatat(dir, SB_STORE_FILE "-wal", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_size > 0;
+}
+
+static int set_up(sqlite3 *db, const char *synchronous, struct sb_err *err)
+{
+    char text[64];
     (void)sqlite3_extended_result_codes(db, 1);
     (void)sqlite3_busy_timeout(db, BUSY_MS);
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    if (sb_store_exec(db,
-                      "PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY;"
-                      "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;",
-                      err) < 0) {
+    (void)snprintf(text, sizeof text, "PRAGMA synchronous = %s", synchronous);
+    if (sb_store_exec(db, text, err) < 0) {
         return -1;
     }
-    return sb_store_exec(
-        db, is_synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
+    return sb_store_exec(db,
+                         "PRAGMA journal_mode = WAL; PRAGMA temp_store = MEMORY;"
+                         "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;",
+                         err);
+}
+
+int sb_store_file_settle(sqlite3 *db, struct sb_err *err)
+{
+    return sb_store_exec(db, "PRAGMA synchronous = NORMAL", err);
 }
 
 int sb_store_file_open(const struct sb_store_options *options,
                        sqlite3 **ret_db,
                        int *ret_lock,
+                       bool *ret_is_settled,
                        struct sb_err *err)
 {
     char path[64];
@@ -119,10 +134,13 @@ int sb_store_file_open(const struct sb_store_options *options,
         (void)sqlite3_close(db);
         return -1;
     }
-    if (set_up(db, options->durability == SB_DURABLE_DISK, err) < 0) {
+    bool is_synced = options->durability == SB_DURABLE_DISK;
+    bool is_settled = is_synced || has_log(dir);
+    if (set_up(db, is_synced ? "FULL" : is_settled ? "NORMAL" : "OFF", err) < 0) {
         (void)sqlite3_close(db);
         return -1;
     }
+    *ret_is_settled = is_settled;
     *ret_db = db;
     *ret_lock = SB_STEAL_FD(lock);
     return 0;

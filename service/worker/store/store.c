@@ -21,8 +21,9 @@ struct sb_store {
     sqlite3 *db; /* the writer's, once it runs; so are the statements */
     sqlite3_stmt *begin;
     sqlite3_stmt *commit;
-    int lock; /* -1: in memory */
-    int wake; /* eventfd, writer to loop; -1 */
+    bool is_settled; /* likewise; see file.h */
+    int lock;        /* -1: in memory */
+    int wake;        /* eventfd, writer to loop; -1 */
     struct event wake_event;
     struct event retry_timer;
     struct event patience; /* runs while only patient jobs are queued */
@@ -133,6 +134,10 @@ static void run_batch(struct sb_store *store, struct sb_list *batch, size_t n)
 {
     struct sb_err err;
     bool is_good = transact(store, batch->next, batch, &err) == 0;
+    if (is_good && !store->is_settled) {
+        struct sb_err ignored; /* then it is after the next */
+        store->is_settled = sb_store_file_settle(store->db, &ignored) == 0;
+    }
     SB_FOREACH (node, batch) {
         struct sb_store_job *job = SB_LIST_ENTRY(node, struct sb_store_job, link);
         if (is_good || n == 1) {
@@ -332,7 +337,7 @@ int sb_store_open(const struct sb_store_options *options,
     sb_list_init(&store->finished);
     (void)pthread_mutex_init(&store->mutex, NULL);
     (void)pthread_cond_init(&store->has_work, NULL);
-    if (sb_store_file_open(options, &store->db, &store->lock, err) < 0 ||
+    if (sb_store_file_open(options, &store->db, &store->lock, &store->is_settled, err) < 0 ||
         sb_schema_migrate(store->db, err) < 0) {
         sb_store_free(store);
         return -1;
