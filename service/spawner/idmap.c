@@ -14,10 +14,10 @@
 #include "service/spawner/mount.h"
 #include "service/spawner/userns.h"
 
-/* A user namespace whose only purpose is its map: made by a child that then ends. */
+/* A user namespace whose only purpose is its map. */
 static int open_map(const struct sb_idmap *map, struct sb_err *err)
 {
-    struct sb_userns_map ids = {
+    const struct sb_userns_map ids = {
         .inside_uid = map->disk_uid,
         .outside_uid = map->host_uid,
         .inside_gid = map->disk_gid,
@@ -26,23 +26,7 @@ static int open_map(const struct sb_idmap *map, struct sb_err *err)
         .has_setgroups = true,
         .others = map->shows_others ? SB_IDS_FIRST : 0,
     };
-    char path[64];
-    int fd = -1;
-    pid_t pid = sb_userns_fork(err);
-    if (pid < 0) {
-        return -1;
-    }
-    if (sb_userns_write(pid, &ids, err) == 0) {
-        (void)snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0) {
-            (void)sb_err_sys(err, errno, "open user namespace");
-        }
-    }
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-    return fd;
+    return sb_userns_open(&ids, err);
 }
 
 int sb_idmap_apply(int tree_fd, const struct sb_idmap *map, struct sb_err *err)

@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -23,18 +24,19 @@
 
 enum {
     MAP_SIZE = 192,
+    HOLDER_STACK = 4096,
     SHOWN_TRIES = 200, /* more than the changes of ids of all children that can start at a time */
 };
 
-/* The files of a process that is not dumpable are root's. In user mode, a child that shares our
- * memory has to be shown for a moment, and we with it; each change of ids by such a child takes
- * that back, for which it has few occasions. */
-static int open_proc(const char *path)
+/* The files of a process that is not dumpable are root's, and its namespaces those of who may trace
+ * it. A child that shares our memory has to be shown for a moment, and we with it; each change of
+ * ids by such a child takes that back, for which it has few occasions. */
+static int open_proc(const char *path, int flags)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int fd = open(path, flags | O_CLOEXEC);
     for (int i = 0; fd < 0 && errno == EACCES && i < SHOWN_TRIES; i++) {
         (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-        fd = open(path, O_WRONLY | O_CLOEXEC);
+        fd = open(path, flags | O_CLOEXEC);
         int sys = errno;
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         errno = sys;
@@ -46,24 +48,11 @@ static int write_proc(pid_t pid, const char *name, const char *text, struct sb_e
 {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    SB_CLEANUP(sb_closep) int fd = open_proc(path);
+    SB_CLEANUP(sb_closep) int fd = open_proc(path, O_WRONLY);
     if (fd < 0 || write(fd, text, strlen(text)) < 0) {
         return sb_err_sys(err, errno, "write %s", name);
     }
     return 0;
-}
-
-pid_t sb_userns_fork(struct sb_err *err)
-{
-    struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
-    long pid = sb_ns_fork(&args);
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;) {
-            (void)pause();
-        }
-    }
-    return pid < 0 ? (pid_t)sb_err_sys(err, errno, "make a user namespace") : (pid_t)pid;
 }
 
 static void add_range(char *text, uint32_t inside, uint32_t outside, uint32_t count)
@@ -99,6 +88,66 @@ int sb_userns_write(pid_t pid, const struct sb_userns_map *map, struct sb_err *e
     }
     return write_proc(pid, "uid_map", uids, err) < 0 ? -1 : write_proc(pid, "gid_map", gids, err);
 }
+
+/* ---- a namespace without anybody ---- */
+
+#ifdef SB_SANITIZED
+/* See lane.c. */
+static pid_t make_holder(void)
+{
+    struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+    long pid = sb_ns_fork(&args);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            (void)pause();
+        }
+    }
+    return (pid_t)pid;
+}
+#else
+/* No word to libc, whose thread-local storage is that of its parent, which goes on. */
+static int hold(void *parent)
+{
+    (void)syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    while (syscall(SYS_getppid) == (long)(intptr_t)parent) {
+        (void)syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+    }
+    return 0;
+}
+
+/* It shares our memory: a copy would cost more than all else here. No signal that we handle reaches
+ * it, as it inherits what is blocked. */
+static pid_t make_holder(void)
+{
+    static _Alignas(16) char stack[HOLDER_STACK];
+    return clone(hold, stack + sizeof stack, CLONE_VM | CLONE_NEWUSER | SIGCHLD,
+                 (void *)(intptr_t)getpid());
+}
+#endif
+
+int sb_userns_open(const struct sb_userns_map *map, struct sb_err *err)
+{
+    char path[64];
+    pid_t pid = make_holder();
+    if (pid < 0) {
+        return sb_err_sys(err, errno, "make a user namespace");
+    }
+    int fd = -1;
+    if (sb_userns_write(pid, map, err) == 0) {
+        (void)snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
+        fd = open_proc(path, O_RDONLY);
+        if (fd < 0) {
+            (void)sb_err_sys(err, errno, "open namespace user");
+        }
+    }
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    return fd;
+}
+
+/* ---- user mode ---- */
 
 /* Runs "tool pid 0 caller 1 1 first count" and tells whether it worked. These tools are setuid, or
  * have capabilities of their own; they must run outside of the new namespace. */

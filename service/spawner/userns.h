@@ -24,8 +24,9 @@ struct sb_userns_map {
     bool has_setgroups;
 };
 
-/** Forks a child into a new user namespace in which it waits to be killed. Errors: by errno. */
-pid_t sb_userns_fork(struct sb_err *err);
+/** A new user namespace with that map and nobody in it. The loop's thread, or a process of one
+ *  thread. Returns its descriptor, O_CLOEXEC. Errors: by errno. */
+int sb_userns_open(const struct sb_userns_map *map, struct sb_err *err);
 
 /** Writes the maps of process @pid. Errors: by errno. */
 int sb_userns_write(pid_t pid, const struct sb_userns_map *map, struct sb_err *err);
