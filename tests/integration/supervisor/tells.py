@@ -71,8 +71,10 @@ def feeds_the_watchdog_while_all_is_well():
         os.kill(gateway, signal.SIGSTOP)
         until("it is seen", lambda: sup.health()[0] == 1)
         manager.clear()
-        until("it is ended", lambda: sup.pid("gateway") != gateway)
+        missed = sup.said().count("does not answer")
+        until("it is missed once more", lambda: sup.said().count("does not answer") > missed)
         assert "WATCHDOG=1" not in manager.lines(), "not while one part hangs"
+        until("it is ended", lambda: sup.pid("gateway") != gateway)
         sup.wait_back("gateway", gateway)
         manager.wait("WATCHDOG=1")
         assert "does not answer" in sup.said()
