@@ -369,6 +369,10 @@ static const struct sb_option keys_rows[] = {
     {0, "title", SB_OPTION_TEXT, AT(title), "TEXT", "What it is for", 0, 0, SB_OFFER_NOTHING, NULL},
     {0, "expires", SB_OPTION_TEXT, AT(expires), "TIME", "When it ends: 30d, 12h; default: never", 0,
      0, SB_OFFER_NOTHING, NULL},
+    {0, "file", SB_OPTION_TEXT, AT(file), "FILE",
+     "Ask no worker: add what a worker needs to know of it, and not the key, to this file, which "
+     "workers read by --keys",
+     0, 0, SB_OFFER_FILE, NULL},
 };
 
 static const struct sb_option keys_list_rows[] = {

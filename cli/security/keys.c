@@ -1,12 +1,17 @@
 #include "cli/security/keys.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "aisbx/v1/key_service.rpc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/json.h"
 #include "base/num.h"
 #include "base/out.h"
@@ -17,6 +22,7 @@
 #include "proto/client/message.h"
 #include "proto/json/pbjson.h"
 #include "proto/json/when.h"
+#include "proto/key/keyline.h"
 
 #define DAY_MS 86400000ULL
 
@@ -66,6 +72,72 @@ static int put_message(const ProtobufCMessage *message, struct sb_err *err)
 
 /* ---- keys create ---- */
 
+static int put_key(const char *text, struct sb_err *err)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    sb_out_init(&out, STDOUT_FILENO);
+    sb_out_put_safe(&out, sb_str_from(text));
+    sb_out_put(&out, "\n");
+    if (sb_out_flush(&out, err) < 0) {
+        return -1;
+    }
+    if (isatty(STDERR_FILENO)) {
+        (void)sb_out_init(&out, STDERR_FILENO);
+        sb_out_put(&out,
+                   "This is shown once. Whoever has it is this caller: AISBX_API_KEY, X-API-Key "
+                   "or Authorization: Bearer.\n");
+        return sb_out_flush(&out, err);
+    }
+    return 0;
+}
+
+/* One write at the end of the file, so that two at once do not mix. A file whose last line has no
+ * end would make one wrong line of two: it gets that end. */
+static int add_line(const char *path, const struct sb_key_line *key, struct sb_err *err)
+{
+    char line[SB_KEY_LINE_SIZE];
+    char text[SB_KEY_LINE_SIZE + 2];
+    char last = '\n';
+    SB_CLEANUP(sb_closep)
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return sb_err_sys(err, errno, "open %s", path);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return sb_err_set(err, SB_INVALID, "%s: a file is expected", path);
+    }
+    if (st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) != 1) {
+        return sb_err_sys(err, errno, "read %s", path);
+    }
+    int n = snprintf(text, sizeof text, "%s%s\n", last == '\n' ? "" : "\n",
+                     sb_key_line_format(key, line));
+    if (sb_fd_write_full(fd, text, (size_t)n, err) < 0) {
+        return sb_err_wrap(err, "write %s", path);
+    }
+    return fsync(fd) < 0 ? sb_err_sys(err, errno, "write %s", path) : 0;
+}
+
+static int
+create_in_file(const Aisbx__V1__CreateKeyRequest *request, const char *path, struct sb_err *err)
+{
+    struct sb_key_line key = {.role = (enum sb_role)request->role}; /* the same numbers */
+    char text[SB_KEY_TEXT_SIZE];
+    if (sb_key_check(key.role, sb_str_from(request->tenant), sb_str_from(request->title), err) <
+            0 ||
+        sb_key_text_make(key.id, text, err) < 0) {
+        return -1;
+    }
+    sb_key_text_hash(sb_str_from(text), key.hash);
+    (void)snprintf(key.tenant, sizeof key.tenant, "%s",
+                   request->tenant[0] == '\0' ? SB_TENANT_LOCAL : request->tenant);
+    (void)snprintf(key.title, sizeof key.title, "%s", request->title);
+    key.expire_ms = request->ttl_ms == 0 ? 0 : sb_clock_real_ms() + request->ttl_ms;
+    int rc = add_line(path, &key, err) < 0 ? -1 : put_key(text, err);
+    explicit_bzero(text, sizeof text);
+    return rc;
+}
+
 int sb_keys_create_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 {
     SB_CLEANUP(sb_arena_done) struct sb_arena arena = {0};
@@ -88,6 +160,13 @@ int sb_keys_create_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         sb_verb_hint(cli, "whose sandboxes may it see? E.g. --tenant team-a");
         return sb_err_set(err, SB_INVALID, "--tenant is needed");
     }
+    if (cli->args.file != NULL) {
+        if (cli->args.json) {
+            return sb_err_set(err, SB_INVALID, "--json is for keys that a worker makes");
+        }
+        *ret_status = 0;
+        return create_in_file(&request, cli->args.file, err);
+    }
     if (sb_connect_open(cli, SB_CONNECT_START, &connect, err) < 0) {
         return -1;
     }
@@ -99,21 +178,7 @@ int sb_keys_create_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     if (cli->args.json) {
         return put_message(&reply->base, err);
     }
-    SB_CLEANUP(sb_out_done) struct sb_out out;
-    sb_out_init(&out, STDOUT_FILENO);
-    sb_out_put_safe(&out, sb_str_from(reply->text));
-    sb_out_put(&out, "\n");
-    if (sb_out_flush(&out, err) < 0) {
-        return -1;
-    }
-    if (isatty(STDERR_FILENO)) {
-        (void)sb_out_init(&out, STDERR_FILENO);
-        sb_out_put(&out,
-                   "This is shown once. Whoever has it is this caller: AISBX_API_KEY, X-API-Key "
-                   "or Authorization: Bearer.\n");
-        return sb_out_flush(&out, err);
-    }
-    return 0;
+    return put_key(reply->text, err);
 }
 
 /* ---- keys list ---- */

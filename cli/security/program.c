@@ -50,6 +50,8 @@ static const char *const keys_create_examples[] = {
     "(umask 077; aisbx-security keys create --tenant team-a > team-a.key)",
     "One that may read the records of all tenants, and do nothing",
     "aisbx-security keys create --role auditor --tenant '*'",
+    "One for all workers that read this file by --keys",
+    "aisbx-security keys create --tenant team-a --file keys > team-a.key",
     NULL,
 };
 static const char *const keys_list_examples[] = {
@@ -184,7 +186,11 @@ static const struct sb_verb table[] = {
             "The worker keeps an id and a hash of it; the text is printed here and nowhere else. "
             "Callers give it as AISBX_API_KEY (aisbx), X-API-Key or Authorization: Bearer (HTTP), "
             "x-api-key (gRPC). It decides who the caller is, whatever else would. Needs role "
-            "admin: root, who started the worker, or a key with that role.",
+            "admin: root, who started the worker, or a key with that role.\n\n"
+            "With --file no worker is asked. The file gets a line with the key's id and hash, "
+            "role, "
+            "tenant, end and title; each worker that has it (aisbx-worker --keys, in Kubernetes a "
+            "Secret) then knows the key. To end such a key take its line out.",
         .groups = {&sb_option_keys, NULL},
         .examples = keys_create_examples,
         .run = sb_keys_create_run,

@@ -15,10 +15,9 @@
 static const char for_gateways[] = "it asks that itself";
 static const char one_worker[] = "say which worker by worker_id";
 static const char same_keys[] =
-    "each worker keeps its own keys, and a new one would open that worker alone. Make keys at the "
-    "workers themselves (aisbx-security keys create --address ADDRESS), for callers that come to "
-    "one "
-    "of them; ListKeys and RevokeKey go through here, to all";
+    "each worker keeps its own keys, and a new one would open that worker alone. A key for all of "
+    "them is a line of the file that they share (aisbx-security keys create --file FILE, "
+    "aisbx-worker --keys FILE); ListKeys and RevokeKey go through here, to all";
 
 /* clang-format off */
 const struct sb_way sb_ways[] = {

@@ -143,11 +143,17 @@ static void open_detail(struct sb_json *json, struct sb_out *out, const struct s
     if (ticket->is_admitted) {
         sb_json_cstr(json, "by", ticket->caller.protocol);
         sb_json_cstr(json, "from", ticket->caller.peer);
+        if (ticket->caller.gateway[0] != '\0') {
+            sb_json_cstr(json, "gateway", ticket->caller.gateway);
+        }
     } else {
         sb_json_cstr(json, "by", peer->transport);
         sb_json_cstr(json, "from", peer->address);
         if (peer->uid != (uid_t)-1) {
             sb_json_u64(json, "uid", peer->uid);
+        }
+        if (peer->identity != NULL) {
+            sb_json_cstr(json, "certificate", peer->identity);
         }
     }
     if (peer->pid > 0) {

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/utf8.h"
 #include "service/worker/api.h"
 #include "service/worker/api_gate.h"
 #include "service/worker/api_pb.h"
@@ -71,37 +70,14 @@ static struct wait *wait_new(struct sb_rpc_call *call, struct sb_worker *worker,
 
 /* ---- CreateKey ---- */
 
-static bool is_printable(struct sb_str text)
-{
-    while (text.len > 0) {
-        if (!sb_utf8_printable(sb_utf8_next(&text))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int check_create(const Aisbx__V1__CreateKeyRequest *req, struct sb_err *err)
 {
-    struct sb_str tenant = sb_str_from(req->tenant);
-    bool is_all = strcmp(req->tenant, SB_TENANT_ALL) == 0;
     if (req->role <= AISBX__V1__ROLE__ROLE_UNSPECIFIED || req->role > AISBX__V1__ROLE__ROLE_ADMIN) {
         return sb_err_set(err, SB_INVALID, "role: say ROLE_USER, ROLE_AUDITOR or ROLE_ADMIN");
     }
-    if (is_all && req->role != AISBX__V1__ROLE__ROLE_AUDITOR) {
-        return sb_err_set(err, SB_INVALID, "tenant: \"*\" is for auditors only");
-    }
-    if (tenant.len == 0 && req->role != AISBX__V1__ROLE__ROLE_ADMIN) {
-        return sb_err_set(err, SB_INVALID, "tenant: is missing; whose sandboxes may it see?");
-    }
-    if (tenant.len > 0 && !is_all && !sb_tenant_is_name(tenant)) {
-        return sb_err_set(err, SB_INVALID,
-                          "tenant: 1 to %d small letters, digits and \"-\" are expected",
-                          SB_TENANT_SIZE - 1);
-    }
-    if (strlen(req->title) >= SB_KEY_TITLE_SIZE || !is_printable(sb_str_from(req->title))) {
-        return sb_err_set(err, SB_INVALID, "title: at most %d bytes of printable text",
-                          SB_KEY_TITLE_SIZE - 1);
+    if (sb_key_check((enum sb_role)req->role, sb_str_from(req->tenant), sb_str_from(req->title),
+                     err) < 0) {
+        return -1;
     }
     if (req->ttl_ms > TTL_MAX_MS) {
         return sb_err_set(err, SB_INVALID, "ttl_ms: more than ten years; 0 is never");
@@ -287,6 +263,16 @@ static void revoke_key(struct sb_rpc_call *call, const Aisbx__V1__RevokeKeyReque
     struct sb_str name = sb_str_from(req->key_id);
     struct sb_key *key =
         sb_keys_get(&worker->auth.keys, sb_key_text_parse(name, id) ? sb_str_from(id) : name);
+    if (key == NULL && worker->auth.filed != NULL &&
+        sb_keys_get(worker->auth.filed, sb_key_text_parse(name, id) ? sb_str_from(id) : name) !=
+            NULL) {
+        (void)sb_err_set(&err, SB_PRECONDITION,
+                         "key_id: that key is of the file of keys that this worker shares with "
+                         "others; take its line out of %s, or of the Secret that it comes from",
+                         worker->options.keys);
+        sb_rpc_call_fail(call, &err);
+        return;
+    }
     if (key == NULL) {
         (void)sb_err_set(&err, SB_NOT_FOUND,
                          "key_id: no such key (aisbx-security keys list shows what there is)");

@@ -396,7 +396,8 @@ static const struct {
     {"state directory", step_state},
     {"files", step_files}, /* may be where only root can go */
     {"drop privilege", step_drop},
-    {"records", step_records}, /* starts a thread; parses what was written without privilege */
+    {"records", step_records},    /* starts a thread; parses what was written without privilege */
+    {"keys", sb_key_watch_begin}, /* without privilege, as it is read again so */
     {"packages", step_packages},
     {"gRPC", step_grpc}, /* starts threads */
     {"tracing", step_tracing},
@@ -455,6 +456,7 @@ static void finish(struct sb_worker *worker, bool is_orderly)
     sb_spawner_free(worker->spawner);
     sb_idem_done(&worker->idem);
     sb_claims_done(&worker->claims);
+    sb_key_watch_end(worker);
     sb_auth_done(&worker->auth);
     sb_metrics_done(&worker->metrics);
     if (worker->probe != NULL) {

@@ -39,6 +39,10 @@ static const struct sb_field fields[] = {
      "Profiles of your own; default: $AISBX_CONFIG_PATH, ~/.config/aisbx/config.yaml, "
      "/etc/aisbx/config.yaml",
      NULL},
+    {SB_STR("keys"), SB_FIELD_STRING, AT(keys), 1, 4095, "FILE|DIRECTORY",
+     "API keys that several workers have in common, as hashes that aisbx-security keys create "
+     "--file writes; read again within 5 seconds when it changes, and on SIGHUP",
+     NULL},
     {SB_STR("state-dir"), SB_FIELD_STRING, AT(state_dir), 1, 4095, "DIRECTORY",
      "Where records (aisbx.db) and long output are kept; default: with --embedded, but for "
      "AISBX_RUNTIME_DIR, $XDG_STATE_HOME/aisbx, ~/.local/state/aisbx, or /var/lib/aisbx of root; "

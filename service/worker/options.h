@@ -36,6 +36,7 @@ struct sb_options {
     char *tls_key;
     char *tls_ca;
     char *config;    /* NULL: where it is by default, if there is one */
+    char *keys;      /* file or directory of key hashes; NULL: none */
     char *state_dir; /* NULL: a default */
     char *sandboxd;  /* profile of the tenants' own sandboxes; NULL: they have none */
     bool is_embedded;

@@ -31,6 +31,7 @@ void sb_worker_reload(struct sb_worker *worker)
 {
     struct sb_err err;
     struct sb_problems problems = {0};
+    sb_key_watch_reload(worker);
     if (load(worker, &problems, &err) == 0) {
         SB_LOG_INFO("configuration read again", "profiles=%zu",
                     sb_profiles_count(worker->profiles));

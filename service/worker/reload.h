@@ -9,5 +9,5 @@ struct sb_worker;
  *  Errors: SB_INVALID with the first problem; by errno. Blocks on the disk. */
 int sb_worker_configure(struct sb_worker *worker, struct sb_err *err);
 
-/** The same, and logs how it went. */
+/** The same, and logs how it went; keys of --keys, too, for which what key_watch.h says holds. */
 void sb_worker_reload(struct sb_worker *worker);

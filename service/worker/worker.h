@@ -14,6 +14,7 @@
 #include "service/worker/context/context.h"
 #include "service/worker/decisions.h"
 #include "service/worker/idem.h"
+#include "service/worker/key_watch.h"
 #include "service/worker/options.h"
 #include "service/worker/page.h"
 #include "service/worker/registry.h"
@@ -73,6 +74,7 @@ struct sb_worker {
     struct sb_claims claims;
     struct sb_snapshots snapshots;
     struct sb_auth auth;
+    struct sb_key_watch key_watch;
     struct sb_page_key page_key;
     struct sb_list watches;         /* of WatchSandboxes */
     struct sb_processes *processes; /* of process.v1 */

@@ -50,10 +50,19 @@ static bool is_operator(const struct sb_auth *auth, const struct sb_auth_call *c
     return is_unix(call->peer) && (call->peer->uid == auth->start_uid || call->peer->uid == 0);
 }
 
-/* The gateway speaks for somebody else, and may: what it says of that one is believed. */
-static bool is_passed_on(const struct sb_auth *auth, const struct sb_auth_call *call)
+/* Over the network a certificate says which program it is; only those that are named count. */
+static bool is_gateway(const struct sb_auth_config *config, const struct sb_auth_call *call)
 {
-    return is_operator(auth, call) && (call->via != NULL || call->identity != NULL);
+    return !is_unix(call->peer) && sb_auth_config_is_gateway(config, call->peer->identity);
+}
+
+/* The gateway speaks for somebody else, and may: what it says of that one is believed. */
+static bool is_passed_on(const struct sb_auth *auth,
+                         const struct sb_auth_config *config,
+                         const struct sb_auth_call *call)
+{
+    return (call->via != NULL || call->identity != NULL) &&
+           (is_operator(auth, call) || is_gateway(config, call));
 }
 
 static const char *protocol_of(const struct sb_auth_call *call)
@@ -79,10 +88,16 @@ static bool is_address(struct sb_str text)
     return text.len > 0 && text.len < SB_CALLER_PEER_SIZE;
 }
 
-static void
-set_peer(const struct sb_auth *auth, const struct sb_auth_call *call, struct sb_caller *caller)
+static void set_peer(const struct sb_auth *auth,
+                     const struct sb_auth_config *config,
+                     const struct sb_auth_call *call,
+                     struct sb_caller *caller)
 {
-    if (is_passed_on(auth, call) && call->from != NULL && is_address(sb_str_from(call->from))) {
+    bool is_believed = is_passed_on(auth, config, call);
+    if (is_believed && is_gateway(config, call)) {
+        (void)snprintf(caller->gateway, sizeof caller->gateway, "%s", call->peer->identity);
+    }
+    if (is_believed && call->from != NULL && is_address(sb_str_from(call->from))) {
         (void)snprintf(caller->peer, sizeof caller->peer, "%s", call->from);
     } else if (is_unix(call->peer)) {
         (void)snprintf(caller->peer, sizeof caller->peer, "uid:%u", (unsigned)call->peer->uid);
@@ -117,8 +132,37 @@ static int set_link(const struct sb_key *link, struct sb_caller *caller)
     return 0;
 }
 
+/* Ids are random, so no set hides a key of another one. */
+static enum sb_key_fault look_up(struct sb_auth *auth,
+                                 struct sb_str text,
+                                 uint64_t now_ms,
+                                 struct sb_key **ret_key,
+                                 bool *ret_is_link)
+{
+    struct sb_keys *const sets[] = {&auth->keys, auth->filed, &auth->links};
+    enum sb_key_fault fault = SB_KEY_WRONG;
+    for (size_t i = 0; fault == SB_KEY_WRONG && i < sizeof sets / sizeof sets[0]; i++) {
+        if (sets[i] != NULL) {
+            fault = sb_keys_check(sets[i], text, now_ms, ret_key);
+            *ret_is_link = sets[i] == &auth->links;
+        }
+    }
+    return fault;
+}
+
+static struct sb_key *key_of(const struct sb_auth *auth, const struct sb_caller *caller)
+{
+    if (strncmp(caller->actor, "key:", 4) != 0) {
+        return NULL;
+    }
+    struct sb_str id = sb_str_from(caller->actor + 4);
+    struct sb_key *key = sb_keys_get(&auth->keys, id);
+    return key == NULL && auth->filed != NULL ? sb_keys_get(auth->filed, id) : key;
+}
+
 static int set_key(const struct sb_auth_call *call,
                    struct sb_auth *auth,
+                   const struct sb_auth_config *config,
                    struct sb_str text,
                    struct sb_caller *caller,
                    enum sb_auth_count *ret_count,
@@ -126,8 +170,9 @@ static int set_key(const struct sb_auth_call *call,
 {
     struct sb_key *key = NULL;
     uint64_t now_ms = sb_clock_real_ms();
+    bool is_link = false;
     *ret_count = SB_AUTH_WRONG_KEY;
-    switch (sb_keys_check(&auth->keys, text, now_ms, &key)) {
+    switch (look_up(auth, text, now_ms, &key, &is_link)) {
     case SB_KEY_GOOD:
         break;
     case SB_KEY_NO_KEY:
@@ -136,32 +181,26 @@ static int set_key(const struct sb_auth_call *call,
                           "of it copied? Else " NEXT_KEY);
     case SB_KEY_EXPIRED:
         *ret_count = SB_AUTH_EXPIRED;
-        return sb_err_set(err, SB_UNAUTHENTICATED, "API key %s has expired; " NEXT_KEY, key->id);
+        return is_link
+                   ? sb_err_set(err, SB_UNAUTHENTICATED,
+                                "this link to a port has expired; expose it again for a new one")
+                   : sb_err_set(err, SB_UNAUTHENTICATED, "API key %s has expired; " NEXT_KEY,
+                                key->id);
     case SB_KEY_REVOKED:
         *ret_count = SB_AUTH_EXPIRED;
         return sb_err_set(err, SB_UNAUTHENTICATED, "API key %s was revoked; " NEXT_KEY, key->id);
     case SB_KEY_WRONG:
     default:
-        switch (sb_keys_check(&auth->links, text, now_ms, &key)) {
-        case SB_KEY_GOOD:
-            return set_link(key, caller);
-        case SB_KEY_EXPIRED:
-            *ret_count = SB_AUTH_EXPIRED;
-            return sb_err_set(err, SB_UNAUTHENTICATED,
-                              "this link to a port has expired; expose it again for a new one");
-        case SB_KEY_NO_KEY:
-        case SB_KEY_REVOKED:
-        case SB_KEY_WRONG:
-        default:
-            break;
-        }
         return sb_err_set(err, SB_UNAUTHENTICATED, "this worker knows no such API key; " NEXT_KEY);
+    }
+    if (is_link) {
+        return set_link(key, caller);
     }
     key->last_use_ms = now_ms;
     (void)snprintf(caller->actor, sizeof caller->actor, "key:%s", key->id);
     (void)snprintf(caller->tenant, sizeof caller->tenant, "%s", key->tenant);
     caller->role = key->role;
-    caller->is_here = is_unix(call->peer) && !is_passed_on(auth, call);
+    caller->is_here = is_unix(call->peer) && !is_passed_on(auth, config, call);
     return 0;
 }
 
@@ -210,6 +249,36 @@ static int set_certificate(const struct sb_auth_config *config,
     caller->role = row->role;
     (void)snprintf(caller->tenant, sizeof caller->tenant, "%s", row->tenant);
     return 0;
+}
+
+/* Whom a gateway vouches for. One that comes over the network makes nobody an admin: whoever takes
+ * it over has its callers' tenants, and no worker. */
+static int set_vouched(const struct sb_auth *auth,
+                       const struct sb_auth_config *config,
+                       const struct sb_auth_call *call,
+                       struct sb_caller *caller,
+                       struct sb_err *err)
+{
+    if (!is_passed_on(auth, config, call)) {
+        return call->peer->identity == NULL
+                   ? sb_err_set(err, SB_UNAUTHENTICATED,
+                                "x-aisbx-identity is only believed from the worker's own gateway; "
+                                "leave it out, and " NEXT_KEY)
+                   : sb_err_set(err, SB_UNAUTHENTICATED,
+                                "certificate \"%.100s\" is none of auth.gateways in the worker's "
+                                "config.yaml, so it cannot speak for \"%.100s\"",
+                                call->peer->identity, call->identity);
+    }
+    if (set_certificate(config, call->identity, caller, err) < 0) {
+        return -1;
+    }
+    return is_gateway(config, call) && sb_caller_is_admin(caller)
+               ? sb_err_set(
+                     err, SB_UNAUTHENTICATED,
+                     "over the network no gateway makes \"%.100s\" an admin: call the worker "
+                     "itself with that certificate, or with a key",
+                     call->identity)
+               : 0;
 }
 
 static int set_uid(const struct sb_auth *auth,
@@ -264,15 +333,12 @@ static int identify(struct sb_auth *auth,
             return sb_err_set(err, SB_UNAUTHENTICATED,
                               "x-api-key and authorization have two different keys; send one");
         }
-        return set_key(call, auth, call->key != NULL ? key : bearer, caller, ret_count, err);
+        return set_key(call, auth, config, call->key != NULL ? key : bearer, caller, ret_count,
+                       err);
     }
     *ret_count = SB_AUTH_NO_MATCH;
     if (call->identity != NULL) {
-        return is_passed_on(auth, call)
-                   ? set_certificate(config, call->identity, caller, err)
-                   : sb_err_set(err, SB_UNAUTHENTICATED,
-                                "x-aisbx-identity is only believed from the worker's own gateway; "
-                                "leave it out, and " NEXT_KEY);
+        return set_vouched(auth, config, call, caller, err);
     }
     if (call->via != NULL) {
         *ret_count = SB_AUTH_NO_KEY;
@@ -360,9 +426,7 @@ static int take_token(struct sb_auth *auth,
                       struct sb_err *err)
 {
     struct sb_tenant_limits limits = sb_auth_config_limits(config, caller->tenant);
-    struct sb_key *key = strncmp(caller->actor, "key:", 4) == 0
-                             ? sb_keys_get(&auth->keys, sb_str_from(caller->actor + 4))
-                             : NULL;
+    struct sb_key *key = key_of(auth, caller);
     uint64_t now_ns = sb_clock_mono_ns();
     if (key != NULL && limits.key_rate != 0 &&
         !sb_bucket_take(&key->bucket, limits.key_rate, limits.key_burst, now_ns, ret_rate)) {
@@ -395,8 +459,8 @@ int sb_auth_admit(struct sb_auth *auth,
     struct sb_caller caller = {.protocol = protocol_of(call)};
     enum sb_auth_count count = SB_AUTH_NO_MATCH;
     *ret_rate = (struct sb_rate){0};
-    caller.peer_fd = is_passed_on(auth, call) ? -1 : call->peer_fd;
-    set_peer(auth, call, &caller);
+    caller.peer_fd = is_passed_on(auth, config, call) ? -1 : call->peer_fd;
+    set_peer(auth, config, call, &caller);
     if (identify(auth, config, call, &caller, &count, err) < 0) {
         return fail(auth, &caller, count, ret_rate, err);
     }

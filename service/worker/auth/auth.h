@@ -4,7 +4,9 @@
  *  In this order, and the first that applies decides alone:
  *    a key (x-api-key, or authorization: Bearer)    its role and tenant, whoever brings it; one of
  *                                                   a link may do nothing but reach its port
- *    x-aisbx-identity, from a unix peer that is an admin by uid (the gateway)    as a certificate
+ *    x-aisbx-identity, from a unix peer that is an admin by uid (the gateway), or from one whose
+ *    certificate auth.gateways of the configuration names    as a certificate; by the latter no
+ *                                                            admin
  *    x-aisbx-via                                    nobody: the gateway's own uid must not count
  *    unix: who started the worker, and root         admin, tenant "local"
  *    a certificate (mTLS)                           by auth.identities of the configuration; where
@@ -42,7 +44,8 @@ enum sb_auth_count {
 struct sb_auth {
     uid_t start_uid; /* who started the worker */
     struct sb_keys keys;
-    struct sb_keys links; /* to ports; gone with them */
+    struct sb_keys *filed; /* of a file that workers have in common; NULL: there is none */
+    struct sb_keys links;  /* to ports; gone with them */
     struct sb_throttle throttle;
     struct sb_map tenants;               /* name -> struct sb_bucket, of those with a rate */
     uint64_t counts[SB_AUTH_COUNT_END_]; /* what was refused, since the start */

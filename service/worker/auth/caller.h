@@ -16,12 +16,14 @@ struct sb_caller {
     char actor[SB_CALLER_ACTOR_SIZE]; /* "key:ID", "uid:1000", "tls:NAME", "tcp:loopback" */
     char tenant[SB_TENANT_SIZE];      /* whose sandboxes it sees and makes */
     enum sb_role role;
-    bool is_here;                   /* on this machine, so process ids mean something */
-    int peer_fd;                    /* its own unix connection; borrowed; -1: none */
-    char link_sandbox[SB_ID_SIZE];  /* with link_port */
-    uint16_t link_port;             /* 0: any; else it came by a link to that port alone */
-    const char *protocol;           /* "local", "grpc", "rest", "mcp"; static */
-    struct sb_ticket *ticket;       /* of the gate; borrowed, until the call is answered */
+    bool is_here;                      /* on this machine, so process ids mean something */
+    int peer_fd;                       /* its own unix connection; borrowed; -1: none */
+    char link_sandbox[SB_ID_SIZE];     /* with link_port */
+    uint16_t link_port;                /* 0: any; else it came by a link to that port alone */
+    char gateway[SB_IDENTITY_MAX + 1]; /* certificate of the gateway that brings it and is believed
+                                          (auth.gateways); "": none does. For records */
+    const char *protocol;              /* "local", "grpc", "rest", "mcp"; static */
+    struct sb_ticket *ticket;          /* of the gate; borrowed, until the call is answered */
     char peer[SB_CALLER_PEER_SIZE]; /* "uid:1000", "127.0.0.1:4711"; for records, not for rules */
 };
 

@@ -8,14 +8,12 @@
 #include "base/id.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "proto/key/keyline.h"
 #include "service/worker/auth/bucket.h"
-#include "service/worker/auth/keytext.h"
-#include "service/worker/policy/auth_config.h"
 
 struct sb_err;
 
 #define SB_KEYS_MAX         10000
-#define SB_KEY_TITLE_SIZE   201 /* bytes, with the NUL */
 #define SB_KEY_CREATOR_SIZE 264
 
 struct sb_key {

@@ -3,22 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const sb_role_names[] = {"", "auditor", "user", "admin", NULL};
-
-bool sb_tenant_is_name(struct sb_str text)
-{
-    if (text.len == 0 || text.len >= SB_TENANT_SIZE) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) {
-            return false;
-        }
-    }
-    return true;
-}
-
 void sb_auth_config_done(struct sb_auth_config *config)
 {
     for (size_t i = 0; i < config->n_identities; i++) {
@@ -28,6 +12,10 @@ void sb_auth_config_done(struct sb_auth_config *config)
     for (size_t i = 0; i < config->n_tenants; i++) {
         free(config->tenants[i].name);
     }
+    for (size_t i = 0; i < config->n_gateways; i++) {
+        free(config->gateways[i]);
+    }
+    free((void *)config->gateways);
     free(config->identities);
     free(config->tenants);
     *config = (struct sb_auth_config){0};
@@ -67,6 +55,16 @@ const struct sb_auth_identity *sb_auth_config_identity(const struct sb_auth_conf
         }
     }
     return NULL;
+}
+
+bool sb_auth_config_is_gateway(const struct sb_auth_config *config, const char *name)
+{
+    for (size_t i = 0; name != NULL && i < config->n_gateways; i++) {
+        if (config->gateways[i] != NULL && strcmp(config->gateways[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static const struct sb_tenant_limits *row_of(const struct sb_auth_config *config, const char *name)

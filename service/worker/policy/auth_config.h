@@ -5,26 +5,11 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "proto/key/role.h"
 
-#define SB_TENANT_SIZE       64      /* bytes, with the NUL */
-#define SB_TENANT_LOCAL      "local" /* of callers by uid */
-#define SB_TENANT_ALL        "*"     /* an auditor's: every tenant */
 #define SB_IDENTITY_MAX      256     /* bytes of a certificate's name */
 #define SB_TENANT_RATE_MAX   1000000 /* requests a second */
 #define SB_AUTH_CONFIG_ITEMS 1024    /* identities, and tenants */
-
-/** From weak to strong; an auditor may do nothing, and see lists, metrics and audit records. */
-enum sb_role {
-    SB_ROLE_NONE,
-    SB_ROLE_AUDITOR,
-    SB_ROLE_USER,
-    SB_ROLE_ADMIN,
-};
-/** By enum sb_role; [0] is "", NULL at the end. */
-extern const char *const sb_role_names[];
-
-/** 1 to 63 of [a-z0-9-]. */
-bool sb_tenant_is_name(struct sb_str text);
 
 /** A certificate's name that fits `match` has that role and tenant. */
 struct sb_auth_identity {
@@ -56,6 +41,9 @@ struct sb_auth_config {
     bool has_identities; /* said, even if none is in it */
     struct sb_auth_tenant *tenants;
     size_t n_tenants;
+    char *
+        *gateways; /* names of certificates, exactly: what they say of their callers is believed */
+    size_t n_gateways;
     bool admits_loopback; /* plaintext callers without a key are users of tenant "loopback" */
 };
 
@@ -64,6 +52,8 @@ void sb_auth_config_done(struct sb_auth_config *config);
 /** NULL: a certificate with that name is nobody's. @name  any bytes. */
 const struct sb_auth_identity *sb_auth_config_identity(const struct sb_auth_config *config,
                                                        struct sb_str name);
+/** May who has that certificate say whom it speaks for? NULL: no. */
+bool sb_auth_config_is_gateway(const struct sb_auth_config *config, const char *name);
 /** True when name fits the pattern. */
 bool sb_auth_config_fits(struct sb_str pattern, struct sb_str name);
 

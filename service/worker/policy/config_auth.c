@@ -119,7 +119,35 @@ static int read_identities(struct sb_config_reader *r, const struct sb_yaml_node
     return 0;
 }
 
+static int read_gateways(struct sb_config_reader *r, const struct sb_yaml_node *list)
+{
+    struct sb_auth_config *auth = &r->config->auth;
+    if (is_too_long(r, list)) {
+        return 0;
+    }
+    auth->gateways = (char **)calloc(count(list) + 1, sizeof auth->gateways[0]);
+    if (auth->gateways == NULL) {
+        return sb_err_oom(r->err);
+    }
+    for (const struct sb_yaml_node *node = list->first; node != NULL; node = node->next) {
+        if (!sb_config_expect_kind(r, node, "gateway", SB_YAML_SCALAR)) {
+            continue;
+        }
+        if (node->text.len == 0 || node->text.len > SB_IDENTITY_MAX ||
+            memchr(node->text.ptr, '*', node->text.len) != NULL) {
+            SB_CONFIG_PROBLEM(r, node,
+                              "gateways: whole names of certificates are expected, of 1 to %d "
+                              "characters and without \"*\"",
+                              SB_IDENTITY_MAX);
+        } else if (sb_config_set_text(r, &auth->gateways[auth->n_gateways++], node->text) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static const struct sb_config_key auth_keys[] = {
+    {"gateways", SB_YAML_LIST, NULL, read_gateways},
     {"loopback", SB_YAML_SCALAR, NULL, read_loopback},
     {"identities", SB_YAML_LIST, NULL, read_identities},
 };

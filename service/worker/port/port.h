@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "service/worker/auth/keytext.h"
+#include "proto/key/keytext.h"
 #include "service/worker/limits.h"
 
 struct sb_err;

@@ -29,6 +29,7 @@ static void reads_identities_and_tenants(void **state)
     struct sb_err err = {0};
     const char *text = "auth:\n"
                        "  loopback: user\n"
+                       "  gateways: [aisbx-gateway, \"spiffe://x/gateway\"]\n"
                        "  identities:\n"
                        "    - {match: \"spiffe://x/agent-*\", role: user, tenant: a}\n"
                        "    - {match: \"ops.example\", role: admin}\n"
@@ -43,6 +44,9 @@ static void reads_identities_and_tenants(void **state)
     assert_true(auth->admits_loopback);
     assert_true(auth->has_identities);
     assert_int_equal(auth->n_identities, 3);
+    assert_true(sb_auth_config_is_gateway(auth, "spiffe://x/gateway"));
+    assert_false(sb_auth_config_is_gateway(auth, "spiffe://x/gateway2"));
+    assert_false(sb_auth_config_is_gateway(auth, NULL));
     const struct sb_auth_identity *row =
         sb_auth_config_identity(auth, SB_STR("spiffe://x/agent-7"));
     assert_non_null(row);
@@ -73,6 +77,10 @@ static void says_what_is_wrong_and_where(void **state)
         {"auht: {}", "config.yaml:1:1: unknown key \"auht\"; did you mean \"auth\"?"},
         {"auth: {loopbak: user}",
          "config.yaml:1:8: unknown key \"loopbak\"; did you mean \"loopback\"?"},
+        {"auth: {gateways: [\"aisbx-*\"]}",
+         "config.yaml:1:19: gateways: whole names of certificates are expected, of 1 to 256 "
+         "characters and without \"*\""},
+        {"auth: {gateways: [{name: x}]}", "config.yaml:1:19: gateway: expected a value, found a map"},
         {"auth: {loopback: admin}",
          "config.yaml:1:18: loopback: \"admin\" is not one of \"none\", \"user\""},
         {"auth: {identities: [{match: x, role: root, tenant: a}]}",

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/auth/auth.h"
+#include "service/worker/auth/key_file.h"
 #include "service/worker/auth/methods.h"
 
 enum { OPERATOR = 1000 };
@@ -304,6 +305,150 @@ static void nobody_else_may_speak_for_others(void **state)
     }
 }
 
+/* ---- a gateway over the network ---- */
+
+static char named[] = "aisbx-gateway";
+static char *gateways[] = {named};
+
+static struct sb_rpc_peer with_certificate(const char *name)
+{
+    struct sb_rpc_peer peer = tls;
+    peer.identity = name;
+    return peer;
+}
+
+static void a_certificate_that_is_named_speaks_for_others(void **state)
+{
+    (void)state;
+    char text[SB_KEY_TEXT_SIZE];
+    static char any[] = "spiffe://x/*";
+    static char a[] = "a";
+    (void)add_key(SB_ROLE_USER, "b", text);
+    identities[0] = (struct sb_auth_identity){any, SB_ROLE_USER, a};
+    config.n_identities = 1;
+    config.has_identities = true;
+    config.gateways = gateways;
+    config.n_gateways = 1;
+    const struct sb_rpc_peer peer = with_certificate(named);
+    struct sb_auth_call call = call_of(&peer, RUN);
+    call.via = "http";
+    call.from = "203.0.113.9:1";
+    assert_refused(&call, SB_UNAUTHENTICATED, "an API key is needed");
+    call.identity = "spiffe://x/agent";
+    assert_int_equal(admit(&call), 0);
+    assert_string_equal(caller.actor, "tls:spiffe://x/agent");
+    assert_string_equal(caller.tenant, "a");
+    assert_string_equal(caller.gateway, named);
+    assert_string_equal(caller.peer, "203.0.113.9:1");
+    assert_int_equal(caller.peer_fd, -1);
+    assert_false(caller.is_here);
+    call.key = text;
+    assert_int_equal(admit(&call), 0);
+    assert_string_equal(caller.tenant, "b");
+    assert_string_equal(caller.gateway, named);
+    call.key = NULL;
+    call.identity = "uid:0";
+    assert_refused(&call, SB_UNAUTHENTICATED, "no row of auth.identities");
+    call.identity = "";
+    assert_refused(&call, SB_UNAUTHENTICATED, "name is empty");
+}
+
+static void a_certificate_that_is_not_named_speaks_for_nobody(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"aisbx-gateway2", "aisbx-gatewa", "AISBX-GATEWAY",
+                                        "spiffe://x/aisbx-gateway", ""};
+    char text[SB_KEY_TEXT_SIZE];
+    (void)add_key(SB_ROLE_USER, "a", text);
+    config.gateways = gateways;
+    config.n_gateways = 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct sb_rpc_peer peer = with_certificate(names[i]);
+        struct sb_auth_call call = call_of(&peer, RUN);
+        call.via = "http";
+        call.from = "203.0.113.9:1";
+        call.identity = "spiffe://x/agent";
+        assert_refused(&call, SB_UNAUTHENTICATED, "cannot speak for \"spiffe://x/agent\"");
+        call.key = text; /* which needs nobody's word */
+        assert_int_equal(admit(&call), 0);
+        assert_string_equal(caller.peer, "192.0.2.7:4711");
+        assert_string_equal(caller.gateway, "");
+    }
+    /* A name alone is no certificate. */
+    const struct sb_rpc_peer *const peers[] = {&other, &plain, &tls};
+    for (size_t i = 0; i < 3; i++) {
+        struct sb_auth_call call = call_of(peers[i], RUN);
+        call.identity = named;
+        assert_refused(&call, SB_UNAUTHENTICATED, "only believed from the worker's own gateway");
+    }
+    config.n_gateways = 0;
+    const struct sb_rpc_peer peer = with_certificate(named);
+    struct sb_auth_call call = call_of(&peer, RUN);
+    call.identity = "spiffe://x/agent";
+    assert_refused(&call, SB_UNAUTHENTICATED, "none of auth.gateways");
+}
+
+static void no_gateway_over_the_network_makes_an_admin(void **state)
+{
+    (void)state;
+    static char ops[] = "ops";
+    static char local[] = "local";
+    identities[0] = (struct sb_auth_identity){ops, SB_ROLE_ADMIN, local};
+    config.n_identities = 1;
+    config.has_identities = true;
+    config.gateways = gateways;
+    config.n_gateways = 1;
+    const struct sb_rpc_peer peer = with_certificate(named);
+    struct sb_auth_call call = call_of(&peer, LIST);
+    call.identity = ops;
+    assert_refused(&call, SB_UNAUTHENTICATED, "no gateway makes \"ops\" an admin");
+    const struct sb_rpc_peer itself = with_certificate(ops);
+    call = call_of(&itself, SET_DRAINING);
+    assert_int_equal(admit(&call), 0);
+    call = call_of(&mine, SET_DRAINING); /* who is an admin anyway */
+    call.identity = ops;
+    assert_int_equal(admit(&call), 0);
+}
+
+/* ---- keys of a file ---- */
+
+static void a_key_of_the_file_is_as_good_as_one_of_the_worker(void **state)
+{
+    (void)state;
+    static char all[] = "*";
+    char text[SB_KEY_TEXT_SIZE];
+    char line[SB_KEY_LINE_SIZE];
+    struct sb_keys filed;
+    struct sb_key_line said = {.role = SB_ROLE_USER, .tenant = "a"};
+    size_t n_wrong = 0;
+    struct sb_err first;
+    sb_keys_init(&filed);
+    auth.filed = &filed;
+    tenants[0] = (struct sb_auth_tenant){.name = all, .limits = {.key_rate = 1, .key_burst = 2}};
+    config.n_tenants = 1;
+    assert_int_equal(sb_key_text_make(said.id, text, &err), 0);
+    sb_key_text_hash(sb_str_from(text), said.hash);
+    (void)sb_key_line_format(&said, line);
+    assert_int_equal(sb_key_file_parse(sb_str_from(line), "keys", &filed, &n_wrong, &first, &err),
+                     0);
+    assert_int_equal(n_wrong, 0);
+    struct sb_auth_call call = call_of(&tls, LIST);
+    call.key = text;
+    assert_int_equal(admit(&call), 0);
+    assert_string_equal(caller.tenant, "a");
+    assert_string_equal(caller.actor + 4, said.id);
+    assert_int_equal(admit(&call), 0);
+    assert_refused(&call, SB_EXHAUSTED, "key ");
+    call.method = SET_DRAINING;
+    assert_refused(&call, SB_DENIED, "role admin");
+    call.method = LIST;
+    char *last = &text[SB_KEY_TEXT_SIZE - 2];
+    *last = *last == 'A' ? 'B' : 'A';
+    assert_refused(&call, SB_UNAUTHENTICATED, "knows no such API key");
+    sb_keys_done(&filed);
+    assert_refused(&call, SB_UNAUTHENTICATED, "knows no such API key");
+}
+
 static void a_peer_that_is_no_address_is_not_taken_over(void **state)
 {
     (void)state;
@@ -560,6 +705,10 @@ int main(void)
         TEST(expired_and_revoked_keys_are_told_apart),
         TEST(what_the_gateway_passes_on_is_not_its_own),
         TEST(nobody_else_may_speak_for_others),
+        TEST(a_certificate_that_is_named_speaks_for_others),
+        TEST(a_certificate_that_is_not_named_speaks_for_nobody),
+        TEST(no_gateway_over_the_network_makes_an_admin),
+        TEST(a_key_of_the_file_is_as_good_as_one_of_the_worker),
         TEST(a_peer_that_is_no_address_is_not_taken_over),
         TEST(every_method_of_the_contract_has_a_row),
         TEST(an_auditor_may_look_and_not_act),

@@ -1,4 +1,4 @@
-#include "service/worker/auth/keytext.h"
+#include "proto/key/keytext.h"
 
 #include <errno.h>
 #include <nettle/base64.h>
