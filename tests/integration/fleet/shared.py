@@ -1,6 +1,8 @@
 """What gateways know together by a store: request_ids and rates, and what becomes of it without. "shared.py BIN SCRATCH"."""
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -104,6 +106,7 @@ def a_store_that_is_away_refuses_what_it_decides(pool, shared):
     for gateway in (here, careless):
         rig.until("it is missed", lambda gateway=gateway: not is_up(gateway))
     rig.until("why is told", lambda: state(here)["detail"] == "there is no connection")
+    assert "\naisbx_gateway_shared_store_up 0\n" in here.metrics()  # as deploy/prometheus/alerts.yml has it
     assert here.ask("GET", "/health", below="").status == 200
     got = once(here, "while-away", status=503)
     assert "nothing was done" in got.text() and "request_id" in got.text() and int(got.headers["Retry-After"]) >= 1, got.text()
@@ -282,6 +285,38 @@ def by_tls(pool):
     print("  rediss:// checks the authority and the name, and shows a certificate")
 
 
+def as_in_kubernetes(pool):
+    """components/shared-store: a store by its arguments, a gateway by those that it adds, and the user that the README makes."""
+    import yaml
+    at = os.path.join(os.path.dirname(sys.argv[3]), "..", "shared-store")
+    port, secret = free_port(), "open-sesame"
+
+    def here(text):
+        for name, file in (("ca.crt", "ca.pem"), ("tls.crt", "store.pem"), ("tls.key", "store.key"), ("password", "secret"), ("users.acl", "users.acl")):
+            text = text.replace(f"/etc/store-tls/{name}", f"{rig.SCRATCH}/{file}").replace(f"/etc/store/{name}", f"{rig.SCRATCH}/{file}")
+            text = text.replace(f"/etc/aisbx-worker-tls/{name}", f"{rig.SCRATCH}/{file}").replace(f"/etc/aisbx-store/{name}", f"{rig.SCRATCH}/{file}")
+        return text.replace("aisbx-store.aisbx.svc:6379", f"localhost:{port}").replace("6379", str(port))
+
+    with open(f"{at}/store.yaml", encoding="utf-8") as file:
+        container = next(made for made in yaml.safe_load_all(file) if made["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    with open(f"{at}/gateway-args.yaml", encoding="utf-8") as file:
+        added = [step["value"] for step in yaml.safe_load(file) if step["path"].endswith("/args/-")]
+    with open(f"{at}/../../README.md", encoding="utf-8") as file:
+        may = re.search(r'~aisbx:[^"]*', file.read())[0]
+    with open(f"{rig.SCRATCH}/users.acl", "w", encoding="ascii") as file:
+        file.write(f"user default off\nuser gateway on #{hashlib.sha256(secret.encode()).hexdigest()} {may}\n")
+    with open(f"{rig.SCRATCH}/secret", "w", encoding="ascii") as file:
+        file.write(secret)
+    have(store.Store("cluster", [here(word) for word in container["args"]]))
+    gateway = start(rig.Gateway("gateway-cluster", pool.names, [here(word) for word in added]))
+    rig.until("the store is there", lambda: is_up(gateway))
+    made = once(gateway, "in-a-cluster").json()["exec"]["exec_id"]
+    assert once(gateway, "in-a-cluster").json()["exec"]["exec_id"] == made
+    assert count(gateway, 'aisbx_gateway_shared_store_calls_total{act="claim",result="done"}') >= 1
+    end(gateway)
+    print("  the store and the gateway of deploy/kubernetes by their own arguments")
+
+
 def free_port():
     import socket
     with socket.socket() as sock:
@@ -310,6 +345,7 @@ def main():
     who_may_is_told(pool)
     no_store_stops_a_gateway(pool)
     by_tls(pool)
+    as_in_kubernetes(pool)
     a_store_that_is_away_refuses_what_it_decides(pool, shared)
     it_outlives_the_memory_of_workers(pool, shared)
     a_rate_is_one_for_all_gateways_and_workers()
