@@ -23,10 +23,13 @@
 /* Longer than the worker gives to what runs (10 s), to its last words and to its sandboxes. */
 enum { STOP_WAIT_MS = 30000 };
 
-static int
-get_info(struct sb_connect *connect, Aisbx__V1__GetInfoResponse **ret_info, struct sb_err *err)
+static int get_info(struct sb_connect *connect,
+                    bool without_controls,
+                    Aisbx__V1__GetInfoResponse **ret_info,
+                    struct sb_err *err)
 {
     Aisbx__V1__GetInfoRequest request = AISBX__V1__GET_INFO_REQUEST__INIT;
+    request.without_controls = without_controls;
     if (aisbx__v1__worker_service__get_info__call(connect->channel, &request, &connect->options,
                                                   ret_info, err) < 0) {
         return sb_err_wrap(err, "cannot ask the worker");
@@ -113,7 +116,7 @@ int sb_verb_worker_info(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
     SB_CLEANUP(sb_message_freep) Aisbx__V1__GetInfoResponse *info = NULL;
     if (sb_connect_open(cli, SB_CONNECT_START, &connect, err) < 0 ||
-        get_info(&connect, &info, err) < 0) {
+        get_info(&connect, false, &info, err) < 0) {
         return -1;
     }
     SB_CLEANUP(sb_out_done) struct sb_out out;
@@ -156,7 +159,7 @@ int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0) {
         return connect.is_absent ? 0 : -1; /* none runs: that is what was asked for */
     }
-    if (get_info(&connect, &info, err) < 0) {
+    if (get_info(&connect, true, &info, err) < 0) {
         return -1;
     }
     if (!info->embedded || info->pid <= 0) {

@@ -130,6 +130,7 @@ static int open_process(struct sb_connect *connect, int *ret_pidfd, struct sb_er
 {
     SB_CLEANUP(sb_message_freep) Aisbx__V1__GetInfoResponse *info = NULL;
     Aisbx__V1__GetInfoRequest request = AISBX__V1__GET_INFO_REQUEST__INIT;
+    request.without_controls = true;
     if (aisbx__v1__worker_service__get_info__call(connect->channel, &request, &connect->options,
                                                   &info, err) < 0) {
         return -1;

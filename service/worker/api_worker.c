@@ -32,7 +32,17 @@ struct info {
     struct sb_rpc_call *call;
     struct sb_worker *worker;
     bool is_here;
+    bool has_tried; /* what is found out by trying belongs to it */
 };
+
+static bool fill_tried(const struct sb_probe *probe, Aisbx__V1__GetInfoResponse *msg)
+{
+    return sb_api_pb_text(&msg->snapshots, probe->snapshots) &&
+           sb_api_pb_text(&msg->snapshots_detail,
+                          probe->snapshots_why == NULL ? "" : probe->snapshots_why) &&
+           sb_api_pb_drivers(probe, &msg->n_drivers, &msg->drivers) &&
+           sb_api_pb_controls(probe, SB_DRIVER_UNSET, &msg->n_controls, &msg->controls);
+}
 
 static bool fill_info(const struct info *info, Aisbx__V1__GetInfoResponse *msg)
 {
@@ -45,15 +55,10 @@ static bool fill_info(const struct info *info, Aisbx__V1__GetInfoResponse *msg)
            sb_api_pb_text(&msg->worker_id, worker->id) &&
            sb_api_pb_text(&msg->kernel, uts.release) &&
            sb_api_pb_text(&msg->default_profile, sb_profiles_default(worker->profiles)) &&
-           sb_api_pb_text(&msg->snapshots, worker->probe->snapshots) &&
-           sb_api_pb_text(&msg->snapshots_detail, worker->probe->snapshots_why == NULL
-                                                      ? ""
-                                                      : worker->probe->snapshots_why) &&
            sb_api_pb_text(&msg->mode,
                           sb_spawner_welcome(worker->spawner)->is_root ? "root" : "user") &&
            sb_api_pb_time(worker->start_ms, &msg->start_time) &&
-           sb_api_pb_drivers(worker->probe, &msg->n_drivers, &msg->drivers) &&
-           sb_api_pb_controls(worker->probe, SB_DRIVER_UNSET, &msg->n_controls, &msg->controls);
+           (!info->has_tried || fill_tried(worker->probe, msg));
 }
 
 static void answer_info(const struct info *info)
@@ -78,15 +83,19 @@ static void on_probed(struct sb_probe_waiter *waiter, const struct sb_err *err)
 
 static void get_info(struct sb_rpc_call *call, const Aisbx__V1__GetInfoRequest *req, void *svc)
 {
-    (void)req;
     struct sb_worker *worker = svc;
     struct sb_err err;
     struct sb_caller caller;
     if (!sb_api_identify(call, worker, &caller)) {
         return;
     }
-    struct info now = {.call = call, .worker = worker, .is_here = caller.is_here};
-    if (sb_probe_is_fresh(worker->probe)) {
+    struct info now = {
+        .call = call,
+        .worker = worker,
+        .is_here = caller.is_here,
+        .has_tried = !req->without_controls,
+    };
+    if (req->without_controls || sb_probe_is_fresh(worker->probe)) {
         answer_info(&now);
         return;
     }

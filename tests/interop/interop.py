@@ -76,6 +76,10 @@ class Interop(unittest.TestCase):
 
     def test_worker_says_what_it_is(self):
         info = self.client.worker.GetInfo(wk.GetInfoRequest())
+        quick = self.client.worker.GetInfo(wk.GetInfoRequest(without_controls=True))
+        self.assertEqual((quick.worker_id, quick.version), (info.worker_id, info.version))
+        self.assertTrue(info.controls and info.drivers and info.snapshots)
+        self.assertFalse(quick.controls or quick.drivers or quick.snapshots or quick.snapshots_detail)
         self.assertTrue(info.worker_id.startswith("wk_"))
         self.assertIn(sb.CONTROL_SECCOMP, [status.control for status in info.controls])
 
