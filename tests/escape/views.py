@@ -10,6 +10,7 @@ import groups
 import world as worlds
 
 EARLIER_LINE = 'an earlier line\n'
+UNSEEN = 'the probe was not seen from outside'
 PERSONS = {str(user.pw_uid) for user in pwd.getpwall()}
 CAPABILITIES = ('CapPrm', 'CapEff', 'CapInh', 'CapAmb')
 FLOOD_BYTES = 96 << 20
@@ -48,13 +49,17 @@ def watch_group(world, result):
         result.seen = {'unbounded': groups.unbounded(pid)}
 
 
-def watch_servers(_, result):
+def watch_servers(world, result):
+    """Only once the probe runs: a worker that still starts has yet to give up what it started with."""
+    if not named(world, 'uid'):
+        return
     is_of_ids = result.probe.name == 'server-identity'
     is_elsewhere = 'AISBX_ADDRESS' in os.environ  # a worker that was there before
+    result.seen = {'servers': {}}
     for pid in worlds.processes() if is_elsewhere else worlds.descendants(os.getpid()):
         status = status_of(pid)
         if status.get('Name') == 'aisbx-worker':
-            result.seen[pid] = [what for what, is_there in (
+            result.seen['servers'][pid] = [what for what, is_there in (
                 ('the id of root', is_of_ids and '0' in status['Uid'].split()),
                 ('capabilities', not is_of_ids and any(int(status[s], 16) for s in CAPABILITIES)),
                 ('no filter', not is_of_ids and status['Seccomp'] != '2'),
@@ -107,7 +112,7 @@ def workspace_owner(world, result):
 
 def host_user(world, result):
     if not result.seen:
-        result.set('NONE', 'the probe was not seen from outside')
+        result.set('NONE', UNSEEN)
     elif '0' in result.seen['uids']:
         result.set('LEAKED', 'host uids ' + '/'.join(result.seen['uids']))
     elif world.is_root and world.user is None and PERSONS & set(result.seen['uids']):
@@ -118,7 +123,7 @@ def host_user(world, result):
 
 def supplementary_groups(world, result):
     if not result.seen:
-        result.set('NONE', 'the probe was not seen from outside')
+        result.set('NONE', UNSEEN)
         return
     is_in = str(worlds.FOREIGN_GROUP) in result.seen['groups']
     is_ordinary = not world.is_root or world.user is not None
@@ -135,7 +140,7 @@ def inotify_instances(_, result):
 
 def control_group(_, result):
     if not result.seen:
-        result.set('NONE', 'the probe was not seen from outside')
+        result.set('NONE', UNSEEN)
     elif result.seen['unbounded']:
         result.set('LEAKED', 'without a limit: ' + ' '.join(result.seen['unbounded']))
     else:
@@ -143,8 +148,12 @@ def control_group(_, result):
 
 
 def server_privilege(_, result):
-    held = sorted({what for found in result.seen.values() for what in found})
-    if not result.seen:
+    servers = result.seen.get('servers')
+    held = sorted({what for found in (servers or {}).values() for what in found})
+    if servers is None:
+        if result.verdict != 'NONE':  # else it is told why nothing ran
+            result.set('NONE', UNSEEN)
+    elif not servers:
         result.set('N/A', 'no worker serves this sandbox')
     elif held:
         result.set('LEAKED', 'the worker has: ' + ', '.join(held))
