@@ -48,6 +48,9 @@ static int choose_http11(SSL *ssl,
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* A passphrase for OpenSSL to try, which else asks on the terminal and waits. */
+static char no_passphrase[] = "";
+
 int sb_http_listen_tls(struct sb_http_server *server, struct sb_err *err)
 {
     const struct sb_http_options *options = &server->options;
@@ -60,6 +63,7 @@ int sb_http_listen_tls(struct sb_http_server *server, struct sb_err *err)
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_options(ctx,
                               SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, no_passphrase);
     SSL_CTX_set_alpn_select_cb(ctx, choose_http11, NULL);
     if (SSL_CTX_use_certificate_chain_file(ctx, options->tls_cert) != 1) {
         return failed(err, "certificate", options->tls_cert);

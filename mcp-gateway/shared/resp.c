@@ -119,6 +119,11 @@ int sb_resp_next(struct sb_resp *resp, struct sb_resp_answer *ret_answer, struct
     if (object == NULL) {
         return resp->pending > 2UL * SB_RESP_PENDING ? too_much(err) : 0;
     }
+    /* Of kinds that RESP3 has and we have no function for hiredis makes something of its own, and
+     * resp would still hold the answer before. */
+    if (object != resp) {
+        return too_much(err);
+    }
     resp->pending = resp->reader->len - resp->reader->pos;
     *ret_answer = (struct sb_resp_answer){
         .kind = resp->kind, .text = sb_str_of(resp->text, resp->len), .number = resp->number};

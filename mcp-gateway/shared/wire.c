@@ -197,6 +197,7 @@ static const struct {
     {SB_STR("NOPERM"), "its ACL does not let this user do what is needed"},
     {SB_STR("ERR invalid password"), "it refuses the user or the password"},
     {SB_STR("ERR AUTH"), "it has no such password: take --shared-store-password-file away"},
+    {SB_STR("ERR unknown command"), "it lacks one of AUTH, SELECT, PING, EVAL and EVALSHA"},
     {SB_STR("ERR DB index"), "it has no such database"},
     {SB_STR("READONLY"), "it is a replica, and the primary is elsewhere"},
     {SB_STR("MASTERDOWN"), "it is a replica without its primary"},
@@ -221,8 +222,13 @@ static void take_answer(struct sb_wire *wire, const struct sb_resp_answer *said)
 {
     struct sb_err err = {.code = SB_OK};
     const char *trouble = said->kind == SB_RESP_ERROR_IS ? refusal_of(said->text) : NULL;
+    struct sb_str told = said->text;
+    struct sb_str rest;
     char why[SB_ERR_TEXT_SIZE];
-    (void)snprintf(why, sizeof why, "%.*s", SB_STR_ARG(said->text));
+    if (wire->state != SB_WIRE_UP) { /* "ERR unknown command 'AUTH', ... : 'PASSWORD'" */
+        (void)sb_str_split(told, ' ', &told, &rest);
+    }
+    (void)snprintf(why, sizeof why, "%.*s", SB_STR_ARG(told));
     if (sb_list_is_empty(&wire->sent)) {
         lose(wire, "it answers what nobody asked", why);
     } else if (trouble != NULL || (said->kind == SB_RESP_ERROR_IS && wire->state != SB_WIRE_UP)) {

@@ -6,6 +6,9 @@
 #include "base/cleanup.h"
 #include "mcp-gateway/shared/wire_internal.h"
 
+/* A passphrase for OpenSSL to try, which else asks on the terminal and waits. */
+static char no_passphrase[] = "";
+
 static void free_ctx(SSL_CTX **ctx)
 {
     SSL_CTX_free(*ctx);
@@ -28,6 +31,7 @@ int sb_wire_tls_new(const struct sb_wire_options *options, SSL_CTX **ret_tls, st
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, no_passphrase);
     if (options->ca != NULL ? SSL_CTX_load_verify_locations(ctx, options->ca, NULL) != 1
                             : SSL_CTX_set_default_verify_paths(ctx) != 1) {
         return failed(err, "authority", options->ca == NULL ? "of the system" : options->ca);

@@ -187,6 +187,7 @@ def who_may_is_told(pool):
     secret, closed = f"{rig.SCRATCH}/secret", have(store.Store("closed", ["--requirepass", "open-sesame"]))
     allowed = "+ping +select +evalsha +eval +get +set +del +time"
     acl = have(store.Store("acl", ["--user", "gateway", "on", ">open-sesame", "~aisbx:*", *allowed.split(), "--user", "default", "off"]))
+    renamed = have(store.Store("renamed", ["--rename-command", "AUTH", ""]))
     for name, url, text, environment, detail in (
             ("wrong", closed.url, "open-barley\n", None, "it refuses the user or the password"),
             ("none", closed.url, None, None, "it wants a password (--shared-store-password-file)"),
@@ -194,7 +195,8 @@ def who_may_is_told(pool):
             ("environment", closed.url, None, "open-sesame", None),
             ("user", acl.url.replace("unix://", "unix://gateway@"), "open-sesame", None, None),
             ("nobody", acl.url, "open-sesame", None, "it refuses the user or the password"),
-            ("database", acl.url.replace("unix://", "unix://gateway@") + "?db=99", "open-sesame", None, "it has no such database")):
+            ("database", acl.url.replace("unix://", "unix://gateway@") + "?db=99", "open-sesame", None, "it has no such database"),
+            ("renamed", renamed.url, "open-sesame", None, "it lacks one of AUTH, SELECT, PING, EVAL and EVALSHA")):
         options = ["--shared-store-password-file", secret] if text else []
         with open(secret, "w", encoding="utf-8") as file:
             file.write(text or "")
