@@ -91,17 +91,28 @@ static COMMON(KeyValue) *
     return &pair->message;
 }
 
+/* A key stands there once: the first that says it. */
 static void add_resource(struct sb_otlp *otlp, const char *key, const char *text, int64_t number)
 {
-    size_t at = otlp->resource.n_attributes++;
+    size_t at = otlp->resource.n_attributes;
+    for (size_t i = 0; i < at; i++) {
+        if (strcmp(otlp->attributes[i]->key, key) == 0) {
+            return;
+        }
+    }
     otlp->attributes[at] = put_pair(&otlp->pairs[at], key, text, number);
+    otlp->resource.n_attributes++;
 }
 
+/* What the variables say comes before what we know. */
 static void describe(struct sb_otlp *otlp)
 {
     const struct sb_trace_settings *settings = &otlp->tracer->settings;
     otlp->resource.attributes = otlp->attributes;
     add_resource(otlp, "service.name", settings->service, 0);
+    for (size_t i = 0; i < settings->n_attributes; i++) {
+        add_resource(otlp, settings->attributes[i].key, settings->attributes[i].value, 0);
+    }
     add_resource(otlp, "service.version", SB_VERSION, 0);
     add_resource(otlp, "process.pid", NULL, getpid());
     if (otlp->tracer->instance != NULL) {
@@ -109,9 +120,6 @@ static void describe(struct sb_otlp *otlp)
     }
     if (gethostname(otlp->host, sizeof otlp->host - 1) == 0 && otlp->host[0] != '\0') {
         add_resource(otlp, "host.name", otlp->host, 0);
-    }
-    for (size_t i = 0; i < settings->n_attributes; i++) {
-        add_resource(otlp, settings->attributes[i].key, settings->attributes[i].value, 0);
     }
 }
 

@@ -177,6 +177,11 @@ static int read_endpoint(const char *url, struct sb_trace_settings *settings, st
             continue;
         }
         text = sb_str_skip(text, schemes[i].scheme.len);
+        if (memchr(text.ptr, '@', text.len) != NULL) { /* what stands before it is not told */
+            return sb_err_set(err, SB_INVALID,
+                              "no user and password here; they go into OTEL_EXPORTER_OTLP_HEADERS, "
+                              "as authorization=Basic%%20...");
+        }
         if (sb_str_split(text, '/', &text, &path) && path.len > 0) {
             return refuse_url(url, "gRPC has no path", err);
         }
@@ -218,8 +223,11 @@ static char *decode(struct sb_str text)
 }
 
 /* What is no pair, or does not fit, is left out and said. */
-static size_t
-read_pairs(const char *name, const char *list, struct sb_trace_pair *pairs, size_t max)
+static size_t read_pairs(const char *name,
+                         const char *list,
+                         bool (*is_key)(const char *key),
+                         struct sb_trace_pair *pairs,
+                         size_t max)
 {
     struct sb_str rest = sb_str_from(list);
     struct sb_str piece;
@@ -235,11 +243,14 @@ read_pairs(const char *name, const char *list, struct sb_trace_pair *pairs, size
             pair.key = decode(sb_str_trim(key));
             pair.value = decode(sb_str_trim(value));
         }
-        if (pair.key == NULL || pair.value == NULL) {
+        bool is_pair = pair.key != NULL && pair.value != NULL;
+        if (!is_pair || (is_key != NULL && !is_key(pair.key))) {
             free(pair.key);
             free(pair.value);
             SB_LOG_WARN("variable ignored", "name=%s why=%s", name,
-                        n == max ? "too many pairs" : "not key=value, in printable ASCII");
+                        n == max  ? "too many pairs"
+                        : is_pair ? "a key is of letters, digits, _, . and -"
+                                  : "not key=value, in printable ASCII");
             continue;
         }
         pairs[n++] = pair;
@@ -247,10 +258,18 @@ read_pairs(const char *name, const char *list, struct sb_trace_pair *pairs, size
     return n;
 }
 
+/* What gRPC takes: with any other each call would fail. */
+static bool is_header(const char *key)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    return key[strspn(key, letters)] == '\0';
+}
+
 static void read_lists(const struct raw *raw, struct sb_trace_settings *settings)
 {
     if (raw->headers != NULL) {
-        settings->n_headers = read_pairs("OTEL_EXPORTER_OTLP_HEADERS", raw->headers,
+        settings->n_headers = read_pairs("OTEL_EXPORTER_OTLP_HEADERS", raw->headers, is_header,
                                          settings->headers, SB_TRACE_MAX_HEADERS);
     }
     for (size_t i = 0; i < settings->n_headers; i++) {
@@ -259,7 +278,7 @@ static void read_lists(const struct raw *raw, struct sb_trace_settings *settings
         }
     }
     if (raw->attributes != NULL) {
-        settings->n_attributes = read_pairs("OTEL_RESOURCE_ATTRIBUTES", raw->attributes,
+        settings->n_attributes = read_pairs("OTEL_RESOURCE_ATTRIBUTES", raw->attributes, NULL,
                                             settings->attributes, SB_TRACE_MAX_ATTRIBUTES);
     }
 }

@@ -64,6 +64,7 @@ static void endpoints_are_addresses_of_grpc(void **state)
         {"http://a:65536", NULL, false},
         {"http://a:", NULL, false},
         {"http://a b", NULL, false},
+        {"http://me:SECRET@a:1", NULL, false},
         {"http://a,b:1", NULL, false},
         {"http://[::1", NULL, false},
         {"http://[::1]x:1", NULL, false},
@@ -80,6 +81,7 @@ static void endpoints_are_addresses_of_grpc(void **state)
             assert_int_equal(rc, -1);
             assert_int_equal(err.code, SB_INVALID);
             assert_non_null(strstr(err.text, "--otlp-endpoint"));
+            assert_null(strstr(err.text, "SECRET"));
         } else {
             assert_int_equal(rc, 0);
             assert_string_equal(settings.address, rows[i].address);
@@ -162,7 +164,8 @@ static void lists_are_pairs(void **state)
     struct sb_err err;
     const struct sb_trace_options options = {.endpoint = "http://a"};
     SB_CLEANUP(sb_trace_settings_done) struct sb_trace_settings settings;
-    (void)setenv("OTEL_EXPORTER_OTLP_HEADERS", "X-Key = a%20b ,,nothing,=1,bad=%01,c=%zz", 1);
+    (void)setenv("OTEL_EXPORTER_OTLP_HEADERS",
+                 "X-Key = a%20b ,,nothing,=1,bad=%01,a b=1,:path=/,x%C3%A9=1,c=%zz", 1);
     (void)setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=theirs,k=v", 1);
     assert_int_equal(sb_trace_settings_read(&options, "us", &settings, &err), 0);
     assert_int_equal(settings.n_headers, 2);

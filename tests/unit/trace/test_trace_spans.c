@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "proto/trace/internal.h"
 #include "proto/trace/settings.h"
 #include "proto/trace/trace.h"
 
@@ -147,12 +148,27 @@ static void what_does_not_fit_is_left_out(void **state)
     text[sizeof text - 1] = '\0';
     sb_span_begin(tracer, NULL, true, &span);
     struct sb_span_record *record = sb_span_end(tracer, &span, SB_SPAN_INTERNAL, text, 0);
+    assert_int_equal(strlen(record->name), SB_SPAN_NAME_SIZE - 1);
+    sb_span_text(record, "long", text);
+    sb_span_text(record, "none", "");
+    sb_span_text(record, "none", NULL);
+    assert_int_equal(record->n_attributes, 0);
+    text[SB_SPAN_TEXT_BYTES - 11] = '\0';
+    sb_span_text(record, "most", text); /* ten bytes are left */
+    sb_span_text(record, "too much", "0123456789");
+    sb_span_text(record, "fits", "012345678");
+    assert_int_equal(record->n_attributes, 2);
+    assert_string_equal(record->attributes[0].text, text);
+    assert_string_equal(record->attributes[1].text, "012345678");
+    assert_int_equal(record->text_len, SB_SPAN_TEXT_BYTES);
     for (int i = 0; i < 100; i++) {
-        sb_span_text(record, "long", text);
-        sb_span_text(record, "short", "0123456789");
         sb_span_number(record, "n", i);
         sb_span_event(record, "e", 1);
     }
+    assert_int_equal(record->n_attributes, SB_SPAN_MAX_ATTRIBUTES);
+    assert_int_equal(record->attributes[SB_SPAN_MAX_ATTRIBUTES - 1].number,
+                     SB_SPAN_MAX_ATTRIBUTES - 3);
+    assert_int_equal(record->n_events, SB_SPAN_MAX_EVENTS);
     sb_span_commit(tracer, record);
     sb_tracer_free(tracer);
 }
