@@ -18,11 +18,12 @@ bool sb_connect_is_remote(const struct sb_cli *cli)
 /* Who started us says by these variables what trace we are part of, as programs do. */
 static void add_trace(struct sb_connect *connect)
 {
-    const char *parent = getenv("TRACEPARENT");
+    static char text[SB_TRACE_TEXT_SIZE]; /* lent to the connection: a command has one */
     const char *state = getenv("TRACESTATE");
     struct sb_trace trace;
-    if (sb_trace_parse(sb_str_from(parent), &trace)) {
-        sb_connect_add(connect, "traceparent", parent);
+    if (sb_trace_parse(sb_str_from(getenv("TRACEPARENT")), &trace)) {
+        /* Not as it came: behind what we know a later version has anything. */
+        sb_connect_add(connect, "traceparent", sb_trace_format(&trace, text));
         if (state != NULL && sb_trace_state_is_good(sb_str_from(state))) {
             sb_connect_add(connect, "tracestate", state);
         }

@@ -195,8 +195,10 @@ def test_grpc(collector, worker):
 
 
 def test_cli(collector, worker):
-    for address in (worker.address(), socket_of(worker)):
+    later = "-what a later version says: \u00e9"
+    for address, more in ((worker.address(), ""), (socket_of(worker), ""), (worker.address(), later)):
         trace, sent, parent = new_trace()
+        parent = "cc" + parent[2:] + more if more else parent
         text = subprocess.run([f"{BIN}/aisbx", "--address", address, "run", "--", "sh", "-c", SHOW], check=True, capture_output=True, text=True,
                               env={**os.environ, "TRACEPARENT": parent, "TRACESTATE": STATE}, timeout=WAIT).stdout
         spans = collector.wait_for(trace, *EXEC)
@@ -333,8 +335,8 @@ def test_end(collector):
 def test_variables(collector):
     """As all of OpenTelemetry is told."""
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector.url + "/",
-            "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20of%20us,x-team=a", "OTEL_SERVICE_NAME": "mine",
-            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test,service.name=other,k8s.pod.name=p%2C1", "OTEL_TRACES_SAMPLER": "always_on"}
+            "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20of%20us,no header=1,x-team=a", "OTEL_SERVICE_NAME": "mine",
+            "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test,service.name=other,k8s.pod.name=p%2C1,host.name=theirs,host.name=again", "OTEL_TRACES_SAMPLER": "always_on"}
     os.environ.update(told)
     worker = start(rig.Worker, "told")
     for name in told:
@@ -347,6 +349,8 @@ def test_variables(collector):
         assert collector.metadata[-1]["authorization"] == "Bearer of us" and collector.metadata[-1]["x-team"] == "a", collector.metadata[-1]
         said = {a.key: json_format.MessageToDict(a.value) for a in collector.resources[-1].attributes}
     assert said["k8s.pod.name"] == {"stringValue": "p,1"} and said["deployment.environment.name"] == {"stringValue": "test"}, said
+    keys = [a.key for a in collector.resources[-1].attributes]
+    assert len(keys) == len(set(keys)) and said["host.name"] == {"stringValue": "theirs"}, keys
     assert said["service.instance.id"] == {"stringValue": worker.id} and "service.version" in said and "process.pid" in said, said
     assert worker.end() == 0
 
