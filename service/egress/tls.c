@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "service/shared/x509/cert.h"
 
 enum { LEAD_SECONDS = 3600, LIFE_SECONDS = 86400 };
 
@@ -102,8 +103,8 @@ int sb_tls_authority_new(struct sb_str cert,
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds
         return sb_err_oom(err);
     }
-    made->cert = PEM_read_bio_X509(cert_bio, NULL, NULL, NULL);
-    made->key = PEM_read_bio_PrivateKey(key_bio, NULL, NULL, NULL);
+    made->cert = PEM_read_bio_X509(cert_bio, NULL, NULL, sb_cert_no_passphrase);
+    made->key = PEM_read_bio_PrivateKey(key_bio, NULL, NULL, sb_cert_no_passphrase);
     made->leaf_key = EVP_EC_gen("P-256");
     made->ctx = new_ctx(TLS_server_method());
     if (made->cert == NULL || made->key == NULL || made->leaf_key == NULL || made->ctx == NULL ||
@@ -127,45 +128,25 @@ void sb_tls_authority_free(struct sb_tls_authority *authority)
     }
 }
 
-static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509V3_set_ctx_nodb(&ctx);
-    X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    bool is_done = extension != NULL && X509_add_ext(cert, extension, -1);
-    X509_EXTENSION_free(extension);
-    return is_done;
-}
-
-static bool set_serial(X509 *cert)
-{
-    BIGNUM *number = BN_new();
-    bool is_done = number != NULL && BN_rand(number, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) &&
-                   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL;
-    BN_free(number);
-    return is_done;
-}
-
 /* Names are canonical (host.c): nothing in them means something to the parser of extensions. */
 static bool
 fill_leaf(X509 *cert, const struct sb_tls_authority *authority, const struct sb_host *host)
 {
     char name[SB_HOST_MAX + 8];
     (void)snprintf(name, sizeof name, "%s:%s", host->is_address ? "IP" : "DNS", host->name);
-    return X509_set_version(cert, X509_VERSION_3) && set_serial(cert) &&
+    return X509_set_version(cert, X509_VERSION_3) && sb_cert_set_serial(cert) &&
            X509_gmtime_adj(X509_getm_notBefore(cert), -LEAD_SECONDS) != NULL &&
            X509_gmtime_adj(X509_getm_notAfter(cert), LIFE_SECONDS) != NULL &&
            X509_set_pubkey(cert, authority->leaf_key) &&
            X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
                                       (const unsigned char *)"aisbx: for a secret", -1, -1, 0) &&
            X509_set_issuer_name(cert, X509_get_subject_name(authority->cert)) &&
-           add_extension(cert, authority->cert, NID_basic_constraints, "critical,CA:FALSE") &&
-           add_extension(cert, authority->cert, NID_key_usage, "critical,digitalSignature") &&
-           add_extension(cert, authority->cert, NID_ext_key_usage, "serverAuth") &&
-           add_extension(cert, authority->cert, NID_subject_alt_name, name) &&
-           add_extension(cert, authority->cert, NID_subject_key_identifier, "hash") &&
-           add_extension(cert, authority->cert, NID_authority_key_identifier, "keyid") &&
+           sb_cert_extend(cert, authority->cert, NID_basic_constraints, "critical,CA:FALSE") &&
+           sb_cert_extend(cert, authority->cert, NID_key_usage, "critical,digitalSignature") &&
+           sb_cert_extend(cert, authority->cert, NID_ext_key_usage, "serverAuth") &&
+           sb_cert_extend(cert, authority->cert, NID_subject_alt_name, name) &&
+           sb_cert_extend(cert, authority->cert, NID_subject_key_identifier, "hash") &&
+           sb_cert_extend(cert, authority->cert, NID_authority_key_identifier, "keyid") &&
            X509_sign(cert, authority->key, EVP_sha256()) > 0;
 }
 
@@ -191,25 +172,18 @@ const char *sb_tls_asked_for(const struct ssl_st *ssl)
 
 /* ---- to the host ---- */
 
+static int add_certificate(X509 *cert, void *store, struct sb_err *err)
+{
+    return X509_STORE_add_cert(store, cert) == 1 ? 0 : failed(err, SB_INVALID, "certificates");
+}
+
 static int add_certificates(X509_STORE *store, struct sb_str pem, struct sb_err *err)
 {
-    SB_CLEANUP(free_bio) BIO *bio = read_text(pem);
-    int n = 0;
-    if (bio == NULL) {
-        return sb_err_oom(err);
+    size_t n = 0;
+    if (sb_cert_each(pem, add_certificate, store, &n, err) < 0) {
+        return -1;
     }
-    for (X509 *cert = NULL; (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL; n++) {
-        bool is_added = X509_STORE_add_cert(store, cert) == 1;
-        X509_free(cert);
-        if (!is_added) {
-            return failed(err, SB_INVALID, "certificates");
-        }
-    }
-    bool is_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    ERR_clear_error(); /* of the end of the text */
-    return n > 0 && is_end
-               ? 0
-               : sb_err_set(err, SB_INVALID, "TLS: no certificate, or one that cannot be read");
+    return n > 0 ? 0 : sb_err_set(err, SB_INVALID, "TLS: no certificate");
 }
 
 int sb_tls_trust_new(struct sb_str pem, struct sb_tls_trust **ret_trust, struct sb_err *err)

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "service/shared/network.h"
+#include "service/shared/x509/cert.h"
 #include "service/worker/policy/authority.h"
 #include "service/worker/policy/profile_secrets.h"
 
@@ -75,15 +76,6 @@ write_constraints(const struct sb_profile_secrets *secrets, struct sb_buf *out, 
 
 /* ---- the certificate ---- */
 
-static bool set_serial(X509 *cert)
-{
-    BIGNUM *number = BN_new();
-    bool is_done = number != NULL && BN_rand(number, 127, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) &&
-                   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL;
-    BN_free(number);
-    return is_done;
-}
-
 static bool set_name(X509 *cert)
 {
     X509_NAME *name = X509_get_subject_name(cert);
@@ -93,28 +85,17 @@ static bool set_name(X509 *cert)
            X509_set_issuer_name(cert, name);
 }
 
-static bool add_extension(X509 *cert, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509V3_set_ctx_nodb(&ctx);
-    X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    bool is_done = extension != NULL && X509_add_ext(cert, extension, -1);
-    X509_EXTENSION_free(extension);
-    return is_done;
-}
-
 static bool fill(X509 *cert, EVP_PKEY *key, uint64_t life_ms, const char *constraints)
 {
     long seconds = (long)((life_ms == 0 ? DEFAULT_LIFE_MS : life_ms) / 1000) + DAY_SECONDS;
-    return X509_set_version(cert, X509_VERSION_3) && set_serial(cert) &&
+    return X509_set_version(cert, X509_VERSION_3) && sb_cert_set_serial(cert) &&
            X509_gmtime_adj(X509_getm_notBefore(cert), -LEAD_SECONDS) != NULL &&
            X509_gmtime_adj(X509_getm_notAfter(cert), seconds) != NULL &&
            X509_set_pubkey(cert, key) && set_name(cert) &&
-           add_extension(cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-           add_extension(cert, NID_key_usage, "critical,keyCertSign") &&
-           add_extension(cert, NID_subject_key_identifier, "hash") &&
-           add_extension(cert, NID_name_constraints, constraints) &&
+           sb_cert_extend(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+           sb_cert_extend(cert, cert, NID_key_usage, "critical,keyCertSign") &&
+           sb_cert_extend(cert, cert, NID_subject_key_identifier, "hash") &&
+           sb_cert_extend(cert, cert, NID_name_constraints, constraints) &&
            X509_sign(cert, key, EVP_sha256()) > 0;
 }
 

@@ -6,13 +6,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "service/worker/policy/authority.h"
+#include "service/worker/policy/certificates.h"
 #include "service/worker/policy/profile_secrets.h"
 
 static void add(struct sb_profile_secrets *secrets, const char *plain, const char *tls)
@@ -123,9 +126,43 @@ static void it_vouches_for_the_hosts_within_tls_alone(void **state)
     assert_non_null(strstr(names.key, "PRIVATE KEY"));
 }
 
+/* Who is asked waits at a terminal, or takes what there is at standard input. */
+static void nobody_is_asked_for_a_passphrase(void **state)
+{
+    (void)state;
+    struct sb_err err = {0};
+    SB_CLEANUP(sb_profile_secrets_done) struct sb_profile_secrets secrets = {0};
+    SB_CLEANUP(sb_authority_done) struct sb_authority made = {0};
+    char text[4096];
+    char left[8] = "";
+    int fds[2];
+    int kept = dup(STDIN_FILENO);
+    const char *body = NULL;
+    add(&secrets, NULL, "a.org:443");
+    assert_int_equal(sb_authority_make(&secrets, 0, &made, &err), 0);
+    assert_int_equal(sb_certificates_check(sb_str_from(made.cert), &err), 0);
+    body = strchr(made.cert, '\n') + 1;
+    (void)snprintf(text, sizeof text,
+                   "-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n"
+                   "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n%s",
+                   body);
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], "theirs\n", 7), 7);
+    assert_int_equal(close(fds[1]), 0);
+    assert_int_equal(dup2(fds[0], STDIN_FILENO), STDIN_FILENO);
+    assert_int_equal(sb_certificates_check(sb_str_from(text), &err), -1);
+    assert_int_equal(err.code, SB_INVALID);
+    assert_int_equal(read(fds[0], left, sizeof left), 7);
+    assert_string_equal(left, "theirs\n");
+    assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
+    close(fds[0]);
+    close(kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_is_asked_for_a_passphrase),
         cmocka_unit_test(nobody_needs_one_without_tls),
         cmocka_unit_test(it_vouches_for_the_hosts_within_tls_alone),
     };
