@@ -177,7 +177,8 @@ static int read_endpoint(const char *url, struct sb_trace_settings *settings, st
             continue;
         }
         text = sb_str_skip(text, schemes[i].scheme.len);
-        if (memchr(text.ptr, '@', text.len) != NULL) { /* what stands before it is not told */
+        if (text.len > 0 &&
+            memchr(text.ptr, '@', text.len) != NULL) { /* what stands before it is not told */
             return sb_err_set(err, SB_INVALID,
                               "no user and password here; they go into OTEL_EXPORTER_OTLP_HEADERS, "
                               "as authorization=Basic%%20...");
@@ -296,7 +297,8 @@ static int read_service(struct raw *raw,
             free(pair->key);
             free(found);
             found = pair->value;
-            *pair = settings->attributes[--settings->n_attributes];
+            settings->n_attributes--;
+            memmove(pair, pair + 1, (settings->n_attributes - i) * sizeof *pair);
             i--;
         }
     }
