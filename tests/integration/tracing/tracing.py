@@ -374,6 +374,7 @@ def main():
     workers = [start(rig.Worker, f"w{i}", options=["--otlp-endpoint", collector.url]) for i in range(2)]
     os.environ["AISBX_ADDRESS"] = ""
     gateway = start(rig.Gateway, "gateway", workers[0].address(), ["--otlp-endpoint", collector.url])
+    until("the gateway has its worker", lambda: gateway.ask("GET", "/health", below="").status == 200)
     for test, arguments in (
         (test_mcp, (collector, gateway)),
         (test_rest, (collector, gateway)),
