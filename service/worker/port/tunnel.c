@@ -123,6 +123,10 @@ static bool read_piece(struct sb_tunnel *tunnel)
         }
         return false;
     }
+    if (n == 0 && tunnel->is_deaf) {
+        fail(tunnel, ECONNRESET);
+        return false;
+    }
     if (n == 0) {
         end_of_server(tunnel);
         return false;
@@ -175,20 +179,27 @@ static void tell_end(struct sb_tunnel *tunnel)
     }
 }
 
-/* Returns how many bytes the server takes now, or -1: the tunnel is over. */
+/* Returns how many bytes the server takes now, or -1: the tunnel is over. A server that answers
+ * before it has read all, and closes, takes no more; what it has said is still there to be read,
+ * and the connection fails behind it. */
 static ssize_t push(struct sb_tunnel *tunnel, const void *data, size_t len)
 {
-    ssize_t n = 0;
+    ssize_t n = -1;
+    if (tunnel->is_deaf) {
+        return (ssize_t)len;
+    }
     do {
         n = send(tunnel->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == EAGAIN) {
-        return 0;
+    if (n >= 0 || errno == EAGAIN) {
+        return n < 0 ? 0 : n;
     }
-    if (n < 0) {
-        fail(tunnel, errno);
+    if ((errno == EPIPE || errno == ECONNRESET) && !tunnel->has_ended) {
+        tunnel->is_deaf = true;
+        return (ssize_t)len;
     }
-    return n;
+    fail(tunnel, errno);
+    return -1;
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *ctx)

@@ -44,6 +44,7 @@ struct sb_tunnel {
     size_t piece_at;
     bool is_paused;
     bool has_ended;    /* the server sends no more */
+    bool is_deaf;      /* the server takes no more, and may have said something before */
     bool is_finishing; /* the caller sends no more */
     bool has_finished; /* and the server was told */
     bool is_over;      /* done() was called */
