@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 extern char **environ;
 
 enum { KIND = 1, ARGS = 2, PROFILE = 2, DIR_OR_LANGUAGE = 3, PROGRAM = 4, FILTER_CALLS = 335 };
+enum { AFTER_STOP = 100 }; /* ms */
 
 /* Each process opens it anew, and so at its beginning. Written before there are threads. */
 static char filter_path[32];
@@ -102,7 +104,8 @@ static int run_cold(const struct sb_act *act,
     if (start(stop, -1, &pid, err) < 0) {
         return -1;
     }
-    (void)reap(pid, err); /* there may be none yet */
+    (void)reap(pid, err);            /* there may be none yet */
+    (void)poll(NULL, 0, AFTER_STOP); /* the kernel clears away what its sandboxes had */
     return run_process(act, channel, ret_took, err);
 }
 
