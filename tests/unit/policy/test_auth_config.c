@@ -80,7 +80,8 @@ static void says_what_is_wrong_and_where(void **state)
         {"auth: {gateways: [\"aisbx-*\"]}",
          "config.yaml:1:19: gateways: whole names of certificates are expected, of 1 to 256 "
          "characters and without \"*\""},
-        {"auth: {gateways: [{name: x}]}", "config.yaml:1:19: gateway: expected a value, found a map"},
+        {"auth: {gateways: [{name: x}]}",
+         "config.yaml:1:19: gateway: expected a value, found a map"},
         {"auth: {loopback: admin}",
          "config.yaml:1:18: loopback: \"admin\" is not one of \"none\", \"user\""},
         {"auth: {identities: [{match: x, role: root, tenant: a}]}",
