@@ -271,11 +271,6 @@ int sb_rpc_call_take_fd(struct sb_rpc_call *call, unsigned i)
     return fd;
 }
 
-void sb_rpc_call_set_looking(struct sb_rpc_call *call)
-{
-    call->is_looking = true;
-}
-
 void sb_rpc_call_accept(struct sb_rpc_call *call)
 {
     if (!call->is_accepted && !call->is_finished && !call->is_ended &&

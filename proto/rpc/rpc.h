@@ -241,6 +241,9 @@ void sb_rpc_server_drain(struct sb_rpc_server *server,
                          unsigned grace_ms,
                          void (*on_done)(void *ctx),
                          void *ctx);
+/** Whether a call ever came that only looks: without one nobody learns in the lame time that he
+ * should turn away. */
+bool sb_rpc_server_was_looked_at(const struct sb_rpc_server *server);
 /** Live calls of both transports plus open local connections: 0 means idle. */
 unsigned sb_rpc_server_live_calls(const struct sb_rpc_server *server);
 /** Live calls of both transports alone. */
@@ -279,7 +282,7 @@ int sb_rpc_call_peer_fd(const struct sb_rpc_call *call);
  * at, the content is welcome. The client's accepted() hears of it; once, later ones are no-ops. */
 void sb_rpc_call_accept(struct sb_rpc_call *call);
 /** It only looks at the server: a drain does not wait for it, and ends it when it begins to refuse
- * others. */
+ * others. Calls that ask for health do so. */
 void sb_rpc_call_set_looking(struct sb_rpc_call *call);
 /** Asks for the next client message; at most one outstanding. */
 void sb_rpc_call_read(struct sb_rpc_call *call);

@@ -49,6 +49,7 @@ struct sb_rpc_server {
     bool is_started;
     struct sb_list live;
     unsigned n_live;
+    bool was_looked_at;
     const struct sb_rpc_gate *gate; /* NULL: none */
     void *gate_ctx;
 
@@ -451,6 +452,17 @@ int sb_rpc_server_admit(struct sb_rpc_server *server, struct sb_rpc_call *call, 
     server->n_live++;
     sb_list_append(&server->live, &call->in_live);
     return 0;
+}
+
+void sb_rpc_call_set_looking(struct sb_rpc_call *call)
+{
+    call->is_looking = true;
+    call->server->was_looked_at = true;
+}
+
+bool sb_rpc_server_was_looked_at(const struct sb_rpc_server *server)
+{
+    return server->was_looked_at;
 }
 
 unsigned sb_rpc_server_live_calls(const struct sb_rpc_server *server)

@@ -14,7 +14,7 @@
 #include "service/worker/store/store.h"
 
 enum {
-    LAME_MS = 300,        /* long enough for balancers to see NOT_SERVING */
+    LAME_MS = 300,        /* long enough for balancers to see NOT_SERVING, where one ever looked */
     LAST_WORDS_MS = 3000, /* for calls to tell the end of the sandboxes */
     EMPTY_WAIT_MS = 5000, /* for the last sandbox to be gone */
     IDLE_CHECKS = 4,      /* per idle_exit_ms */
@@ -144,7 +144,8 @@ void sb_worker_stop(struct sb_worker *worker)
     }
     uint64_t grace_ms = worker->options.drain_grace_ms;
     arm(&worker->stop_timer, grace_ms);
-    sb_rpc_server_drain(worker->server, worker->options.is_embedded ? 0 : LAME_MS,
+    bool has_lookers = !worker->options.is_embedded && sb_rpc_server_was_looked_at(worker->server);
+    sb_rpc_server_drain(worker->server, has_lookers ? LAME_MS : 0,
                         (unsigned)grace_ms + LAST_WORDS_MS, on_drained, worker);
 }
 

@@ -71,6 +71,7 @@ static void
 on_check(struct sb_rpc_call *call, const Grpc__Health__V1__HealthCheckRequest *req, void *svc)
 {
     Status status = look_up(svc, req->service);
+    sb_rpc_call_set_looking(call);
     if (status == STATUS(SERVICE_UNKNOWN)) {
         struct sb_err err;
         (void)sb_err_set(&err, SB_NOT_FOUND, "unknown service %.200s", req->service);
@@ -122,6 +123,7 @@ on_list(struct sb_rpc_call *call, const Grpc__Health__V1__HealthListRequest *req
 {
     (void)req;
     struct sb_err err;
+    sb_rpc_call_set_looking(call);
     size_t n = fill_rows(svc, NULL);
     struct list_row *rows = calloc(n, sizeof *rows);
     ListEntry **pointers = calloc(n, sizeof(void *));

@@ -82,6 +82,18 @@ static void set_health(struct context *context, const char *service, enum sb_rpc
     fixture_run(context->fixture, apply_health, &change);
 }
 
+static void find_looked(struct sb_rpc_server *server, void *ctx)
+{
+    *(bool *)ctx = sb_rpc_server_was_looked_at(server);
+}
+
+static bool was_looked_at(struct context *context)
+{
+    bool was = false;
+    fixture_run(context->fixture, find_looked, &was);
+    return was;
+}
+
 /** With the first byte of HTTP/2's preface. True: the server has hung up. */
 static bool is_turned_away(const char *target)
 {
@@ -118,6 +130,20 @@ static void the_server_and_its_services_are_healthy_from_the_start(void **state)
     assert_int_equal(status, STATUS(SERVING));
     assert_int_equal(check(*state, "probe.v1.Probe", &status), SB_OK);
     assert_int_equal(status, STATUS(SERVING));
+}
+
+static void who_asks_how_it_is_has_looked_and_nobody_else(void **state)
+{
+    struct context *context = *state;
+    Probe__V1__SayRequest req = PROBE__V1__SAY_REQUEST__INIT;
+    Probe__V1__SayReply *reply = NULL;
+    struct sb_err err = {0};
+    int status = -1;
+    assert_int_equal(probe__v1__probe__say__call(context->channel, &req, NULL, &reply, &err), 0);
+    probe__v1__say_reply__free_unpacked(reply, NULL);
+    assert_false(was_looked_at(context));
+    assert_int_equal(check(context, "", &status), SB_OK);
+    assert_true(was_looked_at(context));
 }
 
 static void checking_an_unknown_service_is_not_found(void **state)
@@ -394,6 +420,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_server_and_its_services_are_healthy_from_the_start),
+        cmocka_unit_test_setup_teardown(who_asks_how_it_is_has_looked_and_nobody_else, set_up,
+                                        tear_down),
         TEST(checking_an_unknown_service_is_not_found),
         TEST(one_service_can_be_unhealthy_alone),
         TEST(an_unhealthy_server_has_no_healthy_service),
