@@ -120,6 +120,36 @@ int rig_teardown(void **state)
     return 0;
 }
 
+/* ---- one for many ---- */
+
+static void *common;
+
+int rig_join(void **state)
+{
+    if (common == NULL && rig_setup(&common) < 0) {
+        return -1;
+    }
+    struct rig *rig = calloc(1, sizeof *rig);
+    assert_non_null(rig);
+    *rig = *(const struct rig *)common;
+    rig->channel = rig_connect(rig);
+    *state = rig;
+    return 0;
+}
+
+int rig_leave(void **state)
+{
+    struct rig *rig = *state;
+    sb_rpc_channel_free(rig->channel);
+    free(rig);
+    return 0;
+}
+
+int rig_part(void)
+{
+    return common == NULL ? 0 : rig_teardown(&common);
+}
+
 bool rig_become_user(void)
 {
     return geteuid() == 0 && setgroups(0, NULL) == 0 &&

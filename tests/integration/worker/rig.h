@@ -33,9 +33,17 @@ struct rig {
     struct sb_rpc_channel *channel;
 };
 
-/** setup and teardown of one test. */
+/** setup and teardown of one test that has a worker to itself: it ends or drains it, counts what it
+ * has, or looks at all of its sandboxes. */
 int rig_setup(void **state);
 int rig_teardown(void **state);
+#define RIG_ALONE(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
+
+/** Of all others, which share one by a connection of their own; rig_part ends it, 0 or -1. */
+int rig_join(void **state);
+int rig_leave(void **state);
+int rig_part(void);
+#define RIG_SHARED(test) cmocka_unit_test_setup_teardown(test, rig_join, rig_leave)
 
 /** Becomes an ordinary user for good. False: cannot. */
 bool rig_become_user(void);

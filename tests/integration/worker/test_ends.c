@@ -26,25 +26,30 @@ static void the_wall_limit_kills_a_double_forked_daemon(void **state)
     enum { WALL_MS = 3000 }; /* on a busy machine the daemon was not there yet after 500 */
     struct rig *rig = *state;
     char id[40];
-    char marker[24];
-    char script[128];
+    char markers[2][24];
+    char scripts[2][128];
+    struct rig_stream streams[2] = {{0}};
+    struct sb_rpc_channel *channels[2];
     rig_create(rig->channel, id, 0, 0);
-    daemon_script(script, rig_marker(marker));
-    const struct rig_spec specs[] = {
-        {.args = {"sh", "-c", script}, .wall_ms = WALL_MS},
-        {.args = {"sh", "-c", script}, .wall_ms = WALL_MS, .sandbox_id = id},
-    };
+    for (size_t i = 0; i < 2; i++) { /* side by side: both wait */
+        daemon_script(scripts[i], rig_marker(markers[i]));
+        const struct rig_spec spec = {
+            .args = {"sh", "-c", scripts[i]}, .wall_ms = WALL_MS, .sandbox_id = i == 0 ? NULL : id};
+        channels[i] = rig_connect(rig);
+        rig_start(&streams[i], channels[i], &spec, false, NULL);
+    }
     for (size_t i = 0; i < 2; i++) {
-        Aisbx__V1__RunResponse *run = rig_run(rig->channel, &specs[i], NULL);
-        const Aisbx__V1__Verdict *verdict = run->exec->verdict;
+        assert_true(rig_until_done(&streams[i]));
+        const Aisbx__V1__Verdict *verdict = streams[i].ended->verdict;
         assert_int_equal(verdict->kind, AISBX__V1__VERDICT_KIND__VERDICT_KIND_TIMED_OUT);
         assert_string_equal(verdict->evidence[0]->source, "timer.wall_ms");
         assert_int_equal(verdict->evidence[0]->value, WALL_MS);
         assert_true(verdict->usage->wall_ms >= WALL_MS);
-        assert_int_equal(rig_count(marker), 0); /* at once */
+        assert_int_equal(rig_count(markers[i]), 0); /* at once */
         /* A shell whose child is killed first may end by itself before its turn comes. */
         assert_in_range(verdict->killed_processes, 2, 3);
-        aisbx__v1__run_response__free_unpacked(run, NULL);
+        rig_stream_free(&streams[i]);
+        sb_rpc_channel_free(channels[i]);
     }
 }
 
@@ -284,17 +289,15 @@ static void the_worker_has_no_privilege_at_all(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 const struct CMUnitTest end_tests[] = {
-    TEST(the_wall_limit_kills_a_double_forked_daemon),
-    TEST(cancel_ends_the_whole_tree_before_it_returns),
-    TEST(a_client_that_goes_away_takes_its_ephemeral_sandbox_along),
-    TEST(a_background_exec_survives_its_client),
-    TEST(a_killed_init_ends_the_sandbox_and_says_so),
-    TEST(without_its_spawner_the_worker_ends_and_tells_its_callers),
-    TEST(a_killed_worker_leaves_nothing_behind),
-    TEST(sigterm_lets_calls_end_destroys_the_rest_and_exits_with_zero),
-    TEST(the_worker_has_no_privilege_at_all),
+    RIG_SHARED(the_wall_limit_kills_a_double_forked_daemon),
+    RIG_SHARED(cancel_ends_the_whole_tree_before_it_returns),
+    RIG_SHARED(a_client_that_goes_away_takes_its_ephemeral_sandbox_along),
+    RIG_SHARED(a_background_exec_survives_its_client),
+    RIG_SHARED(a_killed_init_ends_the_sandbox_and_says_so),
+    RIG_ALONE(without_its_spawner_the_worker_ends_and_tells_its_callers),
+    RIG_ALONE(a_killed_worker_leaves_nothing_behind),
+    RIG_ALONE(sigterm_lets_calls_end_destroys_the_rest_and_exits_with_zero),
+    RIG_SHARED(the_worker_has_no_privilege_at_all),
 };
 const size_t end_tests_n = sizeof end_tests / sizeof *end_tests;

@@ -276,21 +276,19 @@ static void ids_that_are_nobodys_are_not_found(void **state)
     assert_int_equal(err.code, SB_INVALID);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 const struct CMUnitTest exec_tests[] = {
-    TEST(run_returns_both_streams_status_and_usage),
-    TEST(run_shows_head_and_tail_of_long_output),
-    TEST(a_signal_is_told_as_one),
-    TEST(a_program_that_is_not_there_is_named),
-    TEST(passed_descriptors_carry_the_output_past_the_worker),
-    TEST(a_passed_file_is_refused),
-    TEST(passing_without_descriptors_is_refused),
-    TEST(what_a_shell_leaves_behind_lives_until_the_sandbox_ends),
-    TEST(what_an_ephemeral_run_leaves_behind_is_killed_and_counted),
-    TEST(execs_are_listed_newest_first_and_remembered),
-    TEST(an_exec_that_is_repeated_acts_once),
-    TEST(bad_requests_name_the_field),
-    TEST(ids_that_are_nobodys_are_not_found),
+    RIG_SHARED(run_returns_both_streams_status_and_usage),
+    RIG_SHARED(run_shows_head_and_tail_of_long_output),
+    RIG_SHARED(a_signal_is_told_as_one),
+    RIG_SHARED(a_program_that_is_not_there_is_named),
+    RIG_SHARED(passed_descriptors_carry_the_output_past_the_worker),
+    RIG_SHARED(a_passed_file_is_refused),
+    RIG_SHARED(passing_without_descriptors_is_refused),
+    RIG_SHARED(what_a_shell_leaves_behind_lives_until_the_sandbox_ends),
+    RIG_SHARED(what_an_ephemeral_run_leaves_behind_is_killed_and_counted),
+    RIG_SHARED(execs_are_listed_newest_first_and_remembered),
+    RIG_SHARED(an_exec_that_is_repeated_acts_once),
+    RIG_SHARED(bad_requests_name_the_field),
+    RIG_SHARED(ids_that_are_nobodys_are_not_found),
 };
 const size_t exec_tests_n = sizeof exec_tests / sizeof *exec_tests;

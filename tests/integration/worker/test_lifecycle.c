@@ -325,18 +325,16 @@ static void a_watcher_is_told_of_the_whole_life(void **state)
     sb_rpc_channel_free(other);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 const struct CMUnitTest lifecycle_tests[] = {
-    TEST(a_sandbox_lives_from_create_to_destroy),
-    TEST(destroy_kills_what_runs_and_says_why),
-    TEST(pages_show_every_sandbox_once_newest_first),
-    TEST(the_ttl_ends_a_sandbox),
-    TEST(the_idle_limit_ends_a_sandbox_but_not_while_an_exec_runs),
-    TEST(update_changes_labels_and_ttl_and_nothing_else),
-    TEST(a_create_that_is_repeated_acts_once),
-    TEST(a_floor_that_does_not_hold_is_refused_by_name),
-    TEST(a_draining_worker_takes_no_new_sandbox),
-    TEST(a_watcher_is_told_of_the_whole_life),
+    RIG_ALONE(a_sandbox_lives_from_create_to_destroy),
+    RIG_SHARED(destroy_kills_what_runs_and_says_why),
+    RIG_ALONE(pages_show_every_sandbox_once_newest_first),
+    RIG_SHARED(the_ttl_ends_a_sandbox),
+    RIG_SHARED(the_idle_limit_ends_a_sandbox_but_not_while_an_exec_runs),
+    RIG_SHARED(update_changes_labels_and_ttl_and_nothing_else),
+    RIG_ALONE(a_create_that_is_repeated_acts_once),
+    RIG_SHARED(a_floor_that_does_not_hold_is_refused_by_name),
+    RIG_ALONE(a_draining_worker_takes_no_new_sandbox),
+    RIG_ALONE(a_watcher_is_told_of_the_whole_life),
 };
 const size_t lifecycle_tests_n = sizeof lifecycle_tests / sizeof *lifecycle_tests;

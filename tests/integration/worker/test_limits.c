@@ -213,19 +213,28 @@ static void a_limit_met_for_a_while_is_named_whatever_the_end(void **state)
          "exec 3<&0; wait",
          "open_files", "limits.open_files: 128 (built-in minimal.yaml:"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    enum { N = sizeof rows / sizeof *rows };
+    struct rig_stream streams[N] = {{0}};
+    struct sb_rpc_channel *channels[N];
+    for (size_t i = 0; i < N; i++) { /* side by side: all wait */
         const struct rig_spec spec = {.args = {"bash", "-c", rows[i].script}};
-        Aisbx__V1__RunResponse *run = rig_run(rig->channel, &spec, NULL);
-        const Aisbx__V1__Violation *violation = met(run->exec->verdict, rows[i].limit);
+        channels[i] = rig_connect(rig);
+        rig_start(&streams[i], channels[i], &spec, false, NULL);
+    }
+    for (size_t i = 0; i < N; i++) {
+        assert_true(rig_until_done(&streams[i]));
+        const Aisbx__V1__Verdict *verdict = streams[i].ended->verdict;
+        const Aisbx__V1__Violation *violation = met(verdict, rows[i].limit);
         print_message("%s\n", rows[i].script);
-        assert_int_equal(run->exec->verdict->kind, KIND(EXITED));
-        assert_int_equal(run->exec->verdict->exit_code, 0);
+        assert_int_equal(verdict->kind, KIND(EXITED));
+        assert_int_equal(verdict->exit_code, 0);
         if (i == 0 || tells_open_files()) {
             assert_non_null(violation);
             assert_memory_equal(violation->decided_by, rows[i].decided_by,
                                 strlen(rows[i].decided_by));
         }
-        aisbx__v1__run_response__free_unpacked(run, NULL);
+        rig_stream_free(&streams[i]);
+        sb_rpc_channel_free(channels[i]);
     }
 }
 
@@ -266,16 +275,14 @@ static void a_sandbox_without_limits_of_a_group_is_degraded_and_a_floor_refuses_
     assert_non_null(strstr(err.text, "control cgroup"));
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
-
 const struct CMUnitTest limit_tests[] = {
-    TEST(a_memory_bomb_is_oom_killed),
-    TEST(a_fork_bomb_exhausts_the_pids),
-    TEST(a_limit_is_blamed_on_the_exec_that_met_it_only),
-    TEST(what_fails_without_space_is_disk_full),
-    TEST(a_limit_that_was_met_names_its_line),
-    TEST(a_limit_met_for_a_while_is_named_whatever_the_end),
-    TEST(a_failure_of_its_own_is_not_blamed_on_a_limit),
-    TEST(a_sandbox_without_limits_of_a_group_is_degraded_and_a_floor_refuses_it),
+    RIG_SHARED(a_memory_bomb_is_oom_killed),
+    RIG_SHARED(a_fork_bomb_exhausts_the_pids),
+    RIG_SHARED(a_limit_is_blamed_on_the_exec_that_met_it_only),
+    RIG_SHARED(what_fails_without_space_is_disk_full),
+    RIG_SHARED(a_limit_that_was_met_names_its_line),
+    RIG_SHARED(a_limit_met_for_a_while_is_named_whatever_the_end),
+    RIG_SHARED(a_failure_of_its_own_is_not_blamed_on_a_limit),
+    RIG_SHARED(a_sandbox_without_limits_of_a_group_is_degraded_and_a_floor_refuses_it),
 };
 const size_t limit_tests_n = sizeof limit_tests / sizeof *limit_tests;

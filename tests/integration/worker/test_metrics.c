@@ -119,9 +119,9 @@ static void what_sandboxes_use_is_seen(void **state)
 }
 
 const struct CMUnitTest metric_tests[] = {
-    cmocka_unit_test_setup_teardown(counts_what_happens, rig_setup, rig_teardown),
-    cmocka_unit_test_setup_teardown(failures_carry_their_code, rig_setup, rig_teardown),
-    cmocka_unit_test_setup_teardown(refusals_are_violations, rig_setup, rig_teardown),
-    cmocka_unit_test_setup_teardown(what_sandboxes_use_is_seen, rig_setup, rig_teardown),
+    RIG_ALONE(counts_what_happens),
+    RIG_ALONE(failures_carry_their_code),
+    RIG_ALONE(refusals_are_violations),
+    RIG_ALONE(what_sandboxes_use_is_seen),
 };
 const size_t metric_tests_n = sizeof metric_tests / sizeof *metric_tests;

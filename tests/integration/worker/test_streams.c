@@ -249,18 +249,16 @@ static void output_over_the_limit_keeps_head_and_tail_and_says_so(void **state)
     aisbx__v1__run_response__free_unpacked(run, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
-
 const struct CMUnitTest stream_tests[] = {
-    TEST(output_arrives_as_it_is_written),
-    TEST(the_end_of_the_clients_messages_is_the_end_of_input),
-    TEST(a_signal_of_the_stream_reaches_the_program),
-    TEST(kept_output_is_read_by_offset_from_either_end),
-    TEST(a_reader_can_wait_for_the_first_byte),
-    TEST(input_can_come_by_calls_of_its_own),
-    TEST(a_late_follower_continues_from_its_offset),
-    TEST(a_hundred_megabytes_leave_the_workers_memory_alone),
-    TEST(a_reader_who_does_not_read_holds_up_neither_program_nor_worker),
-    TEST(output_over_the_limit_keeps_head_and_tail_and_says_so),
+    RIG_SHARED(output_arrives_as_it_is_written),
+    RIG_SHARED(the_end_of_the_clients_messages_is_the_end_of_input),
+    RIG_SHARED(a_signal_of_the_stream_reaches_the_program),
+    RIG_SHARED(kept_output_is_read_by_offset_from_either_end),
+    RIG_SHARED(a_reader_can_wait_for_the_first_byte),
+    RIG_SHARED(input_can_come_by_calls_of_its_own),
+    RIG_SHARED(a_late_follower_continues_from_its_offset),
+    RIG_ALONE(a_hundred_megabytes_leave_the_workers_memory_alone),
+    RIG_ALONE(a_reader_who_does_not_read_holds_up_neither_program_nor_worker),
+    RIG_SHARED(output_over_the_limit_keeps_head_and_tail_and_says_so),
 };
 const size_t stream_tests_n = sizeof stream_tests / sizeof *stream_tests;

@@ -46,5 +46,8 @@ int main(int argc, char **argv)
     failed += _cmocka_run_group_tests("limits", limit_tests, limit_tests_n, NULL, NULL);
     failed += _cmocka_run_group_tests("metrics", metric_tests, metric_tests_n, NULL, NULL);
     failed += _cmocka_run_group_tests("denials", denial_tests, denial_tests_n, NULL, NULL);
+    if (rig_part() < 0) {
+        failed++;
+    }
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
