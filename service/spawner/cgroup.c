@@ -91,11 +91,55 @@ static void empty_base(int base)
     (void)closedir(list);
 }
 
+/* "12", from @text on; NULL: something else. */
+static const char *skip_number(const char *text)
+{
+    size_t n = strspn(text, "0123456789");
+    return n == 0 ? NULL : text + n;
+}
+
+/* The prefix and a number or two: others may call a group "aisbx-something". */
+static bool is_base_name(const char *name)
+{
+    const char *rest = strncmp(name, prefix, sizeof prefix - 1) == 0
+                           ? skip_number(name + sizeof prefix - 1)
+                           : NULL;
+    rest = rest != NULL && *rest == '-' ? skip_number(rest + 1) : rest;
+    return rest != NULL && *rest == '\0';
+}
+
+/* Of what a base has: cgroup.h says how sb_cgroup_make is to name them. */
+static bool is_own_name(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+    const char *rest = dash == NULL ? NULL : skip_number(dash + 1);
+    return strcmp(name, beside) == 0 || (rest != NULL && *rest == '\0');
+}
+
+/* True when a group looks like a base: with no process of its own, and with nothing below it that
+ * is of another kind. A container may have such a name, too. */
+static bool is_base(int base)
+{
+    char text[SB_CGROUP_FILE_SIZE];
+    bool is_ours = sb_cgroup_get(base, "", "cgroup.procs", text).len == 0;
+    int copy = is_ours ? open_dir(base, ".") : -1;
+    DIR *list = copy < 0 ? NULL : fdopendir(copy);
+    if (list == NULL) {
+        sb_closep(&copy);
+        return false;
+    }
+    for (const struct dirent *entry = NULL; is_ours && (entry = readdir(list)) != NULL;) {
+        is_ours = entry->d_type != DT_DIR || entry->d_name[0] == '.' || is_own_name(entry->d_name);
+    }
+    (void)closedir(list);
+    return is_ours;
+}
+
 static void sweep_one(int parent, const char *name)
 {
     SB_CLEANUP(sb_closep) int base = open_dir(parent, name);
-    if (base < 0 || flock(base, LOCK_EX | LOCK_NB) < 0) {
-        return; /* its owner lives */
+    if (base < 0 || !is_base(base) || flock(base, LOCK_EX | LOCK_NB) < 0) {
+        return; /* somebody else's, or its owner lives */
     }
     empty_base(base);
     if (remove_group(parent, name) == 0) {
@@ -112,7 +156,7 @@ static void sweep(int parent)
         return;
     }
     for (const struct dirent *entry = NULL; (entry = readdir(list)) != NULL;) {
-        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0) {
+        if (is_base_name(entry->d_name)) {
             sweep_one(parent, entry->d_name);
         }
     }

@@ -103,7 +103,8 @@ void sb_cgroup_weigh(const struct sb_cgroups *cgroups, uint64_t weight);
 void sb_cgroup_close(struct sb_cgroups *cgroups);
 
 /** Makes the group of one sandbox and sets its limits.
- *  @name  a file name that no living sandbox has; copied.
+ *  @name  a file name that no living sandbox has, with a dash and a number at its end, by which a
+ *         later spawner knows what a dead one left; copied.
  *  Errors: by errno; the text names the file. Nothing is left then. */
 int sb_cgroup_make(const struct sb_cgroups *cgroups,
                    const char *name,

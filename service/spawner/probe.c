@@ -438,7 +438,7 @@ static int try_cgroup(const struct sb_host *host, struct sb_err *err)
     if (sb_fd_pipe(sync, err) < 0) {
         return -1;
     }
-    if (sb_cgroup_make(&host->cgroups, "probe", &limits, &cgroup, err) < 0) {
+    if (sb_cgroup_make(&host->cgroups, "probe-0", &limits, &cgroup, err) < 0) {
         sb_fd_close_all(sync, 2);
         return -1;
     }

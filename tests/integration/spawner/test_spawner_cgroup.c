@@ -1,10 +1,13 @@
 /* Limits of control groups, what the kernel counts, and what is left of them. On a host that gives
  * none: that it is said. */
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -242,6 +245,81 @@ static void groups_of_a_dead_spawner_are_removed_and_those_of_a_living_one_are_n
     (void)rig_stop(&next);
 }
 
+/* The first line that a command prints; empty: none. */
+static void line_of(const char *command, char *ret_line, int size)
+{
+    FILE *out = popen(command, "r"); /* NOLINT(cert-env33-c): constant but for a number */
+    assert_non_null(out);
+    if (fgets(ret_line, size, out) == NULL) {
+        ret_line[0] = '\0';
+    }
+    ret_line[strcspn(ret_line, "\n")] = '\0';
+    (void)pclose(out);
+}
+
+/* Makes a group and has a process of its own wait in it. */
+static pid_t start_in_group(const char *dir)
+{
+    char file[PATH_MAX + 32];
+    assert_int_equal(mkdir(dir, 0755), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    (void)snprintf(file, sizeof file, "%s/cgroup.procs", dir);
+    FILE *procs = fopen(file, "we");
+    assert_non_null(procs);
+    assert_true(fprintf(procs, "%d", (int)pid) > 0);
+    assert_int_equal(fclose(procs), 0);
+    return pid;
+}
+
+static void end_in_group(const char *dir, pid_t pid)
+{
+    uint64_t deadline = sb_clock_mono_ms() + RIG_WAIT_MS;
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    while (rmdir(dir) < 0) { /* the kernel lets go of it a moment later */
+        assert_int_equal(errno, EBUSY);
+        assert_true(sb_clock_mono_ms() < deadline);
+    }
+}
+
+/* A container may be called so, by its user or by a number. */
+static void groups_of_others_with_such_a_name_are_left(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *below;
+    } rows[] = {{"aisbx-pod", ""}, {"aisbx-4194305", ""}, {"aisbx-4194306", "/box"}};
+    char command[256];
+    char parent[PATH_MAX - 64];
+    (void)state;
+    need_groups();
+    (void)snprintf(command, sizeof command,
+                   "find /sys/fs/cgroup -type d -path '*/aisbx-%d' -printf '%%h\\n' 2>/dev/null",
+                   (int)fixture_rig()->pid);
+    line_of(command, parent, sizeof parent);
+    assert_string_not_equal(parent, "");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char outer[PATH_MAX];
+        char inner[PATH_MAX + 8];
+        struct rig next;
+        struct sb_err err;
+        (void)snprintf(outer, sizeof outer, "%s/%s-%d", parent, rows[i].name, (int)getpid());
+        (void)snprintf(inner, sizeof inner, "%s%s", outer, rows[i].below);
+        bool is_nested = rows[i].below[0] != '\0';
+        assert_int_equal(is_nested ? mkdir(outer, 0755) : 0, 0);
+        pid_t pid = start_in_group(inner);
+        assert_int_equal(rig_start(&next, &err), 0);
+        (void)rig_stop(&next);
+        assert_int_equal(waitpid(pid, NULL, WNOHANG), 0); /* lives */
+        end_in_group(inner, pid);
+        assert_int_equal(is_nested ? rmdir(outer) : 0, 0);
+    }
+}
+
 static void a_sandbox_without_a_group_says_so(void **state)
 {
     (void)state;
@@ -266,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_job_sees_its_group_as_the_root),
         cmocka_unit_test(a_spawner_that_ends_leaves_no_group),
         cmocka_unit_test(groups_of_a_dead_spawner_are_removed_and_those_of_a_living_one_are_not),
+        cmocka_unit_test(groups_of_others_with_such_a_name_are_left),
         cmocka_unit_test(a_sandbox_without_a_group_says_so),
     };
     return cmocka_run_group_tests_name("control groups", tests, fixture_start, fixture_stop);
