@@ -365,4 +365,4 @@ class Interop(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], "-v"])
+    unittest.main(argv=[sys.argv[0], "-v", *os.environ.get("AISBX_TEST_ONLY", "").split()])

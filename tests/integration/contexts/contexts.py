@@ -38,7 +38,7 @@ class Piece:
     """All that one ExecuteCode said."""
 
     def __init__(self, events):
-        self.stdout = self.stderr = b""
+        stdout, stderr = [], []
         self.order, self.results, self.errors, self.violations = [], [], [], []
         self.ended = None
         for event in events:
@@ -46,10 +46,7 @@ class Piece:
             kind = event.WhichOneof("event")
             self.order.append(kind)
             if kind == "output":
-                if event.output.stream == ex.OUTPUT_STREAM_STDOUT:
-                    self.stdout += event.output.data
-                else:
-                    self.stderr += event.output.data
+                (stdout if event.output.stream == ex.OUTPUT_STREAM_STDOUT else stderr).append(event.output.data)
             elif kind == "result":
                 self.results.append(event.result)
             elif kind == "error":
@@ -58,6 +55,7 @@ class Piece:
                 self.violations.append(event.violation)
             else:
                 self.ended = event.ended
+        self.stdout, self.stderr = b"".join(stdout), b"".join(stderr)
         self.verdict = self.ended.verdict
         self.exit = (self.verdict.kind, self.verdict.exit_code)
 

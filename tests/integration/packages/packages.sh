@@ -2,6 +2,9 @@
 # packages.sh root|user: packages in sandboxes, what is kept of them, who shares it, and what hostile ones can do.
 source "$(dirname "$0")/world.sh"
 who=$1
+# As root all of it. For an ordinary user once more what has to do with whom the worker is: installs, what a program and an
+# archive can do to them, who waits for one, and what a worker leaves that dies. What the worker decides is the same.
+all() { [[ $who == root ]]; }
 as=()
 bins=$bin
 mkdir "$dir/mine"
@@ -81,9 +84,11 @@ if [[ $who == root ]]; then # an ordinary user's sandboxes have the one id there
 fi
 say "the reply says what is installed and that it was before"
 
-ran 41 -p py --packages 'tiny>=0.1,<0.2' python3 -c 'import tiny; print(tiny.answer)'
-ran 41 -p py --packages tiny==0.1 -- env PYTHONPATH=/elsewhere:/packages python3 -c 'import tiny; print(tiny.answer)'
-say "versions"
+if all; then
+    ran 41 -p py --packages 'tiny>=0.1,<0.2' python3 -c 'import tiny; print(tiny.answer)'
+    ran 41 -p py --packages tiny==0.1 -- env PYTHONPATH=/elsewhere:/packages python3 -c 'import tiny; print(tiny.answer)'
+    say "versions"
+fi
 
 if [[ -x /usr/bin/npm ]]; then
     forget_asked
@@ -102,19 +107,21 @@ if [[ -x /usr/bin/npm ]]; then
     say "npm packages for require and import; scripts run only where the profile says so"
 fi
 
-refused 'network: {enabled: true, allow: ["registry.test:8080", "10.99.0.1:8080"]}, in it' -p closed --packages pip:tiny true
-refused 'allow: ["registry.test:8080", "10.99.0.1:8080"]}, beside' -p narrow --packages tiny true
-refused 'is not a package of pip by its name' -p py --packages 'git+https://registry.test/x' true
-refused 'is not a package of pip by its name' -p py --packages './x.whl' true
-refused 'is not a package of pip by its name' -p py --packages '--index-url=http://other.test' true
-refused 'pip:tiny or npm:tiny' -p closed --packages tiny true
-refused 'more than 64 packages' -p py --packages "$(seq -s, -f 'p%g' 65)" true
-refused 'No matching distribution found for nothing' -p py --packages nothing true
-refused 'No matching distribution found for source' -p py --packages source true
-refused 'egress policy refused other.test:8080' -p py --packages elsewhere true
-refused 'at /packages, where the mount' -p py --packages tiny --mount "$dir/registry:/packages" true
-[[ $(left one '*.new') -eq 0 ]] || fail "left: $(ls "$dir/mine/one/packages")"
-say "refusals say what is wrong and which lines of the profile would allow it"
+if all; then
+    refused 'network: {enabled: true, allow: ["registry.test:8080", "10.99.0.1:8080"]}, in it' -p closed --packages pip:tiny true
+    refused 'allow: ["registry.test:8080", "10.99.0.1:8080"]}, beside' -p narrow --packages tiny true
+    refused 'is not a package of pip by its name' -p py --packages 'git+https://registry.test/x' true
+    refused 'is not a package of pip by its name' -p py --packages './x.whl' true
+    refused 'is not a package of pip by its name' -p py --packages '--index-url=http://other.test' true
+    refused 'pip:tiny or npm:tiny' -p closed --packages tiny true
+    refused 'more than 64 packages' -p py --packages "$(seq -s, -f 'p%g' 65)" true
+    refused 'No matching distribution found for nothing' -p py --packages nothing true
+    refused 'No matching distribution found for source' -p py --packages source true
+    refused 'egress policy refused other.test:8080' -p py --packages elsewhere true
+    refused 'at /packages, where the mount' -p py --packages tiny --mount "$dir/registry:/packages" true
+    [[ $(left one '*.new') -eq 0 ]] || fail "left: $(ls "$dir/mine/one/packages")"
+    say "refusals say what is wrong and which lines of the profile would allow it"
+fi
 
 # What a program can do to the packages it is given.
 sums() { (cd "$dir/mine/one/packages" && find . -type f -path '*/tree/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
@@ -172,46 +179,48 @@ ran file -p py --packages linker python3 -c 'import os; print("link" if os.path.
 [[ $(find "$dir/mine/one/packages" -type l -path '*linked*' | wc -l) -eq 0 ]] || fail "a link of a wheel"
 say "hostile archives stay within"
 
-"${as[@]}" "$bins/aisbx-security" --address "$socket" keys create --tenant a >"$dir/a.key"
-"${as[@]}" "$bins/aisbx-security" --address "$socket" keys create --tenant b >"$dir/b.key"
-for tenant in a b a b; do
-    AISBX_API_KEY=$(<"$dir/$tenant.key") "${as[@]}" "$bins/aisbx" --address "ipv4:$tcp" run --no-workspace -p py \
-        --packages tiny==0.1 true 2>"$dir/err" || fail "tenant $tenant: $(<"$dir/err")"
-    asked tiny-0.1 >>"$dir/counts"
-done
-forget_asked
-[[ $(uniq "$dir/counts" | wc -l) -eq 2 ]] || fail "tenants: $(tr '\n' ' ' <"$dir/counts")"
-[[ $(grep -l '^tenant a$' "$dir"/mine/one/packages/*/meta | wc -l) -eq 1 ]] || fail "entries of tenant a"
-[[ $(grep -l '^tenant b$' "$dir"/mine/one/packages/*/meta | wc -l) -eq 1 ]] || fail "entries of tenant b"
-say "two tenants share nothing"
+if all; then
+    "${as[@]}" "$bins/aisbx-security" --address "$socket" keys create --tenant a >"$dir/a.key"
+    "${as[@]}" "$bins/aisbx-security" --address "$socket" keys create --tenant b >"$dir/b.key"
+    for tenant in a b a b; do
+        AISBX_API_KEY=$(<"$dir/$tenant.key") "${as[@]}" "$bins/aisbx" --address "ipv4:$tcp" run --no-workspace -p py \
+            --packages tiny==0.1 true 2>"$dir/err" || fail "tenant $tenant: $(<"$dir/err")"
+        asked tiny-0.1 >>"$dir/counts"
+    done
+    forget_asked
+    [[ $(uniq "$dir/counts" | wc -l) -eq 2 ]] || fail "tenants: $(tr '\n' ' ' <"$dir/counts")"
+    [[ $(grep -l '^tenant a$' "$dir"/mine/one/packages/*/meta | wc -l) -eq 1 ]] || fail "entries of tenant a"
+    [[ $(grep -l '^tenant b$' "$dir"/mine/one/packages/*/meta | wc -l) -eq 1 ]] || fail "entries of tenant b"
+    say "two tenants share nothing"
 
-as_tenant() { AISBX_API_KEY=$(<"$dir/$1.key") "${as[@]}" "$bins/aisbx" --address "ipv4:$tcp" "${@:2}"; }
-[[ $(as_tenant b packages list --json | grep -o '"tenant":"[^"]*"' | sort -u) == '"tenant":"b"' ]] || fail "list: $(as_tenant b packages list)"
-of_a=$(as_tenant a packages list --json | grep -o 'pk_[a-z2-7]\{26\}')
-! as_tenant b packages prune "$of_a" 2>"$dir/err" || fail "b forgets what is of a"
-grep -q "no packages $of_a" "$dir/err" || fail "prune: $(<"$dir/err")"
-as_tenant b packages prune >"$dir/out"
-grep -q '^forgot 1, freed' "$dir/out" || fail "prune: $(<"$dir/out")"
-[[ $(as_tenant a packages list --json) == *"$of_a"* && $(as_tenant b packages list --json) == "[]" ]] || fail "prune"
-aisbx packages list | grep -q 'a  *pip' || fail "an admin sees all: $(aisbx packages list)"
-[[ $(aisbx packages prune --json "${of_a:0:10}") == *'"deleted":1'* ]] || fail "prune by a beginning"
-wait_for '[[ $(left one "*.old") -eq 0 ]]'
-say "packages list and prune, by tenant"
+    as_tenant() { AISBX_API_KEY=$(<"$dir/$1.key") "${as[@]}" "$bins/aisbx" --address "ipv4:$tcp" "${@:2}"; }
+    [[ $(as_tenant b packages list --json | grep -o '"tenant":"[^"]*"' | sort -u) == '"tenant":"b"' ]] || fail "list: $(as_tenant b packages list)"
+    of_a=$(as_tenant a packages list --json | grep -o 'pk_[a-z2-7]\{26\}')
+    ! as_tenant b packages prune "$of_a" 2>"$dir/err" || fail "b forgets what is of a"
+    grep -q "no packages $of_a" "$dir/err" || fail "prune: $(<"$dir/err")"
+    as_tenant b packages prune >"$dir/out"
+    grep -q '^forgot 1, freed' "$dir/out" || fail "prune: $(<"$dir/out")"
+    [[ $(as_tenant a packages list --json) == *"$of_a"* && $(as_tenant b packages list --json) == "[]" ]] || fail "prune"
+    aisbx packages list | grep -q 'a  *pip' || fail "an admin sees all: $(aisbx packages list)"
+    [[ $(aisbx packages prune --json "${of_a:0:10}") == *'"deleted":1'* ]] || fail "prune by a beginning"
+    wait_for '[[ $(left one "*.old") -eq 0 ]]'
+    say "packages list and prune, by tenant"
 
-"${as[@]}" /usr/bin/python3 "$repo/tests/integration/packages/gateway.py" "$bins/aisbx-mcp" "$socket" "$(free_port)" ||
-    fail "gateway: see above; $(tail -n 3 "$dir/worker.log")"
-say "by MCP with progress, and by REST"
+    "${as[@]}" /usr/bin/python3 "$repo/tests/integration/packages/gateway.py" "$bins/aisbx-mcp" "$socket" "$(free_port)" ||
+        fail "gateway: see above; $(tail -n 3 "$dir/worker.log")"
+    say "by MCP with progress, and by REST"
 
-forget_asked
-ran 42 -p unkept --packages tiny python3 -c 'import tiny; print(tiny.answer)'
-ran 42 -p unkept --packages tiny python3 -c 'import tiny; print(tiny.answer)'
-[[ $(asked /files/tiny) -eq 2 ]] || fail "keep: false: $(<"$dir/registry/requests")"
-forget_asked
-ran 42 -p short --packages tiny python3 -c 'import tiny; print(tiny.answer)'
-sleep 1.5
-ran 42 -p short --packages tiny python3 -c 'import tiny; print(tiny.answer)'
-[[ $(asked /files/tiny) -eq 2 ]] || fail "keep_for: $(<"$dir/registry/requests")"
-say "keep and keep_for"
+    forget_asked
+    ran 42 -p unkept --packages tiny python3 -c 'import tiny; print(tiny.answer)'
+    ran 42 -p unkept --packages tiny python3 -c 'import tiny; print(tiny.answer)'
+    [[ $(asked /files/tiny) -eq 2 ]] || fail "keep: false: $(<"$dir/registry/requests")"
+    forget_asked
+    ran 42 -p short --packages tiny python3 -c 'import tiny; print(tiny.answer)'
+    sleep 1.5
+    ran 42 -p short --packages tiny python3 -c 'import tiny; print(tiny.answer)'
+    [[ $(asked /files/tiny) -eq 2 ]] || fail "keep_for: $(<"$dir/registry/requests")"
+    say "keep and keep_for"
+fi
 
 id=$(aisbx create --no-workspace -p py)
 aisbx exec -e "PIP_INDEX_URL=$url/simple" -e PIP_TRUSTED_HOST=registry.test "$id" \
@@ -245,9 +254,11 @@ wait "$begun" || true
 wait_for '[[ $(left one "*.new") -eq 0 ]]'
 say "an install that nobody waits for ends"
 
-refused 'pip: ' -p hasty --packages upper true
-grep -q 'timed out after 3' "$dir/err" || fail "timeout: $(<"$dir/err")"
-say "an install that takes too long ends"
+if all; then
+        refused 'pip: ' -p hasty --packages upper true
+        grep -q 'timed out after 3' "$dir/err" || fail "timeout: $(<"$dir/err")"
+        say "an install that takes too long ends"
+fi
 
 forget_asked
 begin -p slow --packages upper true
@@ -258,7 +269,7 @@ start one --listen "ipv4:$tcp"
 wait_for '[[ $(left one "*.new") -eq 0 && $(left one "*.old") -eq 0 ]]'
 say "a worker that ends in order ends its installs"
 
-[[ $("${as[@]}" "$bins/aisbx-security" --address "$socket" audit query --json | grep -c '"packages.install"') -gt 5 ]] ||
+[[ $("${as[@]}" "$bins/aisbx-security" --address "$socket" audit query --limit 1000 --json | grep -c '"packages.install"') -gt 3 ]] ||
     fail "audit: $("${as[@]}" "$bins/aisbx-security" --address "$socket" audit query | tail -n 3)"
 "${as[@]}" "$bins/aisbx-security" --address "$socket" audit query --limit 1000 --json | grep packages.install | grep -q 'upper==1.0' ||
     fail "the audit does not say what was installed"
@@ -285,6 +296,7 @@ ran 43 -p slow --packages upper python3 -c 'import upper; print(upper.answer)'
 say "a worker that dies leaves no half install, and what was whole is kept"
 stop
 
+all || exit 0
 start two --packages-max 1M
 ran ok -p py --packages bigger python3 -c 'import bigger; print("ok")'
 ran ok -p py --packages bulky python3 -c 'import bulky; print("ok")'
