@@ -3,6 +3,7 @@ import fcntl
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import time
 
@@ -32,6 +33,8 @@ def watch(world, result, seconds):
     watcher = WATCHERS.get(result.probe.name)
     if watcher and not result.seen and seconds > 0.3:
         watcher(world, result)
+        if result.seen:
+            worlds.send(named(world, 'uid'), signal.SIGUSR1)  # it need not wait on
 
 
 def watch_identity(world, result):

@@ -81,7 +81,8 @@ extern const char *const sb_probe_dirs[];
 /** Makes "<dir>/sbx-<stem>-<pid>" into @path. */
 void sb_probe_path(char *path, size_t size, const char *dir, const char *stem);
 
-/** Waits under a name that the runner looks for from outside. */
+/** Waits under a name that the runner looks for from outside, until SIGUSR1 says that it has seen
+ * it. */
 void sb_probe_be_seen(const struct sb_run *run);
 /** Runs @body in a child that is ended after @seconds. Returns its exit status, or -signal. */
 int sb_probe_in_child(int (*body)(const void *arg), const void *arg, unsigned seconds);

@@ -99,10 +99,12 @@ check_text "is back" one "$(aisbx exec "$from" cat f)"
 # ---- fork ----
 aisbx exec "$sb" sh -c 'echo base >f'
 ex=$(aisbx exec --detach "$sb" sleep 1000)
-aisbx fork "$sb" --count 20 >"$dir/forks" 2>"$dir/err" || fail "fork: $(<"$dir/err")"
-check_text "as many" 20 "$(sort -u "$dir/forks" | wc -l)"
+count=20
+[[ $who == root && $way == overlay ]] || count=6 # many are made the same way by whoever it is
+aisbx fork "$sb" --count "$count" >"$dir/forks" 2>"$dir/err" || fail "fork: $(<"$dir/err")"
+check_text "as many" "$count" "$(sort -u "$dir/forks" | wc -l)"
 check_has "execs are not copied" "1 exec of $sb was not copied" "$(<"$dir/err")"
-check_text "labels" 21 "$(aisbx list --quiet --label team=red | wc -l)"
+check_text "labels" $((count + 1)) "$(aisbx list --quiet --label team=red | wc -l)"
 n=0
 while read -r fork; do
     check_text "fork $n" base "$(aisbx exec "$fork" sh -c "cat f; echo $n >f" </dev/null)"
