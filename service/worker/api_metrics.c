@@ -108,6 +108,10 @@ static void look_at_itself(struct sb_worker *worker)
     sb_metrics_set(&worker->metrics, SB_M_EXECS_ACTIVE, NULL,
                    (double)worker->registry.n_active_execs);
     sb_metrics_set(&worker->metrics, SB_M_START_TIME, NULL, (double)worker->start_ms / 1e3);
+    const struct sb_keys *filed = worker->auth.filed;
+    set(worker, SB_M_SHARED_KEYS, "usable",
+        filed == NULL ? 0 : (double)sb_map_count(&filed->by_id));
+    set(worker, SB_M_SHARED_KEYS, "wrong", (double)worker->key_watch.n_wrong);
     set(worker, SB_M_DISK_USAGE, "output", (double)kept);
     set(worker, SB_M_MEMORY_USAGE, "worker", (double)own_memory());
     if (getrusage(RUSAGE_SELF, &usage) == 0) {

@@ -96,6 +96,7 @@ static void refuse_all(struct sb_worker *worker, const struct sb_err *err)
     } else {
         replace(worker, none);
     }
+    worker->key_watch.n_wrong = 1;
     SB_LOG_ERROR("no key of the file opens anything until it can be read", "file=%s why=%s",
                  worker->options.keys, err->text);
 }
@@ -126,6 +127,7 @@ void sb_key_watch_reload(struct sb_worker *worker)
         return;
     }
     watch->is_unread = !watch->stamp.is_settled;
+    watch->n_wrong = n_wrong;
     replace(worker, keys);
     SB_LOG_INFO("keys read again", "file=%s keys=%zu wrong=%zu", worker->options.keys,
                 sb_map_count(&keys->by_id), n_wrong);

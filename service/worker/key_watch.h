@@ -19,6 +19,7 @@ struct sb_key_watch {
     bool is_begun;
     bool is_unread; /* the last reading failed, or was of a file that still changed */
     struct sb_key_stamp stamp;
+    size_t n_wrong; /* lines that open nothing; 1 when the file cannot be read */
 };
 
 /** Errors: as sb_key_file_read; SB_INVALID: a line is wrong. Without --keys it does nothing. */

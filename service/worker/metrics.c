@@ -129,6 +129,12 @@ const struct sb_metric_family sb_worker_metrics[SB_M_END_] = {
                          SB_METRIC_COUNTER,
                          {"kind"},
                          ONLY},
+    [SB_M_SHARED_KEYS] = {"aisbx_shared_keys",
+                          "Keys of --keys: usable, or wrong (a line that opens nothing; one when "
+                          "none can be read); 0 without --keys.",
+                          SB_METRIC_GAUGE,
+                          {"state"},
+                          ONLY},
     [SB_M_TRACE_SPANS] = {"aisbx_trace_spans_total",
                           "Spans: exported, dropped (too many waited), failed (the collector took "
                           "them not). None without --otlp-endpoint.",

@@ -40,6 +40,7 @@ enum sb_worker_metric {
     SB_M_SANDBOX_STOPS,
     SB_M_SANDBOXES_ACTIVE,
     SB_M_VIOLATIONS,
+    SB_M_SHARED_KEYS,
     SB_M_TRACE_SPANS,
     SB_M_START_TIME,
     SB_M_END_,

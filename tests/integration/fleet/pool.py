@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -186,12 +187,22 @@ def keys_come_and_go_with_the_secret(gateway, workers, secret, keys):
     print("  a new line opens, a line that is gone ends its streams, and both workers agree")
 
 
+def wrong(gateway, headers):
+    """Lines of keys that open nothing, of each worker."""
+    connection, response = gateway.open("GET", "/metrics", headers=headers, below="")
+    text = response.read().decode()
+    connection.close()
+    assert response.status == 200, text
+    return [int(line.split()[-1]) for line in text.splitlines() if re.match(r'aisbx_shared_keys\{.*state="wrong"', line)]
+
+
 def what_is_wrong_opens_nothing(gateway, workers, secret, keys):
     right = secret.files["keys"]
     secret.put(keys=right.replace(" user b ", " user B "))
     tell(workers)
     rig.until("b's line is wrong now", lambda: status(gateway, by(keys["b"])) == 401)
     rig.until("it is told", lambda: all("a key is wrong and opens nothing" in worker.said() for worker in workers))
+    rig.until("it is counted", lambda: wrong(gateway, by(keys["look"])) == [1] * len(workers))
     assert status(gateway, by(keys["a"])) == 200
     moved = f"{secret.path}.moved"
     os.rename(secret.path, moved)
@@ -206,6 +217,7 @@ def what_is_wrong_opens_nothing(gateway, workers, secret, keys):
     secret.put(keys=right)
     tell(workers)
     rig.until("b's line is right again", lambda: status(gateway, by(keys["b"])) == 200)
+    rig.until("nothing is wrong", lambda: wrong(gateway, by(keys["look"])) == [0] * len(workers))
     print("  a wrong line opens nothing and the others do; without the file none does; no worker starts with a wrong one")
 
 
