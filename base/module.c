@@ -23,7 +23,7 @@ int sb_module_find(const char *file, int *ret_fd, struct sb_err *err)
     memcpy(slash + 1, file, size);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return sb_err_sys(err, errno, "open %s", path);
+        return sb_err_sys(err, errno, "open %s (it comes with this program: install both)", path);
     }
     *ret_fd = fd;
     return 0;

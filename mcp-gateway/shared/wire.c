@@ -237,6 +237,9 @@ static void take_answer(struct sb_wire *wire, const struct sb_resp_answer *said)
         if (said->kind == SB_RESP_ERROR_IS) {
             (void)sb_err_set(&err, SB_PRECONDITION, "%s", why);
         }
+        if (wire->state == SB_WIRE_UP) { /* who greets may still refuse all that is asked */
+            wire->n_losses = 0;
+        }
         answer(wire, SB_LIST_ENTRY(sb_list_pop(&wire->sent), struct sb_wire_ask, node),
                err.code == SB_OK ? said : NULL, &err);
     }
@@ -276,7 +279,6 @@ static void on_up(void *ctx, const struct sb_resp_answer *said, const struct sb_
                 wire->options.url->kind == SB_URL_UNIX  ? "unix"
                 : wire->options.url->kind == SB_URL_TLS ? "tls"
                                                         : "tcp");
-    wire->n_losses = 0;
     wire->trouble = "";
     arm(wire->clock, SB_WIRE_IDLE_MS);
     while (!sb_list_is_empty(&wire->waiting)) {

@@ -32,7 +32,7 @@ struct sb_wire {
     unsigned n_asks;
     struct event *due;   /* of the oldest question */
     struct event *clock; /* of the state */
-    unsigned n_losses;   /* since it was up */
+    unsigned n_losses;   /* since it answered a question */
     const char *trouble;
 };
 
