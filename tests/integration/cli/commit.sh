@@ -52,6 +52,7 @@ check_text "nothing left over" '' "$(find src -name '.aisbx-commit*')"
 check_text "again" "" "$(aisbx commit "$(new -w src:overlay)" 2>/dev/null)"
 
 # ---- by path ----
+chmod 700 src/new/er
 tree src
 sb=$(new -w src:overlay)
 aisbx exec "$sb" sh -c 'echo 2 >a; mkdir -p n/m; echo x >n/m/x; echo y >n/y; rm -r gone; echo b >sub/b'

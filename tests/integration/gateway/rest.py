@@ -83,6 +83,18 @@ def runs_programs():
     call("destroySandbox", 200, [sandbox])
 
 
+def pauses(sandbox):
+    """An ordinary user's worker may have no group that freezes, and says so then."""
+    path = contract.operations["pauseSandbox"][0].replace("{sandbox_id}", sandbox)
+    if os.geteuid() != 0 and ask(PORT, "POST", f"/api/v1{path}").status == 409:
+        assert "freeze" in call("pauseSandbox", 409, [sandbox]).json()["detail"]
+        assert call("resumeSandbox", 200, [sandbox]).json()["state"] == "running"
+        return
+    assert call("pauseSandbox", 200, [sandbox]).json()["state"] == "paused"
+    assert [s["sandbox_id"] for s in call("listSandboxes", 200, query="?states=paused").json()["sandboxes"]] == [sandbox]
+    assert call("resumeSandbox", 200, [sandbox]).json()["state"] == "running"
+
+
 def runs_sources_and_batches():
     spec = {"profile": "python-dev", "network": {"mode": "none"}}
     script = {"language": "python", "source": "n = int(input()); print(n * 2); open('out', 'w').write(str(n))"}
@@ -94,9 +106,7 @@ def runs_sources_and_batches():
     assert sorted((data["case_id"], data["passed"]) for _, data, _ in events) == [("a", True), ("b", False)], events
     call("runBatch", 422, body={"run": {"script": script}})
     sandbox = call("createSandbox", 201, body={}).json()["sandbox_id"]
-    assert call("pauseSandbox", 200, [sandbox]).json()["state"] == "paused"
-    assert [s["sandbox_id"] for s in call("listSandboxes", 200, query="?states=paused").json()["sandboxes"]] == [sandbox]
-    assert call("resumeSandbox", 200, [sandbox]).json()["state"] == "running"
+    pauses(sandbox)
     call("pauseSandbox", 404, ["sb_" + "a" * 26])
     call("destroySandbox", 200, [sandbox])
 

@@ -178,12 +178,14 @@ async def main():
         sup.wait_well()
         load = Load(port)
         tasks = [asyncio.create_task(load.idle(i)) for i in range(IDLE)] + [asyncio.create_task(load.busy(i)) for i in range(BUSY)]
-        await calm(sup, load, "before")
-        for victim in ("gateway", "worker", "spawner"):
-            await kill(sup, load, victim)
-            await calm(sup, load, f"after {victim}")
-        print("audit:", await asyncio.to_thread(audit_verifies, sup, load.n_ran))
-        load.is_over = True
+        try:
+            await calm(sup, load, "before")
+            for victim in ("gateway", "worker", "spawner"):
+                await kill(sup, load, victim)
+                await calm(sup, load, f"after {victim}")
+            print("audit:", await asyncio.to_thread(audit_verifies, sup, load.n_ran))
+        finally:
+            load.is_over = True  # wait_for may swallow the only cancellation
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
