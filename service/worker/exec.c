@@ -19,6 +19,7 @@
 #include "service/worker/policy/policy.h"
 #include "service/worker/policy/request.h"
 #include "service/worker/sandbox.h"
+#include "service/worker/spawner.h"
 #include "service/worker/watch.h"
 #include "service/worker/worker.h"
 
@@ -171,6 +172,14 @@ void sb_exec_on_drained(struct sb_exec *exec)
 
 /* ---- the beginning ---- */
 
+/* Init is gone, or as good as: the sandbox has no future. What took it is told by whoever is heard
+ * of next: its own end, or the spawner's, which takes all of them along. */
+static void lose_init(const struct sb_exec *exec, const struct sb_err *err)
+{
+    SB_LOG_WARN("cannot reach init", "sandbox=%s why=%s", exec->sandbox->id, err->text);
+    sb_spawner_kill(exec->sandbox->worker->spawner, exec->sandbox->slot);
+}
+
 bool sb_exec_send(struct sb_exec *exec)
 {
     if (exec->state != SB_EXEC_STARTING || exec->packet == NULL) {
@@ -179,9 +188,7 @@ bool sb_exec_send(struct sb_exec *exec)
     struct sb_err err;
     int sent = sb_exec_init_send(exec, exec->sandbox->init_fd, &err);
     if (sent < 0) {
-        /* Init is gone, or as good as: the sandbox has no future. */
-        SB_LOG_WARN("cannot reach init", "sandbox=%s why=%s", exec->sandbox->id, err.text);
-        sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
+        lose_init(exec, &err);
     }
     return sent != 0;
 }
@@ -211,7 +218,7 @@ static bool take_warm(struct sb_exec *exec)
     if (sb_warm_run(warm, exec->language, &program, &err) < 0) {
         sb_warm_done(warm);
         if (exec->is_only) { /* PID 1 ends with it */
-            sb_sandbox_destroy(exec->sandbox, SB_REASON_INIT_DIED, err.text);
+            lose_init(exec, &err);
         }
         return exec->is_only;
     }

@@ -46,11 +46,13 @@ class Load:
         return int(answer[9:12]), body
 
     async def call(self, number, stream):
-        """One call in eight makes a sandbox and runs a program in it."""
+        """One call in eight makes a sandbox and runs a program in it. Returns the status, and what is not as it should be."""
         if number % 8:
-            return (await self.ask(stream, "GET", "/api/v1/worker/load"))[0], True
+            return (await self.ask(stream, "GET", "/api/v1/worker/load"))[0], None
         status, body = await self.ask(stream, "POST", "/api/v1/run", {"target": {"new_sandbox": {"profile": "strict"}}, "exec": {"command": {"args": ["echo", str(number)]}}})
-        return status, status != 200 or json.loads(body)["stdout"] == f"{number}\n" or json.loads(body)["exec"]["verdict"]["kind"] == "worker_lost"
+        said = json.loads(body) if status == 200 else None
+        is_right = said is None or said["stdout"] == f"{number}\n" or said["exec"]["verdict"]["kind"] == "worker_lost"
+        return status, None if is_right else said
 
     async def busy(self, me):
         stream, number = None, me
@@ -58,18 +60,18 @@ class Load:
             try:
                 stream = stream or await asyncio.open_connection("127.0.0.1", self.port)
                 start = time.monotonic()
-                status, is_right = await asyncio.wait_for(self.call(number, stream), WAIT)
-                if status == 200 and is_right:
+                status, wrong = await asyncio.wait_for(self.call(number, stream), WAIT)
+                if status == 200 and wrong is None:
                     self.good += 1
                     self.last_good[me] = time.monotonic()
                     self.n_ran += number % 8 == 0
                     if number % 8:
                         self.latencies.append(time.monotonic() - start)
-                elif status == 503 and is_right:
+                elif status == 503:
                     self.cut += 1
                     await asyncio.sleep(0.05)
                 else:
-                    self.wrong.append((number, status))
+                    self.wrong.append((number, status, wrong))
             except (OSError, asyncio.IncompleteReadError):
                 self.cut += 1
                 stream = None
