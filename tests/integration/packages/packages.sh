@@ -255,9 +255,9 @@ wait_for '[[ $(left one "*.new") -eq 0 ]]'
 say "an install that nobody waits for ends"
 
 if all; then
-        refused 'pip: ' -p hasty --packages upper true
-        grep -q 'timed out after 3' "$dir/err" || fail "timeout: $(<"$dir/err")"
-        say "an install that takes too long ends"
+    refused 'pip: ' -p hasty --packages upper true
+    grep -q 'timed out after 3' "$dir/err" || fail "timeout: $(<"$dir/err")"
+    say "an install that takes too long ends"
 fi
 
 forget_asked
