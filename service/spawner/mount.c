@@ -127,12 +127,13 @@ int sb_mount_add_attr(int dirfd, const char *path, uint64_t attr, struct sb_err 
     return 0;
 }
 
-int sb_mount_add_attr_below(int dirfd, uint64_t attr, uint64_t except, struct sb_err *err)
+int sb_mount_add_attr_below(
+    int dirfd, const char *path, uint64_t attr, uint64_t except, struct sb_err *err)
 {
     struct mount_attr all = {.attr_set = attr};
     struct mount_attr one = {.attr_clr = except};
-    if (mount_setattr(dirfd, "", AT_EMPTY_PATH | AT_RECURSIVE, &all, sizeof all) < 0 ||
-        mount_setattr(dirfd, "", AT_EMPTY_PATH, &one, sizeof one) < 0) {
+    if (mount_setattr(dirfd, path, AT_EMPTY_PATH | AT_RECURSIVE, &all, sizeof all) < 0 ||
+        mount_setattr(dirfd, path, AT_EMPTY_PATH, &one, sizeof one) < 0) {
         return sb_err_sys(err, errno, "set attributes of mounts");
     }
     return 0;

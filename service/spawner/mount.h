@@ -45,5 +45,7 @@ int sb_mount_tmpfs(const char *target, const struct sb_mount_space *space, struc
 /** Adds @attr to the mount whose root is @path. */
 int sb_mount_add_attr(int dirfd, const char *path, uint64_t attr, struct sb_err *err);
 
-/** Adds @attr to the mount at @dirfd and all below it, then takes @except from that one itself. */
-int sb_mount_add_attr_below(int dirfd, uint64_t attr, uint64_t except, struct sb_err *err);
+/** Adds @attr to the mount whose root is @path ("": @dirfd itself) and to all below it, then takes
+ *  @except from that one itself. */
+int sb_mount_add_attr_below(
+    int dirfd, const char *path, uint64_t attr, uint64_t except, struct sb_err *err);

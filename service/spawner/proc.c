@@ -22,23 +22,25 @@
 
 #define COVER_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-/* Parents of covers: an empty file and an empty directory of the new root, which have no name once
- * the covers are on. Nobody may open the file. It is not /dev/null, since a device on a read-only
- * mount can still be opened for writing. */
+/* What covers: an empty file and an empty directory of the new root, which have no name once they
+ * are bound. Nobody may open the file. It is not /dev/null, since a device on a read-only mount can
+ * still be opened for writing. */
 #define EMPTY_FILE SB_PROC_EMPTY_FILE
 #define EMPTY_DIR  SB_PROC_EMPTY_DIR
 
-/* Absent ones are skipped: which exist depends on the kernel. */
+/* Absent ones are skipped: which exist depends on the kernel. A mount of the wrong kind is refused,
+ * and the other one tried, but each refusal has the kernel wait for all processors (RCU), as each
+ * umount2 has. */
 const struct sb_proc_cover sb_proc_covers[] = {
     {"proc/sys", SB_PROC_READ_ONLY},
     {"proc/fs", SB_PROC_READ_ONLY},
-    {"proc/bus", SB_PROC_HIDE},
-    {"proc/irq", SB_PROC_HIDE},
-    {"proc/acpi", SB_PROC_HIDE},
-    {"proc/asound", SB_PROC_HIDE},
-    {"proc/driver", SB_PROC_HIDE},
-    {"proc/dynamic_debug", SB_PROC_HIDE},
-    {"proc/scsi", SB_PROC_HIDE},
+    {"proc/bus", SB_PROC_HIDE_DIR},
+    {"proc/irq", SB_PROC_HIDE_DIR},
+    {"proc/acpi", SB_PROC_HIDE_DIR},
+    {"proc/asound", SB_PROC_HIDE_DIR},
+    {"proc/driver", SB_PROC_HIDE_DIR},
+    {"proc/dynamic_debug", SB_PROC_HIDE_DIR},
+    {"proc/scsi", SB_PROC_HIDE_DIR},
     {"proc/bootconfig", SB_PROC_HIDE},
     {"proc/buddyinfo", SB_PROC_HIDE},
     {"proc/cmdline", SB_PROC_HIDE},
@@ -73,66 +75,53 @@ const struct sb_proc_cover sb_proc_covers[] = {
     {NULL, SB_PROC_HIDE},
 };
 
-/* A cover's parent is a read-only mount, so each bind of it is one. */
-static int make_parent(const char *path, struct sb_err *err)
-{
-    return sb_mount_bind(path, path, err) < 0 ? -1
-                                              : sb_mount_add_attr(AT_FDCWD, path, COVER_ATTR, err);
-}
-
 static int add_cover(const struct sb_proc_cover *cover, struct sb_err *err)
 {
     const char *path = cover->path;
+    const bool is_dir = cover->kind == SB_PROC_HIDE_DIR;
     if (cover->kind == SB_PROC_READ_ONLY) {
-        return sb_mount_bind(path, path, err) < 0
-                   ? -1
-                   : sb_mount_add_attr(AT_FDCWD, path, COVER_ATTR, err);
+        return sb_mount_bind(path, path, err);
     }
-    /* The kernel says which of the two kinds it is. */
-    if (mount(EMPTY_FILE, path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT) {
+    if (mount(is_dir ? EMPTY_DIR : EMPTY_FILE, path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT) {
         return 0;
     }
-    if (errno == ENOTDIR && mount(EMPTY_DIR, path, NULL, MS_BIND, NULL) == 0) {
+    if (errno == ENOTDIR &&
+        mount(is_dir ? EMPTY_FILE : EMPTY_DIR, path, NULL, MS_BIND, NULL) == 0) {
         return 0;
     }
     return sb_err_sys(err, errno, "cover %s", path);
 }
 
-/* The parents lose their names, and stay where they are bound. */
-static int drop_parents(struct sb_err *err)
+/* They lose their names, and stay where they are bound. */
+static int drop_empty(struct sb_err *err)
 {
-    if (umount2(EMPTY_FILE, MNT_DETACH) < 0 || umount2(EMPTY_DIR, MNT_DETACH) < 0 ||
-        unlink(EMPTY_FILE) < 0 || rmdir(EMPTY_DIR) < 0) {
-        return sb_err_sys(err, errno, "unname covers");
-    }
-    return 0;
+    return unlink(EMPTY_FILE) < 0 || rmdir(EMPTY_DIR) < 0 ? sb_err_sys(err, errno, "unname covers")
+                                                          : 0;
 }
 
-int sb_proc_make_parents(struct sb_child *child, struct sb_err *err)
+int sb_proc_make_empty(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
-    if (mknod(EMPTY_FILE, S_IFREG, 0) < 0) {
-        return sb_err_sys(err, errno, "make a cover");
-    }
-    return sb_rootfs_mkdir(EMPTY_DIR, 0555, err) < 0 || make_parent(EMPTY_FILE, err) < 0 ||
-                   make_parent(EMPTY_DIR, err) < 0
-               ? -1
-               : 0;
+    return mknod(EMPTY_FILE, S_IFREG, 0) < 0 ? sb_err_sys(err, errno, "make a cover")
+                                             : sb_rootfs_mkdir(EMPTY_DIR, 0555, err);
 }
 
 static int cover_all(struct sb_child *child, struct sb_err *err)
 {
-    if (sb_proc_make_parents(child, err) < 0) {
+    if (sb_proc_make_empty(child, err) < 0) {
         return -1;
     }
     for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
         bool is_left_out =
-            cover->kind == SB_PROC_HIDE ? sb_mutated("proc.hide") : sb_mutated("proc.read-only");
+            sb_mutated(cover->kind == SB_PROC_READ_ONLY ? "proc.read-only" : "proc.hide");
         if (!is_left_out && add_cover(cover, err) < 0) {
             return -1;
         }
     }
-    return drop_parents(err);
+    /* All covers at once; the procfs itself takes writes. */
+    return sb_mount_add_attr_below(AT_FDCWD, "proc", COVER_ATTR, MOUNT_ATTR_RDONLY, err) < 0
+               ? -1
+               : drop_empty(err);
 }
 
 /* Of the sandbox's user namespace, whatever the host allows. What is made inside counts for whoever
@@ -224,7 +213,7 @@ int sb_proc_verify(struct sb_child *child, struct sb_err *err)
             continue;
         }
         bool is_procfs = fs.f_type == PROC_SUPER_MAGIC;
-        bool is_hidden = cover->kind == SB_PROC_HIDE;
+        bool is_hidden = cover->kind != SB_PROC_READ_ONLY;
         if (is_procfs == is_hidden || (fs.f_flags & ST_RDONLY) == 0) {
             return sb_err_set(err, SB_INTERNAL, "%s is not covered", path);
         }

@@ -4,7 +4,8 @@ struct sb_child;
 struct sb_err;
 
 enum sb_proc_kind {
-    SB_PROC_HIDE,      /* an empty file or directory in its place */
+    SB_PROC_HIDE,      /* an empty file in its place; a directory, if the kernel has one there */
+    SB_PROC_HIDE_DIR,  /* the other way round */
     SB_PROC_READ_ONLY, /* bound onto itself, read-only */
 };
 
@@ -29,7 +30,7 @@ int sb_proc_mount(struct sb_child *child, struct sb_err *err);
 int sb_proc_verify(struct sb_child *child, struct sb_err *err);
 
 /** Makes what hides a part, for whoever covers /proc. */
-int sb_proc_make_parents(struct sb_child *child, struct sb_err *err);
+int sb_proc_make_empty(struct sb_child *child, struct sb_err *err);
 
 /** Bounds what its user namespace permits, when another program makes the sandbox's inside of it.
  */

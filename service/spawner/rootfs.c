@@ -168,7 +168,7 @@ int sb_rootfs_system(struct sb_child *child, struct sb_err *err)
 int sb_rootfs_freeze(struct sb_child *child, struct sb_err *err)
 {
     /* The root itself still gets mount points, and is frozen by sb_rootfs_enter. */
-    return sb_mount_add_attr_below(child->root_fd, SYSTEM_ATTR, MOUNT_ATTR_RDONLY, err);
+    return sb_mount_add_attr_below(child->root_fd, "", SYSTEM_ATTR, MOUNT_ATTR_RDONLY, err);
 }
 
 int sb_rootfs_space(struct sb_child *child, struct sb_err *err)

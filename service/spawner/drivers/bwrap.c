@@ -133,7 +133,7 @@ static const struct sb_driver_step steps[] = {
     {"stage", sb_rootfs_stage},
     {"etc", sb_etc_make},
     {"dev", sb_dev_make},
-    {"covers", sb_proc_make_parents},
+    {"covers", sb_proc_make_empty},
     {"pools", sb_proc_limit_around},
     {"space", sb_rootfs_space},
     {"mounts", sb_rootfs_mounts},
