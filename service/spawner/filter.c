@@ -61,25 +61,29 @@ int sb_filter_compile(const Spawn__V1__LoadFilter *msg,
 {
     SB_CLEANUP(sb_bpf_lists_done) struct sb_bpf_lists lists = {{0}, {0}};
     struct sb_bpf_target target = sb_bpf_native;
-    struct sb_filter filter = {0};
     if (sb_filter_rules(msg, &lists, err) < 0) {
         return -1;
     }
     mutate(&lists, &target);
-    if (sb_bpf_compile(&lists, &target, false, &filter.plain, err) < 0 ||
-        sb_bpf_compile(&lists, &target, true, &filter.asking, err) < 0) {
-        sb_filter_done(&filter);
-        return -1;
-    }
-    *ret_filter = filter;
-    return 0;
+    return sb_bpf_compile(&lists, &target, &ret_filter->forms, err);
 }
 
 void sb_filter_done(struct sb_filter *filter)
 {
-    free(filter->plain.filter);
-    free(filter->asking.filter);
-    *filter = (struct sb_filter){0};
+    sb_bpf_forms_done(&filter->forms);
+}
+
+/* What a message says, however it came. */
+static int
+hash_of(const Spawn__V1__LoadFilter *msg, size_t len, uint64_t *ret_hash, struct sb_err *err)
+{
+    SB_CLEANUP(sb_freep) uint8_t *packed = malloc(len + 1);
+    if (packed == NULL) {
+        return sb_err_oom(err);
+    }
+    (void)spawn__v1__load_filter__pack(msg, packed);
+    *ret_hash = sb_hash_sip13(content_key, packed, len);
+    return 0;
 }
 
 int sb_filter_load(struct sb_filter_cache *cache,
@@ -87,13 +91,14 @@ int sb_filter_load(struct sb_filter_cache *cache,
                    uint64_t *ret_id,
                    struct sb_err *err)
 {
-    uint8_t packed[SB_FRAME_MAX];
+    uint64_t hash = 0;
     size_t len = spawn__v1__load_filter__get_packed_size(msg);
-    if (len > sizeof packed) {
+    if (len > SB_FRAME_MAX) {
         return sb_err_set(err, SB_INVALID, "rules: %zu bytes, at most %d", len, SB_FRAME_MAX);
     }
-    (void)spawn__v1__load_filter__pack(msg, packed);
-    uint64_t hash = sb_hash_sip13(content_key, packed, len);
+    if (hash_of(msg, len, &hash, err) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i < cache->n; i++) {
         if (cache->entries[i].hash == hash && cache->entries[i].packed_len == len) {
             *ret_id = i + 1;

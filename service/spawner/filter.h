@@ -1,17 +1,17 @@
 #pragma once
-#include <linux/filter.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service/spawner/bpf/compile.h"
 #include "spawn/v1/spawn.pb-c.h"
 
 struct sb_child;
 struct sb_err;
 
-/** A compiled filter in two forms; theory of operation: filter.c. */
+/** A compiled filter in two forms: refuses by itself, or has a listener answer some refusals;
+ *  theory of operation: filter.c. */
 struct sb_filter {
-    struct sock_fprog plain;  /* refuses by itself; owned */
-    struct sock_fprog asking; /* but for some refusals that a listener answers; owned */
+    struct sb_bpf_forms forms;
 };
 
 enum { SB_FILTER_MAX_CACHED = 64 };

@@ -40,12 +40,12 @@ static int put_on(const struct sock_fprog *program, struct sb_err *err)
 int sb_filter_install(const struct sb_filter *filter, int *ret_listener, struct sb_err *err)
 {
     if (ret_listener != NULL) {
-        *ret_listener = listen_with(&filter->asking);
+        *ret_listener = listen_with(&filter->forms.asking);
         if (*ret_listener >= 0) {
             return 0;
         }
     }
-    return put_on(&filter->plain, err);
+    return put_on(&filter->forms.plain, err);
 }
 
 /* What is between this filter and being init, saying why not included: nobody reads the listener
@@ -78,7 +78,7 @@ int sb_filter_learn(const struct sb_filter *filter, int *ret_listener, struct sb
                           "does not inside another one's sandbox)");
     }
     /* Last, as it may refuse seccomp(2) itself. */
-    if (put_on(&filter->plain, err) < 0) {
+    if (put_on(&filter->forms.plain, err) < 0) {
         return -1;
     }
     *ret_listener = SB_STEAL_FD(listener);

@@ -82,7 +82,7 @@ static int on_load_filter(struct sb_server *server, struct call *call, struct sb
     Spawn__V1__FilterLoaded *body = &call->body.filter_loaded;
     spawn__v1__filter_loaded__init(body);
     body->filter_id = id;
-    body->instructions = filter->plain.len;
+    body->instructions = filter->forms.plain.len;
     call->reply->body_case = SPAWN__V1__REPLY__BODY_FILTER_LOADED;
     call->reply->filter_loaded = body;
     call->is_answered = true;

@@ -172,26 +172,25 @@ static uint32_t decide_numbers(struct compile compile, struct sb_bpf_graph *grap
 }
 
 /* Returns 1 when the graph is too much. */
-static int make(const struct compile *compile, struct sock_fprog *ret_program, struct sb_err *err)
+static int make(const struct compile *compile,
+                struct sb_bpf_graph *graph,
+                struct sock_fprog *ret_program,
+                struct sb_err *err)
 {
-    SB_CLEANUP(sb_bpf_graph_done) struct sb_bpf_graph graph;
-    sb_bpf_graph_init(&graph);
-    if (graph.has_failed) {
-        return sb_err_oom(err);
-    }
-    uint32_t root = decide_numbers(*compile, &graph);
+    uint32_t root = decide_numbers(*compile, graph);
     const struct sb_bpf_test is_native = {
         .kind = SB_BPF_EQ, .word = WORD_OF_ARCH, .k = compile->target->arch};
-    uint32_t foreign = sb_bpf_return(&graph, compile->target->on_foreign);
-    root = sb_bpf_branch(&graph, is_native, root, foreign);
-    return graph.has_failed ? 1 : sb_bpf_emit(&graph, root, ret_program, err);
+    uint32_t foreign = sb_bpf_return(graph, compile->target->on_foreign);
+    root = sb_bpf_branch(graph, is_native, root, foreign);
+    return graph->has_failed ? 1 : sb_bpf_emit(graph, root, ret_program, err);
 }
 
-int sb_bpf_compile(const struct sb_bpf_lists *lists,
-                   const struct sb_bpf_target *target,
-                   bool asks,
-                   struct sock_fprog *ret_program,
-                   struct sb_err *err)
+static int compile_form(const struct sb_bpf_lists *lists,
+                        const struct sb_bpf_target *target,
+                        bool asks,
+                        struct sb_bpf_graph *graph,
+                        struct sock_fprog *ret_program,
+                        struct sb_err *err)
 {
     const size_t n_ranges = 2 * (lists->allow.n_rules + lists->deny.n_rules) + 3;
     SB_CLEANUP(sb_freep) struct sb_bpf_rule *allow_rules = in_order(&lists->allow, asks);
@@ -203,10 +202,40 @@ int sb_bpf_compile(const struct sb_bpf_lists *lists,
     struct compile compile = {.target = target, .ranges = ranges, .simplifies = true};
     reader_init(&compile.allow, &lists->allow, allow_rules);
     reader_init(&compile.deny, &lists->deny, deny_rules);
-    int made = make(&compile, ret_program, err);
+    int made = graph->has_failed ? 1 : make(&compile, graph, ret_program, err);
     if (made > 0) {
+        SB_CLEANUP(sb_bpf_graph_done) struct sb_bpf_graph simple;
+        sb_bpf_graph_init(&simple);
         compile.simplifies = false;
-        made = make(&compile, ret_program, err);
+        made = simple.has_failed ? 1 : make(&compile, &simple, ret_program, err);
     }
     return made > 0 ? sb_err_set(err, SB_EXHAUSTED, "rules: too many different decisions") : made;
+}
+
+int sb_bpf_compile(const struct sb_bpf_lists *lists,
+                   const struct sb_bpf_target *target,
+                   struct sb_bpf_forms *ret_forms,
+                   struct sb_err *err)
+{
+    SB_CLEANUP(sb_bpf_forms_done) struct sb_bpf_forms forms = {0};
+    SB_CLEANUP(sb_bpf_graph_done)
+    struct sb_bpf_graph graph; /* the other form is made in its memory */
+    sb_bpf_graph_init(&graph);
+    if (compile_form(lists, target, false, &graph, &forms.plain, err) < 0) {
+        return -1;
+    }
+    sb_bpf_graph_reset(&graph);
+    if (compile_form(lists, target, true, &graph, &forms.asking, err) < 0) {
+        return -1;
+    }
+    *ret_forms = forms;
+    forms = (struct sb_bpf_forms){0};
+    return 0;
+}
+
+void sb_bpf_forms_done(struct sb_bpf_forms *forms)
+{
+    free(forms->plain.filter);
+    free(forms->asking.filter);
+    *forms = (struct sb_bpf_forms){0};
 }

@@ -16,12 +16,16 @@ struct sb_bpf_target {
 /** What this program was built for; its foreign calls kill. */
 extern const struct sb_bpf_target sb_bpf_native;
 
+/** The program of two lists, in two forms. */
+struct sb_bpf_forms {
+    struct sock_fprog plain;  /* refuses what is told; its code is for free() */
+    struct sock_fprog asking; /* asks a listener about it; likewise */
+};
+
 /** Makes one program of both lists; how: compile.c.
- *  @asks  what is told asks a listener; else it is refused.
- *  @ret_program  its code is for free().
  *  Errors: SB_INVALID: the program would be too long; SB_EXHAUSTED: memory, or too much of it. */
 int sb_bpf_compile(const struct sb_bpf_lists *lists,
                    const struct sb_bpf_target *target,
-                   bool asks,
-                   struct sock_fprog *ret_program,
+                   struct sb_bpf_forms *ret_forms,
                    struct sb_err *err);
+void sb_bpf_forms_done(struct sb_bpf_forms *forms);

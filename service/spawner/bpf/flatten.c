@@ -120,7 +120,7 @@ uint32_t sb_bpf_flatten(struct sb_bpf_graph *graph, uint32_t root)
         return root;
     }
     if (node.flat != 0) {
-        return node.flat - 1;
+        return node.flat - 1U;
     }
     uint32_t flat = 0;
     if (is_range(&node.test)) {
@@ -130,6 +130,6 @@ uint32_t sb_bpf_flatten(struct sb_bpf_graph *graph, uint32_t root)
         uint32_t no = sb_bpf_flatten(graph, node.no);
         flat = sb_bpf_branch(graph, node.test, yes, no);
     }
-    graph->nodes[root].flat = flat + 1;
+    graph->nodes[root].flat = (uint16_t)(flat + 1);
     return flat;
 }

@@ -36,7 +36,7 @@ static bool grow(struct sb_bpf_graph *graph)
 static uint32_t
 intern(struct sb_bpf_graph *graph, const struct sb_bpf_test *test, uint32_t yes, uint32_t no)
 {
-    uint32_t *bucket = &graph->buckets[hash_of(test, yes, no)];
+    uint16_t *bucket = &graph->buckets[hash_of(test, yes, no)];
     for (uint32_t at = *bucket; at != 0; at = graph->nodes[at].next) {
         const struct sb_bpf_node *node = &graph->nodes[at];
         if (node->yes == yes && node->no == no && is_same(&node->test, test)) {
@@ -49,14 +49,15 @@ intern(struct sb_bpf_graph *graph, const struct sb_bpf_test *test, uint32_t yes,
     uint32_t at = graph->n_nodes++;
     graph->nodes[at] = (struct sb_bpf_node){
         .test = *test,
-        .yes = yes,
-        .no = no,
+        .yes = (uint16_t)yes,
+        .no = (uint16_t)no,
         .next = *bucket,
-        .words = test->kind == SB_BPF_RETURN
-                     ? 0
-                     : (1U << test->word) | graph->nodes[yes].words | graph->nodes[no].words,
+        .words =
+            test->kind == SB_BPF_RETURN
+                ? 0
+                : (uint16_t)((1U << test->word) | graph->nodes[yes].words | graph->nodes[no].words),
     };
-    *bucket = at;
+    *bucket = (uint16_t)at;
     return at;
 }
 
@@ -66,14 +67,20 @@ uint32_t sb_bpf_return(struct sb_bpf_graph *graph, uint32_t action)
     return action == SECCOMP_RET_KILL_PROCESS ? 0 : intern(graph, &test, 0, 0);
 }
 
-void sb_bpf_graph_init(struct sb_bpf_graph *graph)
+void sb_bpf_graph_reset(struct sb_bpf_graph *graph)
 {
-    *graph = (struct sb_bpf_graph){0};
-    if (grow(graph)) {
+    *graph = (struct sb_bpf_graph){.nodes = graph->nodes, .cap = graph->cap};
+    if (graph->cap > 0 || grow(graph)) {
         graph->nodes[graph->n_nodes++] = (struct sb_bpf_node){
             .test = {.kind = SB_BPF_RETURN, .k = SECCOMP_RET_KILL_PROCESS},
         };
     }
+}
+
+void sb_bpf_graph_init(struct sb_bpf_graph *graph)
+{
+    *graph = (struct sb_bpf_graph){.nodes = NULL};
+    sb_bpf_graph_reset(graph);
 }
 
 void sb_bpf_graph_done(struct sb_bpf_graph *graph)
@@ -161,7 +168,7 @@ static uint32_t simplify(struct sb_bpf_graph *graph,
         became = yes == node.yes && no == node.no ? at : join(graph, node.test, yes, no);
     }
     graph->nodes[at].stamp = stamp;
-    graph->nodes[at].became = became;
+    graph->nodes[at].became = (uint16_t)became;
     return became;
 }
 

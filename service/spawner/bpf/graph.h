@@ -13,15 +13,16 @@ enum {
     SB_BPF_MAX_STEPS = 1 << 21, /* of simplification; a filter that is shipped takes some 40,000 */
 };
 
+/* Small, as what costs most of a filter is memory that was not used before. */
 struct sb_bpf_node {
     struct sb_bpf_test test;
-    uint32_t yes;
-    uint32_t no;
-    uint32_t next;   /* of its bucket; 0: none */
-    uint32_t stamp;  /* of the last simplification that saw it */
-    uint32_t became; /* what that made of it */
-    uint32_t words;  /* asked about here and below, a bit for each */
-    uint32_t flat;   /* what sb_bpf_flatten made of it, and one; 0: it did not see it */
+    uint32_t stamp; /* of the last simplification that saw it */
+    uint16_t yes;
+    uint16_t no;
+    uint16_t next;   /* of its bucket; 0: none */
+    uint16_t became; /* what the simplification made of it */
+    uint16_t flat;   /* what sb_bpf_flatten made of it, and one; 0: it did not see it */
+    uint16_t words;  /* asked about here and below, a bit for each */
 };
 
 struct sb_bpf_graph {
@@ -32,11 +33,13 @@ struct sb_bpf_graph {
     uint32_t n_steps;
     bool simplifies; /* leaves out questions whose answer follows from those before */
     bool has_failed; /* too much work, or no memory: what was made is of no use */
-    uint32_t buckets[SB_BPF_BUCKETS];
+    uint16_t buckets[SB_BPF_BUCKETS];
 };
 
 /** End it with sb_bpf_graph_done; failure is told by has_failed. */
 void sb_bpf_graph_init(struct sb_bpf_graph *graph);
+/** As after init, in the memory that it has. */
+void sb_bpf_graph_reset(struct sb_bpf_graph *graph);
 void sb_bpf_graph_done(struct sb_bpf_graph *graph);
 
 uint32_t sb_bpf_return(struct sb_bpf_graph *graph, uint32_t action);

@@ -98,7 +98,7 @@ static int prepare(const struct sb_host *host, struct sb_child *child, struct sb
     if (sb_bwrap_compile(child->plan, host->bwrap, &start->command, err) < 0) {
         return -1;
     }
-    start->filter_fd = make_filter_file(&child->filter->plain, err);
+    start->filter_fd = make_filter_file(&child->filter->forms.plain, err);
     start->child.program = host->bwrap->fd;
     start->child.filter = start->filter_fd;
     return start->filter_fd < 0 ? -1 : 0;

@@ -109,7 +109,7 @@ static void check(const struct sb_filter *filter, const struct row *rows, size_t
         if (number < 0) {
             continue; /* not on this architecture */
         }
-        uint32_t got = verdict_of(&filter->plain, number, rows[i].args);
+        uint32_t got = verdict_of(&filter->forms.plain, number, rows[i].args);
         if (got != rows[i].verdict) {
             fail_msg("row %zu, %s: %#x instead of %#x", i, rows[i].name, got, rows[i].verdict);
         }
@@ -388,12 +388,12 @@ static void kills_calls_of_other_architectures(void **state)
     (void)state;
     const uint64_t none[6] = {0};
     struct sb_filter filter = good(SPAWN__V1__ACTION__ACTION_ALLOW, 0, NULL, 0);
-    assert_int_equal(verdict_of_arch(&filter.plain, AUDIT_ARCH_I386, 20, none),
+    assert_int_equal(verdict_of_arch(&filter.forms.plain, AUDIT_ARCH_I386, 20, none),
                      SECCOMP_RET_KILL_PROCESS);
-    assert_int_equal(verdict_of_arch(&filter.plain, AUDIT_ARCH_ARM, 20, none),
+    assert_int_equal(verdict_of_arch(&filter.forms.plain, AUDIT_ARCH_ARM, 20, none),
                      SECCOMP_RET_KILL_PROCESS);
 #if defined(__x86_64__)
-    assert_int_equal(verdict_of(&filter.plain, 0x40000000 | SYS_getpid, none),
+    assert_int_equal(verdict_of(&filter.forms.plain, 0x40000000 | SYS_getpid, none),
                      SECCOMP_RET_KILL_PROCESS);
 #endif
     sb_filter_done(&filter);

@@ -58,13 +58,13 @@ static struct sb_filter compile(Spawn__V1__Action default_action,
 static uint32_t ask(const struct sb_filter *filter, const char *name, uint64_t a, uint64_t b)
 {
     const uint64_t args[6] = {a, b};
-    return verdict_of(&filter->asking, sb_floor_resolve(name), args);
+    return verdict_of(&filter->forms.asking, sb_floor_resolve(name), args);
 }
 
 static uint32_t refuse(const struct sb_filter *filter, const char *name, uint64_t a, uint64_t b)
 {
     const uint64_t args[6] = {a, b};
-    return verdict_of(&filter->plain, sb_floor_resolve(name), args);
+    return verdict_of(&filter->forms.plain, sb_floor_resolve(name), args);
 }
 
 static void every_call_that_is_told_is_one_of_the_floor_with_that_errno(void **state)

@@ -247,12 +247,13 @@ static void check_machine(const struct sb_bpf_lists *lists,
         .is_exact = is_exact,
     };
     struct sb_err err;
-    for (int asks = 0; asks < 2; asks++) {
-        if (sb_bpf_compile(lists, &machine->target, asks != 0, &check.programs[asks], &err) < 0) {
-            (void)fprintf(stderr, "%s\n", err.text);
-            abort();
-        }
+    struct sb_bpf_forms forms;
+    if (sb_bpf_compile(lists, &machine->target, &forms, &err) < 0) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        abort();
     }
+    check.programs[0] = forms.plain;
+    check.programs[1] = forms.asking;
     reference_make(lists, machine->scmp, &check.reference);
     check_numbers(&check);
     const struct sb_bpf_list *both[] = {&lists->allow, &lists->deny};
@@ -264,8 +265,7 @@ static void check_machine(const struct sb_bpf_lists *lists,
     reference_done(&check.reference);
     free(check.about.allow.rules);
     free(check.about.deny.rules);
-    free(check.programs[0].filter);
-    free(check.programs[1].filter);
+    sb_bpf_forms_done(&forms);
 }
 
 void check_lists(const struct sb_bpf_lists *lists, unsigned n_random)

@@ -34,12 +34,13 @@ static struct sb_bpf_lists lists_of(const Spawn__V1__LoadFilter *message)
 
 static struct sock_fprog compile(const struct sb_bpf_lists *lists)
 {
-    struct sock_fprog program = {0};
+    struct sb_bpf_forms forms = {{0}, {0}};
     struct sb_err err;
-    if (sb_bpf_compile(lists, &sb_bpf_native, false, &program, &err) < 0) {
+    if (sb_bpf_compile(lists, &sb_bpf_native, &forms, &err) < 0) {
         fail_msg("%s", err.text);
     }
-    return program;
+    free(forms.asking.filter);
+    return forms.plain;
 }
 
 static void calls_have_the_numbers_that_libseccomp_knows(void **state)
@@ -195,13 +196,13 @@ static void too_long_a_program_is_refused(void **state)
     (void)state;
     struct sb_bpf_lists lists = {.allow = {.default_action = SECCOMP_RET_ERRNO | ENOSYS},
                                  .deny = {.default_action = SECCOMP_RET_ALLOW}};
-    struct sock_fprog program = {0};
+    struct sb_bpf_forms forms;
     struct sb_err err;
     for (uint64_t i = 0; i < 3000; i++) {
         const struct sb_argcmp arg = {0, SB_ARGCMP_EQ, i * i << 20, 0};
         assert_int_equal(sb_bpf_list_add(&lists.allow, SECCOMP_RET_ALLOW, 7, 1, &arg, &err), 0);
     }
-    assert_int_equal(sb_bpf_compile(&lists, &sb_bpf_native, false, &program, &err), -1);
+    assert_int_equal(sb_bpf_compile(&lists, &sb_bpf_native, &forms, &err), -1);
     assert_int_equal(err.code, SB_INVALID);
     assert_non_null(strstr(err.text, "instructions"));
     sb_bpf_lists_done(&lists);
