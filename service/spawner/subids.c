@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/num.h"
+#include "base/passwd.h"
 #include "base/str.h"
 
 enum { MAX_FILE = 1 << 20 }; /* bytes */
@@ -31,32 +32,6 @@ static bool find_line(const char *path,
         }
     }
     return false;
-}
-
-struct name {
-    char text[64];
-};
-
-/* "name:x:uid:..." of the user. The file, and not getpwuid(3), which may load modules. */
-static bool is_user(struct sb_str line, const void *arg, void *ret)
-{
-    const uid_t *uid = arg;
-    struct name *name = ret;
-    struct sb_err err;
-    struct sb_str parts[3];
-    uint64_t number = 0;
-    for (size_t i = 0; i < 3; i++) {
-        if (!sb_str_split(line, ':', &parts[i], &line)) {
-            return false;
-        }
-    }
-    if (sb_num_u64(parts[2], 0, UINT32_MAX, &number, &err) < 0 || number != *uid ||
-        parts[0].len >= sizeof name->text) {
-        return false;
-    }
-    memcpy(name->text, parts[0].ptr, parts[0].len);
-    name->text[parts[0].len] = '\0';
-    return true;
 }
 
 struct owner {
@@ -88,10 +63,10 @@ static bool is_range(struct sb_str line, const void *arg, void *ret)
 
 bool sb_subids_find(const char *path, uid_t uid, struct sb_subids *ret_ids)
 {
-    struct name name = {""};
+    struct sb_passwd user = {.name = ""};
     char number[16];
-    (void)find_line("/etc/passwd", is_user, &uid, &name);
+    (void)sb_passwd_by_uid(uid, &user);
     (void)snprintf(number, sizeof number, "%u", uid);
-    struct owner owner = {sb_str_from(name.text), sb_str_from(number)};
+    struct owner owner = {sb_str_from(user.name), sb_str_from(number)};
     return find_line(path, is_range, &owner, ret_ids);
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <pwd.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/mutate.h"
+#include "base/passwd.h"
 
 void sb_harden_ids(uid_t *ret_uid, gid_t *ret_gid)
 {
@@ -24,10 +24,10 @@ void sb_harden_ids(uid_t *ret_uid, gid_t *ret_gid)
     if (*ret_uid != 0) {
         return;
     }
-    const struct passwd *user = getpwnam("aisbx");
-    bool is_usable = user != NULL && user->pw_uid != 0 && user->pw_gid != 0;
-    *ret_uid = is_usable ? user->pw_uid : SB_HARDEN_RESERVED_ID;
-    *ret_gid = is_usable ? user->pw_gid : SB_HARDEN_RESERVED_ID;
+    struct sb_passwd user;
+    bool is_usable = sb_passwd_by_name("aisbx", &user) && user.uid != 0 && user.gid != 0;
+    *ret_uid = is_usable ? user.uid : SB_HARDEN_RESERVED_ID;
+    *ret_gid = is_usable ? user.gid : SB_HARDEN_RESERVED_ID;
 }
 
 uid_t sb_harden_uid(void)

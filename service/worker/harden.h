@@ -1,7 +1,7 @@
 #pragma once
 /** The worker makes itself harmless before it reads the first byte of anybody.
  *
- *  Started by root it becomes the user `aisbx`, or, where there is none, the id
+ *  Started by root it becomes the user `aisbx` of /etc/passwd, or, where there is none, the id
  * SB_HARDEN_RESERVED_ID, which is one below the ids that sandboxes get, so that it is nobody
  * else's. In any case: no capability in any set, no_new_privs, not dumpable, no core files, and a
  * system call filter of its own that refuses new programs, new processes, mounts, namespaces,
