@@ -124,6 +124,11 @@ const struct sb_act *sb_act_find(const char *path)
     return NULL;
 }
 
+bool sb_act_looks_back(const struct sb_act *act)
+{
+    return strcmp(act->path, SANDBOXES("ListSandboxes")) == 0;
+}
+
 bool sb_act_ends_with_key(const struct sb_act *act)
 {
     return act->action == NULL || strcmp(act->path, PORTS("ForwardPort")) == 0;

@@ -24,5 +24,7 @@ struct sb_act {
 /** A call of it that goes on ends when the key it was made with is revoked: what only looks, and
  *  connections to ports. */
 bool sb_act_ends_with_key(const struct sb_act *act);
+/** It shows sandboxes of which no caller has named the id. */
+bool sb_act_looks_back(const struct sb_act *act);
 /** NULL: there is none. @path  "/aisbx.v1.SandboxService/Run". */
 const struct sb_act *sb_act_find(const char *path);

@@ -45,14 +45,16 @@ struct sb_ticket {
     char policy_hash[SB_POLICY_HASH_SIZE];
     struct sb_idem_note *note; /* of its request_id; NULL: none is kept */
     struct sb_err note_err;    /* why not; SB_OK: it is */
+    struct sb_tombs_waiter tombs;
     struct sb_probe_waiter probe;
-    const ProtobufCMessage *msg; /* what waits for it; the call's */
-    bool is_probing;             /* a reference on the call is held meanwhile */
-    bool is_admitted;            /* caller is who it is */
-    bool has_intent;             /* an outcome is owed */
-    bool is_waiting;             /* for the disk */
-    bool has_left;               /* ended while it waited */
-    unsigned had_once;           /* bit n: row n of act->more */
+    const ProtobufCMessage *msg; /* what waits for either; the call's */
+    bool is_recalling;           /* a reference on the call is held meanwhile, as by the next */
+    bool is_probing;
+    bool is_admitted;  /* caller is who it is */
+    bool has_intent;   /* an outcome is owed */
+    bool is_waiting;   /* for the disk */
+    bool has_left;     /* ended while it waited */
+    unsigned had_once; /* bit n: row n of act->more */
 };
 
 /* ---- what a call is about ---- */
@@ -90,15 +92,20 @@ take_id(const ProtobufCMessage *msg, const char *const *paths, const char *prefi
     }
 }
 
+static void take_sandbox_id(const ProtobufCMessage *msg, char *out)
+{
+    static const char *const paths[] = {
+        "sandbox_id",        "target.sandbox_id", "start.target.sandbox_id",
+        "header.sandbox_id", "open.sandbox_id",   NULL};
+    take_id(msg, paths, "sb_", out);
+}
+
 /** The ids that the request names, and the policy they stand under when the caller may know. */
 static void look_up(struct sb_ticket *ticket, const ProtobufCMessage *msg)
 {
-    static const char *const sandboxes[] = {
-        "sandbox_id",        "target.sandbox_id", "start.target.sandbox_id",
-        "header.sandbox_id", "open.sandbox_id",   NULL};
     static const char *const execs[] = {"exec_id", NULL};
     const struct sb_registry *registry = &ticket->worker->registry;
-    take_id(msg, sandboxes, "sb_", ticket->sandbox_id);
+    take_sandbox_id(msg, ticket->sandbox_id);
     take_id(msg, execs, "ex_", ticket->exec_id);
     const struct sb_exec *exec =
         ticket->exec_id[0] == '\0' ? NULL : sb_registry_exec(registry, ticket->exec_id);
@@ -471,7 +478,7 @@ static void on_probed(struct sb_probe_waiter *waiter, const struct sb_err *err)
     sb_rpc_call_unref(call);
 }
 
-static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
+static bool enter_known(struct sb_ticket *ticket, const ProtobufCMessage *msg)
 {
     struct sb_err err;
     ticket->probe.ready = on_probed;
@@ -481,6 +488,52 @@ static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
     }
     ticket->msg = msg;
     ticket->is_probing = true;
+    sb_rpc_call_ref(ticket->call);
+    return false;
+}
+
+/** Whether what was before this worker may count for the answer, and was not read yet. */
+static bool wants_past(const struct sb_ticket *ticket, const ProtobufCMessage *msg)
+{
+    char id[SB_ID_SIZE] = "";
+    if (sb_tombs_are_read(ticket->worker)) {
+        return false;
+    }
+    const char *request_id = request_of(ticket, msg).request_id;
+    if (sb_act_looks_back(ticket->act) || (request_id != NULL && request_id[0] != '\0')) {
+        return true;
+    }
+    take_sandbox_id(msg, id);
+    return id[0] != '\0' && sb_registry_sandbox(&ticket->worker->registry, id) == NULL;
+}
+
+static void on_past(struct sb_tombs_waiter *waiter, const struct sb_err *err)
+{
+    struct sb_ticket *ticket = SB_LIST_ENTRY(waiter, struct sb_ticket, tombs);
+    struct sb_rpc_call *call = ticket->call;
+    ticket->is_recalling = false;
+    if (err != NULL) {
+        struct sb_err failure = *err;
+        (void)sb_err_wrap(&failure, "what was before this worker is not known");
+        sb_rpc_call_fail(call, &failure);
+    } else if (enter_known(ticket, ticket->msg)) {
+        sb_rpc_call_pass(call);
+    }
+    sb_rpc_call_unref(call);
+}
+
+static bool enter_message(struct sb_ticket *ticket, const ProtobufCMessage *msg)
+{
+    struct sb_err err;
+    if (!wants_past(ticket, msg)) {
+        return enter_known(ticket, msg);
+    }
+    ticket->tombs.ready = on_past;
+    if (sb_tombs_recall(ticket->worker, &ticket->tombs, &err) < 0) {
+        return fail(ticket->call, &err);
+    }
+    ticket->msg = msg;
+    ticket->is_recalling = true;
     sb_rpc_call_ref(ticket->call);
     return false;
 }
@@ -564,9 +617,13 @@ static void leave(struct sb_rpc_call *call, const struct sb_err *status, void *c
         ticket->has_left = true; /* on_intent ends it */
         return;
     }
+    if (ticket->is_recalling) {
+        sb_tombs_leave(&ticket->tombs);
+        sb_rpc_call_unref(call); /* not the last one, as below */
+    }
     if (ticket->is_probing) {
         sb_probe_leave(&ticket->probe);
-        sb_rpc_call_unref(call); /* not the last one */
+        sb_rpc_call_unref(call);
     }
     if (ticket->has_intent) {
         ticket->action = ticket->act->action;

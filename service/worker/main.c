@@ -71,6 +71,7 @@ static int step_place(struct sb_worker *worker, struct sb_err *err)
     sb_snapshots_init(&worker->snapshots);
     sb_contexts_init(&worker->contexts);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
+    sb_tombs_init(&worker->tombs);
     sb_claims_init(&worker->claims, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     worker->budget.max = SB_MAX_STAGED_BYTES;
     sb_auth_init(&worker->auth, worker->start_uid);
@@ -319,7 +320,7 @@ static int step_records(struct sb_worker *worker, struct sb_err *err)
         return -1;
     }
     if (worker->state_dir >= 0 &&
-        (sb_tombs_load(worker, err) < 0 ||
+        (sb_tombs_find_lost(worker, err) < 0 ||
          sb_idem_store_load(worker->store, &worker->idem, sb_clock_real_ms(), err) < 0)) {
         return -1;
     }

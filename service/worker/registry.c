@@ -10,7 +10,8 @@
 
 void sb_registry_init(struct sb_registry *registry)
 {
-    *registry = (struct sb_registry){.next_seq = 1};
+    *registry =
+        (struct sb_registry){.next_seq = SB_MAX_TOMBSTONES + 1, .past_seq = SB_MAX_TOMBSTONES};
     sb_map_init(&registry->sandboxes, SB_MAX_SANDBOXES + SB_MAX_TOMBSTONES + 1);
     sb_map_init(&registry->slots, SB_MAX_SANDBOXES);
     sb_map_init(&registry->execs, SB_MAX_EXECS + SB_MAX_ENDED_EXECS + 1);
@@ -139,6 +140,21 @@ void sb_registry_bury(struct sb_registry *registry, struct sb_sandbox *sandbox)
     registry->n_live--;
     registry->n_tombs++;
     sb_list_append(&registry->tombs, &sandbox->tomb_link);
+}
+
+int sb_registry_recall(struct sb_registry *registry, struct sb_sandbox *sandbox, struct sb_err *err)
+{
+    if (registry->past_seq == 0) {
+        return sb_err_set(err, SB_EXHAUSTED, "more than %d sandboxes of before", SB_MAX_TOMBSTONES);
+    }
+    if (sb_map_put(&registry->sandboxes, sb_str_from(sandbox->id), sandbox, err) < 0) {
+        return sb_err_wrap(err, "sandbox %s", sandbox->id);
+    }
+    sandbox->seq = registry->past_seq--;
+    sb_list_append(&registry->sandbox_list, &sandbox->link);
+    sb_list_prepend(&registry->tombs, &sandbox->tomb_link);
+    registry->n_tombs++;
+    return 0;
 }
 
 void sb_registry_exec_ended(struct sb_registry *registry, struct sb_exec *exec)

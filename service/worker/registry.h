@@ -20,6 +20,7 @@ struct sb_registry {
     struct sb_list tombs;        /* sandboxes, oldest end first */
     struct sb_list ended;        /* execs, oldest end first */
     uint64_t next_seq;
+    uint64_t past_seq;   /* of the next one that is older than all others */
     size_t n_live;       /* sandboxes not DESTROYED */
     size_t n_live_execs; /* execs of which a process may live */
     size_t n_active_execs;
@@ -49,6 +50,11 @@ struct sb_exec *sb_registry_exec(const struct sb_registry *registry, const char 
 
 /** It is DESTROYED: from now on only remembered. */
 void sb_registry_bury(struct sb_registry *registry, struct sb_sandbox *sandbox);
+/** One that was DESTROYED before all others came: remembered, and older than they are. At most
+ *  SB_MAX_TOMBSTONES. SB_EXHAUSTED: memory. The registry takes over one reference. */
+int sb_registry_recall(struct sb_registry *registry,
+                       struct sb_sandbox *sandbox,
+                       struct sb_err *err);
 /** It has its verdict and no process: from now on only remembered. */
 void sb_registry_exec_ended(struct sb_registry *registry, struct sb_exec *exec);
 

@@ -20,6 +20,7 @@
 #include "service/worker/registry.h"
 #include "service/worker/snapshot/snapshot.h"
 #include "service/worker/stage/stage.h"
+#include "service/worker/tombs.h"
 
 struct sb_audit;
 struct sb_trail;
@@ -68,8 +69,8 @@ struct sb_worker {
     struct sb_decisions refusals; /* that were */
     struct sb_registry registry;
     struct sb_contexts contexts;
-    uint64_t n_tombs_written; /* ends */
-    struct sb_budget budget;  /* of files and batches on their way */
+    struct sb_tombs tombs;
+    struct sb_budget budget; /* of files and batches on their way */
     struct sb_idem idem;
     struct sb_claims claims;
     struct sb_snapshots snapshots;

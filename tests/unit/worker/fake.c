@@ -72,6 +72,7 @@ int fake_setup(void **state)
     assert_non_null(worker->audit);
     sb_registry_init(&worker->registry);
     sb_snapshots_init(&worker->snapshots);
+    sb_tombs_init(&worker->tombs);
     sb_idem_init(&worker->idem, SB_MAX_REQUEST_IDS, SB_MAX_MEMORY_MS);
     worker->budget.max = SB_MAX_STAGED_BYTES;
     sb_list_init(&worker->watches);

@@ -37,10 +37,47 @@ static struct fake *next(struct sb_err *err, const char *sql)
 static int load(struct fake *fake, struct sb_err *err)
 {
     struct sb_worker *worker = &fake->worker;
-    return sb_tombs_load(worker, err) < 0 ||
+    return sb_tombs_find_lost(worker, err) < 0 ||
                    sb_idem_store_load(worker->store, &worker->idem, sb_clock_real_ms(), err) < 0
                ? -1
                : 0;
+}
+
+struct asked {
+    struct sb_tombs_waiter waiter;
+    int n_told;
+    struct sb_err err;
+};
+
+static void on_ready(struct sb_tombs_waiter *waiter, const struct sb_err *err)
+{
+    struct asked *asked = SB_LIST_ENTRY(waiter, struct asked, waiter);
+    asked->n_told++;
+    asked->err = err == NULL ? (struct sb_err){.code = SB_OK} : *err;
+}
+
+/** The first two that ask about what was before. */
+static enum sb_code recall(struct fake *fake)
+{
+    struct sb_err err;
+    struct asked asked[2] = {{.waiter.ready = on_ready}, {.waiter.ready = on_ready}};
+    assert_false(sb_tombs_are_read(&fake->worker));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sb_tombs_recall(&fake->worker, &asked[i].waiter, &err), 0);
+    }
+    assert_int_equal(asked[0].n_told, 0);
+    sb_store_settle(fake->worker.store);
+    assert_int_equal(asked[0].n_told, 1);
+    assert_int_equal(asked[1].n_told, 1);
+    assert_int_equal(asked[0].err.code, asked[1].err.code);
+    assert_int_equal(sb_tombs_are_read(&fake->worker), asked[0].err.code == SB_OK);
+    return asked[0].err.code;
+}
+
+static void start(struct fake *fake)
+{
+    struct sb_err err;
+    assert_int_equal(sb_store_start(fake->worker.store, fake->worker.base, &err), 0);
 }
 
 static struct fake *begin(void)
@@ -50,7 +87,7 @@ static struct fake *begin(void)
     if (load(fake, &err) < 0) {
         fail_msg("%s", err.text);
     }
-    assert_int_equal(sb_store_start(fake->worker.store, fake->worker.base, &err), 0);
+    start(fake);
     return fake;
 }
 
@@ -110,6 +147,9 @@ static void ends_are_recalled_and_lives_are_lost(void **state)
         fake = begin();
         const struct sb_registry *registry = &fake->worker.registry;
         const struct sb_sandbox *lost = sb_registry_sandbox(registry, ids[0]);
+        assert_int_equal(registry->n_tombs, i == 0); /* what is to be told of at once */
+        assert_int_equal(recall(fake), SB_OK);
+        lost = sb_registry_sandbox(registry, ids[0]);
         const struct sb_sandbox *told = sb_registry_sandbox(registry, ids[1]);
         assert_int_equal(registry->n_live, 0);
         assert_int_equal(registry->n_tombs, 2);
@@ -150,12 +190,23 @@ static void the_newest_of_a_day_are_recalled(void **state)
                    (uintmax_t)(now_ms - SB_MAX_MEMORY_MS - 1));
     assert_int_equal(sb_store_exec(db, sql, &err), 0);
     assert_int_equal(load(fake, &err), 0);
+    start(fake);
     const struct sb_registry *registry = &fake->worker.registry;
+    assert_int_equal(registry->n_tombs, 0);
+    assert_int_equal(recall(fake), SB_OK);
     assert_int_equal(registry->n_tombs, SB_MAX_TOMBSTONES);
     assert_null(sb_registry_sandbox(registry, "sb_bbbbbbbbbbbbbbbbbbbbbbbbbb"));
     const struct sb_sandbox *oldest =
         SB_LIST_ENTRY(registry->tombs.next, struct sb_sandbox, tomb_link);
     assert_string_equal(oldest->destroy_message, "10");
+    struct sb_sandbox *ended = fake_sandbox(fake, false); /* which makes room */
+    close(fake_spawn(fake, 1));
+    assert_true(ended->seq > oldest->seq);
+    sb_sandbox_destroy(ended, SB_REASON_TTL, "its ttl_ms passed");
+    fake_gone(fake, 1, 9);
+    die(fake);
+    fake = next(&err, NULL);
+    db = sb_store_db(fake->worker.store);
     assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM tombstone", -1, &stmt, NULL), 0);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
     assert_int_equal(sqlite3_column_int(stmt, 0), SB_MAX_TOMBSTONES);
@@ -163,14 +214,54 @@ static void the_newest_of_a_day_are_recalled(void **state)
     die(fake);
 }
 
+/** One that ended since is the registry's own, and older ones stand behind it. */
+static void what_ended_since_is_there_once(void **state)
+{
+    (void)state;
+    struct fake *fake = begin();
+    struct sb_sandbox *first = fake_sandbox(fake, false);
+    close(fake_spawn(fake, 1));
+    sb_sandbox_destroy(first, SB_REASON_TTL, "");
+    fake_gone(fake, 1, 9);
+    die(fake);
+    fake = begin();
+    struct sb_sandbox *second = fake_sandbox(fake, false);
+    close(fake_spawn(fake, 2));
+    sb_sandbox_destroy(second, SB_REASON_TTL, "");
+    fake_gone(fake, 2, 9);
+    const struct sb_registry *registry = &fake->worker.registry;
+    assert_int_equal(registry->n_tombs, 1);
+    assert_int_equal(recall(fake), SB_OK);
+    assert_int_equal(registry->n_tombs, 2);
+    assert_ptr_equal(registry->sandbox_list.next, &second->link);
+    assert_ptr_equal(registry->tombs.prev, &second->tomb_link);
+    assert_true(SB_LIST_ENTRY(registry->tombs.next, struct sb_sandbox, tomb_link)->seq <
+                second->seq);
+    die(fake);
+}
+
 static void rows_that_no_worker_wrote_are_refused(void **state)
 {
-    static const char *const rows[] = {
+    static const char *const later[] = {
         "INSERT INTO tombstone VALUES ('x', 'o', 't', 'p', 'h', 1, 'm', 1, 9000000000000)",
         "UPDATE tombstone SET sandbox_id = 'sb_aaaaaaaaaaaaaaaaaaaaaaaaaa', reason = 99",
+    };
+    static const char *const rows[] = {
+        "UPDATE tombstone SET sandbox_id = 'x', destroy_ms = 0",
         "DELETE FROM tombstone; INSERT INTO request VALUES (x'00', x'00', '', 9000000000000)",
     };
     (void)state;
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        struct sb_err err;
+        struct fake *fake = next(&err, later[i]);
+        assert_int_equal(load(fake, &err), 0);
+        start(fake);
+        for (int k = 0; k < 2; k++) { /* each time it is asked about */
+            assert_int_equal(recall(fake), SB_DATA_LOSS);
+        }
+        assert_true(sb_store_works(fake->worker.store, &err));
+        die(fake);
+    }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct sb_err err;
         struct fake *fake = next(&err, rows[i]);
@@ -276,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(ends_are_recalled_and_lives_are_lost),
         TEST(the_newest_of_a_day_are_recalled),
+        TEST(what_ended_since_is_there_once),
         TEST(rows_that_no_worker_wrote_are_refused),
         TEST(what_may_have_been_done_is_not_done_again),
     };
