@@ -4,6 +4,7 @@
 
 #include "base/trace.h"
 #include "cli/verb.h"
+#include "proto/client/setting.h"
 
 const char *sb_connect_address(const struct sb_cli *cli)
 {
@@ -38,6 +39,8 @@ int sb_connect_open(struct sb_cli *cli,
     const struct sb_connect_options options = {
         .address = cli->args.address,
         .mode = mode,
+        .expect = cli->args.profile != NULL ? cli->args.profile
+                                            : sb_setting_get(SB_SETTING_DEFAULT_PROFILE),
         .hint = cli->hint,
         .hint_size = sizeof cli->hint,
     };

@@ -155,7 +155,7 @@ static int open_embedded(const struct sb_connect_options *wanted,
         hint(wanted, "aisbx run and aisbx create start one");
         return sb_err_set(err, SB_NOT_FOUND, "no worker runs");
     }
-    if (sb_embedded_start(address, wanted->hint, wanted->hint_size, err) < 0) {
+    if (sb_embedded_start(address, wanted->expect, wanted->hint, wanted->hint_size, err) < 0) {
         return -1;
     }
     if (sb_rpc_channel_open(address, &channel, &connect->channel, err) < 0) {

@@ -31,6 +31,7 @@ struct sb_connect_options {
     const char *key;      /* NULL: $AISBX_API_KEY when an address is named, else none */
     const char *tls_name; /* that its certificate has, where it is not the address's; NULL: it is */
     enum sb_connect_mode mode;
+    const char *expect; /* profile of the first sandbox, if one is started; NULL: not known */
     bool lends_nothing; /* no call on it binds directories of ours */
     char *hint;         /* filled with the next step on failure; NULL: not wanted */
     size_t hint_size;

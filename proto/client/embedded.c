@@ -7,8 +7,8 @@
  *      make DIR (0700), flock DIR/start.lock
  *      connect again: another aisbx may have been faster
  *      wait for the lock of the socket: the worker before may still be ending
- *      fork, new session, 0-2 to null and log  -->  bind, listen
- *      read the pipe                           <--  "READY ...\n", or why not
+ *      spawn: new session, 0-2 to null and log  -->  bind, listen
+ *      read the pipe                            <--  "READY ...\n", or why not
  *      unlock, connect
  *
  *  The worker gets a chosen few environment variables, not the caller's secrets, and no descriptor
@@ -20,6 +20,9 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +53,13 @@ enum {
     END_TIMEOUT_MS = 30000, /* more than a worker needs to end */
     END_NOTE_MS = 1000,
     END_STEP_MS = 10,
+    MAX_EXPECT = 63, /* the worker takes no longer one */
+};
+
+/* What is to be started. */
+struct start {
+    const char *address;
+    const char *expect; /* a profile that will be asked for first; NULL: not known */
 };
 
 /* ---- where ---- */
@@ -248,39 +258,88 @@ static void environment_done(struct environment *env)
     }
 }
 
-/* Child: never returns. */
-_Noreturn static void become_worker(const char *worker,
-                                    const char *address,
-                                    const struct place *place,
-                                    char **environment,
-                                    int ready_fd)
+/* Above those that the worker has: @fd may be 0, 1 or 2 when aisbx was started with one of them
+ * closed. */
+static int move_up(int fd, struct sb_err *err)
+{
+    int moved = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, READY_FD + 1);
+    return moved < 0 ? sb_err_sys(err, errno, "start the worker") : moved;
+}
+
+static int open_log(const char *path, struct sb_err *err)
+{
+    SB_CLEANUP(sb_closep)
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? sb_err_sys(err, errno, "open %s", path) : move_up(fd, err);
+}
+
+/* What becomes of the descriptors. Returns an errno. */
+static int add_actions(posix_spawn_file_actions_t *actions, int log, int ready)
+{
+    const struct {
+        int from;
+        int to;
+    } places[] = {{log, 1}, {log, 2}, {ready, READY_FD}};
+    int rc = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
+    for (size_t i = 0; rc == 0 && i < sizeof places / sizeof *places; i++) {
+        rc = posix_spawn_file_actions_adddup2(actions, places[i].from, places[i].to);
+    }
+    if (rc == 0 && !sb_mutated("fds.worker")) {
+        rc = posix_spawn_file_actions_addclosefrom_np(actions, READY_FD + 1);
+    }
+    return rc != 0 ? rc : posix_spawn_file_actions_addchdir_np(actions, "/");
+}
+
+static int set_attributes(posix_spawnattr_t *attributes)
+{
+    sigset_t none;
+    sigset_t pipe;
+    (void)sigemptyset(&none);
+    (void)sigemptyset(&pipe);
+    (void)sigaddset(&pipe, SIGPIPE);
+    int rc = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+                                                      POSIX_SPAWN_SETSIGDEF);
+    rc = rc != 0 ? rc : posix_spawnattr_setsigmask(attributes, &none);
+    return rc != 0 ? rc : posix_spawnattr_setsigdefault(attributes, &pipe);
+}
+
+/* A fork would copy the tables of our memory, and each page that either touches then. */
+static int become_worker(const char *worker,
+                         const struct start *start,
+                         char **environment,
+                         int log,
+                         int ready,
+                         pid_t *ret_pid)
 {
     char fd_text[] = {'0' + READY_FD, '\0'};
-    const char *const argv[] = {"aisbx-worker", "--embedded", "--listen", address,
-                                "--ready-fd",   fd_text,      NULL};
+    const char *argv[] = {"aisbx-worker", "--embedded", "--listen",
+                          start->address, "--ready-fd", fd_text,
+                          NULL,           NULL,         NULL};
     char *args[sizeof argv / sizeof argv[0]];
-    memcpy(args, argv, sizeof argv);
-    (void)setsid();
-    (void)umask(077);
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int log = open(place->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGPIPE, SIG_DFL);
-    /* Order: ready_fd may be 0, 1 or 2 when aisbx was started with one of them closed. */
-    int ready = fcntl(ready_fd, F_DUPFD, READY_FD + 1);
-    if (null < 0 || log < 0 || ready < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 ||
-        dup2(log, 2) < 0 || dup2(ready, READY_FD) < 0 || chdir("/") < 0) {
-        dprintf(ready_fd, "open %s: %s\n", place->log, strerror(errno));
-        _exit(EXIT_FAILURE);
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    if (start->expect != NULL) {
+        argv[6] = "--expect";
+        argv[7] = start->expect;
     }
-    if (!sb_mutated("fds.worker")) {
-        (void)close_range(READY_FD + 1, ~0U, 0);
+    memcpy(args, argv, sizeof argv); /* exec has no const */
+    int rc = posix_spawn_file_actions_init(&actions);
+    if (rc != 0) {
+        return rc;
     }
-    (void)execve(worker, args, sb_mutated("env.worker") ? environ : environment);
-    dprintf(READY_FD, "execute %s: %s\n", worker, strerror(errno));
-    _exit(EXIT_FAILURE);
+    rc = posix_spawnattr_init(&attributes);
+    if (rc == 0) {
+        rc = add_actions(&actions, log, ready);
+        rc = rc != 0 ? rc : set_attributes(&attributes);
+        mode_t mask = umask(077); /* inherited */
+        rc = rc != 0 ? rc
+                     : posix_spawn(ret_pid, worker, &actions, &attributes, args,
+                                   sb_mutated("env.worker") ? environ : environment);
+        (void)umask(mask);
+        (void)posix_spawnattr_destroy(&attributes);
+    }
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return rc;
 }
 
 enum line_end { LINE_WHOLE, LINE_EOF, LINE_LATE };
@@ -348,11 +407,12 @@ static int wait_ready(pid_t pid, int fd, struct sb_err *err)
                       WEXITSTATUS(status));
 }
 
-static int spawn(const char *address, const struct place *place, struct sb_err *err)
+static int spawn(const struct start *start, const struct place *place, struct sb_err *err)
 {
     char worker[PATH_MAX];
     char old[PATH_MAX + 4];
     int ends[2];
+    pid_t pid = 0;
     if (!sb_sibling_find("aisbx-worker", worker)) {
         return sb_err_set(
             err, SB_NOT_FOUND,
@@ -365,24 +425,30 @@ static int spawn(const char *address, const struct place *place, struct sb_err *
     SB_CLEANUP(sb_closep) int theirs = ends[1];
     (void)snprintf(old, sizeof old, "%s.old", place->log);
     (void)rename(place->log, old);
+    SB_CLEANUP(sb_closep) int log = open_log(place->log, err);
+    SB_CLEANUP(sb_closep) int ready = log < 0 ? -1 : move_up(theirs, err);
+    if (ready < 0) {
+        return -1;
+    }
     SB_CLEANUP(environment_done) struct environment environment;
     environment_make(&environment, place);
-    sb_refresh_note(address);
-    SB_LOG_DEBUG("starting worker", "program=%s address=%s", worker, address);
-    pid_t pid = fork();
-    if (pid < 0) {
-        return sb_err_sys(err, errno, "start the worker");
-    }
-    if (pid == 0) {
-        become_worker(worker, address, place, environment.items, theirs);
+    sb_refresh_note(start->address);
+    SB_LOG_DEBUG("starting worker", "program=%s address=%s", worker, start->address);
+    int rc = become_worker(worker, start, environment.items, log, ready, &pid);
+    if (rc != 0) {
+        return sb_err_sys(err, rc, "execute %s", worker);
     }
     sb_closep(&theirs);
-    theirs = -1;
+    sb_closep(&ready);
+    theirs = ready = -1;
     return wait_ready(pid, ours, err);
 }
 
-int sb_embedded_start(const char *address, char *hint, size_t hint_size, struct sb_err *err)
+int sb_embedded_start(
+    const char *address, const char *expect, char *hint, size_t hint_size, struct sb_err *err)
 {
+    const bool is_name = expect != NULL && expect[0] != '\0' && strlen(expect) <= MAX_EXPECT;
+    const struct start start = {.address = address, .expect = is_name ? expect : NULL};
     struct place place;
     struct sb_rpc_channel *channel = NULL;
     struct sb_err nobody;
@@ -400,7 +466,7 @@ int sb_embedded_start(const char *address, char *hint, size_t hint_size, struct 
     if (wait_for_end(address, err) < 0) {
         return sb_err_wrap(err, "cannot start a worker");
     }
-    if (spawn(address, &place, err) < 0) {
+    if (spawn(&start, &place, err) < 0) {
         (void)snprintf(hint, hint_size, "its log is %.200s", place.log);
         return -1;
     }

@@ -13,6 +13,8 @@ struct sb_err;
 int sb_embedded_address(char out[SB_EMBEDDED_ADDRESS_SIZE], struct sb_err *err);
 
 /** Starts that worker and waits until it is ready; fine when another aisbx was faster.
+ *  @expect  profile of its first sandbox, which it may get ready for; NULL: not known.
  *  @hint  filled with the next step on failure. Errors: SB_UNAVAILABLE with what the worker said,
  *  by errno. */
-int sb_embedded_start(const char *address, char *hint, size_t hint_size, struct sb_err *err);
+int sb_embedded_start(
+    const char *address, const char *expect, char *hint, size_t hint_size, struct sb_err *err);

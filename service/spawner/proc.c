@@ -112,8 +112,8 @@ static int cover_all(struct sb_child *child, struct sb_err *err)
         return -1;
     }
     for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
-        bool is_left_out =
-            sb_mutated(cover->kind == SB_PROC_READ_ONLY ? "proc.read-only" : "proc.hide");
+        bool is_left_out = cover->kind == SB_PROC_READ_ONLY ? sb_mutated("proc.read-only")
+                                                            : sb_mutated("proc.hide");
         if (!is_left_out && add_cover(cover, err) < 0) {
             return -1;
         }

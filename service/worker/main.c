@@ -383,6 +383,23 @@ static int step_serve(struct sb_worker *worker, struct sb_err *err)
                : sb_rpc_server_start(worker->server, err);
 }
 
+/* The spawner compiles it while the first call is on its way. What is wrong with it is told to
+ * whoever asks for a sandbox. */
+static int step_expect(struct sb_worker *worker, struct sb_err *err)
+{
+    struct sb_err ignored;
+    struct sb_filter *filter = NULL;
+    const struct sb_profiles *profiles = worker->profiles;
+    const char *name = worker->options.expect == NULL ? "" : worker->options.expect;
+    const struct sb_profile *profile = NULL;
+    (void)err;
+    if (sb_profiles_get(profiles, sb_str_from(name), &profile, &ignored) == 0 &&
+        sb_profiles_filter(profiles, profile, &filter, &ignored) == 0) {
+        (void)sb_spawner_load_filter(worker->spawner, filter, NULL, NULL, &ignored);
+    }
+    return 0;
+}
+
 /* The order is the security argument: see the theory of operation. */
 static const struct {
     const char *name;
@@ -403,6 +420,7 @@ static const struct {
     {"gRPC", step_grpc}, /* starts threads */
     {"tracing", step_tracing},
     {"welcome", step_welcome},
+    {"expect", step_expect},
     {"serve", step_serve}, /* the first byte of anybody */
 };
 

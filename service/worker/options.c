@@ -6,6 +6,7 @@
 #include "base/argv.h"
 #include "base/err.h"
 #include "service/worker/limits.h"
+#include "service/worker/policy/profile.h"
 
 #define AT(member) offsetof(struct sb_options, member)
 #define DAY_MS     86400000
@@ -50,6 +51,9 @@ static const struct sb_field fields[] = {
      NULL},
     {SB_STR("embedded"), SB_FIELD_BOOL, AT(is_embedded), 0, 1, NULL,
      "Serve one user on the default socket and exit when idle", NULL},
+    {SB_STR("expect"), SB_FIELD_STRING, AT(expect), 1, SB_PROFILE_NAME_MAX, "PROFILE",
+     "Have the filter of this profile ready for the first sandbox; default: of the default profile",
+     NULL},
     {SB_STR("idle-exit"), SB_FIELD_MILLIS, AT(idle_exit_ms), 1, DAY_MS, "DURATION",
      "With --embedded: exit after this long without sandbox and connection; bare numbers are "
      "milliseconds",

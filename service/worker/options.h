@@ -12,7 +12,7 @@ struct sb_err;
 
 enum {
     SB_OPTIONS_MAX_LISTEN = 8,
-    SB_OPTIONS_CPU_IDLE = 0, /* of cpu_weight */
+    SB_OPTIONS_CPU_IDLE = 0,     /* of cpu_weight */
 };
 
 /** How decisions are written down. */
@@ -40,6 +40,7 @@ struct sb_options {
     char *state_dir; /* NULL: a default */
     char *sandboxd;  /* profile of the tenants' own sandboxes; NULL: they have none */
     bool is_embedded;
+    char *expect; /* profile that is likely to be asked for; NULL: the default one */
     uint64_t idle_exit_ms;
     uint64_t drain_grace_ms;
     uint64_t ready_fd; /* UINT64_MAX: none */
