@@ -109,7 +109,10 @@ static int spawn(const char *program,
         return sb_err_oom(err);
     }
     int failed = posix_spawn_file_actions_adddup2(&actions, sock, SPAWNER_FD);
-    failed |= posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    failed |= posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                        POSIX_SPAWN_SETPGROUP);
+    /* A group of its own: a terminal's Ctrl-C is for the worker, which lets calls end first. */
+    failed |= posix_spawnattr_setpgroup(&attributes, 0);
     failed |= posix_spawnattr_setsigmask(&attributes, &none);
     failed |= posix_spawnattr_setsigdefault(&attributes, &all);
     if (failed == 0) {

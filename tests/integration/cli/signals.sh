@@ -60,3 +60,23 @@ gone "$$"3.5 || fail "destroy left a process"
     pids=()
     trap - EXIT
 )
+
+# Ctrl-C goes to all of a terminal's group: a worker in the foreground lets calls end first, as on SIGTERM to it alone.
+worker=("${program[@]}")
+worker[-1]=${worker[-1]}-worker
+for signal in INT TERM; do
+    set -m
+    "${worker[@]}" --listen "unix:$runtime/own.sock" --state-dir "$runtime/own" 2>"$dir/worker.log" &
+    worker_pid=$!
+    set +m
+    pids+=("$worker_pid")
+    wait_for "a worker in the foreground" aisbx --address "unix:$runtime/own.sock" list
+    : >"$dir/ready"
+    start --address "unix:$runtime/own.sock" run --no-workspace -- sh -c 'echo ready; sleep 1; echo over' >"$dir/ready" 2>"$dir/err"
+    wait_for "the program" grep -q ready "$dir/ready"
+    kill "-$signal" -- "-$worker_pid"
+    wait "$pid" || fail "SIG$signal to the worker's group: $(<"$dir/err")"
+    grep -q over "$dir/ready" || fail "SIG$signal to the worker's group ended the program"
+    wait "$worker_pid" || fail "SIG$signal to the worker's group: $(tail -n 5 "$dir/worker.log")"
+    ! grep -q "spawner lost" "$dir/worker.log" || fail "SIG$signal to the worker's group ended the spawner"
+done
