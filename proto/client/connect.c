@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/num.h"
 #include "base/str.h"
 #include "proto/client/embedded.h"
 #include "proto/client/refresh.h"
@@ -41,10 +42,13 @@ static const struct {
 static bool has_port(struct sb_str text)
 {
     size_t at = text.len;
+    uint64_t port = 0;
+    struct sb_err ignored;
     while (at > 0 && text.ptr[at - 1] >= '0' && text.ptr[at - 1] <= '9') {
         at--;
     }
-    return at < text.len && at > 1 && text.ptr[at - 1] == ':';
+    return at < text.len && at > 1 && text.ptr[at - 1] == ':' &&
+           sb_num_u64(sb_str_skip(text, at), 1, UINT16_MAX, &port, &ignored) == 0;
 }
 
 static int check_address(const char *address, struct sb_err *err)

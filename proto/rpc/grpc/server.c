@@ -208,12 +208,14 @@ static const char *without_scheme(const char *address)
     return has_scheme ? address + 5 : address;
 }
 
-/** Core would take port 443 where there is none. */
+/** Core would take port 443 where there is none, and of a number that is too large what is left of
+ *  it in 16 bits. */
 static bool has_port(const char *address)
 {
     const char *colon = strrchr(without_scheme(address), ':');
-    return colon != NULL && colon[1] != '\0' &&
-           strspn(colon + 1, "0123456789") == strlen(colon + 1);
+    size_t digits = colon == NULL ? 0 : strspn(colon + 1, "0123456789");
+    return digits > 0 && colon[1 + digits] == '\0' && digits <= strlen("65535") &&
+           strtoul(colon + 1, NULL, 10) <= UINT16_MAX;
 }
 
 /** Core only says that it failed. Tries the same bind to learn why. */
@@ -284,7 +286,8 @@ static int transport_listen(void *state,
     struct sb_grpc_server *server = state;
     grpc_server_credentials *creds = server->insecure;
     if (!has_port(address)) {
-        return sb_err_set(err, SB_INVALID, "listen on %s: no port", address);
+        return sb_err_set(err, SB_INVALID, "listen on %s: HOST:PORT is wanted, PORT in 0..65535",
+                          address);
     }
     if (tls != NULL && add_tls(server, tls, &creds, err) < 0) {
         return -1;

@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/str.h"
@@ -38,6 +39,12 @@ int sb_auth_check_listen(const char *address, bool has_tls, struct sb_err *err)
     struct sb_str text = sb_str_from(address);
     if (sb_str_starts_with(text, SB_STR("unix:")) || has_tls || is_loopback(text)) {
         return 0;
+    }
+    if (memchr(text.ptr, ':', text.len) == NULL) {
+        return sb_err_set(err, SB_INVALID,
+                          "--listen \"%s\" is none of unix:/path, ipv4:HOST:PORT, "
+                          "ipv6:[HOST]:PORT (all but unix: need --tls-cert beyond loopback)",
+                          address);
     }
     return sb_err_set(
         err, SB_INVALID,
