@@ -273,3 +273,18 @@ void sb_fd_raise_limit(void)
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
 }
+
+void sb_fd_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            continue;
+        }
+        /* The lowest number that is free is this one, as those below it are open. Kept by what we
+         * start, and so without O_CLOEXEC. */
+        int mode = fd == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+        if (open("/dev/null", mode) < 0) {
+            (void)open("/", O_RDONLY | O_DIRECTORY); /* neither read nor written either */
+        }
+    }
+}

@@ -57,3 +57,8 @@ void sb_fd_raise_limit(void);
 
 /** ret_fds[0] is for reading, [1] for writing. */
 int sb_fd_pipe(int ret_fds[2], struct sb_err *err);
+
+/** Opens /dev/null in the place of each of 0, 1 and 2 that is closed, so that no socket of ours
+ * ever is somebody's standard stream. Reading then finds the end; writing output fails as it would
+ *  without (EBADF), and errors go nowhere. First thing in main. */
+void sb_fd_standard(void);

@@ -163,5 +163,8 @@ int sb_launch_detached(struct sb_cli *cli,
     } else {
         sb_out_printf(&out, "%s\n", sandbox_id != NULL ? sandbox_id : exec->exec_id);
     }
-    return sb_out_flush(&out, err);
+    if (sb_out_flush(&out, err) < 0) {
+        return sb_err_wrap(err, "%s was started", exec->exec_id);
+    }
+    return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/near.h"

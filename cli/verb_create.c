@@ -65,5 +65,8 @@ int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         return sb_err_set(err, SB_INTERNAL, "cannot make a sandbox: the worker's reply is empty");
     }
     *ret_status = 0;
-    return print(cli, reply->sandbox, err);
+    if (print(cli, reply->sandbox, err) < 0) {
+        return sb_err_wrap(err, "sandbox %s was made", reply->sandbox->sandbox_id);
+    }
+    return 0;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "mcp-gateway/backend.h"
 #include "mcp-gateway/fusion/fusion.h"
@@ -189,6 +190,7 @@ int main(int argc, char **argv)
 {
     struct sb_err err;
     struct sb_gateway_options options;
+    sb_fd_standard();
     sb_log_start("aisbx-mcp");
     if (sb_gateway_options_parse(argc, argv, &options, &err) < 0 ||
         sb_gateway_options_take_given(&options, &err) < 0) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "service/supervisor/options.h"
 #include "service/supervisor/status.h"
@@ -36,6 +37,7 @@ int main(int argc, char **argv)
     static struct sb_supervisor_options options;
     struct sb_err err;
     int status = EXIT_SUCCESS;
+    sb_fd_standard();
     sb_log_start("aisbx-supervisor");
     if (sb_supervisor_options_parse(argc, argv, &options, &err) < 0) {
         (void)fprintf(stderr, "aisbx-supervisor: %s\n", err.text);

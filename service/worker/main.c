@@ -540,6 +540,7 @@ int main(int argc, char **argv)
 {
     static struct sb_worker worker = {.state_dir = -1, .null_fd = -1, .grpc_fd = -1};
     struct sb_err err;
+    sb_fd_standard();
     sb_log_start("aisbx-worker");
     if (sb_options_parse(argc, argv, &worker.options, &err) < 0) {
         (void)fprintf(stderr, "aisbx-worker: %s\n", err.text);

@@ -58,6 +58,27 @@ rm -f "$dir/data" "$dir/copy"
 status=0
 aisbx run -- sh -c 'echo x; sleep 0.1; echo y' >&- 2>"$dir/err" || status=$?
 check_text "closed stdout" 0 "$status"
+# A closed stream is nobody's socket: it neither hangs nor takes what is meant for somebody else.
+closed_in() { timeout 20 "${program[@]}" "$@" <&-; }
+closed_all() { timeout 20 "${program[@]}" "$@" <&- >&- 2>&-; }
+check_text "closed stdin" hi "$(closed_in run echo hi)"
+check_text "closed stdin is empty" 0 "$(closed_in run wc -c)"
+check_text "closed stdin of an interpreter" 2 "$(closed_in code -c 1+1)"
+status=0
+closed_all run true || status=$?
+check_text "all streams closed" 0 "$status"
+for verb in "profile list" "worker info" "create --no-workspace --ttl 1m" "code -c 1+1"; do
+    status=0
+    # shellcheck disable=SC2086
+    timeout 20 "${program[@]}" $verb >&- 2>"$dir/err" || status=$?
+    check_text "$verb to a closed stdout" 1 "$status"
+    check_has "$verb to a closed stdout" "Bad file descriptor" "$(<"$dir/err")"
+done
+status=0
+aisbx create --no-workspace --ttl 1m 2>"$dir/err" >&- || status=$?
+id=$(grep -oE 'sb_[a-z2-7]{26}' "$dir/err") || fail "a sandbox was made and nobody is told which: $(<"$dir/err")"
+check_status 0 destroy "$id"
+
 set +o pipefail
 check_text "reader that leaves" y "$(aisbx run yes 2>"$dir/err" | head -n 1)"
 set -o pipefail

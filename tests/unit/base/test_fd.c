@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -355,6 +356,46 @@ static void a_stream_gives_descriptors_with_its_first_bytes(void **state)
     assert_int_equal(msg.nfds, 0);
 }
 
+/* In a child, whose standard streams we may take away. */
+static void streams_that_are_closed_become_null(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char byte = 'x';
+        (void)close(STDIN_FILENO);
+        (void)close(STDOUT_FILENO);
+        (void)close(STDERR_FILENO);
+        sb_fd_standard();
+        int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        bool is_good = next > STDERR_FILENO && read(STDIN_FILENO, &byte, 1) == 0 &&
+                       write(STDOUT_FILENO, "x", 1) < 0 && write(STDERR_FILENO, "x", 1) == 1;
+        _exit(is_good ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void streams_that_are_open_stay(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int ends[2];
+        bool is_good = pipe2(ends, O_CLOEXEC) == 0 && dup2(ends[1], STDOUT_FILENO) >= 0 &&
+                       close(STDIN_FILENO) == 0;
+        sb_fd_standard();
+        is_good = is_good && write(STDOUT_FILENO, "x", 1) == 1;
+        _exit(is_good ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 /* NOLINTBEGIN(bugprone-macro-parentheses): the name becomes a string */
 #define STREAM_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up_stream, tear_down)
 #define PACKET_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up_seqpacket, tear_down)
@@ -384,6 +425,8 @@ int main(void)
         STREAM_TEST(a_closed_peer_is_zero_on_receive_and_an_error_on_send),
         STREAM_TEST(a_full_stream_takes_a_part_then_would_block),
         STREAM_TEST(a_stream_gives_descriptors_with_its_first_bytes),
+        cmocka_unit_test(streams_that_are_closed_become_null),
+        cmocka_unit_test(streams_that_are_open_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
