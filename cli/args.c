@@ -138,6 +138,7 @@ static int store(struct parser *p, const struct sb_option *row, char *value, str
         *(bool *)target = true;
         return 0;
     case SB_OPTION_TEXT:
+    case SB_OPTION_ANY:
         *(const char **)target = value;
         return check_choice(row, value, err);
     case SB_OPTION_TEXTS:
@@ -167,6 +168,12 @@ static int apply(struct parser *p, const struct sb_option *row, char *stuck, str
         return sb_err_set(err, SB_INVALID, "option --%s needs a value: %s", row->name, row->value);
     }
     p->at += stuck == NULL;
+    if (row->kind == SB_OPTION_TEXT && value[0] == '\0') {
+        /* Of a script whose variable is not set: nothing must not come to mean the default. */
+        return sb_err_set(err, SB_INVALID,
+                          "option --%s: the value is empty; leave the option out for its default",
+                          row->name);
+    }
     if (store(p, row, value, err) < 0) {
         return sb_err_wrap(err, "option --%s", row->name);
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/out.h"
+#include "base/str.h"
 #include "cli/option.h"
 #include "cli/program.h"
 #include "cli/verb.h"
@@ -85,6 +86,28 @@ void sb_help_overview(struct sb_out *out, const struct sb_program *program)
     for (const char *const *e = program->examples; *e != NULL; e++) {
         sb_out_printf(out, "  %s\n", *e);
     }
+}
+
+bool sb_help_group(struct sb_out *out, const struct sb_program *program, const char *first)
+{
+    bool is_group = false;
+    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+        struct sb_str head;
+        struct sb_str tail;
+        if (v->is_hidden || !sb_str_split(sb_str_from(v->name), ' ', &head, &tail) ||
+            !sb_str_eq(head, sb_str_from(first))) {
+            continue;
+        }
+        if (!is_group) {
+            sb_out_printf(out, "Usage: %s %s VERB ...\n\nVerbs:\n", program->name, first);
+        }
+        is_group = true;
+        put_row(out, v->name, 24, v->summary);
+    }
+    if (is_group) {
+        sb_out_printf(out, "\n%s %s VERB --help has options and examples.\n", program->name, first);
+    }
+    return is_group;
 }
 
 void sb_help_verb(struct sb_out *out, const struct sb_program *program, const struct sb_verb *verb)

@@ -27,7 +27,7 @@ static const struct sb_option code_rows[] = {
     {0, "context", SB_OPTION_TEXT, AT(context), "CONTEXT",
      "Another interpreter than the one of the language (aisbx contexts)", 0, 0, SB_OFFER_NOTHING,
      NULL},
-    {'c', "code", SB_OPTION_TEXT, AT(code), "CODE", "Run this text", 0, 0, SB_OFFER_NOTHING, NULL},
+    {'c', "code", SB_OPTION_ANY, AT(code), "CODE", "Run this text", 0, 0, SB_OFFER_NOTHING, NULL},
     {0, "timeout", SB_OPTION_MILLIS, AT(timeout_ms), "TIME",
      "Interrupt it after this long: 30s; default and maximum: the profile's", 1, 86400000,
      SB_OFFER_NOTHING, NULL},
@@ -292,8 +292,8 @@ static const struct sb_option from_rows[] = {
 };
 
 static const struct sb_option snapshot_rows[] = {
-    {0, "title", SB_OPTION_TEXT, AT(title), "TEXT", "What it is, for people", 0, 0,
-     SB_OFFER_NOTHING, NULL},
+    {0, "title", SB_OPTION_ANY, AT(title), "TEXT", "What it is, for people", 0, 0, SB_OFFER_NOTHING,
+     NULL},
 };
 
 static const struct sb_option snapshots_rows[] = {
@@ -366,7 +366,7 @@ static const struct sb_option keys_rows[] = {
      "admin (everything); default: user",
      0, 0, SB_OFFER_CHOICES, role_choices},
     TENANT_ROW("Whose sandboxes it sees: a-z, 0-9 and \"-\"; \"*\" for an auditor of all"),
-    {0, "title", SB_OPTION_TEXT, AT(title), "TEXT", "What it is for", 0, 0, SB_OFFER_NOTHING, NULL},
+    {0, "title", SB_OPTION_ANY, AT(title), "TEXT", "What it is for", 0, 0, SB_OFFER_NOTHING, NULL},
     {0, "expires", SB_OPTION_TEXT, AT(expires), "TIME", "When it ends: 30d, 12h; default: never", 0,
      0, SB_OFFER_NOTHING, NULL},
     {0, "file", SB_OPTION_TEXT, AT(file), "FILE",
@@ -440,8 +440,8 @@ static const struct sb_option mcp_install_rows[] = {
 };
 
 static const struct sb_option expose_rows[] = {
-    {0, "title", SB_OPTION_TEXT, AT(title), "TEXT", "What it is, for people", 0, 0,
-     SB_OFFER_NOTHING, NULL},
+    {0, "title", SB_OPTION_ANY, AT(title), "TEXT", "What it is, for people", 0, 0, SB_OFFER_NOTHING,
+     NULL},
     {0, "share", SB_OPTION_MILLIS, AT(share_ms), "TIME",
      "Print a path for browsers instead, which opens the port to whoever has it for so long: 1h",
      1000, 86400000, SB_OFFER_NOTHING, NULL},

@@ -5,7 +5,8 @@
 /** How the text is read, and the type of the member of struct sb_args that takes it. */
 enum sb_option_kind {
     SB_OPTION_FLAG,   /* bool; takes no value */
-    SB_OPTION_TEXT,   /* const char *; the last one wins */
+    SB_OPTION_TEXT,   /* const char *, not empty; the last one wins */
+    SB_OPTION_ANY,    /* the same, and may be empty */
     SB_OPTION_TEXTS,  /* struct sb_texts; may be repeated */
     SB_OPTION_COMMAS, /* struct sb_texts; may be repeated, each a comma list */
     SB_OPTION_COUNT,  /* uint64_t, decimal */

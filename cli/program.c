@@ -203,7 +203,27 @@ static int run_verb(struct sb_cli *cli, const struct sb_verb *verb)
         return status;
     }
     say_failure(cli, &err);
-    return verb->runs_program ? SB_STATUS_SANDBOX : SB_STATUS_FAILED;
+    int failed = verb->failed != 0 ? verb->failed : SB_STATUS_FAILED;
+    return verb->runs_program ? SB_STATUS_SANDBOX : failed;
+}
+
+/* "profile --help": a word that several verbs begin with. False: it was not that. */
+static bool help_group(const struct sb_cli *cli, char *const *words, int *ret_status)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    struct sb_err err = {0};
+    bool wants = words[1] == NULL ? cli->args.help
+                                  : strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0;
+    sb_out_init(&out, STDOUT_FILENO);
+    if (!wants || !sb_help_group(&out, cli->program, words[0])) {
+        return false;
+    }
+    *ret_status = 0;
+    if (sb_out_flush(&out, &err) < 0) {
+        say_failure(cli, &err);
+        *ret_status = SB_STATUS_FAILED;
+    }
+    return true;
 }
 
 /* @words  without the program's name; parsing moves them. */
@@ -216,11 +236,19 @@ static int dispatch(struct sb_cli *cli, char **words)
     size_t used = 0;
     int parsed = sb_args_parse(&cli->args, everywhere, SB_ARGS_COMMAND, words, &err);
     words = parsed == 0 && cli->args.version ? version_words : cli->args.operands;
-    if (parsed == 0 && words[0] == NULL) {
+    if (parsed == 0 && words[0] == NULL && (cli->args.help || cli->argv[1] == NULL)) {
         if (show_help(cli->program, NULL, &err) == 0) {
             return cli->args.help ? 0 : SB_STATUS_USAGE;
         }
-        parsed = -1;
+        say_failure(cli, &err);
+        return SB_STATUS_FAILED;
+    }
+    if (parsed == 0 && words[0] == NULL) {
+        parsed = sb_err_set(&err, SB_INVALID, "which verb? E.g. %s", cli->program->examples[0]);
+    }
+    int status = 0;
+    if (parsed == 0 && help_group(cli, words, &status)) {
+        return status;
     }
     if (parsed < 0 || sb_program_find(cli->program, words, &verb, &used, &err) < 0) {
         sb_verb_hint(cli, "%s --help", cli->program->name);
@@ -235,6 +263,7 @@ static int dispatch(struct sb_cli *cli, char **words)
 int sb_program_main(const struct sb_program *program, int argc, char **argv)
 {
     struct sb_cli cli = {.program = program, .argv = argv};
+    sb_fd_standard();
     bool debugs = sb_setting_get(SB_SETTING_DEBUG) != NULL;
     sb_log_init(SB_LOG_FORMAT_LOGFMT, debugs ? SB_LOG_LEVEL_DEBUG : SB_LOG_LEVEL_WARN,
                 program->name);

@@ -13,7 +13,9 @@ enum { PAGE = 1000 };
 
 /* What is looked for, and what has been found so far. */
 struct search {
-    const char *kind; /* "sandbox" */
+    const char *kind;  /* "sandbox" */
+    const char *kinds; /* "sandboxes" */
+    const char *verb;  /* that lists them */
     const char *prefix;
     char wanted[SB_ID_SIZE];
     char found[SB_ID_SIZE];
@@ -28,28 +30,35 @@ static void look_at(struct search *search, const char *id)
     }
 }
 
-/* True when the text is a whole id already. */
-static bool begin(struct search *search, const char *text)
+/* *ret_is_whole: the text is a whole id already. Nothing, as of a variable that is not set, is no
+ * beginning of an id: where there is one sandbox, it would mean that one. */
+static int begin(struct search *search, const char *text, bool *ret_is_whole, struct sb_err *err)
 {
-    if (sb_id_valid(sb_str_from(text), search->prefix)) {
-        (void)snprintf(search->found, sizeof search->found, "%s", text);
-        return true;
-    }
     bool has_prefix = strncmp(text, search->prefix, strlen(search->prefix)) == 0;
+    *ret_is_whole = sb_id_valid(sb_str_from(text), search->prefix);
+    if (*ret_is_whole) {
+        (void)snprintf(search->found, sizeof search->found, "%s", text);
+        return 0;
+    }
+    if (text[has_prefix ? strlen(search->prefix) : 0] == '\0') {
+        return sb_err_set(err, SB_INVALID, "\"%s\" is not the id of a %s (%s shows what there is)",
+                          text, search->kind, search->verb);
+    }
     (void)snprintf(search->wanted, sizeof search->wanted, "%s%s", has_prefix ? "" : search->prefix,
                    text);
-    return false;
+    return 0;
 }
 
 static int finish(const struct search *search, const char *text, struct sb_err *err)
 {
     if (search->n == 0) {
-        return sb_err_set(err, SB_NOT_FOUND, "no %s has an id that begins with \"%s\"",
-                          search->kind, text);
+        return sb_err_set(err, SB_NOT_FOUND,
+                          "no %s has an id that begins with \"%s\" (%s shows what there is)",
+                          search->kind, text, search->verb);
     }
     if (search->n > 1) {
-        return sb_err_set(err, SB_INVALID, "the ids of %u %ss begin with \"%s\"", search->n,
-                          search->kind, text);
+        return sb_err_set(err, SB_INVALID, "the ids of %u %s begin with \"%s\": write more of it",
+                          search->n, search->kinds, text);
     }
     return 0;
 }
@@ -66,10 +75,14 @@ int sb_resolve_sandbox(struct sb_connect *connect,
         AISBX__V1__SANDBOX_STATE__SANDBOX_STATE_STOPPING,
         AISBX__V1__SANDBOX_STATE__SANDBOX_STATE_DESTROYED,
     };
-    struct search search = {.kind = "sandbox", .prefix = "sb_"};
+    struct search search = {
+        .kind = "sandbox", .kinds = "sandboxes", .verb = "aisbx list", .prefix = "sb_"};
     Aisbx__V1__ListSandboxesRequest request = AISBX__V1__LIST_SANDBOXES_REQUEST__INIT;
     SB_CLEANUP(sb_message_freep) Aisbx__V1__ListSandboxesResponse *reply = NULL;
-    bool is_whole = begin(&search, text);
+    bool is_whole = false;
+    if (begin(&search, text, &is_whole, err) < 0) {
+        return -1;
+    }
     request.page_size = PAGE;
     request.states = states;
     request.n_states = sizeof states / sizeof states[0];
@@ -92,10 +105,13 @@ int sb_resolve_exec(struct sb_connect *connect,
                     char ret_id[SB_ID_SIZE],
                     struct sb_err *err)
 {
-    struct search search = {.kind = "exec", .prefix = "ex_"};
+    struct search search = {.kind = "exec", .kinds = "execs", .verb = "aisbx ps", .prefix = "ex_"};
     Aisbx__V1__ListExecsRequest request = AISBX__V1__LIST_EXECS_REQUEST__INIT;
     SB_CLEANUP(sb_message_freep) Aisbx__V1__ListExecsResponse *reply = NULL;
-    bool is_whole = begin(&search, text);
+    bool is_whole = false;
+    if (begin(&search, text, &is_whole, err) < 0) {
+        return -1;
+    }
     request.page_size = PAGE;
     if (!is_whole && aisbx__v1__sandbox_service__list_execs__call(
                          connect->channel, &request, &connect->options, &reply, err) < 0) {
@@ -149,10 +165,14 @@ int sb_resolve_snapshot(struct sb_connect *connect,
                         char ret_id[SB_ID_SIZE],
                         struct sb_err *err)
 {
-    struct search search = {.kind = "snapshot", .prefix = "sn_"};
+    struct search search = {
+        .kind = "snapshot", .kinds = "snapshots", .verb = "aisbx snapshots", .prefix = "sn_"};
     Aisbx__V1__ListSnapshotsRequest request = AISBX__V1__LIST_SNAPSHOTS_REQUEST__INIT;
     SB_CLEANUP(sb_message_freep) Aisbx__V1__ListSnapshotsResponse *reply = NULL;
-    bool is_whole = begin(&search, text);
+    bool is_whole = false;
+    if (begin(&search, text, &is_whole, err) < 0) {
+        return -1;
+    }
     request.page_size = PAGE;
     if (!is_whole && aisbx__v1__sandbox_service__list_snapshots__call(
                          connect->channel, &request, &connect->options, &reply, err) < 0) {

@@ -480,13 +480,14 @@ static const struct sb_verb table[] = {
         .usage = "[OPTIONS] PATTERN SANDBOX[:PATH]",
         .about = "PATTERN is a POSIX extended regular expression over bytes; \\w, \\s, \\d and "
                  "\\b are known, too. Files that are no text are left out. Exit status 1: no line "
-                 "matches. Without PATH: /workspace.",
+                 "matches, 2: it failed. Without PATH: /workspace.",
         .groups = {&sb_option_grep},
         .min_operands = 2,
         .max_operands = 2,
         .wants = "a pattern and a sandbox, or SANDBOX:PATH",
         .offer = SB_VERB_OFFERS_SANDBOXES,
         .examples = grep_examples,
+        .failed = SB_STATUS_USAGE,
         .run = sb_verb_grep,
     },
     {

@@ -54,6 +54,7 @@ struct sb_verb {
     bool is_offline;             /* needs no worker */
     bool is_local;               /* starts workers of its own, on this machine */
     bool runs_program;           /* failures of ours exit 125, so that 1 and 2 are the program's */
+    int failed;                  /* status of other failures; 0: SB_STATUS_FAILED */
     const char *const *examples; /* pairs of comment and command line, ended by NULL */
     /* *ret_status is the exit status. On -1 main prints *err and cli->hint. */
     int (*run)(struct sb_cli *cli, int *ret_status, struct sb_err *err);

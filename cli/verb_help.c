@@ -15,7 +15,8 @@ int sb_verb_help(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     sb_out_init(&out, STDOUT_FILENO);
     if (cli->args.n_operands == 0) {
         sb_help_overview(&out, cli->program);
-    } else {
+    } else if (cli->args.n_operands > 1 ||
+               !sb_help_group(&out, cli->program, cli->args.operands[0])) {
         const struct sb_verb *verb = NULL;
         size_t used = 0;
         if (sb_program_find(cli->program, cli->args.operands, &verb, &used, err) < 0) {

@@ -116,7 +116,7 @@ check_text "grep" "/tmp/into/text:2:Two 22" "$(aisbx grep -i -g '*text' '^two [0
 check_has "json" '"line":2' "$(aisbx grep --json '22' "$id:/tmp/into")"
 check_status 1 grep nothing-like-this "$id:/tmp/into"
 check_text "no line" "" "$(<"$dir/out")"
-check_status 1 grep '(' "$id"
+check_status 2 grep '(' "$id"
 check_has "a bad pattern" "pattern: .*parenthesis" "$(<"$dir/err")"
 mkfifo events
 aisbx watch -r "$id:/tmp/into" >events &

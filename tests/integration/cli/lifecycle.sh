@@ -9,6 +9,19 @@ check_status 0 destroy --all
 check_status 1 logs sb_x
 
 id=$(aisbx create --profile python-dev --label team=red --ttl 1h)
+# The variable of a script that is not set is not the only sandbox there is.
+for verb in destroy pause logs ps snapshot network; do
+    for none in '' sb_; do
+        check_status 1 "$verb" "$none"
+        check_has "$verb '$none'" "is not the id of a sandbox" "$(<"$dir/err")"
+    done
+done
+check_status 125 exec '' true
+check_status 1 kill ''
+check_status 1 kill ex_
+check_text "and that one is still there" "$id" "$(aisbx list --quiet)"
+check_status 1 ps nope
+check_has "the next step" 'aisbx list shows' "$(<"$dir/err")"
 [[ $id =~ ^sb_[a-z2-7]{26}$ ]] || fail "create printed '$id'"
 other=$(aisbx create --profile strict --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["sandbox_id"])')
 

@@ -27,6 +27,25 @@ for verb in run create exec list logs destroy "profile list" "profile show" "pro
     check "help $verb" 0 "$(status_of help $verb)"
 done
 
+# A word that several verbs begin with.
+for group in profile packages worker mcp; do
+    for words in "$group --help" "$group -h" "help $group" "--help $group"; do
+        # shellcheck disable=SC2086
+        check "$words" 0 "$(status_of $words)"
+        grep -qE "^  $group [a-z]+  " "$dir/out" || fail "$words: $(<"$dir/out")"
+    done
+    check "$group" 2 "$(status_of "$group")"
+    grep -q 'There are: ' "$dir/err" || fail "$group: $(<"$dir/err")"
+done
+check "--help of no group" 2 "$(status_of nonsense --help)"
+check "an option and no verb" 2 "$(status_of -A list)"
+grep -q 'which verb' "$dir/err" || fail "-A list: $(<"$dir/err")"
+# A variable of a script that is not set does not mean the default.
+for option in --profile --driver --cwd --user --hostname; do
+    check "run $option ''" 125 "$(status_of run "$option" '' true)"
+    grep -q -- "option $option: .*is empty" "$dir/err" || fail "run $option '': $(<"$dir/err")"
+done
+
 # No colours where nobody sees them, none when they are not wanted.
 "$aisbx" rnu 2>"$dir/err" || true
 ! grep -q $'\e' "$dir/err" || fail "colours in a file"
@@ -79,7 +98,7 @@ if [[ -e $pages/aisbx.1 ]]; then
 fi
 
 # ---- settings that cannot work are named before anybody is asked ----
-for address in foo://bar http://x:1 tcp:127.0.0.1:9 vsock:3:4 ipv4:127.0.0.1 ' '; do
+for address in foo://bar http://x:1 tcp:127.0.0.1:9 vsock:3:4 ipv4:127.0.0.1 ipv4:127.0.0.1:65536 ' '; do
     check "address '$address'" 1 "$(status_of --address "$address" list)"
     grep -qF "address \"$address\"" "$dir/err" || fail "address '$address': $(<"$dir/err")"
 done
@@ -95,5 +114,13 @@ grep -q 'AISBX_API_KEY: character 7' "$dir/err" || fail "key: $(<"$dir/err")"
 ! grep -q secret "$dir/err" || fail "the key is told"
 check "a certificate without its key" 1 "$(AISBX_TLS_CERT=x.pem status_of --address ipv4:127.0.0.1:1 list)"
 grep -q AISBX_TLS_KEY "$dir/err" || fail "certificate: $(<"$dir/err")"
+
+# Of aisbx-worker: nothing else is listened on than what was asked for.
+for address in ipv4:127.0.0.1:65536 ipv4:127.0.0.1: ipv4:127.0.0.1 nonsense; do
+    status=0
+    timeout 20 "$bin/aisbx-worker" --state-dir "$dir/state" --listen "$address" >"$dir/out" 2>"$dir/err" || status=$?
+    check "--listen $address" 1 "$status"
+    grep -q -- "$address" "$dir/err" || fail "--listen $address: $(<"$dir/err")"
+done
 
 [[ ! -e $dir/runtime ]] || fail "something started a worker"
