@@ -148,11 +148,20 @@ int sb_launch_detached(struct sb_cli *cli,
                        struct sb_connect *connect,
                        Aisbx__V1__StartExecRequest *request,
                        const char *sandbox_id,
+                       int *ret_status,
                        struct sb_err *err)
 {
     SB_CLEANUP(sb_message_freep) Aisbx__V1__Exec *exec = NULL;
     if (sb_session_start(connect, request, &exec, err) < 0) {
         return -1;
+    }
+    if (exec->verdict != NULL &&
+        exec->verdict->kind == AISBX__V1__VERDICT_KIND__VERDICT_KIND_START_FAILED) {
+        sb_status_say(exec->verdict);
+        *ret_status = sb_status_of(exec->verdict);
+        if (!cli->args.json) {
+            return 0;
+        }
     }
     SB_CLEANUP(sb_out_done) struct sb_out out;
     sb_out_init(&out, STDOUT_FILENO);

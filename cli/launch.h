@@ -19,11 +19,14 @@ int sb_launch_run(struct sb_cli *cli,
                   int *ret_status,
                   struct sb_err *err);
 
-/** Starts it and prints an id: the exec's, or @sandbox_id when given. Closes the connection. */
+/** Starts it and prints an id: the exec's, or @sandbox_id when given. Closes the connection.
+ *  *ret_status is set to 126 or 127, as of run, when the program could not be started, which is
+ *  said in place of an id. */
 int sb_launch_detached(struct sb_cli *cli,
                        struct sb_connect *connect,
                        Aisbx__V1__StartExecRequest *request,
                        const char *sandbox_id,
+                       int *ret_status,
                        struct sb_err *err);
 
 /** Says how a program ended that did not end by itself. @has_terminal  it had one: what was shown

@@ -26,7 +26,7 @@ int sb_verb_exec(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     request.exec = &spec.exec;
     *ret_status = 0;
     int rc = cli->args.detach
-                 ? sb_launch_detached(cli, &connect, &request, NULL, err)
+                 ? sb_launch_detached(cli, &connect, &request, NULL, ret_status, err)
                  : sb_launch_run(cli, &connect, &request, &was_started, ret_status, err);
     return rc < 0 ? sb_err_wrap(err, "cannot run %s in %s", command, id) : 0;
 }

@@ -52,9 +52,25 @@ static int run_attached(struct sb_cli *cli,
     }
 }
 
+/* A sandbox that nobody is told of, as nothing runs in it. Without, it would stay until it is idle
+ * for long enough. */
+static void drop(struct sb_cli *cli, char *sandbox_id)
+{
+    struct sb_err ignored;
+    SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
+    Aisbx__V1__DestroySandboxRequest request = AISBX__V1__DESTROY_SANDBOX_REQUEST__INIT;
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__DestroySandboxResponse *reply = NULL;
+    request.sandbox_id = sandbox_id;
+    if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, &ignored) == 0) {
+        (void)aisbx__v1__sandbox_service__destroy_sandbox__call(connect.channel, &request,
+                                                                &connect.options, &reply, &ignored);
+    }
+}
+
 static int run_detached(struct sb_cli *cli,
                         struct sb_spec *spec,
                         Aisbx__V1__StartExecRequest *request,
+                        int *ret_status,
                         struct sb_err *err)
 {
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
@@ -74,10 +90,12 @@ static int run_detached(struct sb_cli *cli,
     }
     request->target->sandbox_case = AISBX__V1__EXEC_TARGET__SANDBOX_SANDBOX_ID;
     request->target->sandbox_id = reply->sandbox->sandbox_id;
-    if (sb_launch_detached(cli, &connect, request, reply->sandbox->sandbox_id, err) < 0) {
-        return sb_err_wrap(err, "cannot run %s", cli->args.operands[0]);
+    int rc =
+        sb_launch_detached(cli, &connect, request, reply->sandbox->sandbox_id, ret_status, err);
+    if (rc == 0 && *ret_status != 0) {
+        drop(cli, reply->sandbox->sandbox_id);
     }
-    return 0;
+    return rc < 0 ? sb_err_wrap(err, "cannot run %s", cli->args.operands[0]) : 0;
 }
 
 int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
@@ -96,7 +114,7 @@ int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     request.exec = &spec.exec;
     if (cli->args.detach) {
         *ret_status = 0;
-        return run_detached(cli, &spec, &request, err);
+        return run_detached(cli, &spec, &request, ret_status, err);
     }
     return run_attached(cli, &request, ret_status, err);
 }

@@ -54,6 +54,7 @@ struct sb_ticket {
     bool has_intent;   /* an outcome is owed */
     bool is_waiting;   /* for the disk */
     bool has_left;     /* ended while it waited */
+    bool goes_on;      /* what it began does, when the caller leaves */
     unsigned had_once; /* bit n: row n of act->more */
 };
 
@@ -78,6 +79,13 @@ void sb_gate_note(struct sb_ticket *ticket,
     note_sandbox(ticket, sandbox);
     if (exec != NULL) {
         (void)snprintf(ticket->exec_id, sizeof ticket->exec_id, "%s", exec->id);
+    }
+}
+
+void sb_gate_goes_on(struct sb_ticket *ticket)
+{
+    if (ticket != NULL) {
+        ticket->goes_on = true;
     }
 }
 
@@ -203,9 +211,9 @@ static void write_outcome(struct sb_ticket *ticket, const struct sb_err *status)
 {
     struct sb_out out;
     struct sb_json json;
-    bool is_good = status != NULL && status->code == SB_OK;
+    bool is_good = status == NULL ? ticket->goes_on : status->code == SB_OK;
     open_detail(&json, &out, ticket);
-    if (status == NULL) {
+    if (status == NULL && !is_good) {
         sb_json_cstr(&json, "code", "CANCELLED");
     } else if (!is_good) {
         sb_json_cstr(&json, "code", sb_code_name(status->code));

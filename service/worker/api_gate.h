@@ -42,3 +42,7 @@ struct sb_lineage sb_gate_lineage(const struct sb_ticket *ticket);
 void sb_gate_note(struct sb_ticket *ticket,
                   const struct sb_sandbox *sandbox,
                   const struct sb_exec *exec);
+
+/** What was begun goes on without its caller, as a program in the background: a call that is left
+ *  from now on has not failed. @ticket  of the caller, or NULL. */
+void sb_gate_goes_on(struct sb_ticket *ticket);

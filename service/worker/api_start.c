@@ -293,5 +293,8 @@ int sb_api_start_exec(struct sb_worker *worker,
         return -1;
     }
     sb_gate_note(start->caller->ticket, (*ret_exec)->sandbox, *ret_exec);
+    if ((*ret_exec)->is_background) {
+        sb_gate_goes_on(start->caller->ticket);
+    }
     return 0;
 }

@@ -39,6 +39,29 @@ check_status 125 exec sb_aaaaaaaaaaaaaaaaaaaaaaaaaa true
 # A program that leaves a daemon with our streams behind must not keep us waiting.
 check_text "leftovers" done "$(timeout 20 "$BASH" -c 'cat' < <(aisbx exec "$id" sh -c 'sleep 300 >/dev/null 2>&1 & echo done'))"
 
+# What cannot be started is not said to run, in the background neither; and the sandbox made for it goes again.
+before=$(aisbx list --quiet | sort)
+for row in "127 no-such-command" "127 ./no-such-file" "126 --cwd=/no/such true"; do
+    read -r wanted words <<<"$row"
+    # shellcheck disable=SC2086
+    check_status "$wanted" run --detach --no-workspace $words
+    check_text "run --detach $words" '' "$(<"$dir/out")"
+    [[ -s $dir/err ]] || fail "run --detach $words says nothing"
+done
+check_text "sandboxes for what did not start" "$before" "$(aisbx list --quiet | sort)"
+check_status 127 exec --detach "$id" no-such-command
+check_text "exec --detach" '' "$(<"$dir/out")"
+# In the records a program that goes on without its caller did not fail.
+security=("${program[@]}")
+security[-1]=${security[-1]}-security
+ex=$(aisbx exec --detach "$id" sleep 300)
+outcomes() { "${security[@]}" audit query --json --action exec.start --sandbox "$id" | python3 -c '
+import json, sys
+print(*(r["outcome"] for r in json.load(sys.stdin) if r.get("exec_id") == sys.argv[1]))' "$ex"; }
+wait_for "the record of what was started" eval '[[ -n $(outcomes) ]]'
+check_text "outcome of exec --detach" ended "$(outcomes)"
+check_status 0 kill "$ex"
+
 # ---- list ----
 check_text "list" "$(printf '%s\n' "$id" "$other" | sort)" "$(aisbx list --quiet | sort)"
 check_text "list by label" "$id" "$(aisbx list --quiet --label team=red)"
