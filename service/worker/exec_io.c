@@ -59,6 +59,8 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
     struct sb_exec *exec = out->exec;
     if (read_once(out) < 0) {
         sb_exec_on_drained(exec);
+    } else if (exec->terminal.is_wanted) {
+        sb_exec_terminal_retype_eof(exec);
     }
     sb_exec_notify(exec);
 }

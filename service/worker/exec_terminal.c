@@ -154,7 +154,21 @@ void sb_exec_terminal_type_eof(struct sb_exec *exec)
         (void)sb_exec_write(exec, twice, exec->terminal.is_mid_line ? 2 : 1, &err);
     }
     exec->terminal.is_mid_line = false;
+    exec->terminal.was_raw = is_known && (modes.c_lflag & ICANON) == 0;
     exec->in.is_eof = true;
+}
+
+void sb_exec_terminal_retype_eof(struct sb_exec *exec)
+{
+    struct termios modes;
+    if (!exec->in.is_eof || exec->in.fd < 0 || tcgetattr(exec->in.fd, &modes) < 0) {
+        return;
+    }
+    bool is_raw = (modes.c_lflag & ICANON) == 0;
+    if (is_raw != exec->terminal.was_raw) {
+        exec->in.is_eof = false;
+        sb_exec_terminal_type_eof(exec);
+    }
 }
 
 bool sb_exec_terminal_hang_up(struct sb_exec *exec)

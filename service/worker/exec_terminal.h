@@ -19,6 +19,7 @@ struct sb_exec_terminal {
     uint16_t columns;
     char name[SB_TERMINAL_MAX_NAME + 1]; /* TERM */
     bool is_mid_line;                    /* the last byte that was typed ends no line */
+    bool was_raw;                        /* when the end of file was typed */
     bool is_hung_up;
 };
 
@@ -45,6 +46,10 @@ int sb_exec_terminal_resize(struct sb_exec *exec,
 /** Types the end-of-file character: twice within a line, where the first only ends the line.
  *  Once until something else is typed. */
 void sb_exec_terminal_type_eof(struct sb_exec *exec);
+/** To be called when the program has written. One that takes the terminal from lines to single
+ *  characters, as shells do before they prompt, loses what was typed as an end of file: types it
+ *  again. */
+void sb_exec_terminal_retype_eof(struct sb_exec *exec);
 /** @last  byte that was typed. */
 void sb_exec_terminal_typed(struct sb_exec *exec, unsigned char last);
 

@@ -57,3 +57,11 @@ os.write(fd, b"for somebody else\n")
 read_until(fd, b"status 0")
 os.waitpid(pid, 0)
 PY
+
+# Input that ends ends a shell on a terminal, too, which reads single characters by the time it reads at all.
+for input in '' 'echo typed-$((40+2))'; do
+    status=0
+    printf '%s' "${input:+$input$'\n'}" | timeout 60 "${program[@]}" run --profile python-dev -t bash >"$dir/out" 2>"$dir/err" || status=$?
+    check_text "bash -t after '$input'" 0 "$status"
+    [[ -z $input ]] || grep -q typed-42 "$dir/out" || fail "bash -t: $(<"$dir/out")"
+done
