@@ -10,6 +10,8 @@
 /* Offered without asking a worker: completion must not start one. */
 #define PROFILES  "python-dev node-dev go-dev rust-dev java-dev strict minimal"
 #define SANDBOXES "$(aisbx list --quiet 2>/dev/null)"
+#define EXECS     "$(aisbx ps --quiet 2>/dev/null)"
+#define SNAPSHOTS "$(aisbx snapshots --quiet 2>/dev/null)"
 
 const char *const sb_completion_shells[] = {"bash", "zsh", "fish", NULL};
 
@@ -153,6 +155,9 @@ static const char *bash_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_NOTHING] = "",
         [SB_VERB_OFFERS_COMMANDS] = "$(compgen -c -f -- \"$cur\")",
         [SB_VERB_OFFERS_SANDBOXES] = SANDBOXES,
+        [SB_VERB_OFFERS_EXECS] = EXECS,
+        [SB_VERB_OFFERS_EITHER] = EXECS " " SANDBOXES,
+        [SB_VERB_OFFERS_SNAPSHOTS] = SANDBOXES " " SNAPSHOTS,
         [SB_VERB_OFFERS_FILES] = "$(compgen -f -- \"$cur\")",
         [SB_VERB_OFFERS_PLACES] = "$(_aisbx_places)",
         [SB_VERB_OFFERS_PROFILES] = PROFILES,
@@ -196,9 +201,17 @@ static void put_bash(struct sb_out *out, const struct sb_program *program)
                "    local verb= box= word i\n"
                "    [[ $prev == : && $COMP_CWORD -gt 2 ]] && box=${COMP_WORDS[COMP_CWORD - 2]}\n"
                "    [[ $cur == : ]] && box=$prev cur=\n"
+               "    [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}\n"
+               "    [[ $cur == = ]] && cur=\n"
                "    COMPREPLY=()\n"
                "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
                "        word=${COMP_WORDS[i]}\n"
+               "        if [[ -z $verb && ($word == --address || $word == -A) ]]; then\n"
+               "            [[ ${COMP_WORDS[i + 1]} == = ]] && i=$((i + 1))\n"
+               "            i=$((i + 1))\n"
+               "            while [[ ${COMP_WORDS[i + 1]} == : ]]; do i=$((i + 2)); done\n"
+               "            continue\n"
+               "        fi\n"
                "        [[ $word == -* ]] && continue\n"
                "        case $verb in\n"
                "        '') verb=$word ;;\n");
@@ -316,6 +329,9 @@ static const char *zsh_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_NOTHING] = "",
         [SB_VERB_OFFERS_COMMANDS] = "'*:::command:_normal'",
         [SB_VERB_OFFERS_SANDBOXES] = "'*:sandbox:(" SANDBOXES ")'",
+        [SB_VERB_OFFERS_EXECS] = "'*:exec:(" EXECS ")'",
+        [SB_VERB_OFFERS_EITHER] = "'*:exec or sandbox:(" EXECS " " SANDBOXES ")'",
+        [SB_VERB_OFFERS_SNAPSHOTS] = "'*:sandbox or snapshot:(" SANDBOXES " " SNAPSHOTS ")'",
         [SB_VERB_OFFERS_FILES] = "'*:file:_files'",
         [SB_VERB_OFFERS_PLACES] = "'*:place:_aisbx_places'",
         [SB_VERB_OFFERS_PROFILES] = "'*:profile:(" PROFILES ")'",
@@ -452,6 +468,10 @@ static const char *fish_operand(enum sb_verb_offer offer)
         [SB_VERB_OFFERS_NOTHING] = "",
         [SB_VERB_OFFERS_COMMANDS] = "(__fish_complete_subcommand)",
         [SB_VERB_OFFERS_SANDBOXES] = "(aisbx list --quiet 2>/dev/null)",
+        [SB_VERB_OFFERS_EXECS] = "(aisbx ps --quiet 2>/dev/null)",
+        [SB_VERB_OFFERS_EITHER] = "(aisbx ps --quiet 2>/dev/null; aisbx list --quiet 2>/dev/null)",
+        [SB_VERB_OFFERS_SNAPSHOTS] =
+            "(aisbx list --quiet 2>/dev/null; aisbx snapshots --quiet 2>/dev/null)",
         [SB_VERB_OFFERS_FILES] = "(__fish_complete_path)",
         [SB_VERB_OFFERS_PLACES] = "(__aisbx_places)",
         [SB_VERB_OFFERS_PROFILES] = PROFILES,

@@ -22,6 +22,9 @@ enum sb_verb_offer {
     SB_VERB_OFFERS_NOTHING,
     SB_VERB_OFFERS_COMMANDS,
     SB_VERB_OFFERS_SANDBOXES,
+    SB_VERB_OFFERS_EXECS,
+    SB_VERB_OFFERS_EITHER,    /* sandboxes and execs */
+    SB_VERB_OFFERS_SNAPSHOTS, /* and sandboxes */
     SB_VERB_OFFERS_FILES,
     SB_VERB_OFFERS_PLACES, /* files here, and SANDBOX:PATH */
     SB_VERB_OFFERS_PROFILES,

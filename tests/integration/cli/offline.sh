@@ -65,8 +65,26 @@ words=$(bash -c '
     complete_words aisbx run --works
     complete_words aisbx run --profile str
     complete_words aisbx run --network ""
+    complete_words aisbx run --profile = str
+    complete_words aisbx run --profile =
+    complete_words aisbx --json --address unix : /x run --prof
+    complete_words aisbx -A unix:/x profile v
+    aisbx() { [[ $1 != ps ]] || echo ex_one; [[ $1 != list ]] || echo sb_one; [[ $1 != snapshots ]] || echo sn_one; }
+    for verb in kill logs rollback exec; do complete_words aisbx $verb ""; done
 ' - "$dir/completion.bash")
-check "bash completion" $'profile\nvalidate\n--workspace\nstrict\nnone limited' "$words"
+check "bash completion" 'profile
+validate
+--workspace
+strict
+none limited
+strict
+python-dev node-dev go-dev rust-dev java-dev strict minimal
+--profile
+validate
+ex_one
+ex_one sb_one
+sb_one sn_one
+sb_one' "$words"
 if command -v zsh >/dev/null; then
     "$aisbx" completion zsh | zsh -n || fail "zsh cannot read its completion"
 fi
