@@ -1,5 +1,6 @@
 #include "proto/client/connect.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -155,6 +156,9 @@ static int open_embedded(const struct sb_connect_options *wanted,
         }
     }
     if (wanted->mode == SB_CONNECT_PRESENT) {
+        if (err->sys != ENOENT && err->sys != ECONNREFUSED) { /* who knows whether one is there */
+            return sb_err_wrap(err, "cannot connect to the worker of your own");
+        }
         connect->is_absent = true;
         hint(wanted, "aisbx run and aisbx create start one");
         return sb_err_set(err, SB_NOT_FOUND, "no worker runs");

@@ -133,6 +133,20 @@ grep -q 'AISBX_API_KEY: character 7' "$dir/err" || fail "key: $(<"$dir/err")"
 check "a certificate without its key" 1 "$(AISBX_TLS_CERT=x.pem status_of --address ipv4:127.0.0.1:1 list)"
 grep -q AISBX_TLS_KEY "$dir/err" || fail "certificate: $(<"$dir/err")"
 
+# A worker that cannot be looked for is not one that does not run.
+if command -v setpriv >/dev/null || [[ $(id -u) -ne 0 ]]; then
+    mkdir -p "$dir/closed/run"
+    chmod 000 "$dir/closed"
+    for verb in list ps snapshots "destroy --all" "worker stop"; do
+        status=0
+        # shellcheck disable=SC2086
+        as_user env AISBX_RUNTIME_DIR="$dir/closed/run" "$(user_bin)/aisbx" $verb >"$dir/out" 2>"$dir/err" || status=$?
+        check "$verb in a closed directory" 1 "$status"
+        grep -q 'Permission denied' "$dir/err" || fail "$verb in a closed directory: $(<"$dir/err")"
+    done
+    chmod 700 "$dir/closed"
+fi
+
 # Of aisbx-worker: nothing else is listened on than what was asked for.
 for address in ipv4:127.0.0.1:65536 ipv4:127.0.0.1: ipv4:127.0.0.1 nonsense; do
     status=0
