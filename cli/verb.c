@@ -480,7 +480,8 @@ static const struct sb_verb table[] = {
         .summary = "Search the text of files of a sandbox",
         .usage = "[OPTIONS] PATTERN SANDBOX[:PATH]",
         .about = "PATTERN is a POSIX extended regular expression over bytes; \\w, \\s, \\d and "
-                 "\\b are known, too. Files that are no text are left out. Exit status 1: no line "
+                 "\\b are known, too. Files that are no text are left out, and what lies "
+                 "more than 64 directories deep. Exit status 1: no line "
                  "matches, 2: it failed. Without PATH: /workspace.",
         .groups = {&sb_option_grep},
         .min_operands = 2,

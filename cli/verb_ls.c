@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "base/out.h"
+#include "base/say.h"
 #include "cli/boxpath.h"
 #include "cli/connect.h"
 #include "cli/filecopy.h"
@@ -30,7 +31,27 @@ struct listing {
     struct sb_json json;
     struct sb_table table;
     uint64_t now_ms;
+    size_t base;                    /* slashes in the path of what is listed */
+    char too_deep[SB_BOXPATH_SIZE]; /* the first directory that is not looked into; empty: none */
 };
+
+static size_t slashes(const char *path)
+{
+    size_t n = 0;
+    for (size_t i = 0; path[i] != '\0'; i++) {
+        n += path[i] == '/' && path[i + 1] != '\0' ? 1U : 0U;
+    }
+    return n;
+}
+
+static void note_depth(struct listing *listing, const Aisbx__V1__FileInfo *file)
+{
+    if (listing->args->recursive && listing->too_deep[0] == '\0' &&
+        file->kind == AISBX__V1__FILE_KIND__FILE_KIND_DIRECTORY &&
+        slashes(file->path) == listing->base + DEPTH) {
+        (void)snprintf(listing->too_deep, sizeof listing->too_deep, "%s", file->path);
+    }
+}
 
 static void put_file(struct listing *listing, const Aisbx__V1__FileInfo *file)
 {
@@ -77,6 +98,7 @@ static int each_page(struct listing *listing,
         sb_message_freep(&page);
         page = next;
         for (size_t i = 0; i < page->n_files; i++) {
+            note_depth(listing, page->files[i]);
             put_file(listing, page->files[i]);
         }
         request.page_token = page->next_page_token;
@@ -99,6 +121,7 @@ list(struct sb_cli *cli, struct listing *listing, const char *operand, struct sb
         sb_resolve_sandbox(&connect, sandbox, id, err) < 0) {
         return -1;
     }
+    listing->base = slashes(path);
     return each_page(listing, &connect, id, path, err);
 }
 
@@ -119,6 +142,11 @@ int sb_verb_ls(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         sb_table_print(&listing.table, &listing.out);
     }
     rc = rc < 0 ? rc : sb_out_flush(&listing.out, err);
+    if (rc == 0 && listing.too_deep[0] != '\0') {
+        sb_say_note("%s lies %d directories deep: what is below it and its like is left out; "
+                    "list it by itself",
+                    listing.too_deep, DEPTH);
+    }
     sb_table_done(&listing.table);
     sb_out_done(&listing.out);
     *ret_status = 0;

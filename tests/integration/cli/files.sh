@@ -110,6 +110,17 @@ check_text "nothing of an archive leads up" "" "$(aisbx exec "$id" sh -c 'ls /tm
 check_status 1 cp --tar x.txt "$id:/tmp/into"
 check_has "a file" "reads and writes -" "$(<"$dir/err")"
 
+# What lies too deep for a list is not hidden by it.
+deep=$(printf 'd/%.0s' {1..66})
+aisbx exec "$id" sh -c "mkdir -p /tmp/deep/$deep && touch /tmp/deep/${deep}f"
+aisbx ls -r -q "$id:/tmp/deep" >"$dir/out" 2>"$dir/err"
+check_text "a deep list" 64 "$(wc -l <"$dir/out")"
+check_has "a deep list" '64 directories deep.*left out' "$(<"$dir/err")"
+aisbx ls -r -q "$id:$(tail -n 1 "$dir/out")" >"$dir/out" 2>"$dir/err"
+check_has "the rest of it" '/f$' "$(<"$dir/out")"
+check_text "the rest of it" '' "$(<"$dir/err")"
+aisbx exec "$id" rm -rf /tmp/deep
+
 # ---- grep, watch ----
 aisbx exec "$id" sh -c 'printf "one\nTwo 22\n" >/tmp/into/text'
 check_text "grep" "/tmp/into/text:2:Two 22" "$(aisbx grep -i -g '*text' '^two [0-9]{2}$' "$id:/tmp/into")"
