@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/num.h"
 #include "base/out.h"
@@ -50,6 +51,12 @@ int sb_audit_filter(struct sb_cli *cli, struct sb_trail_filter *ret_filter, stru
     if ((args->since != NULL && read_time("--since", args->since, &filter.start_ms, err) < 0) ||
         (args->until != NULL && read_time("--until", args->until, &filter.end_ms, err) < 0)) {
         return -1;
+    }
+    if (args->sandbox != NULL && !sb_id_valid(sb_str_from(args->sandbox), "sb_")) {
+        return sb_err_set(err, SB_INVALID,
+                          "--sandbox: \"%s\" is not the whole id of a sandbox (aisbx list --all "
+                          "shows what there is), and no record would match",
+                          args->sandbox);
     }
     filter.sandbox_id = args->sandbox != NULL ? sb_str_from(args->sandbox) : SB_STR("");
     filter.action = args->action != NULL ? sb_str_from(args->action) : SB_STR("");

@@ -61,6 +61,14 @@ print(*(r["outcome"] for r in json.load(sys.stdin) if r.get("exec_id") == sys.ar
 wait_for "the record of what was started" eval '[[ -n $(outcomes) ]]'
 check_text "outcome of exec --detach" ended "$(outcomes)"
 check_status 0 kill "$ex"
+# The beginning of an id is no id here, and no records are no answer.
+for verb in "audit query" "audit tail" "audit export"; do
+    status=0
+    # shellcheck disable=SC2086
+    "${security[@]}" $verb --sandbox "${id:0:12}" >"$dir/out" 2>"$dir/err" || status=$?
+    check_text "$verb --sandbox of a part" 1 "$status"
+    check_has "$verb --sandbox of a part" "not the whole id" "$(<"$dir/err")"
+done
 
 # ---- list ----
 check_text "list" "$(printf '%s\n' "$id" "$other" | sort)" "$(aisbx list --quiet | sort)"
