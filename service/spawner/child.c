@@ -10,6 +10,7 @@
 #include "base/mutate.h"
 #include "service/spawner/cgroup.h"
 #include "service/spawner/driver.h"
+#include "service/spawner/process.h"
 
 static _Noreturn void give_up(const struct sb_child *child, struct sb_child_report *report)
 {
@@ -39,9 +40,10 @@ static int greet(const struct sb_child *child, struct sb_err *err)
 _Noreturn void sb_child_run(struct sb_child *child)
 {
     struct sb_child_report report = {.magic = SB_CHILD_REPORT_MAGIC, .step = "group"};
-    /* Else it would never see the end of file that tells of the spawner's death. */
+    /* Else it would never see the end of file. */
     (void)close(child->spawner_fd);
-    if (sb_cgroup_join(child->cgroup, &report.err) < 0 || /* before it does anything at all */
+    if (sb_process_tie(child, &report.err) < 0 ||         /* and again when ids have changed */
+        sb_cgroup_join(child->cgroup, &report.err) < 0 || /* before it does anything at all */
         greet(child, &report.err) < 0) {
         give_up(child, &report);
     }

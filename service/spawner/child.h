@@ -42,7 +42,10 @@ struct sb_child {
     int landlock;     /* version; 0: none */
     bool tells_paths; /* what it denies is recorded */
     int spawner_fd;   /* the other end of sync_fd, which the child closes */
-    int sync_fd;      /* a byte arrives when the id maps are written; end of file: parent gone */
+    int sync_fd;      /* a byte arrives when the id maps are written; end of file: not wanted any
+                         more. Other children may hold the other end, too */
+    int parent_fd;    /* a pidfd that can be read when the spawner is dead, whoever has copies of
+                         what was open there; -1: none */
     int report_fd;    /* takes a byte of enum sb_child_greeting; then a struct sb_child_report, or
                          end of file: init runs */
     int ctl_fd;       /* becomes init's SB_INIT_FD */

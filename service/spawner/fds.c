@@ -77,7 +77,7 @@ static int arrange(struct sb_child *child,
             return -1;
         }
     }
-    child->sync_fd = -1;
+    child->sync_fd = child->parent_fd = -1;
     child->root_fd = -1;
     return !sb_mutated("fds.child") && close_range(SB_FDS_MORE + (unsigned)n, ~0U, 0) < 0
                ? sb_err_sys(err, errno, "close descriptors")

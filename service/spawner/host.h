@@ -24,6 +24,7 @@ struct sb_host {
     const char *paths_why; /* was asked to, and cannot; NULL: neither */
     int *audit_fd;         /* for the worker, who takes it with its greeting; -1: there is none */
     pid_t parent;          /* the worker */
+    int self_fd;           /* a pidfd of the spawner, for its children; owned */
     char *const *sockets;  /* where it listens: absolute paths, as it binds them; borrowed */
     size_t n_sockets;
     int init_fd;   /* sealed copy of aisbx-init; owned */

@@ -5,9 +5,10 @@ struct sb_err;
 
 /* Steps of the child. */
 
-/** Waits until the parent has written the id maps. */
+/** Waits until the parent has written the id maps. Errors: SB_UNAVAILABLE: the parent is dead. */
 int sb_identity_wait(struct sb_child *child, struct sb_err *err);
-/** No supplementary groups, and the ids that set the sandbox up. */
+/** No supplementary groups, and the ids that set the sandbox up. Ends with the parent from then on.
+ */
 int sb_identity_set_up(struct sb_child *child, struct sb_err *err);
 /** The ids of the job. */
 int sb_identity_become_job(struct sb_child *child, struct sb_err *err);

@@ -268,6 +268,7 @@ static void fill_child(struct sb_launch *launch)
     child->given = launch->given;
     child->spawner_fd = launch->sandbox->sync_fd;
     child->sync_fd = launch->child_sync_fd;
+    child->parent_fd = launch->request.host->self_fd;
     child->report_fd = launch->child_report_fd;
     child->ctl_fd = launch->child_ctl_fd;
     child->init_fd = launch->request.host->init_fd;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -171,7 +172,8 @@ static int settle(struct sb_host *host,
         return -1;
     }
     host->has_idmap = host->is_root && sb_idmap_works();
-    return 0;
+    host->self_fd = pidfd_open(getpid(), 0); /* close-on-exec */
+    return host->self_fd < 0 ? sb_err_sys(err, errno, "open a pidfd") : 0;
 }
 
 static int run(const struct options *options, struct sb_err *err)
@@ -185,6 +187,7 @@ static int run(const struct options *options, struct sb_err *err)
         .parent = getppid(),
         .sockets = options->sockets,
         .n_sockets = options->n_sockets,
+        .self_fd = -1,
         .init_fd = -1,
         .egress_fd = -1,
         .audit_fd = &audit_fd,

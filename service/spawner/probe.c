@@ -233,6 +233,8 @@ void sb_probe_prepare(const struct sb_host *host,
         .job_uid = SB_CHILD_ID,
         .job_gid = SB_CHILD_ID,
         .has_setgroups = host->has_setgroups,
+        .sync_fd = -1,
+        .parent_fd = host->self_fd,
     };
 }
 
@@ -413,10 +415,11 @@ static void add_egress(const struct sb_host *host, uint64_t userns, struct sb_pr
 }
 
 /* In the child, inside a group that permits one process. */
-static _Noreturn void fork_twice(int sync_fd)
+static _Noreturn void fork_twice(int parent_fd, int sync_fd)
 {
-    char go = 0;
-    if (read(sync_fd, &go, 1) != 1) {
+    struct sb_child child = {.parent_fd = parent_fd, .sync_fd = sync_fd};
+    struct sb_err ignored;
+    if (sb_identity_wait(&child, &ignored) < 0) {
         _exit(2);
     }
     long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
@@ -446,7 +449,7 @@ static int try_cgroup(const struct sb_host *host, struct sb_err *err)
     pid_t pid = sb_ns_clone(0, cgroup_fd, host->is_root, &pidfd, err);
     if (pid == 0) {
         (void)close(sync[1]);
-        fork_twice(sync[0]);
+        fork_twice(host->self_fd, sync[0]);
     }
     int done = pid < 0 || sb_cgroup_enter(&cgroup, pid, err) < 0 ||
                        sb_fd_write_full(sync[1], "g", 1, err) < 0

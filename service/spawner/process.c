@@ -109,10 +109,10 @@ int sb_process_tie(struct sb_child *child, struct sb_err *err)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
         return sb_err_sys(err, errno, "prctl");
     }
-    /* getppid tells nothing across PID namespaces; the spawner's end of the pipe does. */
-    struct pollfd sync = {.fd = child->sync_fd};
-    if (poll(&sync, 1, 0) < 0) {
+    /* getppid tells nothing across PID namespaces, and of the pipe's end others may have copies. */
+    struct pollfd parent = {.fd = child->parent_fd, .events = POLLIN};
+    if (poll(&parent, 1, 0) < 0) {
         return sb_err_sys(err, errno, "poll");
     }
-    return sync.revents != 0 ? sb_err_set(err, SB_UNAVAILABLE, "the spawner is gone") : 0;
+    return parent.revents != 0 ? sb_err_set(err, SB_UNAVAILABLE, "the spawner is gone") : 0;
 }

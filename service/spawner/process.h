@@ -22,5 +22,6 @@ struct sb_child;
 
 /** Undoes sb_process_signals. */
 int sb_process_reset(struct sb_child *child, struct sb_err *err);
-/** Ends the child with the spawner, and checks that it still lives. */
+/** Ends the child with the spawner, and checks that it still lives. Execve and a change of ids may
+ *  untie. */
 int sb_process_tie(struct sb_child *child, struct sb_err *err);

@@ -4,6 +4,7 @@ connections follow a sandbox that does nothing (SSE), half are MCP sessions. Whi
 comes back, the sandboxes of a killed worker end, and the audit chain verifies. Prints latency and memory."""
 
 import asyncio
+import ctypes
 import json
 import os
 import resource
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from rig import BIN, Supervisor, spawner_of, with_marker
+from rig import BIN, Supervisor, children, spawner_of, with_marker
 
 IDLE = int(sys.argv[3]) if len(sys.argv) > 3 else 200
 BUSY = int(sys.argv[4]) if len(sys.argv) > 4 else 16
@@ -163,6 +164,21 @@ async def kill(sup, load, victim):
         await until("its sandboxes end", lambda: not with_marker(marker))
 
 
+def adopt():
+    """What loses its parent below us becomes our child, so that nothing can be left unseen."""
+    assert ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+
+
+def left():
+    """Children of ours that run: at the end there is none but what should have died with its spawner."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                return children(os.getpid())
+        except ChildProcessError:
+            return []
+
+
 def audit_verifies(sup, n_ran):
     """The chain, across what was killed: as it was written, and as long as what was done."""
     done = subprocess.run([f"{BIN}/aisbx-security", "audit", "verify", "--json", f"{sup.dir}.state/aisbx.db"], capture_output=True, text=True, timeout=WAIT, check=False)
@@ -193,6 +209,13 @@ async def main():
         await asyncio.gather(*tasks, return_exceptions=True)
         assert await asyncio.to_thread(sup.stop) == 0
         assert not with_marker(MARK), "something runs on"
+    try:
+        await until("nothing is left of spawners", lambda: not left(), 20)
+    except AssertionError as error:
+        rest = {pid: open(f"/proc/{pid}/comm", encoding="utf-8").read().strip() for pid in left()}
+        for pid in rest:
+            os.kill(pid, signal.SIGKILL)
+        raise AssertionError(f"left: {rest}") from error
 
 
 limit = IDLE + BUSY + 200
@@ -201,4 +224,5 @@ if hard != resource.RLIM_INFINITY and hard < limit:
     print(f"skipped: {limit} open files are needed, {hard} are allowed")
     sys.exit(77)
 resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
+adopt()
 asyncio.run(main())

@@ -1,6 +1,7 @@
 /* Children that share the memory of this program, by the real table walker of sandboxes and with
  * steps of the test's own. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -9,24 +10,30 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "service/spawner/cgroup.h"
 #include "service/spawner/child.h"
 #include "service/spawner/driver.h"
+#include "service/spawner/identity.h"
 #include "service/spawner/lane.h"
 #include "service/spawner/ns.h"
+#include "service/spawner/process.h"
 
-enum { N_STEPS = 3 };
+enum { N_STEPS = 3, N_PAIR = 2, WAIT_MS = 20000 };
 
 static struct sb_lanes lanes;
 static const struct sb_cgroup no_group;
+static int gate[2]; /* of one step */
 
 /* One child. */
 struct launch {
@@ -72,6 +79,20 @@ static int change_all_that_is_its_own(struct sb_child *child, struct sb_err *err
     return 0;
 }
 
+/* As a spawner does that dies before the child is tied to it. */
+static int untie(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    return prctl(PR_SET_PDEATHSIG, 0) < 0 ? sb_err_sys(err, errno, "prctl") : 0;
+}
+
+static int pass_gate(struct sb_child *child, struct sb_err *err)
+{
+    (void)child;
+    char byte = 0;
+    return read(gate[0], &byte, 1) == 1 ? 0 : sb_err_sys(err, errno, "read");
+}
+
 static int leave(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
@@ -86,9 +107,18 @@ static const struct sb_driver_step hanging_steps[] = {
 static const struct sb_driver_step changing_steps[] = {
     {"change", change_all_that_is_its_own}, {"init", leave}, {NULL, NULL}};
 
+static const struct sb_driver_step waiting_steps[] = {
+    {"wait", sb_identity_wait}, {"init", leave}, {NULL, NULL}};
+static const struct sb_driver_step untied_steps[] = {
+    {"untie", untie}, {"wait", sb_identity_wait}, {"init", leave}, {NULL, NULL}};
+static const struct sb_driver_step late_steps[] = {
+    {"untie", untie}, {"gate", pass_gate}, {"tie", sb_process_tie}, {"init", leave}, {NULL, NULL}};
+
 static const struct sb_driver failing = {.steps = failing_steps};
 static const struct sb_driver hanging = {.steps = hanging_steps};
 static const struct sb_driver changing = {.steps = changing_steps};
+static const struct sb_driver orphans[] = {
+    {.steps = waiting_steps}, {.steps = untied_steps}, {.steps = late_steps}};
 
 static void run(void *arg)
 {
@@ -102,9 +132,7 @@ static void failed(void *arg, int sys)
     (void)!write(launch->ends[1], "-", 1);
 }
 
-/* Whether a lane took it. */
-static bool
-start_with(struct launch *launch, const struct sb_driver *driver, uint64_t flags, int fails_at)
+static void prepare(struct launch *launch, const struct sb_driver *driver, int fails_at)
 {
     int sync[2];
     int report[2];
@@ -115,6 +143,7 @@ start_with(struct launch *launch, const struct sb_driver *driver, uint64_t flags
                   .cgroup = &no_group,
                   .sync_fd = sync[0],
                   .spawner_fd = sync[1],
+                  .parent_fd = pidfd_open(getpid(), 0),
                   .report_fd = report[1]},
         .pidfd = -1,
         .report_fd = report[0],
@@ -122,6 +151,13 @@ start_with(struct launch *launch, const struct sb_driver *driver, uint64_t flags
         .ends = {sync[0], report[1], -1},
         .fails_at = fails_at,
     };
+    assert_true(launch->child.parent_fd >= 0);
+    launch->ends[2] = launch->child.parent_fd;
+}
+
+/* Whether a lane took it. */
+static bool clone_it(struct launch *launch, uint64_t flags)
+{
     const struct sb_lane_job job = {
         .args = sb_ns_clone_args(flags, -1, &launch->pid, &launch->pidfd),
         .run = run,
@@ -129,6 +165,13 @@ start_with(struct launch *launch, const struct sb_driver *driver, uint64_t flags
         .arg = launch,
     };
     return sb_lanes_clone(&lanes, &job) == 0;
+}
+
+static bool
+start_with(struct launch *launch, const struct sb_driver *driver, uint64_t flags, int fails_at)
+{
+    prepare(launch, driver, fails_at);
+    return clone_it(launch, flags);
 }
 
 static bool start(struct launch *launch, const struct sb_driver *driver)
@@ -283,6 +326,73 @@ static void what_is_the_childs_own_stays_so(void **state)
     assert_ptr_equal(action.sa_handler, SIG_DFL);
 }
 
+/* A spawner with two children that were cloned at the same time, so that each has a copy of the end
+ * that the other waits at. */
+static _Noreturn void be_spawner(const struct sb_driver *driver, int tell_fd)
+{
+    struct launch pair[N_PAIR];
+    for (int i = 0; i < N_PAIR; i++) {
+        prepare(&pair[i], driver, N_STEPS);
+    }
+    for (int i = 0; i < N_PAIR; i++) {
+        char byte = 0;
+        if (!clone_it(&pair[i], 0) || read(pair[i].report_fd, &byte, 1) != 1 ||
+            byte != SB_CHILD_IS || write(tell_fd, &pair[i].pid, sizeof(pid_t)) < 0) {
+            _exit(1);
+        }
+    }
+    for (;;) {
+        (void)pause();
+    }
+}
+
+/* Of children of ours that end in time; those that became a program count as left. */
+static int count_left(const pid_t pids[N_PAIR])
+{
+    int left = 0;
+    for (int i = 0; i < N_PAIR; i++) {
+        uint64_t deadline = sb_clock_mono_ms() + WAIT_MS;
+        int status = 0;
+        pid_t got = 0;
+        while ((got = waitpid(pids[i], &status, WNOHANG)) == 0 && sb_clock_mono_ms() < deadline) {
+            (void)usleep(1000);
+        }
+        left += got != pids[i] || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        if (got == 0) {
+            (void)kill(pids[i], SIGKILL);
+            (void)waitpid(pids[i], NULL, 0);
+        }
+    }
+    return left;
+}
+
+static void none_outlives_a_spawner_that_is_killed(void **state)
+{
+    (void)state;
+    needs_lanes();
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    for (size_t i = 0; i < sizeof orphans / sizeof *orphans; i++) {
+        pid_t pids[N_PAIR];
+        int told[2];
+        assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+        assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
+        pid_t spawner = fork();
+        if (spawner == 0) {
+            be_spawner(&orphans[i], told[1]);
+        }
+        for (int k = 0; k < N_PAIR; k++) {
+            assert_int_equal(read(told[0], &pids[k], sizeof(pid_t)), sizeof(pid_t));
+        }
+        assert_int_equal(kill(spawner, SIGKILL), 0);
+        assert_int_equal(waitpid(spawner, NULL, 0), spawner);
+        assert_int_equal(write(gate[1], "go", N_PAIR), N_PAIR);
+        assert_int_equal(count_left(pids), 0);
+        sb_fd_close_all(told, 2);
+        sb_fd_close_all(gate, 2);
+    }
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +402,7 @@ int main(void)
         cmocka_unit_test_teardown(one_that_hangs_holds_up_no_other, stop),
         cmocka_unit_test_teardown(there_are_no_more_children_than_lanes, stop),
         cmocka_unit_test_teardown(what_is_the_childs_own_stays_so, stop),
+        cmocka_unit_test_teardown(none_outlives_a_spawner_that_is_killed, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
