@@ -116,12 +116,19 @@ static bool is_own_name(const char *name)
     return strcmp(name, beside) == 0 || (rest != NULL && *rest == '\0');
 }
 
+/* False as well when nobody can say. */
+static bool has_no_process(int group)
+{
+    char byte = 0;
+    SB_CLEANUP(sb_closep) int fd = openat(group, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 && read(fd, &byte, 1) == 0;
+}
+
 /* True when a group looks like a base: with no process of its own, and with nothing below it that
  * is of another kind. A container may have such a name, too. */
 static bool is_base(int base)
 {
-    char text[SB_CGROUP_FILE_SIZE];
-    bool is_ours = sb_cgroup_get(base, "", "cgroup.procs", text).len == 0;
+    bool is_ours = has_no_process(base);
     int copy = is_ours ? open_dir(base, ".") : -1;
     DIR *list = copy < 0 ? NULL : fdopendir(copy);
     if (list == NULL) {
