@@ -430,6 +430,46 @@ static void the_death_of_the_spawner_ends_everything_as_lost(void **state)
     close(init);
 }
 
+/* Of a sandbox whose PID 1 is found dead by who wants to start a program in it. */
+static struct sb_exec *start_without_init(struct fake *fake, bool is_only)
+{
+    struct sb_frame frame = SB_FRAME_INIT;
+    struct sb_sandbox *sandbox = fake_sandbox(fake, is_only);
+    close(fake_spawn(fake, SLOT));
+    struct sb_exec *exec = fake_exec(sandbox, is_only, 0);
+    const Spawn__V1__Request *request = fake_request(fake, &frame);
+    assert_int_equal(request->body_case, SPAWN__V1__REQUEST__BODY_KILL);
+    assert_int_equal(request->kill->slot, SLOT);
+    sb_frame_done(&frame);
+    assert_false(sb_exec_has_ended(exec)); /* nobody has said what it died of */
+    return exec;
+}
+
+/* It dies with the spawner, of whose end the loop hears later. */
+static void a_start_that_meets_a_dead_init_is_lost_with_the_spawner(void **state)
+{
+    struct sb_exec *exec = start_without_init(*state, false);
+    fake_die(*state);
+    assert_int_equal(exec->verdict.kind, SB_VERDICT_WORKER_LOST);
+    assert_int_equal(exec->sandbox->reason, SB_REASON_WORKER_LOST);
+}
+
+static void so_is_the_only_program(void **state)
+{
+    struct sb_exec *exec = start_without_init(*state, true);
+    fake_die(*state);
+    assert_int_equal(exec->verdict.kind, SB_VERDICT_WORKER_LOST);
+}
+
+static void a_start_that_meets_an_init_that_died_alone_is_not(void **state)
+{
+    struct sb_exec *exec = start_without_init(*state, false);
+    fake_gone(*state, SLOT, SIGKILL);
+    assert_true(sb_exec_has_ended(exec));
+    assert_int_not_equal(exec->verdict.kind, SB_VERDICT_WORKER_LOST);
+    assert_int_equal(exec->sandbox->reason, SB_REASON_INIT_DIED);
+}
+
 static void nothing_starts_in_a_sandbox_that_ends(void **state)
 {
     static char prog[] = "prog";
@@ -522,6 +562,9 @@ int main(void)
         TEST(an_init_that_talks_nonsense_is_taken_for_dead),
         TEST(an_init_that_does_not_kill_is_killed),
         TEST(the_death_of_the_spawner_ends_everything_as_lost),
+        TEST(a_start_that_meets_a_dead_init_is_lost_with_the_spawner),
+        TEST(so_is_the_only_program),
+        TEST(a_start_that_meets_an_init_that_died_alone_is_not),
         TEST(nothing_starts_in_a_sandbox_that_ends),
         TEST(only_so_many_ended_ones_are_remembered),
         TEST(only_so_many_ended_execs_of_a_lasting_sandbox_are_remembered),
