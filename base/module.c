@@ -29,6 +29,44 @@ int sb_module_find(const char *file, int *ret_fd, struct sb_err *err)
     return 0;
 }
 
+/* Debian names a package of a library by it and its version: libgrpc.so.29 is in libgrpc29. */
+static const struct {
+    const char *library;
+    const char *package; /* without the version */
+} packages[] = {
+    {"libgrpc.so.", "libgrpc"}, {"libgpr.so.", "libgrpc"},   {"libaddress_sorting.so.", "libgrpc"},
+    {"libssl.so.", "libssl"},   {"libcrypto.so.", "libssl"}, {"libprotobuf-c.so.", "libprotobuf-c"},
+};
+
+const char *sb_module_advise(const char *why, char *ret_text, size_t size)
+{
+    static const char lacks[] = ": cannot open shared object file";
+    const char *end = strstr(why, lacks);
+    int len = end == NULL ? 0 : (int)(end - why);
+    for (size_t i = 0; i < sizeof packages / sizeof *packages; i++) {
+        size_t known = strlen(packages[i].library);
+        if ((size_t)len > known && strncmp(why, packages[i].library, known) == 0) {
+            const char *version = why + known;
+            int digits = (int)strspn(version, "0123456789");
+            const char *package = packages[i].package;
+            (void)snprintf(ret_text, size, "apt install %s%.*s (on Ubuntu 24.04 %s%.*st64)",
+                           package, digits, version, package, digits, version);
+            return ret_text;
+        }
+    }
+    if (len > 0 && memchr(why, '/', (size_t)len) == NULL) {
+        (void)snprintf(ret_text, size,
+                       "install the package that has %.*s: apt install apt-file && apt-file update "
+                       "&& apt-file search %.*s",
+                       len, why, len, why);
+    } else {
+        (void)snprintf(ret_text, size,
+                       "it is missing, damaged or of another build: apt install --reinstall "
+                       "aisbx, or copy it anew from where this program came from");
+    }
+    return ret_text;
+}
+
 void *sb_module_load(int fd, const char *file, const char *symbol, struct sb_err *err)
 {
     char path[32];
@@ -37,7 +75,10 @@ void *sb_module_load(int fd, const char *file, const char *symbol, struct sb_err
     void *address = module == NULL ? NULL : dlsym(module, symbol);
     if (address == NULL) {
         const char *why = dlerror();
-        (void)sb_err_set(err, SB_UNAVAILABLE, "%s: %s", file, why == NULL ? "?" : why);
+        char next[SB_MODULE_ADVICE_SIZE];
+        why = why == NULL ? "?" : why;
+        (void)sb_err_set(err, SB_UNAVAILABLE, "%s: %.120s; %s", file, why,
+                         sb_module_advise(why, next, sizeof next));
     }
     return address;
 }

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/module.h"
 #include "base/str.h"
 #include "proto/rpc/heap.h"
 #include "proto/rpc/internal.h"
@@ -68,8 +69,9 @@ open_module(const struct sb_rpc_channel_options *options, const char *address, s
         }
     }
     if (module == NULL) {
-        (void)sb_err_set(err, SB_UNIMPLEMENTED, "%s needs the gRPC module: %s", address,
-                         sb_buf_cstr(&why));
+        char next[SB_MODULE_ADVICE_SIZE];
+        (void)sb_err_set(err, SB_UNIMPLEMENTED, "%s needs the gRPC module: %.160s; %s", address,
+                         sb_buf_cstr(&why), sb_module_advise(sb_buf_cstr(&why), next, sizeof next));
     }
     return module;
 }
