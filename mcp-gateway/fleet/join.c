@@ -203,7 +203,7 @@ static const struct sb_merge_kind kinds[] = {
     {SANDBOX("WatchSandboxes"),  NULL, NULL, NULL, NULL, NULL, false, false, NULL},
     {WORKER("WatchLoad"),        NULL, NULL, NULL, NULL, join_load, true, false, NULL},
     {WORKER("GetMetrics"),       NULL, NULL, NULL, NULL, join_metrics, false, false, NULL},
-    {WORKER("ListProfiles"),     NULL, NULL, NULL, NULL, sb_profiles_join, false, false, sb_profiles_request},
+    {WORKER("ListProfiles"),     NULL, NULL, NULL, NULL, sb_profiles_join, false, false, &sb_profiles_pages},
     {WORKER("ListPackages"),     "packages",  "package_id",  "create_time", NULL, sb_page_join, false, false, NULL},
     {WORKER("DeletePackages"),   NULL, NULL, NULL, NULL, join_sum, false, true, NULL},
     {WORKER("ListAuditRecords"), "records",   "sequence",    "time", "oldest_first", sb_page_join, false, false, NULL},

@@ -10,7 +10,10 @@
 #include "mcp-gateway/fleet/rates.h"
 #include "proto/client/message.h"
 
-enum { MERGE_MS = 10000 }; /* all may take to say what they have */
+enum {
+    MERGE_MS = 10000, /* all may take to say what they have, or a page of it */
+    MAX_PAGES = 50,   /* of one worker */
+};
 
 /* ---- ends ---- */
 
@@ -171,16 +174,30 @@ void sb_merge_due(struct sb_fleet_call *call)
     }
 }
 
+static void drop_message(struct sb_merge_leg *leg)
+{
+    if (leg->message != NULL) {
+        protobuf_c_message_free_unpacked(leg->message, NULL);
+        leg->message = NULL;
+    }
+}
+
 static void on_message(struct sb_leg *base, const ProtobufCMessage *message, void *user)
 {
     (void)base;
     struct sb_merge_leg *leg = user;
     struct sb_fleet_call *call = leg->call;
     struct sb_err err;
-    if (leg->message != NULL) {
-        protobuf_c_message_free_unpacked(leg->message, NULL);
+    const struct sb_merge_pages *pages = call->merge->kind->pages;
+    SB_CLEANUP(sb_message_freep) ProtobufCMessage *copy = sb_message_copy(message, &err);
+    if (pages != NULL && leg->message != NULL) {
+        if (copy == NULL || pages->append(leg->message, copy, &err) < 0) {
+            leg->err = err;
+        }
+        return;
     }
-    leg->message = sb_message_copy(message, &err);
+    drop_message(leg);
+    leg->message = SB_STEAL_PTR(copy);
     if ((call->method->flags & SB_RPC_SERVER_STREAM) == 0) {
         return;
     }
@@ -219,18 +236,69 @@ static void end_stream(struct sb_fleet_call *call, const struct sb_merge_leg *le
     }
 }
 
+static void shorten(const struct sb_fleet_call *call, struct sb_rpc_stream_options *options)
+{
+    bool is_stream = (call->method->flags & SB_RPC_SERVER_STREAM) != 0;
+    if (!is_stream && (options->timeout_ms == 0 || options->timeout_ms > MERGE_MS)) {
+        options->timeout_ms = MERGE_MS;
+    }
+}
+
+/* Asks for the next page. False: there is none, or the leg's err says why it is not asked for. */
+static bool ask_more(struct sb_merge_leg *leg)
+{
+    struct sb_merge *merge = leg->call->merge;
+    const struct sb_merge_pages *pages = merge->kind->pages;
+    struct sb_rpc_stream_options options = sb_fleet_stream_options(leg->call);
+    if (pages == NULL || leg->message == NULL || leg->err.code != SB_OK || merge->is_ending) {
+        return false;
+    }
+    SB_CLEANUP(sb_message_freep) ProtobufCMessage *next = pages->more(leg->message, &leg->err);
+    if (next == NULL) {
+        return false;
+    }
+    shorten(leg->call, &options);
+    if (++leg->n_pages == MAX_PAGES) {
+        (void)sb_err_set(&leg->err, SB_EXHAUSTED,
+                         "worker %s has more than %d pages for %s: ask it itself, or give it less",
+                         leg->id, (int)MAX_PAGES, leg->call->method->name);
+        return false;
+    }
+    if (leg->leg.member == NULL) {
+        (void)sb_err_set(&leg->err, SB_UNAVAILABLE, "worker %s is not connected", leg->address);
+        return false;
+    }
+    if (sb_leg_start(&leg->leg, leg->leg.member, leg->call->method, next, &options, &leg->err) <
+        0) {
+        return false;
+    }
+    leg->is_live = true;
+    merge->n_live++;
+    return true;
+}
+
 static void on_done(struct sb_leg *base, const struct sb_err *err, void *user)
 {
     (void)base;
     struct sb_merge_leg *leg = user;
     struct sb_fleet_call *call = leg->call;
     leg->is_live = false;
-    leg->err = *err;
+    if (err->code != SB_OK) {
+        leg->err = *err;
+    }
     call->merge->n_live--;
     sb_rates_learn(call, &leg->leg, err);
     if ((call->method->flags & SB_RPC_SERVER_STREAM) != 0) {
         end_stream(call, leg);
-    } else if (call->merge->n_live == 0 && call->merge->is_started) {
+        return;
+    }
+    if (ask_more(leg)) {
+        return;
+    }
+    if (leg->err.code != SB_OK) {
+        drop_message(leg); /* some of it is not what it has */
+    }
+    if (call->merge->n_live == 0 && call->merge->is_started) {
         finish_unary(call);
     }
 }
@@ -256,15 +324,13 @@ static int ask(struct sb_fleet_call *call, struct sb_member *member, struct sb_e
     (void)snprintf(leg->tag, sizeof leg->tag, "%.*s",
                    SB_STR_ARG(sb_id_tag(sb_str_from(member->id), "wk_")));
     err->code = SB_OK;
-    if (merge->page != NULL || merge->kind->request != NULL) {
+    if (merge->page != NULL || merge->kind->pages != NULL) {
         own = merge->page != NULL ? sb_page_request(merge->page, call, leg->tag, err)
-                                  : merge->kind->request(call, err);
+                                  : merge->kind->pages->request(call, err);
         message = own;
     }
     bool is_stream = (call->method->flags & SB_RPC_SERVER_STREAM) != 0;
-    if (!is_stream && (options.timeout_ms == 0 || options.timeout_ms > MERGE_MS)) {
-        options.timeout_ms = MERGE_MS;
-    }
+    shorten(call, &options);
     if (message == NULL) {
         free(leg);
         return err->code == SB_OK ? 0 : -1;

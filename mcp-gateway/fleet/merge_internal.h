@@ -13,7 +13,9 @@ struct sb_merge_leg {
     char id[SB_ID_SIZE];
     char tag[SB_ID_TAG + 1];
     bool is_live;
-    ProtobufCMessage *message; /* the last one; owned; NULL: none yet, or taken */
+    ProtobufCMessage *message; /* the last one, or all pages as one; owned; NULL: none yet, taken,
+                                  or not whole */
+    unsigned n_pages;          /* that came, where they are followed */
     struct sb_err err;         /* how it ended */
 };
 
@@ -31,6 +33,16 @@ struct sb_merge {
     size_t n_missing;
 };
 
+/** How all that a worker has is asked for, page by page. */
+struct sb_merge_pages {
+    /** For the first. NULL with err. */
+    ProtobufCMessage *(*request)(const struct sb_fleet_call *call, struct sb_err *err);
+    /** For the one after what has come. NULL: that was the last, or with err. */
+    ProtobufCMessage *(*more)(const ProtobufCMessage *have, struct sb_err *err);
+    /** Moves what the page has to the end of what has come. Errors: SB_EXHAUSTED. */
+    int (*append)(ProtobufCMessage *have, ProtobufCMessage *page, struct sb_err *err);
+};
+
 struct sb_merge_kind {
     const char *path;
     const char *items; /* of lists: their field */
@@ -43,8 +55,8 @@ struct sb_merge_kind {
                               struct sb_err *err);
     bool is_sum;        /* a stream whose last messages count together; else they pass one by one */
     bool one_is_enough; /* what one does not have may be another's: NOT_FOUND is left out */
-    /** What each of them is asked; NULL: the same, or a page of it. */
-    ProtobufCMessage *(*request)(const struct sb_fleet_call *call, struct sb_err *err);
+    /** Each is asked for all it has; NULL: for the same as we are, or a page of it. */
+    const struct sb_merge_pages *pages;
 };
 
 /** NULL: none. */
@@ -67,8 +79,7 @@ int sb_merge_tell_missing(const struct sb_merge *merge,
 ProtobufCMessage *sb_profiles_join(const struct sb_merge *merge,
                                    const struct sb_fleet_call *call,
                                    struct sb_err *err);
-/** The request to each worker. NULL with err. */
-ProtobufCMessage *sb_profiles_request(const struct sb_fleet_call *call, struct sb_err *err);
+extern const struct sb_merge_pages sb_profiles_pages;
 
 /* ---- page.c ---- */
 

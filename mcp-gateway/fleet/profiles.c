@@ -1,7 +1,7 @@
 /* Profiles of many workers. One is of the same name everywhere, or should be: a page shows each
  * name once, as most of the workers that have it know it, and which of them have another one or
- * none. Workers have few, so each is asked for all of them, and a page's token is the name shown
- * last. */
+ * none. Workers have few, so each is asked for all of them, page by page, and the token of a page
+ * of ours is the name shown last. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +10,11 @@
 #include "mcp-gateway/fleet/merge_internal.h"
 #include "proto/client/message.h"
 
-enum { DEFAULT_SIZE = 50, MAX_SIZE = 1000 };
+enum {
+    DEFAULT_SIZE = 50,
+    MAX_SIZE = 1000,
+    WORKER_SIZE = 100, /* of a worker's page: it must fit into a message */
+};
 
 #define TOKEN "p1~"
 
@@ -21,7 +25,7 @@ struct found {
     size_t leg;
 };
 
-ProtobufCMessage *sb_profiles_request(const struct sb_fleet_call *call, struct sb_err *err)
+static ProtobufCMessage *request(const struct sb_fleet_call *call, struct sb_err *err)
 {
     const char *token =
         ((const Aisbx__V1__ListProfilesRequest *)(const void *)call->message)->page_token;
@@ -32,9 +36,40 @@ ProtobufCMessage *sb_profiles_request(const struct sb_fleet_call *call, struct s
         return NULL;
     }
     Aisbx__V1__ListProfilesRequest all = AISBX__V1__LIST_PROFILES_REQUEST__INIT;
-    all.page_size = MAX_SIZE;
+    all.page_size = WORKER_SIZE;
     return sb_message_copy(&all.base, err);
 }
+
+static ProtobufCMessage *more(const ProtobufCMessage *have, struct sb_err *err)
+{
+    const Aisbx__V1__ListProfilesResponse *reply = (const void *)have;
+    Aisbx__V1__ListProfilesRequest next = AISBX__V1__LIST_PROFILES_REQUEST__INIT;
+    next.page_size = WORKER_SIZE;
+    next.page_token = reply->next_page_token;
+    return next.page_token[0] == '\0' ? NULL : sb_message_copy(&next.base, err);
+}
+
+static int append(ProtobufCMessage *have, ProtobufCMessage *page, struct sb_err *err)
+{
+    Aisbx__V1__ListProfilesResponse *all = (void *)have;
+    Aisbx__V1__ListProfilesResponse *next = (void *)page;
+    char *token = all->next_page_token;
+    Aisbx__V1__Profile **profiles =
+        realloc(all->profiles, (all->n_profiles + next->n_profiles + 1) * sizeof(void *));
+    if (profiles == NULL) {
+        return sb_err_oom(err);
+    }
+    for (size_t i = 0; i < next->n_profiles; i++) {
+        profiles[all->n_profiles++] = next->profiles[i];
+    }
+    all->profiles = profiles;
+    next->n_profiles = 0;
+    all->next_page_token = next->next_page_token; /* changed hands, so that each is freed once */
+    next->next_page_token = token;
+    return 0;
+}
+
+const struct sb_merge_pages sb_profiles_pages = {request, more, append};
 
 static int by_name(const void *a, const void *b)
 {

@@ -22,9 +22,13 @@ def decoded(run):
 LOOPBACK = "auth: {loopback: user}\n"
 
 
+MANY = 120  # profiles of one worker: more than it is asked for at once
+
+
 class Fleet:
     def __init__(self):
-        more = {2: "profiles: {only-there: {extends: strict}, same-name: {extends: strict}}\n", 1: "profiles: {same-name: {extends: minimal}}\n"}
+        more = {2: "profiles: {only-there: {extends: strict}, same-name: {extends: strict}}\n", 1: "profiles: {same-name: {extends: minimal}}\n",
+                0: "profiles: {" + ", ".join(f"many-{i:03}: {{extends: strict}}" for i in range(MANY)) + "}\n"}
         self.workers = [start(rig.Worker(f"worker{i}", options=["--drain-grace", "10m"], says=LOOPBACK + more.get(i, ""))) for i in range(3)]
         self.names = ",".join(worker.address() for worker in self.workers)
         self.gateways = [start(rig.Gateway(f"gateway{i}", self.names)) for i in range(2)]
@@ -132,8 +136,10 @@ def profiles_of_all_are_listed_once(fleet):
     first, second, third = (worker.id for worker in fleet.workers)
     assert sorted(listed["only-there"]) == sorted([first, second]), listed
     assert first in listed["same-name"] and len(listed["same-name"]) == 2, listed
-    assert not any(differs for name, differs in listed.items() if name not in ("only-there", "same-name")), listed
-    for size in (1, 2, 1000):
+    many = [name for name in listed if name.startswith("many-")]
+    assert len(many) == MANY and all(sorted(listed[name]) == sorted([second, third]) for name in many), many
+    assert not any(differs for name, differs in listed.items() if name not in ("only-there", "same-name", *many)), listed
+    for size in (1, 7, 1000):
         assert [one["name"] for one in pages(fleet.gateways[1], "/profiles", size, "profiles")] == list(listed)
     fleet.gateways[0].get("/profiles?page_token=nonsense", 422)
 
