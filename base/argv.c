@@ -1,5 +1,8 @@
 #include "base/argv.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "base/err.h"
 #include "base/near.h"
 
@@ -171,4 +174,13 @@ void sb_argv_man(const struct sb_field *table, size_t n, const void *defaults, F
         put_roff(more, out);
         (void)fputs(".\n", out);
     }
+}
+
+int sb_argv_printed(const char *program)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return EXIT_SUCCESS;
+    }
+    (void)fprintf(stderr, "%s: write output: %s\n", program, strerror(errno));
+    return EXIT_FAILURE;
 }

@@ -22,3 +22,7 @@ void sb_argv_help(const struct sb_field *table, size_t n, const void *defaults, 
 
 /** The same as macros of man(7), for the section OPTIONS of a manual page. */
 void sb_argv_man(const struct sb_field *table, size_t n, const void *defaults, FILE *out);
+
+/** Exit status behind help, version or manual: EXIT_FAILURE, and a line on stderr, when standard
+ *  output has not taken what was printed. */
+int sb_argv_printed(const char *program);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/argv.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -207,7 +208,10 @@ int main(int argc, char **argv)
         (void)puts("aisbx-mcp " SB_VERSION);
     } else {
         status = run(&options);
+        sb_gateway_options_done(&options);
+        return status;
     }
+    status = sb_argv_printed("aisbx-mcp");
     sb_gateway_options_done(&options);
     return status;
 }

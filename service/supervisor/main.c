@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/argv.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -57,7 +58,10 @@ int main(int argc, char **argv)
         (void)puts("aisbx-supervisor " SB_VERSION);
     } else {
         status = run(&options);
+        sb_supervisor_options_done(&options);
+        return status;
     }
+    status = sb_argv_printed("aisbx-supervisor");
     sb_supervisor_options_done(&options);
     return status;
 }

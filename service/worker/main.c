@@ -19,6 +19,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "base/argv.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -556,7 +557,7 @@ int main(int argc, char **argv)
             (void)puts("aisbx-worker " SB_VERSION);
         }
         sb_options_done(&worker.options);
-        return EXIT_SUCCESS;
+        return sb_argv_printed("aisbx-worker");
     }
     if (worker.options.check != NULL) {
         int result = check(worker.options.check);

@@ -147,6 +147,13 @@ if command -v setpriv >/dev/null || [[ $(id -u) -ne 0 ]]; then
     chmod 700 "$dir/closed"
 fi
 
+if [[ -c /dev/full ]]; then
+    for program in aisbx aisbx-security aisbx-worker aisbx-supervisor aisbx-mcp; do
+        [[ ! -x $bin/$program ]] || ! "$bin/$program" --help >/dev/full 2>"$dir/err" || fail "$program --help to a full device: status 0"
+        [[ ! -x $bin/$program ]] || grep -q 'No space left' "$dir/err" || fail "$program --help to a full device: $(<"$dir/err")"
+    done
+fi
+
 # Of aisbx-worker: nothing else is listened on than what was asked for.
 for address in ipv4:127.0.0.1:65536 ipv4:127.0.0.1: ipv4:127.0.0.1 nonsense; do
     status=0
