@@ -523,8 +523,7 @@ static int check(const char *path)
     struct sb_err err;
     struct sb_problems problems = {0};
     SB_CLEANUP(sb_profiles_freep) struct sb_profiles *profiles = NULL;
-    if (sb_profiles_new(&profiles, &err) == 0 &&
-        sb_profiles_load(profiles, path, &problems, &err) == 0) {
+    if (sb_profiles_open(path, &problems, &profiles, &err) == 0) {
         return EXIT_SUCCESS;
     }
     for (size_t i = 0; i < problems.n; i++) {

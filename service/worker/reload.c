@@ -6,6 +6,7 @@
 #include "service/worker/policy/profiles.h"
 #include "service/worker/worker.h"
 
+/* The first ones, or others in their place. */
 static int load(struct sb_worker *worker, struct sb_problems *problems, struct sb_err *err)
 {
     SB_CLEANUP(sb_freep) char *found = NULL;
@@ -16,14 +17,12 @@ static int load(struct sb_worker *worker, struct sb_problems *problems, struct s
         }
         path = found;
     }
-    return sb_profiles_load(worker->profiles, path, problems, err);
+    return worker->profiles == NULL ? sb_profiles_open(path, problems, &worker->profiles, err)
+                                    : sb_profiles_load(worker->profiles, path, problems, err);
 }
 
 int sb_worker_configure(struct sb_worker *worker, struct sb_err *err)
 {
-    if (worker->profiles == NULL && sb_profiles_new(&worker->profiles, err) < 0) {
-        return -1;
-    }
     return load(worker, NULL, err);
 }
 

@@ -53,9 +53,9 @@ intern(struct sb_bpf_graph *graph, const struct sb_bpf_test *test, uint32_t yes,
         .no = (uint16_t)no,
         .next = *bucket,
         .words =
-            test->kind == SB_BPF_RETURN
-                ? 0
-                : (uint16_t)((1U << test->word) | graph->nodes[yes].words | graph->nodes[no].words),
+            (uint16_t)(test->kind == SB_BPF_RETURN
+                           ? 0U
+                           : (1U << test->word) | graph->nodes[yes].words | graph->nodes[no].words),
     };
     *bucket = (uint16_t)at;
     return at;

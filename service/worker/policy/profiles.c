@@ -372,16 +372,23 @@ static int load_file(const char *path,
     return make_set(sb_buf_str(&text), &source, FILES_READ, problems, ret_set, err);
 }
 
+int sb_profiles_open(const char *path,
+                     struct sb_problems *problems,
+                     struct sb_profiles **ret_profiles,
+                     struct sb_err *err)
+{
+    struct sb_problems local = {0};
+    return path == NULL ? sb_profiles_new(ret_profiles, err)
+                        : load_file(path, problems == NULL ? &local : problems, ret_profiles, err);
+}
+
 int sb_profiles_load(struct sb_profiles *profiles,
                      const char *path,
                      struct sb_problems *problems,
                      struct sb_err *err)
 {
-    struct sb_problems local = {0};
     struct sb_profiles *fresh = NULL;
-    problems = problems == NULL ? &local : problems;
-    int rc = path == NULL ? sb_profiles_new(&fresh, err) : load_file(path, problems, &fresh, err);
-    if (rc < 0 || fresh == NULL) {
+    if (sb_profiles_open(path, problems, &fresh, err) < 0) {
         return -1;
     }
     replace_set(profiles, fresh);

@@ -15,12 +15,17 @@ int sb_profiles_new(struct sb_profiles **ret_profiles, struct sb_err *err);
 void sb_profiles_free(struct sb_profiles *profiles);
 void sb_profiles_freep(struct sb_profiles **profiles); /* for SB_CLEANUP */
 
-/** Reads a configuration file, and takes its profiles and those built in as the set in force. On
- *  failure the set is unchanged, so this is also the reload. Pointers got before from the set are
- *  invalid after success (a sb_policy stays valid).
+/** Reads a configuration file: its profiles and those built in.
  *  @path  NULL: the built-in profiles alone.
  *  @problems  may be NULL; filled when the file is wrong.
  *  Errors: SB_INVALID with the first problem; by errno for the file. May block on the disk. */
+int sb_profiles_open(const char *path,
+                     struct sb_problems *problems,
+                     struct sb_profiles **ret_profiles,
+                     struct sb_err *err);
+
+/** The same, as the set in force from now on. On failure the set is unchanged. Pointers got before
+ *  from the set are invalid after success (a sb_policy stays valid). */
 int sb_profiles_load(struct sb_profiles *profiles,
                      const char *path,
                      struct sb_problems *problems,
