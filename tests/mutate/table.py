@@ -192,6 +192,8 @@ ROWS = [
     Row('worker: ids', 'worker.ids', escape('server-identity')),
     Row('worker: capabilities', 'worker.caps', escape('server-privilege'), front='worker.ids'),
     Row('worker: filter', 'worker.filter', escape('server-privilege')),
+    Row('worker: whose word counts for another caller', 'auth.vouch',
+        program('test_worker_auth', 'a_certificate_that_is_not_named_speaks_for_nobody')),
     # limited network
     Row('proxy: ids', 'egress.ids', egress(), needs='root'),
     Row('proxy: capabilities', 'egress.caps', egress(), front='egress.ids', needs='root'),
