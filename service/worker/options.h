@@ -12,7 +12,7 @@ struct sb_err;
 
 enum {
     SB_OPTIONS_MAX_LISTEN = 8,
-    SB_OPTIONS_CPU_IDLE = 0,     /* of cpu_weight */
+    SB_OPTIONS_CPU_IDLE = 0, /* of cpu_weight */
 };
 
 /** How decisions are written down. */
