@@ -112,8 +112,9 @@ static int cover_all(struct sb_child *child, struct sb_err *err)
         return -1;
     }
     for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
-        bool is_left_out = cover->kind == SB_PROC_READ_ONLY ? sb_mutated("proc.read-only")
-                                                            : sb_mutated("proc.hide");
+        const bool hides = cover->kind != SB_PROC_READ_ONLY;
+        bool is_left_out =
+            (hides && sb_mutated("proc.hide")) || (!hides && sb_mutated("proc.read-only"));
         if (!is_left_out && add_cover(cover, err) < 0) {
             return -1;
         }

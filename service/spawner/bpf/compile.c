@@ -217,19 +217,20 @@ int sb_bpf_compile(const struct sb_bpf_lists *lists,
                    struct sb_bpf_forms *ret_forms,
                    struct sb_err *err)
 {
-    SB_CLEANUP(sb_bpf_forms_done) struct sb_bpf_forms forms = {0};
+    struct sb_bpf_forms forms = {0};
     SB_CLEANUP(sb_bpf_graph_done)
     struct sb_bpf_graph graph; /* the other form is made in its memory */
     sb_bpf_graph_init(&graph);
-    if (compile_form(lists, target, false, &graph, &forms.plain, err) < 0) {
-        return -1;
+    int rc = compile_form(lists, target, false, &graph, &forms.plain, err);
+    if (rc == 0) {
+        sb_bpf_graph_reset(&graph);
+        rc = compile_form(lists, target, true, &graph, &forms.asking, err);
     }
-    sb_bpf_graph_reset(&graph);
-    if (compile_form(lists, target, true, &graph, &forms.asking, err) < 0) {
+    if (rc < 0) {
+        sb_bpf_forms_done(&forms);
         return -1;
     }
     *ret_forms = forms;
-    forms = (struct sb_bpf_forms){0};
     return 0;
 }
 

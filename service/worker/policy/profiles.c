@@ -388,7 +388,7 @@ int sb_profiles_load(struct sb_profiles *profiles,
                      struct sb_err *err)
 {
     struct sb_profiles *fresh = NULL;
-    if (sb_profiles_open(path, problems, &fresh, err) < 0) {
+    if (sb_profiles_open(path, problems, &fresh, err) < 0 || fresh == NULL) {
         return -1;
     }
     replace_set(profiles, fresh);
