@@ -110,6 +110,12 @@ void sb_verb_hint(struct sb_cli *cli, const char *fmt, ...)
     va_end(ap);
 }
 
+int sb_verb_misused(struct sb_cli *cli, int rc)
+{
+    cli->is_misused = cli->is_misused || rc < 0;
+    return rc;
+}
+
 static const struct sb_option_group *const everywhere[] = {&sb_option_everywhere, NULL};
 
 static int
@@ -204,6 +210,7 @@ static int run_verb(struct sb_cli *cli, const struct sb_verb *verb)
     }
     say_failure(cli, &err);
     int failed = verb->failed != 0 ? verb->failed : SB_STATUS_FAILED;
+    failed = cli->is_misused && err.code == SB_INVALID ? SB_STATUS_USAGE : failed;
     return verb->runs_program ? SB_STATUS_SANDBOX : failed;
 }
 

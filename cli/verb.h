@@ -14,7 +14,8 @@ struct sb_cli {
     const struct sb_program *program;
     char **argv; /* as given; borrowed */
     struct sb_args args;
-    char hint[320]; /* next step, shown below the error; "" for none */
+    char hint[320];  /* next step, shown below the error; "" for none */
+    bool is_misused; /* the command line is wrong, as a verb found: sb_verb_misused() */
 };
 
 /** What a shell should offer for operands. */
@@ -115,6 +116,10 @@ extern const struct sb_program sb_verb_aisbx;
 
 /** Sets cli->hint. */
 void sb_verb_hint(struct sb_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** For what a verb itself finds wrong in its command line: returns @rc; if that is negative and
+ *  the verb ends with SB_INVALID, the program exits with SB_STATUS_USAGE. */
+int sb_verb_misused(struct sb_cli *cli, int rc);
 
 /* One file per verb; the last four serve every program. */
 int sb_verb_run(struct sb_cli *cli, int *ret_status, struct sb_err *err);

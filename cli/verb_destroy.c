@@ -80,7 +80,8 @@ int sb_verb_destroy(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     struct destroying d = {.connect = &connect, .args = &cli->args};
     if (cli->args.all == (cli->args.n_operands > 0)) {
         sb_verb_hint(cli, "aisbx list shows the ids");
-        return sb_err_set(err, SB_INVALID, "destroy needs either sandbox ids or --all");
+        return sb_verb_misused(
+            cli, sb_err_set(err, SB_INVALID, "destroy needs either sandbox ids or --all"));
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0 &&
         !(cli->args.all && connect.is_absent)) {

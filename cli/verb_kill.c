@@ -97,12 +97,15 @@ int sb_verb_kill(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 {
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
     struct killing k = {.connect = &connect, .args = &cli->args};
-    if (cli->args.signal != NULL && parse_signal(cli->args.signal, &k.signal, err) < 0) {
+    if (cli->args.signal != NULL &&
+        sb_verb_misused(cli, parse_signal(cli->args.signal, &k.signal, err)) < 0) {
         return -1;
     }
     if (cli->args.tree && k.signal == 0) {
-        return sb_err_set(err, SB_INVALID,
-                          "--tree goes with --signal; without it the whole tree is killed anyway");
+        return sb_verb_misused(
+            cli,
+            sb_err_set(err, SB_INVALID,
+                       "--tree goes with --signal; without it the whole tree is killed anyway"));
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0) {
         return -1;

@@ -168,7 +168,7 @@ list(struct sb_cli *cli, struct listing *listing, struct sb_arena *arena, struct
 {
     Aisbx__V1__ListSandboxesRequest request = AISBX__V1__LIST_SANDBOXES_REQUEST__INIT;
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
-    if (make_filter(&cli->args, arena, &request, err) < 0) {
+    if (sb_verb_misused(cli, make_filter(&cli->args, arena, &request, err)) < 0) {
         return -1;
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0) {

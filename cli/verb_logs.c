@@ -48,7 +48,8 @@ int sb_verb_logs(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     Aisbx__V1__AttachExecRequest request = AISBX__V1__ATTACH_EXEC_REQUEST__INIT;
     char id[SB_ID_SIZE];
     if (args->only_stdout && args->only_stderr) {
-        return sb_err_set(err, SB_INVALID, "--stdout and --stderr exclude each other");
+        return sb_verb_misused(
+            cli, sb_err_set(err, SB_INVALID, "--stdout and --stderr exclude each other"));
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0 ||
         sb_resolve_exec_of(&connect, args->operands[0], id, err) < 0) {

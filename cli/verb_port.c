@@ -77,7 +77,7 @@ int sb_verb_expose(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     char id[SB_ID_SIZE];
     uint32_t port = 0;
     sb_out_init(&out, STDOUT_FILENO);
-    if (read_port(cli->args.operands[1], &port, err) < 0 ||
+    if (sb_verb_misused(cli, read_port(cli->args.operands[1], &port, err)) < 0 ||
         open_sandbox(cli, &connect, id, err) < 0 ||
         expose(&connect, id, port, &cli->args, &reply, err) < 0) {
         return -1;
@@ -171,7 +171,7 @@ int sb_verb_unexpose(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     char id[SB_ID_SIZE];
     uint32_t port = 0;
     for (size_t i = 1; i < cli->args.n_operands; i++) {
-        if (read_port(cli->args.operands[i], &port, err) < 0) {
+        if (sb_verb_misused(cli, read_port(cli->args.operands[i], &port, err)) < 0) {
             return -1;
         }
     }
@@ -278,9 +278,11 @@ int sb_verb_port_forward(struct sb_cli *cli, int *ret_status, struct sb_err *err
     sb_list_init(&forward.conns);
     for (size_t i = 1; i < cli->args.n_operands; i++) {
         if (forward.n_ports == SB_FORWARD_MAX) {
-            return sb_err_set(err, SB_INVALID, "at most %d ports at once", SB_FORWARD_MAX);
+            return sb_verb_misused(
+                cli, sb_err_set(err, SB_INVALID, "at most %d ports at once", SB_FORWARD_MAX));
         }
-        if (sb_forward_parse(cli->args.operands[i], &forward.ports[forward.n_ports], err) < 0) {
+        if (sb_verb_misused(cli, sb_forward_parse(cli->args.operands[i],
+                                                  &forward.ports[forward.n_ports], err)) < 0) {
             return -1;
         }
         forward.n_ports++;

@@ -176,10 +176,12 @@ int sb_verb_snapshots(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
     *ret_status = 0;
     if (cli->args.forget ? cli->args.n_operands == 0 : cli->args.n_operands > 1) {
-        return sb_err_set(err, SB_INVALID,
-                          cli->args.forget ? "--delete needs the ids of snapshots"
-                                           : "snapshots takes one sandbox id, or --delete and ids "
-                                             "of snapshots");
+        return sb_verb_misused(
+            cli,
+            sb_err_set(err, SB_INVALID,
+                       cli->args.forget ? "--delete needs the ids of snapshots"
+                                        : "snapshots takes one sandbox id, or --delete and ids "
+                                          "of snapshots"));
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0 &&
         (!connect.is_absent || cli->args.forget)) {

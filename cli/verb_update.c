@@ -95,7 +95,7 @@ int sb_verb_update(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     Aisbx__V1__UpdateSandboxRequest request = AISBX__V1__UPDATE_SANDBOX_REQUEST__INIT;
     struct change change = {0};
     char id[SB_ID_SIZE];
-    if (fill(&change, &cli->args, &arena, err) < 0) {
+    if (sb_verb_misused(cli, fill(&change, &cli->args, &arena, err)) < 0) {
         sb_verb_hint(cli, "aisbx update --ttl 1h SANDBOX; aisbx help update shows what there is");
         return -1;
     }

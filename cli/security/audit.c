@@ -53,7 +53,7 @@ int sb_audit_query_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     struct sb_trail_filter filter;
     struct writer writer = {.out = &out, .is_json = cli->args.json, .has_comma = cli->args.json};
     sb_out_init(&out, STDOUT_FILENO);
-    if (sb_audit_filter(cli, &filter, err) < 0 ||
+    if (sb_verb_misused(cli, sb_audit_filter(cli, &filter, err)) < 0 ||
         sb_audit_source_open(&source, cli, &filter, err) < 0) {
         return -1;
     }
@@ -131,7 +131,7 @@ int sb_audit_tail_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     struct writer writer = {.out = &out, .is_json = cli->args.json};
     uint64_t newest = 0;
     sb_out_init(&out, STDOUT_FILENO);
-    if (sb_audit_filter(cli, &filter, err) < 0 ||
+    if (sb_verb_misused(cli, sb_audit_filter(cli, &filter, err)) < 0 ||
         sb_audit_source_open(&source, cli, &filter, err) < 0) {
         return -1;
     }
@@ -185,7 +185,7 @@ int sb_audit_export_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     struct writer writer = {.out = &out, .is_json = true};
     const char *output = cli->args.output;
     sb_out_init(&out, STDOUT_FILENO);
-    if (sb_audit_filter(cli, &filter, err) < 0) {
+    if (sb_verb_misused(cli, sb_audit_filter(cli, &filter, err)) < 0) {
         return -1;
     }
     if (output != NULL) {

@@ -66,7 +66,7 @@ for verb in "audit query" "audit tail" "audit export"; do
     status=0
     # shellcheck disable=SC2086
     "${security[@]}" $verb --sandbox "${id:0:12}" >"$dir/out" 2>"$dir/err" || status=$?
-    check_text "$verb --sandbox of a part" 1 "$status"
+    check_text "$verb --sandbox of a part" 2 "$status"
     check_has "$verb --sandbox of a part" "not the whole id" "$(<"$dir/err")"
 done
 
@@ -96,7 +96,7 @@ check_status 125 exec "$id" true
 check_status 1 destroy sb_nosuch
 check_text "destroy all" "$other" "$(aisbx destroy --all)"
 check_text "none is left" '' "$(aisbx list --quiet)"
-check_status 1 destroy
+check_status 2 destroy
 
 # ---- detached run ----
 id=$(aisbx run --detach --profile python-dev sh -c 'echo started; sleep 0.2; echo over')

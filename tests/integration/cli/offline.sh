@@ -91,7 +91,7 @@ fi
 if command -v fish >/dev/null; then
     "$aisbx" completion fish | fish -n || fail "fish cannot read its completion"
 fi
-check "unknown shell" 1 "$(status_of completion csh)"
+check "unknown shell" 2 "$(status_of completion csh)"
 
 # ---- manual pages ----
 pages=${AISBX_BUILD:-$bin/..}/man
@@ -120,6 +120,31 @@ for address in foo://bar http://x:1 tcp:127.0.0.1:9 vsock:3:4 ipv4:127.0.0.1 ipv
     check "address '$address'" 1 "$(status_of --address "$address" list)"
     grep -qF "address \"$address\"" "$dir/err" || fail "address '$address': $(<"$dir/err")"
 done
+
+# ---- wrong usage that the verb finds, too ----
+while read -r words; do
+    # shellcheck disable=SC2086
+    check "$words" 2 "$(status_of $words)"
+done <<'VERBS'
+expose sb_x 0
+unexpose sb_x 80 65536
+port-forward sb_x nope
+list --state nope
+list --all --state running
+kill -s NOPE ex_x
+kill --tree ex_x
+completion tcsh
+logs --stdout --stderr ex_x
+snapshots --delete
+snapshots sb_x sb_y
+destroy
+update sb_x
+update --ttl 1h --no-ttl sb_x
+VERBS
+status=0
+"$bin/aisbx-security" audit query --since nope >"$dir/out" 2>"$dir/err" || status=$?
+check "audit query --since nope" 2 "$status"
+
 export AISBX_CONFIG_PATH=$dir/nonexistent
 for verb in "list" "destroy --all" "worker stop"; do
     # shellcheck disable=SC2086

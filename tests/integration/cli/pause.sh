@@ -17,8 +17,8 @@ check_text "no TTL" never "$(expire)"
 check_text "no labels" '' "$(aisbx list --quiet --label a=b)"
 check_has "idle limit" '"idle_ms":3600000' "$(aisbx update --json --idle 1h "$id")"
 check_has "no idle limit" '"idle_ms":0' "$(aisbx update --json --no-idle "$id")"
-check_status 1 update "$id"
-check_status 1 update --ttl 1h --no-ttl "$id"
+check_status 2 update "$id"
+check_status 2 update --ttl 1h --no-ttl "$id"
 check_status 1 update --ttl 1h sb_aaaaaaaaaaaaaaaaaaaaaaaaaa
 
 if ! aisbx pause "$id" >"$dir/out" 2>"$dir/err"; then
@@ -38,8 +38,8 @@ check_text "paused twice" "$id" "$(aisbx pause "$id")"
 check_text "in lists" "$id" "$(aisbx list --quiet)"
 check_text "by state" "$id" "$(aisbx list --quiet --state paused)"
 check_text "by another" '' "$(aisbx list --quiet --state running,starting)"
-check_status 1 list --state froze
-check_status 1 list --all --state paused
+check_status 2 list --state froze
+check_status 2 list --all --state paused
 check_status 1 ls "$id"
 check_has "files" "aisbx resume" "$(<"$dir/err")"
 start exec "$id" echo waited >"$dir/waited"
