@@ -69,7 +69,10 @@ int sb_verb_snapshot(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     }
     (void)snprintf(text, sizeof text, "%.30s\n", reply->snapshot->snapshot_id);
     *ret_status = 0;
-    return print(cli, reply->snapshot, text, err);
+    if (print(cli, reply->snapshot, text, err) < 0) {
+        return sb_err_wrap(err, "snapshot %s was made", reply->snapshot->snapshot_id);
+    }
+    return 0;
 }
 
 /* ---- snapshots ---- */
@@ -229,7 +232,13 @@ int sb_verb_fork(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         sb_say_note("%s", reply->notices[i]);
     }
     *ret_status = 0;
-    return print_forks(cli, reply, err);
+    if (print_forks(cli, reply, err) < 0) {
+        for (size_t i = 0; i < reply->n_sandboxes; i++) {
+            sb_say_note("sandbox %s was made", reply->sandboxes[i]->sandbox_id);
+        }
+        return -1;
+    }
+    return 0;
 }
 
 /* ---- rollback ---- */

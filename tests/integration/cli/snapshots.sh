@@ -24,7 +24,7 @@ print(value)' "$1"; }
 sb=$(new --label team=red --ttl 1h)
 aisbx exec "$sb" sh -c 'echo one >f; ln f g; echo t >/tmp/t; mkdir d; echo x >d/x; chmod 600 f'
 sn=$(aisbx snapshot --title 'first of all' "$sb")
-[[ $sn =~ ^sn_[a-z2-7]{26}$ ]] || fail "snapshot printed '$sn'"
+[[ $sn =~ ^sn_[a-z0-9]{26}$ ]] || fail "snapshot printed '$sn'"
 check_has "list" "$sn  *$sb .*first of all" "$(aisbx snapshots)"
 check_text "list of a sandbox" "$sn" "$(aisbx snapshots --quiet "$sb")"
 check_text "what it keeps" "['/tmp', '/workspace']" "$(aisbx snapshots --json | field 0.paths)"
@@ -130,6 +130,21 @@ print(next(s['init_pid'] for s in json.load(sys.stdin) if s['sandbox_id'] == '$f
     check_text "ids of their own" 3 "$(sort -u <<<"$ids" | wc -l)"
 fi
 xargs "${program[@]}" destroy <"$dir/forks" >"$dir/out"
+
+# ---- what was made and cannot be printed is named ----
+if [[ -c /dev/full ]]; then
+    status=0
+    aisbx snapshot "$sb" >/dev/full 2>"$dir/err" || status=$?
+    check_text "snapshot to a full device" 1 "$status"
+    check_has "snapshot to a full device" 'snapshot sn_[a-z0-9]* was made: .*No space left' "$(<"$dir/err")"
+    aisbx snapshots --delete "$(grep -o 'sn_[a-z0-9]*' "$dir/err")"
+    status=0
+    aisbx fork "$sb" --count 2 >/dev/full 2>"$dir/err" || status=$?
+    check_text "fork to a full device" 1 "$status"
+    check_has "fork to a full device" 'No space left' "$(<"$dir/err")"
+    check_text "fork to a full device names both" 2 "$(grep -c 'sandbox sb_[a-z0-9]* was made' "$dir/err")"
+    sed -n 's/.*sandbox \(sb_[a-z0-9]*\) was made.*/\1/p' "$dir/err" | xargs "${program[@]}" destroy >"$dir/out"
+fi
 
 # ---- a copy has to fit ----
 if [[ $way == copy ]]; then
