@@ -165,6 +165,23 @@ static int unexpose(struct sb_connect *connect, char *id, uint32_t port, struct 
                                                         &connect->options, &reply, err);
 }
 
+/* The ports as an array. */
+static int put_closed(const struct sb_args *args, struct sb_err *err)
+{
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    struct sb_json json = {.out = &out};
+    sb_out_init(&out, STDOUT_FILENO);
+    sb_json_open(&json, NULL, '[');
+    for (size_t i = 1; i < args->n_operands; i++) {
+        uint32_t port = 0;
+        (void)read_port(args->operands[i], &port, err);
+        sb_json_u64(&json, NULL, port);
+    }
+    sb_json_close(&json, ']');
+    sb_out_put(&out, "\n");
+    return sb_out_flush(&out, err);
+}
+
 int sb_verb_unexpose(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 {
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
@@ -185,7 +202,7 @@ int sb_verb_unexpose(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         }
     }
     *ret_status = 0;
-    return 0;
+    return cli->args.json ? put_closed(&cli->args, err) : 0;
 }
 
 /* ---- port-forward ---- */

@@ -151,13 +151,33 @@ static int end_process(pid_t pid, struct sb_err *err)
     return 0;
 }
 
+/* @pid  0: none ran. */
+static int put_stopped(const struct sb_args *args, int64_t pid, struct sb_err *err)
+{
+    if (!args->json) {
+        return 0;
+    }
+    SB_CLEANUP(sb_out_done) struct sb_out out;
+    struct sb_json json = {.out = &out};
+    sb_out_init(&out, STDOUT_FILENO);
+    sb_json_open(&json, NULL, '{');
+    sb_json_bool(&json, "stopped", pid > 0);
+    if (pid > 0) {
+        sb_json_u64(&json, "pid", (uint64_t)pid);
+    }
+    sb_json_close(&json, '}');
+    sb_out_put(&out, "\n");
+    return sb_out_flush(&out, err);
+}
+
 int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 {
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
     SB_CLEANUP(sb_message_freep) Aisbx__V1__GetInfoResponse *info = NULL;
     *ret_status = 0;
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0) {
-        return connect.is_absent ? 0 : -1; /* none runs: that is what was asked for */
+        /* None runs: that is what was asked for. */
+        return connect.is_absent ? put_stopped(&cli->args, 0, err) : -1;
     }
     if (get_info(&connect, true, &info, err) < 0) {
         return -1;
@@ -167,5 +187,5 @@ int sb_verb_worker_stop(struct sb_cli *cli, int *ret_status, struct sb_err *err)
         return sb_err_set(err, SB_PRECONDITION, "that worker was not started by aisbx");
     }
     sb_connect_done(&connect);
-    return end_process((pid_t)info->pid, err);
+    return end_process((pid_t)info->pid, err) < 0 ? -1 : put_stopped(&cli->args, info->pid, err);
 }

@@ -29,7 +29,8 @@ if [[ $(id -u) -eq 0 ]]; then # nobody else may look into a worker, its own user
     done
     check_text "its directory" / "$(readlink "/proc/$worker/cwd")"
 fi
-aisbx worker stop
+check_text "what was stopped" "{\"stopped\":true,\"pid\":$worker}" "$(aisbx worker stop --json)"
+check_text "that nothing was" '{"stopped":false}' "$(aisbx worker stop --json)"
 
 # A socket that nobody serves is no obstacle, nor is a worker that was killed.
 check_status 0 run true

@@ -398,10 +398,10 @@ class Ports(unittest.TestCase):
         shown = json.loads(self.aisbx("ports", "--json", box))
         self.assertEqual([(p["port"], p["title"]) for p in shown], [(8080, "web")])
         self.assertIn("8080", self.aisbx("ports", box))
-        self.aisbx("unexpose", box, "8080")
+        self.assertEqual(json.loads(self.aisbx("unexpose", "--json", box, "8080")), [8080])
         self.assertEqual(json.loads(self.aisbx("ports", "--json", box)), [])
         self.assertIn("not exposed", self.aisbx("unexpose", box, "8080", status=1))
-        self.assertIn("1..65535", self.aisbx("expose", box, "99999", status=1))
+        self.assertIn("1..65535", self.aisbx("expose", box, "99999", status=2))
         self.client.sandboxes.DestroySandbox(api.DestroySandboxRequest(sandbox_id=box))
 
     def forward(self, address):
