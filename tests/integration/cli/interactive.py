@@ -213,7 +213,7 @@ def check_kill():
     ended = subprocess.run([*AISBX, "attach", ex], capture_output=True, timeout=WAIT)
     assert (ended.returncode, ended.stdout) == (3, b"set\ngot\n"), ended
     wrong = subprocess.run([*AISBX, "kill", "--signal", "NOPE", ex], capture_output=True)
-    assert wrong.returncode == 1 and b"NOPE" in wrong.stderr, wrong
+    assert wrong.returncode == 2 and b"NOPE" in wrong.stderr, wrong
 
 
 def check_piped_input():
