@@ -1,7 +1,5 @@
 #include "service/worker/api_gate.h"
 
-#include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +7,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/id.h"
-#include "base/json.h"
 #include "base/list.h"
-#include "base/out.h"
 #include "proto/rpc/rpc.h"
 #include "service/worker/acts.h"
 #include "service/worker/api.h"
+#include "service/worker/api_gate_internal.h"
 #include "service/worker/claims.h"
 #include "service/worker/elsewhere.h"
 #include "service/worker/exec.h"
@@ -30,33 +27,6 @@
 #include "service/worker/worker.h"
 
 #define SANDBOX_SERVICE "aisbx.v1.SandboxService"
-
-/** What the gate keeps of a call. */
-struct sb_ticket {
-    struct sb_list link; /* worker->lookers, when the call ends with its key */
-    struct sb_worker *worker;
-    struct sb_rpc_call *call; /* a reference while the intent is on its way */
-    const struct sb_act *act;
-    const char *action; /* of the record under way, or of the last one */
-    struct sb_caller caller;
-    struct sb_span span;
-    char sandbox_id[SB_ID_SIZE];
-    char exec_id[SB_ID_SIZE];
-    char policy_hash[SB_POLICY_HASH_SIZE];
-    struct sb_idem_note *note; /* of its request_id; NULL: none is kept */
-    struct sb_err note_err;    /* why not; SB_OK: it is */
-    struct sb_tombs_waiter tombs;
-    struct sb_probe_waiter probe;
-    const ProtobufCMessage *msg; /* what waits for either; the call's */
-    bool is_recalling;           /* a reference on the call is held meanwhile, as by the next */
-    bool is_probing;
-    bool is_admitted;  /* caller is who it is */
-    bool has_intent;   /* an outcome is owed */
-    bool is_waiting;   /* for the disk */
-    bool has_left;     /* ended while it waited */
-    bool goes_on;      /* what it began does, when the caller leaves */
-    unsigned had_once; /* bit n: row n of act->more */
-};
 
 /* ---- what a call is about ---- */
 
@@ -127,132 +97,6 @@ static void look_up(struct sb_ticket *ticket, const ProtobufCMessage *msg)
     }
 }
 
-/* ---- records ---- */
-
-static struct sb_trail_record
-record_of(const struct sb_ticket *ticket, const char *outcome, const struct sb_out *detail)
-{
-    const struct sb_caller *caller = &ticket->caller;
-    return (struct sb_trail_record){
-        .actor = sb_str_from(ticket->is_admitted ? caller->actor : "nobody"),
-        .tenant = sb_str_from(ticket->is_admitted ? caller->tenant : ""),
-        .action = sb_str_from(ticket->action),
-        .outcome = sb_str_from(outcome),
-        .sandbox_id = sb_str_from(ticket->sandbox_id),
-        .exec_id = sb_str_from(ticket->exec_id),
-        .policy_hash = sb_str_from(ticket->policy_hash),
-        .detail = sb_buf_str(&detail->buf),
-    };
-}
-
-static void open_detail(struct sb_json *json, struct sb_out *out, const struct sb_ticket *ticket)
-{
-    const struct sb_rpc_call *call = ticket->call;
-    const struct sb_rpc_peer *peer = sb_rpc_call_peer(call);
-    char text[SB_TRACE_TEXT_SIZE];
-    struct sb_trace trace;
-    sb_out_init(out, -1);
-    *json = (struct sb_json){.out = out};
-    sb_json_open(json, NULL, '{');
-    sb_json_cstr(json, "call", sb_rpc_call_method(call)->name);
-    if (ticket->is_admitted) {
-        sb_json_cstr(json, "by", ticket->caller.protocol);
-        sb_json_cstr(json, "from", ticket->caller.peer);
-        if (ticket->caller.gateway[0] != '\0') {
-            sb_json_cstr(json, "gateway", ticket->caller.gateway);
-        }
-    } else {
-        sb_json_cstr(json, "by", peer->transport);
-        sb_json_cstr(json, "from", peer->address);
-        if (peer->uid != (uid_t)-1) {
-            sb_json_u64(json, "uid", peer->uid);
-        }
-        if (peer->identity != NULL) {
-            sb_json_cstr(json, "certificate", peer->identity);
-        }
-    }
-    if (peer->pid > 0) {
-        sb_json_i64(json, "pid", peer->pid);
-    }
-    if (sb_span_origin(&ticket->span, &trace)) {
-        sb_json_cstr(json, "traceparent", sb_trace_format(&trace, text));
-    }
-}
-
-static void on_intent(void *ctx, const struct sb_err *err);
-
-static int write_intent(struct sb_ticket *ticket,
-                        const ProtobufCMessage *msg,
-                        const char *detail,
-                        struct sb_err *err)
-{
-    struct sb_out out;
-    struct sb_json json;
-    open_detail(&json, &out, ticket);
-    if (detail != NULL) {
-        sb_detail_write(&json, msg, detail);
-    }
-    sb_json_close(&json, '}');
-    int rc = out.broken != 0 ? sb_err_oom(err) : 0;
-    if (rc == 0) {
-        const struct sb_trail_record record = record_of(ticket, "allowed", &out);
-        rc = sb_trail_intent(ticket->worker->trail, &record, on_intent, ticket, err);
-    }
-    sb_out_done(&out);
-    return rc;
-}
-
-static bool is_refusal(const struct sb_err *status)
-{
-    return status != NULL && (status->code == SB_DENIED || status->code == SB_UNAUTHENTICATED);
-}
-
-static void write_outcome(struct sb_ticket *ticket, const struct sb_err *status)
-{
-    struct sb_out out;
-    struct sb_json json;
-    bool is_good = status == NULL ? ticket->goes_on : status->code == SB_OK;
-    open_detail(&json, &out, ticket);
-    if (status == NULL && !is_good) {
-        sb_json_cstr(&json, "code", "CANCELLED");
-    } else if (!is_good) {
-        sb_json_cstr(&json, "code", sb_code_name(status->code));
-        sb_json_cstr(&json, "why", status->text);
-    }
-    sb_json_close(&json, '}');
-    const char *outcome = is_good ? "ended" : (is_refusal(status) ? "denied" : "failed");
-    const struct sb_trail_record record = record_of(ticket, outcome, &out);
-    if (out.broken == 0) {
-        sb_trail_event(ticket->worker->trail, &record);
-    }
-    sb_out_done(&out);
-}
-
-/** Nobody fills the disk by being refused: a burst, then one a second, which says how many more
- *  there were. */
-static void write_refusal(struct sb_ticket *ticket, const struct sb_err *status)
-{
-    struct sb_out out;
-    struct sb_json json;
-    struct sb_decisions *refusals = &ticket->worker->refusals;
-    if (!sb_decisions_note(refusals, sb_clock_mono_ms(), 0, 0)) {
-        return;
-    }
-    open_detail(&json, &out, ticket);
-    sb_json_cstr(&json, "code", sb_code_name(status->code));
-    sb_json_cstr(&json, "why", status->text);
-    if (refusals->n_more > 0) {
-        sb_json_u64(&json, "more_before", refusals->n_more);
-        sb_decisions_told(refusals);
-    }
-    sb_json_close(&json, '}');
-    const struct sb_trail_record record = record_of(ticket, "denied", &out);
-    if (out.broken == 0) {
-        sb_trail_event(ticket->worker->trail, &record);
-    }
-    sb_out_done(&out);
-}
-
 /* ---- the way in ---- */
 
 static void ticket_free(struct sb_ticket *ticket)
@@ -273,7 +117,7 @@ static void on_intent(void *ctx, const struct sb_err *err)
     }
     if (ticket->has_left) {
         if (ticket->has_intent) {
-            write_outcome(ticket, NULL);
+            sb_gate_write_outcome(ticket, NULL);
         }
         ticket_free(ticket);
     } else if (err != NULL) {
@@ -455,7 +299,7 @@ static bool begin(struct sb_ticket *ticket, const ProtobufCMessage *msg)
     if (rc == 0 && !is_kept && (!is_first || ticket->note == NULL)) {
         return true;
     }
-    if (rc < 0 || (is_kept && write_intent(ticket, msg, detail, &err) < 0)) {
+    if (rc < 0 || (is_kept && sb_gate_write_intent(ticket, msg, detail, on_intent, &err) < 0)) {
         (void)sb_err_wrap(&err, "nothing was done, as it could not be written down before");
         return fail(ticket->call, &err);
     }
@@ -635,12 +479,12 @@ static void leave(struct sb_rpc_call *call, const struct sb_err *status, void *c
     }
     if (ticket->has_intent) {
         ticket->action = ticket->act->action;
-        write_outcome(ticket, status);
+        sb_gate_write_outcome(ticket, status);
     } else if (ticket->act != NULL && !ticket->act->is_open &&
-               (is_refusal(status) || (!ticket->is_admitted && status != NULL))) {
+               (sb_gate_is_refusal(status) || (!ticket->is_admitted && status != NULL))) {
         bool is_rate = status->code == SB_EXHAUSTED;
         ticket->action = is_rate ? "rate" : "auth";
-        write_refusal(ticket, status);
+        sb_gate_write_refusal(ticket, status);
     }
     ticket_free(ticket);
 }
