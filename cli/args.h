@@ -13,8 +13,8 @@ struct sb_texts {
     size_t n;
 };
 
-/** Everything a command line can say; each verb accepts some of it (cli/verb.c). Texts point into
- *  argv. Absent: NULL, 0, false. */
+/** Everything a command line can say; each verb accepts some of it (cli/verb_rows_*.c). Texts point
+ * into argv. Absent: NULL, 0, false. */
 struct sb_args {
     /* everywhere */
     const char *address;

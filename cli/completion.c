@@ -42,17 +42,21 @@ static bool is_first_of_its_word(const struct sb_program *program,
     struct sb_str rest;
     *ret_word = sb_str_from(verb->name);
     (void)sb_str_split(*ret_word, ' ', ret_word, &rest);
-    if (verb == program->verbs) {
+    const struct sb_verb *last = NULL;
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != verb;) {
+        last = v;
+    }
+    if (last == NULL) {
         return true;
     }
-    struct sb_str before = sb_str_from(verb[-1].name);
+    struct sb_str before = sb_str_from(last->name);
     (void)sb_str_split(before, ' ', &before, &rest);
     return !sb_str_eq(before, *ret_word);
 }
 
 static void put_first_words(struct sb_out *out, const struct sb_program *program)
 {
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         struct sb_str word;
         if (!v->is_hidden && is_first_of_its_word(program, v, &word)) {
             sb_out_printf(out, "%.*s ", SB_STR_ARG(word));
@@ -63,7 +67,7 @@ static void put_first_words(struct sb_out *out, const struct sb_program *program
 static void
 put_second_words(struct sb_out *out, const struct sb_program *program, struct sb_str first)
 {
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         struct sb_str head;
         struct sb_str tail;
         if (sb_str_split(sb_str_from(v->name), ' ', &head, &tail) && sb_str_eq(head, first)) {
@@ -77,7 +81,7 @@ static size_t
 put_pair_words(struct sb_out *out, const struct sb_program *program, const char *between)
 {
     size_t n = 0;
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         struct sb_str word;
         if (is_first_of_its_word(program, v, &word) && strchr(v->name, ' ') != NULL) {
             sb_out_printf(out, "%s%.*s", n++ == 0 ? "" : between, SB_STR_ARG(word));
@@ -89,7 +93,7 @@ put_pair_words(struct sb_out *out, const struct sb_program *program, const char 
 static bool has_pairs(const struct sb_program *program)
 {
     bool has = false;
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         has = has || strchr(v->name, ' ') != NULL;
     }
     return has;
@@ -171,7 +175,7 @@ static const char *bash_operand(enum sb_verb_offer offer)
 static bool has_places(const struct sb_program *program)
 {
     bool has_one = false;
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         has_one = has_one || v->offer == SB_VERB_OFFERS_PLACES;
     }
     return has_one;
@@ -223,13 +227,13 @@ static void put_bash(struct sb_out *out, const struct sb_program *program)
     sb_out_put(out, "        esac\n"
                     "    done\n"
                     "    case $verb:$prev in\n");
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         if (!v->is_hidden) {
             each_option(out, program, v, bash_value);
         }
     }
     sb_out_put(out, "    esac\n    local names= operands=\n    case $verb in\n");
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         struct sb_str word;
         if (v->is_hidden) {
             continue;
@@ -350,7 +354,7 @@ static void zsh_pairs(struct sb_out *out, const struct sb_program *program)
     sb_out_put(out, ")\n"
                     "        if ((CURRENT == 2)); then\n"
                     "            case $verb in\n");
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         struct sb_str word;
         if (is_first_of_its_word(program, v, &word) && strchr(v->name, ' ') != NULL) {
             sb_out_printf(out, "            %.*s) compadd -- ", SB_STR_ARG(word));
@@ -402,7 +406,7 @@ static void put_zsh(struct sb_out *out, const struct sb_program *program)
         zsh_pairs(out, program);
     }
     sb_out_put(out, "    case $verb in\n");
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         if (!v->is_hidden) {
             sb_out_printf(out, "    '%s')\n        _arguments", v->name);
             each_option(out, program, v, zsh_option);
@@ -550,7 +554,7 @@ static void put_fish(struct sb_out *out, const struct sb_program *program)
                   "end\n"
                   "complete -c %s -f\n",
                   name);
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         if (!v->is_hidden) {
             put_fish_verb(out, program, v);
         }

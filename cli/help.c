@@ -68,7 +68,7 @@ void sb_help_overview(struct sb_out *out, const struct sb_program *program)
 {
     sb_out_printf(out, "%s: %s\n\nUsage: %s [OPTIONS] VERB ...\n\nVerbs:\n", program->name,
                   program->summary, program->name);
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         if (!v->is_hidden) {
             put_row(out, v->name, 24, v->summary);
         }
@@ -91,7 +91,7 @@ void sb_help_overview(struct sb_out *out, const struct sb_program *program)
 bool sb_help_group(struct sb_out *out, const struct sb_program *program, const char *first)
 {
     bool is_group = false;
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         struct sb_str head;
         struct sb_str tail;
         if (v->is_hidden || !sb_str_split(sb_str_from(v->name), ' ', &head, &tail) ||

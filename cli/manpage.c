@@ -81,7 +81,7 @@ put_verb(struct sb_out *out, const struct sb_program *program, const struct sb_v
 void sb_manpage_write(struct sb_out *out, const struct sb_program *program)
 {
     sb_out_put(out, ".SH COMMANDS\n");
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         if (!v->is_hidden) {
             put_verb(out, program, v);
         }

@@ -26,6 +26,22 @@
 #include "cli/verb.h"
 #include "proto/client/setting.h"
 
+const struct sb_verb *sb_program_next(const struct sb_program *program, const struct sb_verb *verb)
+{
+    if (verb != NULL && verb[1].name != NULL) {
+        return verb + 1;
+    }
+    const struct sb_verb *const *table = program->verbs;
+    for (bool is_past = verb == NULL; !is_past; table++) {
+        const struct sb_verb *v = *table;
+        while (v->name != NULL && v != verb) {
+            v++;
+        }
+        is_past = v == verb;
+    }
+    return *table;
+}
+
 /* Words that @name takes when words begin with it; 0: they do not. */
 static size_t words_taken(const char *name, char *const *words)
 {
@@ -46,7 +62,7 @@ second_words(const struct sb_program *program, const char *first, char *text, si
 {
     size_t len = 0;
     text[0] = '\0';
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         struct sb_str head;
         struct sb_str tail;
         if (sb_str_split(sb_str_from(v->name), ' ', &head, &tail) &&
@@ -70,7 +86,7 @@ static int refuse(const struct sb_program *program, char *const *words, struct s
     }
     const char *near = NULL;
     size_t best = SIZE_MAX;
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         struct sb_str name = sb_str_from(v->name);
         struct sb_str tail;
         (void)sb_str_split(name, ' ', &name, &tail);
@@ -91,7 +107,7 @@ int sb_program_find(const struct sb_program *program,
                     size_t *ret_used,
                     struct sb_err *err)
 {
-    for (const struct sb_verb *v = program->verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(program, v)) != NULL;) {
         size_t taken = words_taken(v->name, words);
         if (taken > 0) {
             *ret_verb = v;

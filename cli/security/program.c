@@ -296,10 +296,12 @@ static const char *const overview_examples[] = {
     NULL,
 };
 
+static const struct sb_verb *const tables[] = {table, NULL};
+
 const struct sb_program sb_security_program = {
     .name = "aisbx-security",
     .summary = "what an operator asks about the walls around sandboxes",
-    .verbs = table,
+    .verbs = tables,
     .examples = overview_examples,
     .statuses = statuses,
 };

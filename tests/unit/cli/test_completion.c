@@ -16,7 +16,7 @@ static void each_shell_knows_every_verb_and_option(void **state)
         assert_true(
             sb_completion_write(&out, &sb_verb_aisbx, sb_str_from(sb_completion_shells[s])));
         const char *text = sb_buf_cstr(&out.buf);
-        for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
+        for (const struct sb_verb *v = NULL; (v = sb_program_next(&sb_verb_aisbx, v)) != NULL;) {
             for (size_t g = 0; g < SB_VERB_GROUPS_MAX && v->groups[g] != NULL; g++) {
                 for (size_t i = 0; i < v->groups[g]->n; i++) {
                     assert_non_null(strstr(text, v->groups[g]->rows[i].name));

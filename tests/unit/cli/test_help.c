@@ -16,7 +16,7 @@ static void overview_names_every_verb_and_variable(void **state)
     sb_out_init(&out, -1);
     sb_help_overview(&out, &sb_verb_aisbx);
     const char *text = sb_buf_cstr(&out.buf);
-    for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(&sb_verb_aisbx, v)) != NULL;) {
         assert_int_equal(strstr(text, v->summary) == NULL, v->is_hidden);
     }
     for (size_t i = 0; i < SB_SETTING_COUNT; i++) {
@@ -28,7 +28,7 @@ static void overview_names_every_verb_and_variable(void **state)
 static void help_of_a_verb_has_its_options_and_examples(void **state)
 {
     (void)state;
-    for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(&sb_verb_aisbx, v)) != NULL;) {
         struct sb_out out;
         sb_out_init(&out, -1);
         sb_help_verb(&out, &sb_verb_aisbx, v);
@@ -51,7 +51,7 @@ static void lines_of_prose_fit_the_width(void **state)
     (void)state;
     sb_out_init(&out, -1);
     sb_help_overview(&out, &sb_verb_aisbx);
-    sb_help_verb(&out, &sb_verb_aisbx, &sb_verb_aisbx.verbs[0]);
+    sb_help_verb(&out, &sb_verb_aisbx, sb_program_next(&sb_verb_aisbx, NULL));
     struct sb_str rest = sb_buf_str(&out.buf);
     for (struct sb_str line; sb_str_next(&rest, '\n', &line);) {
         assert_in_range(line.len, 0, 90);

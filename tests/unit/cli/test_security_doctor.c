@@ -111,7 +111,7 @@ static void help_tells_every_exit_status(void **state)
     (void)state;
     sb_out_init(&out, -1);
     sb_help_overview(&out, &sb_security_program);
-    sb_help_verb(&out, &sb_security_program, &sb_security_program.verbs[0]);
+    sb_help_verb(&out, &sb_security_program, sb_program_next(&sb_security_program, NULL));
     const char *text = sb_buf_cstr(&out.buf);
     assert_non_null(strstr(text, "\n  3 "));
     assert_non_null(strstr(text, "\n  4 "));

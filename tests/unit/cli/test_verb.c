@@ -50,7 +50,7 @@ static void a_mistyped_verb_gets_a_suggestion(void **state)
 static void every_row_is_complete(void **state)
 {
     (void)state;
-    for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(&sb_verb_aisbx, v)) != NULL;) {
         assert_non_null(v->summary);
         assert_non_null(v->usage);
         assert_non_null(v->run);
@@ -85,7 +85,7 @@ static size_t collect(const struct sb_verb *verb, const struct sb_option **rows,
 static void no_verb_has_two_options_of_one_name_or_letter(void **state)
 {
     (void)state;
-    for (const struct sb_verb *v = sb_verb_aisbx.verbs; v->name != NULL; v++) {
+    for (const struct sb_verb *v = NULL; (v = sb_program_next(&sb_verb_aisbx, v)) != NULL;) {
         const struct sb_option *rows[64];
         size_t n = collect(v, rows, 64);
         for (size_t i = 0; i < n; i++) {
