@@ -251,13 +251,14 @@ static int prepare(struct batch *batch, struct sb_err *err)
 {
     struct sb_args *args = &batch->cli->args;
     enum sb_language language = SB_LANGUAGE_PYTHON;
-    if (find_language(args->language, args->operands[0], &language, err) < 0) {
+    if (sb_verb_misused(batch->cli,
+                        find_language(args->language, args->operands[0], &language, err)) < 0) {
         return -1;
     }
     if (args->cases == NULL) {
         sb_verb_hint(batch->cli,
                      "aisbx batch --cases DIR SOURCE; in DIR lie 1.in, 1.out and so on");
-        return sb_err_set(err, SB_INVALID, "batch needs --cases DIR");
+        return sb_verb_misused(batch->cli, sb_err_set(err, SB_INVALID, "batch needs --cases DIR"));
     }
     bool has_network = sb_spec_has_network(args);
     if (args->profile == NULL && sb_setting_get(SB_SETTING_DEFAULT_PROFILE) == NULL) {
@@ -265,8 +266,9 @@ static int prepare(struct batch *batch, struct sb_err *err)
         args->network = has_network ? args->network : "none"; /* nobody chose what it may reach */
     }
     args->no_workspace = args->no_workspace || args->workspace == NULL;
-    if (sb_spec_sandbox(&batch->spec, args, err) < 0 ||
-        sb_spec_exec(&batch->spec, args, args->operands + 1, err) < 0 ||
+    if (sb_verb_misused(batch->cli, sb_spec_sandbox(&batch->spec, args, err)) < 0 ||
+        sb_verb_misused(batch->cli, sb_spec_exec(&batch->spec, args, args->operands + 1, err)) <
+            0 ||
         read_source(batch, args->operands[0], err) < 0 ||
         sb_cases_find(&batch->cases, args->cases, &batch->spec.arena, err) < 0) {
         return -1;

@@ -391,7 +391,8 @@ int sb_verb_code(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     const char *path = cli->args.n_operands > 0 ? cli->args.operands[0] : NULL;
     int rc = 0;
     if (cli->args.code != NULL && path != NULL) {
-        return sb_err_set(err, SB_INVALID, "--code and FILE exclude each other");
+        return sb_verb_misused(cli,
+                               sb_err_set(err, SB_INVALID, "--code and FILE exclude each other"));
     }
     if (sb_connect_open(cli, SB_CONNECT_START, &connect, err) < 0) {
         return -1;

@@ -404,7 +404,7 @@ static int commit_to(
     request.sandbox_id = id;
     sb_out_init(&commit.out, STDOUT_FILENO);
     commit.json.out = &commit.out;
-    if (list_wanted(&commit, err) < 0 ||
+    if (sb_verb_misused(cli, list_wanted(&commit, err)) < 0 ||
         aisbx__v1__sandbox_service__get_sandbox__call(connect->channel, &request, &connect->options,
                                                       &reply, err) < 0) {
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): its cleanup frees what it holds

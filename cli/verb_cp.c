@@ -216,20 +216,12 @@ static int copy_tar(struct cp *cp, const struct sb_args *args, struct sb_err *er
 {
     struct sb_boxpath from = sb_boxpath_of(args->operands[0]);
     struct sb_boxpath to = sb_boxpath_of(args->operands[1]);
-    const char *outside = args->operands[from.is_inside ? 1 : 0];
     char path[SB_BOXPATH_SIZE];
-    if (strcmp(outside, "-") != 0) {
-        return sb_err_set(err, SB_INVALID, "--tar reads and writes -, not %s", outside);
-    }
     if (sb_boxpath_absolute(from.is_inside ? from.path : to.path, path, err) < 0) {
         return -1;
     }
     if (!from.is_inside) {
         return put_tar(cp, path, err);
-    }
-    if (isatty(STDOUT_FILENO) == 1) {
-        return sb_err_set(err, SB_INVALID,
-                          "an archive is not for a terminal; send it to a file: > x.tar");
     }
     cp->files++;
     return sb_filecopy_export(&cp->copy, path, STDOUT_FILENO, err);
@@ -249,6 +241,30 @@ static int print_json(const struct cp *cp, struct sb_err *err)
     return sb_out_flush(&out, err);
 }
 
+/* What needs no worker to be seen. */
+static int check(struct sb_cli *cli, struct sb_err *err)
+{
+    const struct sb_args *args = &cli->args;
+    bool is_out = sb_boxpath_of(args->operands[0]).is_inside;
+    const char *outside = args->operands[is_out ? 1 : 0];
+    if (is_out == sb_boxpath_of(args->operands[1]).is_inside) {
+        sb_verb_hint(
+            cli, "aisbx cp file SANDBOX:/path, aisbx cp SANDBOX:/path file; ./a:b is a file here");
+        return sb_err_set(err, SB_INVALID, "one of both must be SANDBOX:PATH");
+    }
+    if (args->json && is_out && strcmp(outside, "-") == 0) {
+        return sb_err_set(err, SB_INVALID, "--json and - both want standard output");
+    }
+    if (args->tar && strcmp(outside, "-") != 0) {
+        return sb_err_set(err, SB_INVALID, "--tar reads and writes -, not %s", outside);
+    }
+    if (args->tar && is_out && isatty(STDOUT_FILENO) == 1) {
+        return sb_err_set(err, SB_INVALID,
+                          "an archive is not for a terminal; send it to a file: > x.tar");
+    }
+    return 0;
+}
+
 int sb_verb_cp(struct sb_cli *cli, int *ret_status, struct sb_err *err)
 {
     const struct sb_args *args = &cli->args;
@@ -257,13 +273,8 @@ int sb_verb_cp(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_connect_done) struct sb_connect connect = {0};
     struct cp cp = {.copy = {.connect = &connect}};
     char sandbox[SB_ID_SIZE + 1];
-    if (from.is_inside == to.is_inside) {
-        sb_verb_hint(
-            cli, "aisbx cp file SANDBOX:/path, aisbx cp SANDBOX:/path file; ./a:b is a file here");
-        return sb_err_set(err, SB_INVALID, "one of both must be SANDBOX:PATH");
-    }
-    if (args->json && strcmp(args->operands[1], "-") == 0) {
-        return sb_err_set(err, SB_INVALID, "--json and - both want standard output");
+    if (sb_verb_misused(cli, check(cli, err)) < 0) {
+        return -1;
     }
     struct sb_str name = from.is_inside ? from.sandbox : to.sandbox;
     (void)snprintf(sandbox, sizeof sandbox, "%.*s", SB_STR_ARG(name));

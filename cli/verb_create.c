@@ -40,7 +40,7 @@ int sb_verb_create(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     if (cli->args.snapshot != NULL && cli->args.workspace == NULL) {
         cli->args.no_workspace = true; /* it would cover what the snapshot has there */
     }
-    if (sb_spec_sandbox(&spec, &cli->args, err) < 0) {
+    if (sb_verb_misused(cli, sb_spec_sandbox(&spec, &cli->args, err)) < 0) {
         return -1;
     }
     if (spec.workspace.note != NULL) {

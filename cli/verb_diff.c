@@ -100,10 +100,11 @@ int sb_verb_diff(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     struct diffing diff = {.args = &cli->args};
     Aisbx__V1__DiffFilesRequest request = AISBX__V1__DIFF_FILES_REQUEST__INIT;
     if (cli->args.tar && (cli->args.json || isatty(STDOUT_FILENO) == 1)) {
-        return sb_err_set(err, SB_INVALID,
-                          cli->args.json ? "--tar and --json exclude each other"
-                                         : "an archive is not for a terminal; send it to a file: "
-                                           "> x.tar");
+        return sb_verb_misused(
+            cli, sb_err_set(err, SB_INVALID,
+                            cli->args.json ? "--tar and --json exclude each other"
+                                           : "an archive is not for a terminal; send it to a file: "
+                                             "> x.tar"));
     }
     if (sb_connect_open(cli, SB_CONNECT_PRESENT, &connect, err) < 0 ||
         sb_resolve_sandbox(&connect, cli->args.operands[0], id, err) < 0 ||

@@ -54,12 +54,9 @@ static int read_before(struct change *change, struct sb_err *err)
     return err->sys == ENOENT ? 0 : sb_err_wrap(err, "%s", change->path);
 }
 
-static int open_change(struct sb_cli *cli, struct change *change, struct sb_err *err)
+/* What the command line says of the entry and its file. */
+static int read_args(const struct sb_args *args, struct change *change, struct sb_err *err)
 {
-    *change = (struct change){.name = cli->args.name == NULL ? "aisbx" : cli->args.name};
-    sb_buf_init(&change->before, SB_JSONEDIT_MAX_BYTES);
-    sb_buf_init(&change->after, SB_JSONEDIT_MAX_BYTES);
-    sb_out_init(&change->entry, -1);
     for (const char *c = change->name; *c != '\0'; c++) {
         if (strchr("\"\\/", *c) != NULL || *c < ' ' || *c > '~') {
             return sb_err_set(
@@ -67,16 +64,30 @@ static int open_change(struct sb_cli *cli, struct change *change, struct sb_err 
                 "--name: letters, digits and -_. make a name that every program takes");
         }
     }
-    if (change->name[0] == '\0') {
-        return sb_err_set(err, SB_INVALID, "--name: is empty");
+    if (sb_mcphost_find(args->operands[0], &change->host, err) < 0) {
+        return -1;
     }
-    if (sb_mcphost_find(cli->args.operands[0], &change->host, err) < 0) {
+    if (args->file != NULL && strlen(args->file) >= sizeof change->path) {
+        return sb_err_set(err, SB_INVALID, "--file: the path is too long");
+    }
+    for (size_t i = 0; i < args->env.n; i++) {
+        if (strchr(args->env.items[i], '=') == NULL || args->env.items[i][0] == '=') {
+            return sb_err_set(err, SB_INVALID, "--env %s: wants KEY=VALUE", args->env.items[i]);
+        }
+    }
+    return 0;
+}
+
+static int open_change(struct sb_cli *cli, struct change *change, struct sb_err *err)
+{
+    *change = (struct change){.name = cli->args.name == NULL ? "aisbx" : cli->args.name};
+    sb_buf_init(&change->before, SB_JSONEDIT_MAX_BYTES);
+    sb_buf_init(&change->after, SB_JSONEDIT_MAX_BYTES);
+    sb_out_init(&change->entry, -1);
+    if (sb_verb_misused(cli, read_args(&cli->args, change, err)) < 0) {
         return -1;
     }
     if (cli->args.file != NULL) {
-        if (strlen(cli->args.file) >= sizeof change->path) {
-            return sb_err_set(err, SB_INVALID, "--file: the path is too long");
-        }
         if (realpath(cli->args.file, change->path) == NULL) {
             (void)strcpy(change->path, cli->args.file);
         }
@@ -132,7 +143,7 @@ static int replace(const char *path, struct sb_str text, struct sb_err *err)
 
 /* ---- the entry ---- */
 
-static int put_env(struct sb_json *json, const struct sb_args *args, struct sb_err *err)
+static void put_env(struct sb_json *json, const struct sb_args *args)
 {
     const char *const fixed[][2] = {
         {"AISBX_ADDRESS", args->address},
@@ -147,14 +158,11 @@ static int put_env(struct sb_json *json, const struct sb_args *args, struct sb_e
     for (size_t i = 0; i < args->env.n; i++) {
         struct sb_str key;
         struct sb_str value;
-        if (!sb_str_split(sb_str_from(args->env.items[i]), '=', &key, &value) || key.len == 0) {
-            return sb_err_set(err, SB_INVALID, "--env %s: wants KEY=VALUE", args->env.items[i]);
-        }
+        (void)sb_str_split(sb_str_from(args->env.items[i]), '=', &key, &value);
         sb_json_key(json, key);
         sb_json_str(json, NULL, value);
     }
     sb_json_close(json, '}');
-    return 0;
 }
 
 static int make_entry(const struct sb_args *args, struct change *change, struct sb_err *err)
@@ -175,9 +183,7 @@ static int make_entry(const struct sb_args *args, struct change *change, struct 
     sb_json_cstr(&json, NULL, "--transport");
     sb_json_cstr(&json, NULL, "stdio");
     sb_json_close(&json, ']');
-    if (put_env(&json, args, err) < 0) {
-        return -1;
-    }
+    put_env(&json, args);
     sb_json_close(&json, '}');
     return 0;
 }

@@ -100,10 +100,10 @@ int sb_audit_verify_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     const char *path = cli->args.n_operands > 0 ? cli->args.operands[0] : usual;
     sb_out_init(&out, STDOUT_FILENO);
     if (heads->n > HEADS_MAX) {
-        return sb_err_set(err, SB_INVALID, "--head: more than %d", HEADS_MAX);
+        return sb_verb_misused(cli, sb_err_set(err, SB_INVALID, "--head: more than %d", HEADS_MAX));
     }
     for (size_t i = 0; i < heads->n; i++) {
-        if (read_head(heads->items[i], &noted[i], err) < 0) {
+        if (sb_verb_misused(cli, read_head(heads->items[i], &noted[i], err)) < 0) {
             return -1;
         }
     }

@@ -145,7 +145,8 @@ int sb_keys_create_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_message_freep) Aisbx__V1__CreateKeyResponse *reply = NULL;
     Aisbx__V1__CreateKeyRequest request = AISBX__V1__CREATE_KEY_REQUEST__INIT;
     request.role = role_of(cli->args.role);
-    if (cli->args.expires != NULL && read_expiry(cli->args.expires, &request.ttl_ms, err) < 0) {
+    if (cli->args.expires != NULL &&
+        sb_verb_misused(cli, read_expiry(cli->args.expires, &request.ttl_ms, err)) < 0) {
         return -1;
     }
     if (cli->args.tenant != NULL &&
@@ -158,11 +159,12 @@ int sb_keys_create_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     }
     if (request.tenant[0] == '\0' && request.role != AISBX__V1__ROLE__ROLE_ADMIN) {
         sb_verb_hint(cli, "whose sandboxes may it see? E.g. --tenant team-a");
-        return sb_err_set(err, SB_INVALID, "--tenant is needed");
+        return sb_verb_misused(cli, sb_err_set(err, SB_INVALID, "--tenant is needed"));
     }
     if (cli->args.file != NULL) {
         if (cli->args.json) {
-            return sb_err_set(err, SB_INVALID, "--json is for keys that a worker makes");
+            return sb_verb_misused(
+                cli, sb_err_set(err, SB_INVALID, "--json is for keys that a worker makes"));
         }
         *ret_status = 0;
         return create_in_file(&request, cli->args.file, err);

@@ -417,15 +417,18 @@ int sb_learn_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(done) struct learning learning = {.cli = cli, .result_fd = -1};
     if (sb_connect_address(cli) != NULL) {
         sb_verb_hint(cli, "leave out --address and AISBX_ADDRESS");
-        return sb_err_set(err, SB_INVALID, "learning starts workers of its own, on this machine");
+        return sb_verb_misused(
+            cli,
+            sb_err_set(err, SB_INVALID, "learning starts workers of its own, on this machine"));
     }
     if (cli->args.detach) {
-        return sb_err_set(err, SB_INVALID,
-                          "--detach: what is learnt is known when the program ends");
+        return sb_verb_misused(
+            cli,
+            sb_err_set(err, SB_INVALID, "--detach: what is learnt is known when the program ends"));
     }
     (void)snprintf(learning.kernel, sizeof learning.kernel, "%s",
                    uname(&uts) == 0 ? uts.release : "");
-    if (get_base(&learning, err) < 0 || find_output(&learning, err) < 0 ||
+    if (get_base(&learning, err) < 0 || sb_verb_misused(cli, find_output(&learning, err)) < 0 ||
         sb_private_make(&learning.own, err) < 0 || learn(&learning, err) < 0 ||
         prove(&learning, err) < 0) {
         return -1;

@@ -208,7 +208,8 @@ int sb_lint_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     SB_CLEANUP(sb_private_done) struct sb_private own = {.dir = ""};
     if (sb_connect_address(cli) != NULL) {
         sb_verb_hint(cli, "leave out --address and AISBX_ADDRESS");
-        return sb_err_set(err, SB_INVALID, "files are checked by a worker on this machine");
+        return sb_verb_misused(
+            cli, sb_err_set(err, SB_INVALID, "files are checked by a worker on this machine"));
     }
     if (find_file(cli, path, err) < 0 || sb_private_make(&own, err) < 0 ||
         check_text(cli, &own, path, &findings, err) < 0 ||

@@ -64,13 +64,13 @@ chmod a+r count.sh
 check_status 0 batch --cases many count.sh # more than one call takes
 check_text "all of them" 8 "$(wc -l <"$dir/out")"
 
-check_status 1 batch double.py
+check_status 2 batch double.py
 check_has "what is missing" "needs --cases DIR" "$(<"$dir/err")"
 check_status 1 batch --cases nowhere double.py
 check_status 1 batch --cases . double.py
 check_has "no case" "NAME.in" "$(<"$dir/err")"
 cp double.py program
-check_status 1 batch --cases cases program
+check_status 2 batch --cases cases program
 check_has "no language" "--language python, node" "$(<"$dir/err")"
 check_status 1 batch --cases cases --language python nothing.py
 check_text "nothing is left" '' "$(aisbx list --quiet)"

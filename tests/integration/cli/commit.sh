@@ -61,7 +61,7 @@ check_text "of some" "$(printf 'one\nx')" "$(cat src/a src/n/m/x)"
 [[ -e src/gone/x/y/z && ! -e src/n/y ]] || fail "more than was named"
 check_status 1 commit "$sb" nowhere
 check_has "unfound" "nothing has changed at nowhere" "$(<"$dir/err")"
-check_status 1 commit "$sb" ../etc
+check_status 2 commit "$sb" ../etc
 check_has "outside" "not a path below /workspace" "$(<"$dir/err")"
 
 # ---- JSON ----
@@ -216,4 +216,4 @@ check_status 1 diff --tar "$sb"
 check_has "a reserved name" "a name begins with .wh., which means something else" "$(<"$dir/err")"
 check_status 0 commit "$sb" .wh.a
 check_text "commit takes it" x "$(cat src/.wh.a && test -e src/a)"
-check_status 1 diff --tar --json "$sb"
+check_status 2 diff --tar --json "$sb"

@@ -96,7 +96,7 @@ counts = {c["name"]: c["count"] for c in told["calls"]}
 assert counts["mmap"] > 1 and counts["execve"] == 0, counts
 assert sorted(counts) == sorted(n for r in json.load(open(path))["syscalls"] for n in r["names"])
 END
-learn_of 1 --json true
+learn_of 2 --json true
 
 # ---- what cannot be learnt, and usage ----
 learn_of 1 -o none.json /nonexistent/program
@@ -105,7 +105,7 @@ check_has "limits" 'nothing is learnt' "$(<"$dir/err")"
 [[ ! -e none.json ]] || fail "a list of nothing was written"
 learn_of 1 --driver bwrap true
 [[ ! -s $dir/out ]] || fail "a list of nothing was printed"
-learn_of 1 --address "unix:$dir/nobody.sock" true
+learn_of 2 --address "unix:$dir/nobody.sock" true
 learn_of 2
 learn_of 2 --runs 0 true
 learn_of 0 --help

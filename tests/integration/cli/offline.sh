@@ -140,10 +140,42 @@ snapshots sb_x sb_y
 destroy
 update sb_x
 update --ttl 1h --no-ttl sb_x
+batch x.py
+batch --cases . x.unknown
+code --code 1 x.py
+cp a b
+cp sb_x:a sb_x:b
+cp --json sb_x:a -
+cp --tar sb_x:a b
+cp --tar a sb_x:b
+diff --tar --json sb_x
+mcp install emacs
+mcp uninstall emacs
+mcp install --name a/b claude
+mcp install --env NOVALUE claude
+mcp install --env =value claude
+create --require nothing
+create --label nothing
+create --workspace . --no-workspace
+create --mount x:y
 VERBS
-status=0
-"$bin/aisbx-security" audit query --since nope >"$dir/out" 2>"$dir/err" || status=$?
-check "audit query --since nope" 2 "$status"
+check "mcp install --file of 5000 letters" 2 "$(status_of mcp install --file "$(printf %5000s | tr ' ' x)" claude)"
+while read -r words; do
+    status=0
+    # shellcheck disable=SC2086
+    "$bin/aisbx-security" $words >"$dir/out" 2>"$dir/err" || status=$?
+    check "aisbx-security $words" 2 "$status"
+done <<'VERBS'
+audit query --since nope
+audit verify --head nope
+keys create --tenant t --expires nope
+keys create --tenant t --expires 4000d
+keys create
+keys create --tenant t --json --file k
+profile lint --address unix:/x
+profile learn --address unix:/x -- true
+profile learn --detach -- true
+VERBS
 
 export AISBX_CONFIG_PATH=$dir/nonexistent
 for verb in "list" "destroy --all" "worker stop"; do
