@@ -29,7 +29,8 @@ bool sb_mcp_can_ask(const struct sb_mcp_call *call, enum sb_mcp_ask_kind kind)
 {
     const char *capability = sb_mcp_ask_capability(kind);
     if (!sb_mcp_is_modern(call)) {
-        return call->link->session != NULL && sb_mcp_session_can(call->link->session, capability);
+        return call->link->session != NULL && !call->link->is_mute &&
+               sb_mcp_session_can(call->link->session, capability);
     }
     const cJSON *all =
         cJSON_GetObjectItemCaseSensitive(call->message.meta, SB_MCP_META_CAPABILITIES);
@@ -187,7 +188,10 @@ void sb_mcp_legacy_request(struct sb_mcp_call *call,
 {
     struct sb_mcp_session *session = call->link->session;
     if (session == NULL || !sb_mcp_can_ask(call, kind)) {
-        done(call, NULL, SB_STR("the client did not declare that it can be asked so"), ctx);
+        done(call, NULL,
+             call->link->is_mute ? SB_STR("the client has ended its side")
+                                 : SB_STR("the client did not declare that it can be asked so"),
+             ctx);
         return;
     }
     struct sb_out out;
@@ -219,4 +223,25 @@ void sb_mcp_ask_answered(struct sb_mcp_call *call, const struct sb_mcp_message *
     call->ask_id = 0;
     call->ask_done(call, cJSON_IsObject(response->result) ? response->result : NULL, message,
                    call->ask_ctx);
+}
+
+static struct sb_mcp_call *that_asked(const struct sb_mcp_link *link)
+{
+    SB_FOREACH (node, &link->calls) {
+        struct sb_mcp_call *call = SB_LIST_ENTRY(node, struct sb_mcp_call, in_link);
+        if (call->ask_id != 0) {
+            return call;
+        }
+    }
+    return NULL;
+}
+
+void sb_mcp_link_mute(struct sb_mcp_link *link)
+{
+    struct sb_mcp_call *call = NULL;
+    link->is_mute = true;
+    while ((call = that_asked(link)) != NULL) {
+        call->ask_id = 0;
+        call->ask_done(call, NULL, SB_STR("the client has ended its side"), call->ask_ctx);
+    }
 }

@@ -405,10 +405,11 @@ void sb_mcp_refuse(struct sb_mcp_link *link,
                    const struct sb_mcp_fault *fault)
 {
     struct sb_out out;
-    if (link->is_stdio && batch == NULL &&
-        id.len == 0) { /* the client could not tell what it is about */
+    if (link->is_stdio && batch == NULL && id.len == 0) { /* the client may not look at it */
         SB_LOG_WARN("refused", "code=%d why=%.*s", fault->code, SB_STR_ARG(fault->message));
-        return;
+        if (link->is_full) {
+            return;
+        }
     }
     sb_out_init(&out, -1);
     put_error(&out, id, fault->code, fault->message, fault->data);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "mcp-gateway/mcp/call.h"
 #include "mcp-gateway/mcp/era.h"
 #include "mcp-gateway/mcp/header.h"
@@ -246,16 +247,43 @@ static void take_foreign_response(struct arrival *a)
     }
 }
 
+/* Of what is no message: it claims to be an answer to a request of ours. */
+static bool is_like_response(const cJSON *json)
+{
+    return cJSON_GetObjectItemCaseSensitive(json, "method") == NULL &&
+           (cJSON_GetObjectItemCaseSensitive(json, "result") != NULL ||
+            cJSON_GetObjectItemCaseSensitive(json, "error") != NULL);
+}
+
+/* Who answers what is no request may be answered for ever; over HTTP it is the status that says
+ * so. */
+static bool is_owed_nothing(const struct arrival *a, const cJSON *json)
+{
+    bool is_note =
+        a->message.method != NULL && cJSON_GetObjectItemCaseSensitive(json, "id") == NULL;
+    return a->link->is_stdio && (is_note || is_like_response(json));
+}
+
+static void take_invalid(struct arrival *a, const cJSON *json)
+{
+    static const char why[] = "not a message of JSON-RPC 2.0 as MCP has them";
+    if (is_like_response(json)) {
+        a->message.id = nothing;
+    }
+    if (is_owed_nothing(a, json)) {
+        SB_LOG_WARN("refused", "why=%s", why);
+    } else {
+        refuse(a, 400, SB_MCP_INVALID_REQUEST, why);
+    }
+}
+
 /* Takes json over. */
 static void take_one(struct arrival *a, cJSON *json, struct sb_str text)
 {
     struct sb_mcp_verdict verdict;
     sb_mcp_message_read(json, text, &a->message);
     if (a->message.kind == SB_MCP_INVALID) {
-        if (a->message.method == NULL) {
-            a->message.id = nothing;
-        }
-        refuse(a, 400, SB_MCP_INVALID_REQUEST, "not a message of JSON-RPC 2.0 as MCP has them");
+        take_invalid(a, json);
     } else if (a->message.kind == SB_MCP_RESPONSE) {
         take_foreign_response(a);
     } else {
@@ -263,7 +291,9 @@ static void take_one(struct arrival *a, cJSON *json, struct sb_str text)
         if (verdict.status != 0 && a->message.kind == SB_MCP_NOTIFICATION) {
             a->message.id = nothing;
         }
-        if (verdict.status != 0) {
+        if (verdict.status != 0 && is_owed_nothing(a, json)) {
+            SB_LOG_WARN("refused", "why=%s", verdict.why.text);
+        } else if (verdict.status != 0) {
             refuse_verdict(a, &verdict);
         } else if (verdict.is_modern) {
             take_modern(a, text);

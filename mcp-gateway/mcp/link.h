@@ -29,12 +29,17 @@ struct sb_mcp_link {
     bool is_stdio;
     bool is_new_session;         /* the session began with this link's request */
     bool is_full;                /* the client does not read: no new calls */
+    bool is_mute;                /* the client sends nothing any more, so it cannot be asked */
     struct sb_mcp_caller caller; /* borrowed from the transport while the link is there */
 };
 
 void sb_mcp_link_init(struct sb_mcp_link *link, const struct sb_mcp_link_ops *ops);
 /** The client is gone: cancels what is under way, without answers. */
 void sb_mcp_link_drop(struct sb_mcp_link *link);
+
+/** The client sends nothing any more: calls that wait for its answer to a question go on without,
+ *  and none is asked from here on. The others go on. */
+void sb_mcp_link_mute(struct sb_mcp_link *link);
 
 /** Takes one message, or a batch. Answers come by the link, now or later; when none is owed (the
  *  message was no request) nothing is called.

@@ -22,10 +22,6 @@ int sb_mcp_message_parse(struct sb_str text, struct cJSON **ret_json, struct sb_
     if (json == NULL) {
         return sb_err_oom(err);
     }
-    if (!cJSON_IsObject(json) && !cJSON_IsArray(json)) {
-        cJSON_Delete(json);
-        return sb_err_set(err, SB_INVALID, "neither an object nor an array");
-    }
     *ret_json = json;
     return 0;
 }

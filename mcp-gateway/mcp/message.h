@@ -26,7 +26,7 @@ struct sb_mcp_message {
     const struct cJSON *error;
 };
 
-/** Strictly: what sb_json_scan refuses, and what is no object or array, is refused.
+/** Strictly: what sb_json_scan refuses is refused. One value of any kind.
  *  @ret_json  for the caller to free with cJSON_Delete.  Errors: SB_INVALID, SB_EXHAUSTED. */
 int sb_mcp_message_parse(struct sb_str text, struct cJSON **ret_json, struct sb_err *err);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,11 @@ enum {
     CALLS_BELOW = 8 << 20,             /* beyond, calls are refused */
     MAX_QUEUE = 64 << 20,              /* beyond, the client is given up */
     LAST_WORDS_MS = 100,
+    LOOK_MS = 250,         /* whether somebody waits for what is still to come */
+    LAST_RESORT_S = 90000, /* more than a call may take, which is a day */
 };
+
+enum { READABLE, WRITABLE, LAST_WORDS, GONE, LOOK, LAST_RESORT, N_EVENTS };
 
 struct sb_stdio {
     struct sb_mcp_link link; /* first: the ops get it */
@@ -40,13 +45,13 @@ struct sb_stdio {
     struct sb_mcp_session session;
     int in;
     int out;
-    struct event *readable;
-    struct event *writable; /* added while something is queued */
-    struct event *last_words;
-    struct sb_buf line;  /* what came, from the start of a line */
-    struct sb_buf queue; /* what goes */
-    bool is_skipping;    /* to the end of a line that is too long */
-    bool is_reading;     /* what is answered meanwhile goes out in one piece */
+    struct event *events[N_EVENTS]; /* writable: added while something is queued */
+    struct sb_buf line;             /* what came, from the start of a line */
+    struct sb_buf queue;            /* what goes */
+    bool is_skipping;               /* to the end of a line that is too long */
+    bool is_reading;                /* what is answered meanwhile goes out in one piece */
+    bool is_broken;   /* nobody reads any more; it ends from the loop, not under a handler */
+    bool is_draining; /* its input has ended: what is under way is answered, then it ends */
     bool is_ending;
     bool has_ended;
     void (*on_end)(void *ctx);
@@ -110,10 +115,29 @@ static void end_now(struct sb_stdio *stdio)
 {
     if (!stdio->has_ended) {
         stdio->has_ended = true;
-        (void)event_del(stdio->readable);
-        (void)event_del(stdio->writable);
-        (void)event_del(stdio->last_words);
+        for (size_t i = 0; i < N_EVENTS; i++) {
+            (void)event_del(stdio->events[i]);
+        }
         stdio->on_end(stdio->ctx);
+    }
+}
+
+/* Handlers may be writing just now, and their calls end with us. */
+static void give_up(struct sb_stdio *stdio)
+{
+    stdio->is_broken = true;
+    sb_buf_clear(&stdio->queue);
+    event_active(stdio->events[GONE], EV_TIMEOUT, 0);
+}
+
+static void on_gone(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct sb_stdio *stdio = ctx;
+    sb_stdio_end(stdio);
+    if (stdio->is_broken) {
+        end_now(stdio);
     }
 }
 
@@ -125,18 +149,17 @@ static void flush(struct sb_stdio *stdio)
             continue;
         }
         if (n < 0 && errno == EAGAIN) {
-            (void)event_add(stdio->writable, NULL);
+            (void)event_add(stdio->events[WRITABLE], NULL);
             return;
         }
         if (n < 0) { /* EPIPE: nobody reads any more */
-            sb_buf_clear(&stdio->queue);
-            sb_stdio_end(stdio);
+            give_up(stdio);
             return;
         }
         sb_buf_consume(&stdio->queue, (size_t)n);
     }
     stdio->link.is_full = false;
-    if (stdio->is_ending) {
+    if (stdio->is_ending || (stdio->is_draining && stdio->link.n_calls == 0)) {
         end_now(stdio);
     }
 }
@@ -150,11 +173,13 @@ static void on_writable(evutil_socket_t fd, short what, void *ctx)
 
 static void put(struct sb_stdio *stdio, struct sb_str message)
 {
+    if (stdio->is_broken) {
+        return;
+    }
     if (sb_buf_append_str(&stdio->queue, message) < 0 ||
         sb_buf_append_byte(&stdio->queue, '\n') < 0) {
         SB_LOG_ERROR("the client does not read", "queued_bytes=%zu", stdio->queue.len);
-        sb_buf_clear(&stdio->queue);
-        sb_stdio_end(stdio);
+        give_up(stdio);
         return;
     }
     stdio->link.is_full = stdio->queue.len > CALLS_BELOW;
@@ -174,8 +199,11 @@ static void send_note(struct sb_mcp_link *link, struct sb_str message)
 static void send_answer(struct sb_mcp_link *link, int status, struct sb_str message)
 {
     (void)status;
+    struct sb_stdio *stdio = (struct sb_stdio *)(void *)link;
     if (message.len > 0) {
-        put((struct sb_stdio *)(void *)link, message);
+        put(stdio, message);
+    } else if (!stdio->is_reading) {
+        flush(stdio); /* it may have been the last one */
     }
 }
 
@@ -199,14 +227,13 @@ static void refuse_long(struct sb_stdio *stdio)
     const struct sb_json_scan_limits limits = {.bytes = SB_MCP_MAX_ID, .depth = 1, .values = 1};
     struct sb_str start = sb_str_head(sb_buf_str(&stdio->line), KEPT_OF_LONG_LINE);
     struct sb_str id = sb_raw_member(start, SB_STR("id"));
-    if (id.len > 0 && sb_raw_member(start, SB_STR("method")).len + id.len < KEPT_OF_LONG_LINE &&
-        sb_json_scan(id, &limits, &err) == 0 && id.ptr + id.len < start.ptr + start.len) {
-        sb_mcp_refuse(
-            &stdio->link, NULL, id,
-            &(struct sb_mcp_fault){.status = 413,
-                                   .code = SB_MCP_INVALID_REQUEST,
-                                   .message = SB_STR("the message is longer than 4 MiB")});
-    }
+    bool is_whole = id.len > 0 &&
+                    sb_raw_member(start, SB_STR("method")).len + id.len < KEPT_OF_LONG_LINE &&
+                    sb_json_scan(id, &limits, &err) == 0 && id.ptr + id.len < start.ptr + start.len;
+    sb_mcp_refuse(&stdio->link, NULL, is_whole ? id : sb_str_head(id, 0),
+                  &(struct sb_mcp_fault){.status = 413,
+                                         .code = SB_MCP_INVALID_REQUEST,
+                                         .message = SB_STR("the message is longer than 4 MiB")});
     SB_LOG_WARN("a line is too long", "max_bytes=%d", SB_MCP_MAX_MESSAGE);
 }
 
@@ -226,7 +253,7 @@ static void take_lines(struct sb_stdio *stdio, size_t seen)
         stdio->is_skipping = false;
         sb_buf_consume(&stdio->line, len + 1);
         seen = 0;
-        if (stdio->is_ending) {
+        if (stdio->is_ending || stdio->is_broken) {
             return;
         }
     }
@@ -236,6 +263,38 @@ static void take_lines(struct sb_stdio *stdio, size_t seen)
         refuse_long(stdio);
         sb_buf_clear(&stdio->line);
         stdio->is_skipping = true;
+    }
+}
+
+/* Nothing follows. Everything that was asked for is answered: calls end by their own limits, those
+ * that only the client could help on are told that it does not. */
+static void drain(struct sb_stdio *stdio)
+{
+    const struct timeval look = {0, LOOK_MS * 1000L};
+    const struct timeval last_resort = {LAST_RESORT_S, 0};
+    (void)event_del(stdio->events[READABLE]);
+    if (!stdio->is_skipping) {
+        take_line(stdio,
+                  sb_buf_str(&stdio->line)); /* text without its line end is a message, too */
+    }
+    sb_mcp_close(stdio->mcp);
+    sb_mcp_link_mute(&stdio->link);
+    stdio->is_reading = false;
+    stdio->is_draining = true;
+    if (event_add(stdio->events[LOOK], &look) < 0 ||
+        event_add(stdio->events[LAST_RESORT], &last_resort) < 0) {
+        sb_stdio_end(stdio);
+    }
+}
+
+static void on_look(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)what;
+    struct sb_stdio *stdio = ctx;
+    struct pollfd out = {.fd = stdio->out};
+    (void)fd;
+    if (poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)) != 0) {
+        sb_stdio_end(stdio);
     }
 }
 
@@ -254,24 +313,46 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
-    if (n <= 0) {
-        sb_stdio_end(stdio);
-        return;
-    }
-    sb_buf_commit(&stdio->line, (size_t)n);
     stdio->is_reading = true;
-    take_lines(stdio, seen);
+    if (n > 0) {
+        sb_buf_commit(&stdio->line, (size_t)n);
+        take_lines(stdio, seen);
+    } else {
+        drain(stdio);
+    }
     stdio->is_reading = false;
     flush(stdio);
 }
 
 /* ---- life ---- */
 
-static void on_last_words(evutil_socket_t fd, short what, void *ctx)
+static void on_end_now(evutil_socket_t fd, short what, void *ctx)
 {
     (void)fd;
     (void)what;
     end_now(ctx);
+}
+
+static bool make_events(struct sb_stdio *stdio, struct event_base *base)
+{
+    const struct {
+        int fd;
+        short what;
+        event_callback_fn run;
+    } rows[N_EVENTS] = {
+        [READABLE] = {stdio->in, EV_READ | EV_PERSIST, on_readable},
+        [WRITABLE] = {stdio->out, EV_WRITE, on_writable},
+        [LAST_WORDS] = {-1, 0, on_end_now},
+        [GONE] = {-1, 0, on_gone},
+        [LOOK] = {-1, EV_PERSIST, on_look},
+        [LAST_RESORT] = {-1, 0, on_gone},
+    };
+    bool is_whole = true;
+    for (size_t i = 0; i < N_EVENTS; i++) {
+        stdio->events[i] = event_new(base, rows[i].fd, rows[i].what, rows[i].run, stdio);
+        is_whole = is_whole && stdio->events[i] != NULL;
+    }
+    return is_whole;
 }
 
 int sb_stdio_new(const struct sb_stdio_options *options,
@@ -298,12 +379,7 @@ int sb_stdio_new(const struct sb_stdio_options *options,
     stdio->link.session = &stdio->session;
     stdio->session.stream = &stdio->link;
     sb_list_prepend(&options->mcp->session_list, &stdio->session.node);
-    stdio->readable =
-        event_new(options->base, options->in, EV_READ | EV_PERSIST, on_readable, stdio);
-    stdio->writable = event_new(options->base, options->out, EV_WRITE, on_writable, stdio);
-    stdio->last_words = event_new(options->base, -1, 0, on_last_words, stdio);
-    if (stdio->readable == NULL || stdio->writable == NULL || stdio->last_words == NULL ||
-        event_add(stdio->readable, NULL) < 0) {
+    if (!make_events(stdio, options->base) || event_add(stdio->events[READABLE], NULL) < 0) {
         sb_stdio_free(stdio);
         return sb_err_set(err, SB_INTERNAL, "descriptor %d cannot be waited for", options->in);
     }
@@ -318,27 +394,26 @@ void sb_stdio_end(struct sb_stdio *stdio)
         return;
     }
     stdio->is_ending = true;
-    (void)event_del(stdio->readable);
+    (void)event_del(stdio->events[READABLE]);
     sb_mcp_close(stdio->mcp);
     sb_mcp_link_drop(&stdio->link);
     if (stdio->queue.len == 0) {
         end_now(stdio);
         return;
     }
-    (void)event_add(stdio->writable, NULL);
-    (void)event_add(stdio->last_words, &wait);
+    (void)event_add(stdio->events[WRITABLE], NULL);
+    (void)event_add(stdio->events[LAST_WORDS], &wait);
 }
 
 void sb_stdio_free(struct sb_stdio *stdio)
 {
-    struct event *events[] = {stdio->readable, stdio->writable, stdio->last_words};
     sb_mcp_link_drop(&stdio->link);
     stdio->session.stream = NULL;
     sb_list_remove(&stdio->session.node);
     sb_mcp_session_done(&stdio->session);
-    for (size_t i = 0; i < 3; i++) {
-        if (events[i] != NULL) {
-            event_free(events[i]);
+    for (size_t i = 0; i < N_EVENTS; i++) {
+        if (stdio->events[i] != NULL) {
+            event_free(stdio->events[i]);
         }
     }
     close(stdio->in);

@@ -3,8 +3,10 @@
  *
  *  Theory of operation. Nothing but messages may come out of us, so the first thing is to take
  *  descriptors 0 and 1 away from everybody else. Reading never waits for writing: what the client
- *  does not take is queued, up to a bound, so that it can always cancel. The end of its side
- * cancels what is under way and ends us. */
+ *  does not take is queued, up to a bound, so that it can always cancel. When its side ends,
+ *  everything that it asked for is still done and answered, each call by its own limit and all of
+ *  them within 25 hours; then we end. When nobody reads the answers, what is under way is
+ *  cancelled. */
 #include "base/err.h"
 #include "mcp-gateway/mcp/tool.h"
 

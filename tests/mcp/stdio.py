@@ -88,16 +88,42 @@ def echoes_ids_as_they_are_written():
             assert b'"id":' + number + b"," in server.line()
         for number in (b"9007199254740993", b"1.5", b"null", b"true", b"[1]"):
             server.raw(b'{"jsonrpc":"2.0","id":' + number + b',"method":"ping"}\n')
+            assert server.receive()["id"] is None
         server.send(id="last", method="ping")
         assert server.receive()["id"] == "last"
 
 
-def is_silent_about_garbage_and_goes_on():
+def answers_what_is_no_message_and_goes_on():
+    rows = ((-32700, None, (b"hello", b"{", b"\xff\xfe", b'{"a":1,"a":2}', b"[" * 5000, b'"\\u0000"', b"\x00", b'{"jsonrpc":"2.0","id":1,')),
+            (-32600, None, (b"[]", b"1", b"null", b'"x"', b'{"jsonrpc":"2.0"}', b"{}", b"[1]", b'{"jsonrpc":"2.0","method":7}',
+                            b'{"jsonrpc":"2.0","id":null,"method":"ping"}', b'{"jsonrpc":"2.0","id":{},"method":"ping"}')),
+            (-32600, 5, (b'{"id":5,"method":"ping"}', b'{"jsonrpc":"1.0","id":5,"method":"ping"}', b'{"jsonrpc":"2.0","id":5,"method":7}',
+                         b'{"jsonrpc":"2.0","id":5}', b'{"jsonrpc":"2.0","id":5,"method":"ping","params":[1]}')))
     with Server() as server:
-        for line in (b"hello", b"{", b"\xff\xfe", b"[]", b'{"jsonrpc":"2.0"}', b'{"a":1,"a":2}', b"[" * 5000, b'"\\u0000"', b"\x00"):
+        for code, number, lines in rows:
+            for line in lines:
+                server.raw(line + b"\n")
+                answer = server.receive()
+                assert (answer["error"]["code"], answer["id"]) == (code, number), (line, answer)
+        # Who answers these could be answered for ever.
+        for line in (b'{"jsonrpc":"2.0","method":"nope","params":[1]}', b'{"jsonrpc":"2.0","method":"nope"}', b'{"method":"nope"}',
+                     b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"x"}}', b'{"jsonrpc":"2.0","id":5,"result":{},"error":{}}',
+                     b'{"jsonrpc":"2.0","id":5,"result":{}}', b'{"jsonrpc":"2.0","method":"nope","params":{"_meta":'
+                     b'{"io.modelcontextprotocol/protocolVersion":7}}}'):
             server.raw(line + b"\n")
         server.send(id=1, method="ping")
         assert server.receive() == {"jsonrpc": "2.0", "id": 1, "result": {}}
+
+
+def answers_to_garbage_are_bounded():
+    with Server() as server:
+        for _ in range(20):
+            server.raw(b"x\n" * 20000)
+        server.send(id="end", method="ping")
+        size = 0
+        while b'"id":null' in (line := server.line(60)):
+            size += len(line)
+        assert b'"id":"end"' in line and 0 < size < 16 << 20, (line, size)
 
 
 def refuses_a_line_beyond_the_bound_and_reads_on():
@@ -106,6 +132,9 @@ def refuses_a_line_beyond_the_bound_and_reads_on():
                            "params": {"name": "echo", "arguments": {"text": "x" * (5 << 20)}}})
         server.raw(text.encode() + b"\n")
         assert server.receive()["id"] == 77
+        server.raw(b"x" * (5 << 20) + b"\n")
+        answer = server.receive()
+        assert answer["id"] is None and answer["error"]["code"] == -32600
         server.send(id=1, method="ping")
         assert server.receive()["id"] == 1
 
@@ -130,8 +159,8 @@ def batches_are_of_one_revision_alone():
         assert sorted(str(a["id"]) for a in answers) == ["1", "2", "None"], answers
     with Server("2025-06-18") as server:
         server.raw(batch)
-        server.send(id=9, method="ping")
-        assert server.receive()["id"] == 9
+        answer = server.receive()
+        assert answer["id"] is None and answer["error"]["code"] == -32600
 
 
 def answers_as_they_come_and_tells_progress():
@@ -172,21 +201,93 @@ def bounds_calls_under_way():
         assert codes == [-31002] * 13, codes
 
 
-def ends_when_its_input_does():
-    for close in (lambda s: s.process.stdin.close(), lambda s: s.process.send_signal(signal.SIGTERM)):
+def close_input(server):
+    server.process.stdin.close()
+    server.process.stdin = open(os.devnull, "wb")
+
+
+def answers_what_is_under_way_when_its_input_ends():
+    with Server() as server:
+        server.call(1, "sleep", {"ms": 700})
+        server.call(2, "sleep", {"ms": 300}, _meta={"progressToken": "p"})
+        server.raw(b'{"jsonrpc":"2.0","id":3,"method":"ping"}')  # the last line has no end
+        close_input(server)
+        messages = [server.receive() for _ in range(4)]
+        assert [m.get("id") for m in messages] == [None, 3, 2, 1], messages
+        assert server.line() is None and server.process.wait(10) == 0
+    with Server("2025-03-26") as server:
+        server.raw(json.dumps([{"jsonrpc": "2.0", "id": n, "method": "tools/call",
+                                "params": {"name": "sleep", "arguments": {"ms": 100 * n}}} for n in (1, 2)]).encode() + b"\n")
+        close_input(server)
+        assert [a["id"] for a in server.receive()] == [1, 2]
+        assert server.line() is None and server.process.wait(10) == 0
+
+
+def an_answer_larger_than_the_pipe_is_whole_when_its_input_ended():
+    with Server() as server:
+        server.call(1, "blob", {"bytes": 4 << 20})
+        close_input(server)
+        assert len(text_of(server.receive())) == 4 << 20
+        assert server.process.wait(10) == 0
+
+
+def what_the_client_alone_could_help_on_does_not_hold_it_open():
+    with Server(None) as server:
+        server.send(id="init", method="initialize", params={"protocolVersion": "2025-11-25", "clientInfo": {"name": "t", "version": "1"},
+                                                            "capabilities": {"sampling": {}, "elicitation": {}}})
+        server.receive()
+        server.call(1, "test_sampling", {"prompt": "x"})
+        server.call(2, "test_elicitation", {"message": "x"})
+        assert {server.receive()["method"] for _ in range(2)} == {"sampling/createMessage", "elicitation/create"}
+        server.send(id=3, method="ping")
+        assert server.receive()["id"] == 3
+        close_input(server)
+        answers = [server.receive() for _ in range(2)]
+        assert all("ended its side" in text_of(a) for a in answers), answers
+        assert server.line() is None and server.process.wait(10) == 0
+
+
+def ends_at_once_when_nothing_is_under_way():
+    with Server() as server:
+        server.send(id=1, method="ping")
+        assert server.receive()["id"] == 1
+        close_input(server)
+        assert server.line() is None and server.process.wait(10) == 0
+
+
+def a_signal_ends_what_is_under_way():
+    for closes_first in (False, True):
         with Server() as server:
             server.call(1, "sleep", {"ms": 600000})
             server.send(id=2, method="ping")
             assert server.receive()["id"] == 2
-            close(server)
-            assert server.process.wait(10) == 0
-            server.process.stdin = open(os.devnull, "wb")
+            if closes_first:
+                close_input(server)
+            server.process.send_signal(signal.SIGTERM)
+            assert server.line() is None and server.process.wait(10) == 0
+
+
+def ends_when_nobody_waits_for_the_answers():
+    with Server() as server:
+        server.call(1, "sleep", {"ms": 600000})
+        server.send(id=2, method="ping")
+        assert server.receive()["id"] == 2
+        close_input(server)
+        server.process.stdout.close()
+        server.process.stdout = open(os.devnull, "rb")
+        assert server.process.wait(10) == 0
 
 
 def ends_when_nobody_reads():
     with Server() as server:
         server.process.stdout.close()
         server.send(id=1, method="ping")
+        assert server.process.wait(10) == 0
+        server.process.stdout = open(os.devnull, "rb")
+    with Server() as server:  # found out while a handler writes
+        server.call(1, "test_tool_with_progress", {}, _meta={"progressToken": 1})
+        server.receive()
+        server.process.stdout.close()
         assert server.process.wait(10) == 0
         server.process.stdout = open(os.devnull, "rb")
 
@@ -230,9 +331,9 @@ def listens_over_stdio_too():
         assert note["method"] == "notifications/tools/list_changed"
         assert note["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "sub"
         assert server.receive()["id"] == 2
-        server.process.stdin.close()
+        close_input(server)
         assert server.receive()["id"] == "sub"
-        server.process.stdin = open(os.devnull, "wb")
+        assert server.line() is None and server.process.wait(10) == 0
 
 
 def state_is_only_good_for_what_it_was_given_for():
@@ -251,7 +352,7 @@ def state_is_only_good_for_what_it_was_given_for():
 
 
 CASES = [f for name, f in list(globals().items()) if callable(f) and getattr(f, "__module__", "") == "__main__"
-         and name[0].islower() and name != "text_of"]
+         and name[0].islower() and name not in ("text_of", "close_input")]
 for case in CASES:
     case()
     print("ok", case.__name__)

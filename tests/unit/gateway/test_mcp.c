@@ -109,7 +109,7 @@ static void message_kinds_are_told_apart(void **state)
 static void message_refuses_what_is_no_json(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"",      "1",         "\"a\"", "{\"a\":1,\"\\u0061\":2}",
+    static const char *const texts[] = {"",      "[1",        "\"a", "{\"a\":1,\"\\u0061\":2}",
                                         "{} {}", "{\"a\":01}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct sb_err err;
