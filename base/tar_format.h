@@ -4,7 +4,8 @@
 
 enum {
     SB_TAR_NAME = 100,
-    SB_TAR_DIGITS = 21, /* of a number of 64 bits, with its NUL */
+    SB_TAR_DIGITS = 21,      /* of a number of 64 bits, with its NUL */
+    SB_TAR_OLD_SPARSE = 'S', /* the type of a file whose header has a list of parts */
 };
 #define SB_TAR_MAX_OCTAL8  07777777ULL
 #define SB_TAR_MAX_OCTAL12 077777777777ULL
@@ -67,7 +68,27 @@ static inline int sb_tar_is_utf8(const char *text)
     return 1;
 }
 
-/* tar_meta.c: puts what an extended header says into the reader. */
+/* ---- tar_header.c: what the fields of a header say. They have no NUL where they are full. ---- */
+
+/* Octal digits between blanks, or base 256; SB_TAR_NUMBER: neither, or beyond 64 bits. */
+enum sb_tar_result sb_tar_number(const char *field, size_t size, int64_t *ret_number);
+/* A number that is not negative. */
+enum sb_tar_result sb_tar_size(const char *field, size_t size, uint64_t *ret_size);
+size_t sb_tar_field_len(const char *field, size_t size);
+/* @ret_text  size + 1 bytes. */
+void sb_tar_text(const char *field, size_t size, char *ret_text);
+int sb_tar_is_zero(const char *block);
+int sb_tar_has_sum(const struct sb_tar_header *header);
+/* Why a first block is no header: SB_TAR_COMPRESSED, or SB_TAR_NOT_TAR. */
+enum sb_tar_result sb_tar_what_else(const char *block);
+/* @ret_name  of SB_TAR_MAX_PATH bytes; "" where there is none. */
+void sb_tar_name(const struct sb_tar_header *header, char *ret_name);
+/* @path  the entry's: of files before ustar only a "/" at its end tells that it is a directory. */
+enum sb_tar_kind sb_tar_kind(char type, const char *path);
+
+/* ---- tar_meta.c ---- */
+
+/* Puts what an extended header says into the reader. */
 enum sb_tar_result sb_tar_meta_read(struct sb_tar_reader *reader);
 /* A whole number, or SB_TAR_NUMBER. */
 enum sb_tar_result sb_tar_decimal(const char *text, size_t len, uint64_t *ret_number);

@@ -30,138 +30,15 @@ static enum sb_tar_result fail(struct sb_tar_reader *reader, enum sb_tar_result 
     return reader->result;
 }
 
-/* Octal digits between blanks, or from a first byte with its highest bit on, base 256. */
-static enum sb_tar_result number(const char *field, size_t size, int64_t *ret_number)
-{
-    uint64_t value = 0;
-    size_t i = 0;
-    if (((unsigned char)field[0] & 0x80) != 0) {
-        int is_negative = ((unsigned char)field[0] & 0x40) != 0;
-        value = is_negative ? ~0ULL : 0;
-        value = value << 6 | ((unsigned char)field[0] & 0x3F);
-        for (i = 1; i < size; i++) {
-            if (value >> 55 != (is_negative ? 0x1FFU : 0U)) {
-                return SB_TAR_NUMBER;
-            }
-            value = value << 8 | (unsigned char)field[i];
-        }
-        *ret_number = (int64_t)value;
-        return SB_TAR_OK;
-    }
-    while (i < size && field[i] == ' ') {
-        i++;
-    }
-    for (; i < size && field[i] >= '0' && field[i] <= '7'; i++) {
-        value = value << 3 | (uint64_t)(field[i] - '0'); /* at most 12 digits: 36 bits */
-    }
-    if (i < size && field[i] != ' ' && field[i] != '\0') {
-        return SB_TAR_NUMBER;
-    }
-    *ret_number = (int64_t)value;
-    return SB_TAR_OK;
-}
-
-static enum sb_tar_result size_of(const char *field, size_t size, uint64_t *ret_size)
-{
-    int64_t value = 0;
-    if (number(field, size, &value) != SB_TAR_OK || value < 0) {
-        return SB_TAR_NUMBER;
-    }
-    *ret_size = (uint64_t)value;
-    return SB_TAR_OK;
-}
-
-static int is_zero(const char *block)
-{
-    for (size_t i = 0; i < SB_TAR_BLOCK; i++) {
-        if (block[i] != 0) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-/* Some old programs summed signed bytes. */
-static int has_sum(const struct sb_tar_header *header)
-{
-    const unsigned char *bytes = (const unsigned char *)header;
-    int64_t said = 0;
-    int64_t sum = 0;
-    int64_t signed_sum = 0;
-    for (size_t i = 0; i < sizeof *header; i++) {
-        size_t at = (size_t)(header->checksum - header->name);
-        unsigned char byte = i >= at && i < at + sizeof header->checksum ? ' ' : bytes[i];
-        sum += byte;
-        signed_sum += (signed char)byte;
-    }
-    return number(header->checksum, sizeof header->checksum, &said) == SB_TAR_OK &&
-           (said == sum || said == signed_sum);
-}
-
-static int begins_with(const char *bytes, const char *text, size_t len)
-{
-    size_t i = 0;
-    while (i < len && bytes[i] == text[i]) {
-        i++;
-    }
-    return i == len;
-}
-
-static enum sb_tar_result what_else(const struct sb_tar_reader *reader)
-{
-    static const struct {
-        const char *bytes;
-        size_t len;
-    } compressed[] = {{"\x1f\x8b", 2},
-                      {"BZh", 3},
-                      {"\xfd"
-                       "7zXZ",
-                       5},
-                      {"\x28\xb5\x2f\xfd", 4},
-                      {"PK\3\4", 4},
-                      {"LZIP", 4}};
-    for (size_t i = 0; reader->n_blocks == 0 && i < sizeof compressed / sizeof *compressed; i++) {
-        if (begins_with(reader->block, compressed[i].bytes, compressed[i].len)) {
-            return SB_TAR_COMPRESSED;
-        }
-    }
-    return reader->n_blocks == 0 ? SB_TAR_NOT_TAR : SB_TAR_CHECKSUM;
-}
-
 /* ---- names ---- */
-
-static size_t field_len(const char *field, size_t size)
-{
-    size_t n = 0;
-    while (n < size && field[n] != '\0') {
-        n++;
-    }
-    return n;
-}
-
-static void plain_name(struct sb_tar_reader *reader, const struct sb_tar_header *header)
-{
-    char *at = reader->path;
-    size_t len = field_len(header->prefix, sizeof header->prefix);
-    if (len > 0 && begins_with(header->magic, SB_TAR_MAGIC, 6)) {
-        memcpy(at, header->prefix, len);
-        at += len;
-        *at++ = '/';
-    }
-    len = field_len(header->name, sizeof header->name);
-    memcpy(at, header->name, len);
-    at[len] = '\0';
-}
 
 static void names(struct sb_tar_reader *reader, const struct sb_tar_header *header)
 {
     if (!reader->has_path) {
-        plain_name(reader, header);
+        sb_tar_name(header, reader->path);
     }
     if (!reader->has_link) {
-        size_t len = field_len(header->link, sizeof header->link);
-        memcpy(reader->link, header->link, len);
-        reader->link[len] = '\0';
+        sb_tar_text(header->link, sizeof header->link, reader->link);
     }
     reader->entry.path = reader->path;
     reader->entry.link = reader->link;
@@ -171,33 +48,6 @@ static void names(struct sb_tar_reader *reader, const struct sb_tar_header *head
 }
 
 /* ---- entries ---- */
-
-static enum sb_tar_kind kind_of(const struct sb_tar_reader *reader, char type)
-{
-    size_t len = sb_tar_len(reader->path);
-    switch (type) {
-    case '\0':
-    case '0':
-    case '7':
-        return len > 0 && reader->path[len - 1] == '/' ? SB_TAR_DIR : SB_TAR_FILE;
-    case 'S':
-        return SB_TAR_FILE;
-    case '1':
-        return SB_TAR_HARDLINK;
-    case '2':
-        return SB_TAR_SYMLINK;
-    case '3':
-        return SB_TAR_CHAR;
-    case '4':
-        return SB_TAR_BLOCK_DEVICE;
-    case '5':
-        return SB_TAR_DIR;
-    case '6':
-        return SB_TAR_FIFO;
-    default:
-        return SB_TAR_OTHER;
-    }
-}
 
 static enum sb_tar_result done(struct sb_tar_reader *reader)
 {
@@ -260,8 +110,8 @@ static enum sb_tar_result old_parts(struct sb_tar_reader *reader, const char *at
         if (part.offset[0] == '\0') {
             break;
         }
-        if (size_of(part.offset, sizeof part.offset, &offset) != SB_TAR_OK ||
-            size_of(part.len, sizeof part.len, &len) != SB_TAR_OK ||
+        if (sb_tar_size(part.offset, sizeof part.offset, &offset) != SB_TAR_OK ||
+            sb_tar_size(part.len, sizeof part.len, &len) != SB_TAR_OK ||
             sb_tar_add_part(reader, offset, len) != SB_TAR_OK) {
             return fail(reader, SB_TAR_SPARSE);
         }
@@ -272,7 +122,7 @@ static enum sb_tar_result old_parts(struct sb_tar_reader *reader, const char *at
 static enum sb_tar_result begin_old_sparse(struct sb_tar_reader *reader)
 {
     const char *block = reader->block;
-    if (size_of(block + OLD_SIZE_AT, 12, &reader->entry.size) != SB_TAR_OK ||
+    if (sb_tar_size(block + OLD_SIZE_AT, 12, &reader->entry.size) != SB_TAR_OK ||
         old_parts(reader, block + OLD_AT, OLD_PARTS) != SB_TAR_OK) {
         return fail(reader, SB_TAR_SPARSE);
     }
@@ -283,7 +133,7 @@ static enum sb_tar_result begin_old_sparse(struct sb_tar_reader *reader)
 static enum sb_tar_result begin_file(struct sb_tar_reader *reader, char type)
 {
     reader->entry.size = reader->has_real_size ? reader->real_size : reader->left;
-    if (type == 'S') {
+    if (type == SB_TAR_OLD_SPARSE) {
         return begin_old_sparse(reader);
     }
     if (reader->sparse_major == 1) {
@@ -308,10 +158,11 @@ static enum sb_tar_result begin_entry(struct sb_tar_reader *reader,
     struct sb_tar_entry *entry = &reader->entry;
     int64_t mode = 0;
     names(reader, header);
-    *entry = (struct sb_tar_entry){
-        .path = reader->path, .link = reader->link, .kind = kind_of(reader, header->type)};
-    if (number(header->mode, sizeof header->mode, &mode) != SB_TAR_OK ||
-        number(header->mtime, sizeof header->mtime, &entry->mtime_s) != SB_TAR_OK) {
+    *entry = (struct sb_tar_entry){.path = reader->path,
+                                   .link = reader->link,
+                                   .kind = sb_tar_kind(header->type, reader->path)};
+    if (sb_tar_number(header->mode, sizeof header->mode, &mode) != SB_TAR_OK ||
+        sb_tar_number(header->mtime, sizeof header->mtime, &entry->mtime_s) != SB_TAR_OK) {
         return fail(reader, SB_TAR_NUMBER);
     }
     entry->mode = (uint32_t)mode & PERMISSIONS;
@@ -348,7 +199,7 @@ static enum sb_tar_result begin_meta(struct sb_tar_reader *reader, char kind)
 static enum sb_tar_result take_header(struct sb_tar_reader *reader)
 {
     struct sb_tar_header header;
-    if (is_zero(reader->block)) {
+    if (sb_tar_is_zero(reader->block)) {
         if (++reader->n_zero_blocks == 2) {
             reader->state = ENDED;
         }
@@ -356,11 +207,12 @@ static enum sb_tar_result take_header(struct sb_tar_reader *reader)
         return SB_TAR_OK;
     }
     memcpy(&header, reader->block, sizeof header);
-    if (reader->n_zero_blocks > 0 || !has_sum(&header)) {
-        return fail(reader, what_else(reader));
+    if (reader->n_zero_blocks > 0 || !sb_tar_has_sum(&header)) {
+        return fail(reader,
+                    reader->n_blocks == 0 ? sb_tar_what_else(reader->block) : SB_TAR_CHECKSUM);
     }
     reader->n_blocks++;
-    if (size_of(header.size, sizeof header.size, &reader->left) != SB_TAR_OK) {
+    if (sb_tar_size(header.size, sizeof header.size, &reader->left) != SB_TAR_OK) {
         return fail(reader, SB_TAR_NUMBER);
     }
     switch (header.type) {
@@ -400,7 +252,7 @@ static size_t take_block(struct sb_tar_reader *reader, const char *bytes, size_t
 static void long_name(struct sb_tar_reader *reader)
 {
     int is_link = reader->meta_kind == 'K';
-    size_t len = field_len(reader->meta, reader->meta_len);
+    size_t len = sb_tar_field_len(reader->meta, reader->meta_len);
     *(is_link ? &reader->has_link : &reader->has_path) = 1;
     if (len >= SB_TAR_MAX_PATH) {
         reader->problem = SB_TAR_NAME_TOO_LONG;
@@ -587,7 +439,7 @@ enum sb_tar_result sb_tar_finish(struct sb_tar_reader *reader)
     int is_whole = reader->state == ENDED || (reader->state == HEAD && reader->n_zero_blocks == 1);
     if (!is_whole && reader->n_blocks == 0) {
         memset(reader->block + reader->block_len, 0, SB_TAR_BLOCK - reader->block_len);
-        return fail(reader, what_else(reader));
+        return fail(reader, sb_tar_what_else(reader->block));
     }
     return is_whole ? reader->result : fail(reader, SB_TAR_CUT);
 }
