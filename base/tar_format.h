@@ -92,5 +92,20 @@ enum sb_tar_kind sb_tar_kind(char type, const char *path);
 enum sb_tar_result sb_tar_meta_read(struct sb_tar_reader *reader);
 /* A whole number, or SB_TAR_NUMBER. */
 enum sb_tar_result sb_tar_decimal(const char *text, size_t len, uint64_t *ret_number);
-/* Appends a part, which must come after those there are. */
+
+/* ---- tar_sparse.c: SB_TAR_SPARSE where a list is broken ---- */
+
+/* Appends a part, which must come after those there are. Beyond SB_TAR_MAX_READ_PARTS the entry has
+ * a problem. */
 enum sb_tar_result sb_tar_add_part(struct sb_tar_reader *reader, uint64_t offset, uint64_t len);
+/* Size and parts of an old sparse file, of its header, or of a block after it.
+ * @ret_has_more  another block of them follows. */
+enum sb_tar_result
+sb_tar_old_sparse(struct sb_tar_reader *reader, const char *block, int *ret_has_more);
+enum sb_tar_result
+sb_tar_old_more(struct sb_tar_reader *reader, const char *block, int *ret_has_more);
+/* The list before the data of a file. */
+void sb_tar_map_begin(struct sb_tar_reader *reader);
+enum sb_tar_result
+sb_tar_map_take(struct sb_tar_reader *reader, const char *bytes, size_t len, size_t *ret_taken);
+int sb_tar_map_is_whole(const struct sb_tar_reader *reader);

@@ -26,24 +26,6 @@ enum sb_tar_result sb_tar_decimal(const char *text, size_t len, uint64_t *ret_nu
     return len == 0 ? SB_TAR_NUMBER : SB_TAR_OK;
 }
 
-enum sb_tar_result sb_tar_add_part(struct sb_tar_reader *reader, uint64_t offset, uint64_t len)
-{
-    uint64_t before = 0;
-    if (reader->n_parts > 0 && reader->n_parts <= SB_TAR_MAX_READ_PARTS) {
-        const struct sb_tar_part *last = &reader->parts[reader->n_parts - 1];
-        before = last->offset + last->len;
-    }
-    if (offset < before || offset > INT64_MAX || len > INT64_MAX - offset) {
-        return SB_TAR_SPARSE;
-    }
-    if (reader->n_parts >= SB_TAR_MAX_READ_PARTS) {
-        reader->problem = SB_TAR_TOO_MANY_PARTS;
-        return SB_TAR_OK;
-    }
-    reader->parts[reader->n_parts++] = (struct sb_tar_part){offset, len};
-    return SB_TAR_OK;
-}
-
 /* ---- one kind of record each ---- */
 
 static enum sb_tar_result

@@ -13,14 +13,7 @@ enum state {
     ENDED, /* after the end mark */
 };
 
-enum { OLD_PARTS = 4, MORE_PARTS = 21, PERMISSIONS = 07777 };
-
-/* An old sparse file's header, from 386 on; and all of a block of MORE_PARTS. */
-struct old_part {
-    char offset[12];
-    char len[12];
-};
-enum { OLD_AT = 386, OLD_MORE_AT = 482, OLD_SIZE_AT = 483, MORE_MORE_AT = 504 };
+enum { PERMISSIONS = 07777 };
 
 static enum sb_tar_result fail(struct sb_tar_reader *reader, enum sb_tar_result result)
 {
@@ -40,8 +33,6 @@ static void names(struct sb_tar_reader *reader, const struct sb_tar_header *head
     if (!reader->has_link) {
         sb_tar_text(header->link, sizeof header->link, reader->link);
     }
-    reader->entry.path = reader->path;
-    reader->entry.link = reader->link;
     if (reader->path[0] == '\0' && reader->problem == SB_TAR_FINE) {
         reader->problem = SB_TAR_NAME_MISSING;
     }
@@ -100,47 +91,28 @@ static enum sb_tar_result begin_data(struct sb_tar_reader *reader)
     return reader->left == 0 ? data_over(reader) : SB_TAR_OK;
 }
 
-static enum sb_tar_result old_parts(struct sb_tar_reader *reader, const char *at, size_t n)
+static enum sb_tar_result take_old_sparse(struct sb_tar_reader *reader)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct old_part part;
-        uint64_t offset = 0;
-        uint64_t len = 0;
-        memcpy(&part, at + i * sizeof part, sizeof part);
-        if (part.offset[0] == '\0') {
-            break;
-        }
-        if (sb_tar_size(part.offset, sizeof part.offset, &offset) != SB_TAR_OK ||
-            sb_tar_size(part.len, sizeof part.len, &len) != SB_TAR_OK ||
-            sb_tar_add_part(reader, offset, len) != SB_TAR_OK) {
-            return fail(reader, SB_TAR_SPARSE);
-        }
-    }
-    return SB_TAR_OK;
-}
-
-static enum sb_tar_result begin_old_sparse(struct sb_tar_reader *reader)
-{
-    const char *block = reader->block;
-    if (sb_tar_size(block + OLD_SIZE_AT, 12, &reader->entry.size) != SB_TAR_OK ||
-        old_parts(reader, block + OLD_AT, OLD_PARTS) != SB_TAR_OK) {
-        return fail(reader, SB_TAR_SPARSE);
+    int has_more = 0;
+    enum sb_tar_result result = reader->state == HEAD
+                                    ? sb_tar_old_sparse(reader, reader->block, &has_more)
+                                    : sb_tar_old_more(reader, reader->block, &has_more);
+    if (result != SB_TAR_OK) {
+        return fail(reader, result);
     }
     reader->state = MORE;
-    return block[OLD_MORE_AT] != '\0' ? SB_TAR_OK : begin_data(reader);
+    return has_more ? SB_TAR_OK : begin_data(reader);
 }
 
 static enum sb_tar_result begin_file(struct sb_tar_reader *reader, char type)
 {
     reader->entry.size = reader->has_real_size ? reader->real_size : reader->left;
     if (type == SB_TAR_OLD_SPARSE) {
-        return begin_old_sparse(reader);
+        return take_old_sparse(reader);
     }
     if (reader->sparse_major == 1) {
         reader->state = MAP;
-        reader->map_count = 0;
-        reader->map_value = 0;
-        reader->map_has_digit = 0;
+        sb_tar_map_begin(reader);
         return reader->left == 0 ? fail(reader, SB_TAR_SPARSE) : SB_TAR_OK;
     }
     if (reader->sparse_major != 0) {
@@ -226,14 +198,6 @@ static enum sb_tar_result take_header(struct sb_tar_reader *reader)
     }
 }
 
-static enum sb_tar_result take_more_parts(struct sb_tar_reader *reader)
-{
-    if (old_parts(reader, reader->block, MORE_PARTS) != SB_TAR_OK) {
-        return reader->result;
-    }
-    return reader->block[MORE_MORE_AT] != '\0' ? SB_TAR_OK : begin_data(reader);
-}
-
 static size_t take_block(struct sb_tar_reader *reader, const char *bytes, size_t len)
 {
     size_t n = SB_TAR_BLOCK - reader->block_len;
@@ -242,7 +206,7 @@ static size_t take_block(struct sb_tar_reader *reader, const char *bytes, size_t
     reader->block_len += n;
     if (reader->block_len == SB_TAR_BLOCK) {
         reader->block_len = 0;
-        (void)(reader->state == HEAD ? take_header(reader) : take_more_parts(reader));
+        (void)(reader->state == HEAD ? take_header(reader) : take_old_sparse(reader));
     }
     return n;
 }
@@ -280,61 +244,16 @@ static size_t take_meta(struct sb_tar_reader *reader, const char *bytes, size_t 
     return n;
 }
 
-/* One number of the list is read; after the first, they are pairs. */
-static enum sb_tar_result map_number(struct sb_tar_reader *reader)
-{
-    uint64_t value = reader->map_value;
-    reader->map_value = 0;
-    reader->map_has_digit = 0;
-    if (reader->map_count == 0) {
-        reader->real_size = value; /* how many parts; entry.size has the file's by now */
-    } else if (reader->map_count % 2 == 1) {
-        reader->size = value;
-    } else if (sb_tar_add_part(reader, reader->size, value) != SB_TAR_OK) {
-        return fail(reader, SB_TAR_SPARSE);
-    }
-    reader->map_count++;
-    return SB_TAR_OK;
-}
-
-static int is_map_whole(const struct sb_tar_reader *reader)
-{
-    return reader->map_count > 0 && reader->map_count % 2 == 1 &&
-           reader->map_count / 2 >= reader->real_size;
-}
-
 static size_t take_map(struct sb_tar_reader *reader, const char *bytes, size_t len)
 {
-    size_t i = 0;
-    for (; i < len && reader->left > 0; i++) {
-        int is_whole = is_map_whole(reader);
-        if (is_whole && reader->position % SB_TAR_BLOCK == 0) {
-            break;
-        }
-        reader->left--;
-        reader->position++;
-        unsigned digit = (unsigned char)bytes[i] - (unsigned)'0';
-        if (is_whole) {
-            continue; /* zeros up to the end of the block */
-        }
-        if (bytes[i] == '\n' && reader->map_has_digit) {
-            (void)map_number(reader);
-        } else if (digit > 9 || reader->map_value > ((uint64_t)INT64_MAX - digit) / 10) {
-            (void)fail(reader, SB_TAR_SPARSE);
-        } else {
-            reader->map_value = reader->map_value * 10 + digit;
-            reader->map_has_digit = 1;
-        }
-        if (reader->result != SB_TAR_OK) {
-            return i + 1;
-        }
-    }
-    if (is_map_whole(reader) && reader->position % SB_TAR_BLOCK == 0) {
+    size_t taken = 0;
+    enum sb_tar_result result = sb_tar_map_take(reader, bytes, len, &taken);
+    if (result != SB_TAR_OK) {
+        (void)fail(reader, result);
+    } else if (sb_tar_map_is_whole(reader)) {
         (void)begin_data(reader);
-    } else if (reader->left == 0) {
-        (void)fail(reader, SB_TAR_SPARSE);
     }
-    return i;
+    return taken;
 }
 
 static size_t take_data(struct sb_tar_reader *reader, const char *bytes, size_t len)
