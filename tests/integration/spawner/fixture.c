@@ -73,6 +73,22 @@ void fixture_end(struct rig_box *box)
     rig_box_done(box);
 }
 
+struct rig_box the_box;
+
+int fixture_make_the_box(void **state)
+{
+    (void)state;
+    the_box = fixture_box();
+    return 0;
+}
+
+int fixture_end_the_box(void **state)
+{
+    (void)state;
+    fixture_end(&the_box);
+    return 0;
+}
+
 struct rig_result fixture_sh(const struct rig_box *box, const char *script)
 {
     struct rig_result result;

@@ -25,6 +25,13 @@ struct rig_box fixture_box_of(Spawn__V1__Plan *plan);
 /** Kills, and waits until it is gone. */
 void fixture_end(struct rig_box *box);
 
+/** A sandbox of the test's own: IN_BOX(test) makes it before, and ends it after. */
+extern struct rig_box the_box;
+int fixture_make_the_box(void **state);
+int fixture_end_the_box(void **state);
+#define IN_BOX(test)                                                                               \
+    cmocka_unit_test_setup_teardown(test, fixture_make_the_box, fixture_end_the_box)
+
 /** Runs "sh -c script" in a long-lived sandbox to the end of its tree. */
 struct rig_result fixture_sh(const struct rig_box *box, const char *script);
 /** The same, and only what it wrote to stdout, without the last newline; its status must be 0.
