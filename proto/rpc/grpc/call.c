@@ -1,15 +1,3 @@
-/** Theory of operation. A call passes three places:
- *
- *      queue thread   on_request: arms the next slot, reads peer and metadata, checks and unpacks
- * the request, posts; then starts the batch that tells of the call's end loop thread    on_begin
- * and whatever the handler does: every field below "loop" belongs to it queue thread   on_received
- * unpacks and posts; on_sent posts; on_closed posts; on_status_sent only drops its reference
- *
- *  Each batch under way holds a reference, and so does the upper side (until ops->free); the last
- * one frees the struct, on whichever thread. At most one message is being sent, so that a reader
- * that stalls stops the queue here, where its bytes are counted. The call has ended, for the upper
- * side, when core reports so (GRPC_OP_RECV_CLOSE_ON_SERVER); batches still under way complete soon
- * after and find base.is_ended set. */
 #include "proto/rpc/grpc/call.h"
 
 #include <stdatomic.h>
@@ -20,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "proto/rpc/grpc/bytes.h"
+#include "proto/rpc/grpc/call_internal.h"
 #include "proto/rpc/grpc/server.h"
 #include "proto/rpc/internal.h"
 
@@ -30,74 +18,19 @@
  * messages from the end of the call, which RECV_MESSAGE reports alike. */
 int grpc_call_failed_before_recv_message(const grpc_call *call);
 
-/** One packed message in the queue. */
-struct outgoing {
-    struct sb_list node;
-    grpc_byte_buffer *buffer;
-    size_t bytes;
-};
-
-struct sb_grpc_call {
-    struct sb_rpc_call base;
-    struct sb_grpc_server *server;
-    const struct sb_rpc_registration *reg; /* NULL: the slot for unknown methods */
-    atomic_uint refs;
-
-    /* filled by core */
-    grpc_call *call;
-    gpr_timespec deadline;
-    grpc_metadata_array metadata;
-    grpc_call_details details; /* unknown methods only */
-    grpc_byte_buffer *in;
-    int close_cancelled;
-
-    /* queue thread, handed to the loop with the post */
-    struct sb_grpc_peer peer;
-    struct sb_rpc_metadata *metadata_list;
-    ProtobufCMessage *msg;
-    struct sb_err *fail; /* why there is no msg */
-    bool is_recv_broken; /* the read ended because the call did */
-
-    struct sb_grpc_op request_op;
-    struct sb_grpc_op close_op;
-    struct sb_grpc_op recv_op;
-    struct sb_grpc_op send_op;
-    struct sb_grpc_op greet_op;
-
-    /* loop */
-    struct sb_list queue; /* struct outgoing */
-    size_t queued_bytes;  /* in queue, and in flight */
-    struct outgoing *in_flight;
-    struct sb_err *status; /* final; NULL: not yet known */
-    bool is_over_high;
-    bool is_metadata_sent;
-    bool is_status_sent;
-    bool is_broken; /* aborted or failed by us: the end is a cancellation */
-};
-
-#define CALL_OF(ptr, member) SB_LIST_ENTRY(ptr, struct sb_grpc_call, member)
-
 /* ---- life ---- */
 
-static void outgoing_free(struct outgoing *out)
-{
-    grpc_byte_buffer_destroy(out->buffer);
-    free(out);
-}
-
-static void hold(struct sb_grpc_call *call)
+void sb_grpc_call_hold(struct sb_grpc_call *call)
 {
     (void)atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
 }
 
-static void drop(struct sb_grpc_call *call)
+void sb_grpc_call_drop(struct sb_grpc_call *call)
 {
     if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    for (struct sb_list *node; (node = sb_list_pop(&call->queue)) != NULL;) {
-        outgoing_free(SB_LIST_ENTRY(node, struct outgoing, node));
-    }
+    sb_grpc_call_drop_queue(call);
     if (call->in != NULL) {
         grpc_byte_buffer_destroy(call->in);
     }
@@ -116,14 +49,15 @@ static void drop(struct sb_grpc_call *call)
     free(call);
 }
 
-static void
-post(struct sb_grpc_call *call, struct sb_grpc_op *op, void (*run)(struct sb_grpc_note *note))
+void sb_grpc_call_post(struct sb_grpc_call *call,
+                       struct sb_grpc_op *op,
+                       void (*run)(struct sb_grpc_note *note))
 {
     op->note.run = run;
     sb_grpc_inbox_post(&call->server->inbox, &op->note);
 }
 
-static struct sb_err *copy_err(const struct sb_err *err)
+struct sb_err *sb_grpc_call_copy_err(const struct sb_err *err)
 {
     struct sb_err *copy = malloc(sizeof *copy);
     if (copy != NULL) {
@@ -146,171 +80,14 @@ static void unpack(struct sb_grpc_call *call)
             return;
         }
     }
-    call->fail = copy_err(&err);
-}
-
-/* ---- sending ---- */
-
-static void on_sent_loop(struct sb_grpc_note *note);
-
-static void on_sent(struct sb_grpc_op *op, bool is_ok)
-{
-    (void)is_ok; /* a failed send means a call that ends: the close batch tells */
-    post(CALL_OF(op, send_op), op, on_sent_loop);
-}
-
-static size_t fill_trailers(struct sb_grpc_call *call, grpc_metadata *list)
-{
-    for (unsigned i = 0; i < call->base.n_trailers; i++) {
-        const struct sb_rpc_trailer *trailer = &call->base.trailers[i];
-        list[i] = (grpc_metadata){
-            .key = grpc_slice_from_copied_string(trailer->key),
-            .value = grpc_slice_from_copied_buffer(trailer->value, trailer->len),
-        };
-    }
-    return call->base.n_trailers;
-}
-
-/** Starts the next batch if none is under way: the next message, and with the last one the status.
- */
-static void pump(struct sb_grpc_call *call)
-{
-    if (call->in_flight != NULL || call->is_status_sent || call->is_broken || call->base.is_ended ||
-        (sb_list_is_empty(&call->queue) && call->status == NULL)) {
-        return;
-    }
-    grpc_op ops[3];
-    memset(ops, 0, sizeof ops);
-    size_t n = 0;
-    if (!call->is_metadata_sent) {
-        ops[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
-        call->is_metadata_sent = true;
-    }
-    struct sb_list *node = sb_list_pop(&call->queue);
-    if (node != NULL) {
-        call->in_flight = SB_LIST_ENTRY(node, struct outgoing, node);
-        ops[n].op = GRPC_OP_SEND_MESSAGE;
-        ops[n++].data.send_message.send_message = call->in_flight->buffer;
-    }
-    grpc_metadata trailers[SB_RPC_MAX_TRAILERS];
-    size_t n_trailers = 0;
-    grpc_slice text = grpc_empty_slice();
-    if (sb_list_is_empty(&call->queue) && call->status != NULL) {
-        n_trailers = fill_trailers(call, trailers);
-        text = grpc_slice_from_copied_string(call->status->text);
-        ops[n].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
-        ops[n].data.send_status_from_server.status = (grpc_status_code)call->status->code;
-        ops[n].data.send_status_from_server.status_details = &text;
-        ops[n].data.send_status_from_server.trailing_metadata_count = n_trailers;
-        ops[n++].data.send_status_from_server.trailing_metadata = trailers;
-        call->is_status_sent = true;
-    }
-    hold(call);
-    if (sb_grpc_cq_batch(&call->server->cq, call->call, ops, n, &call->send_op) < 0) {
-        grpc_call_cancel_with_status(call->call, GRPC_STATUS_INTERNAL, "send refused", NULL);
-        call->is_broken = true;
-        drop(call);
-    }
-    for (size_t i = 0; i < n_trailers; i++) {
-        grpc_slice_unref(trailers[i].key);
-        grpc_slice_unref(trailers[i].value);
-    }
-    grpc_slice_unref(text);
-}
-
-static void on_sent_loop(struct sb_grpc_note *note)
-{
-    struct sb_grpc_call *call = CALL_OF(note, send_op.note);
-    if (call->in_flight != NULL) {
-        call->queued_bytes -= call->in_flight->bytes;
-        outgoing_free(call->in_flight);
-        call->in_flight = NULL;
-    }
-    pump(call);
-    if (call->is_over_high && call->queued_bytes <= SB_RPC_LOW_BYTES) {
-        call->is_over_high = false;
-        if (!call->base.is_ended && call->status == NULL && !call->is_broken) {
-            sb_rpc_call_drained(&call->base);
-        }
-    }
-    drop(call);
-}
-
-static void drop_queue(struct sb_grpc_call *call)
-{
-    for (struct sb_list *node; (node = sb_list_pop(&call->queue)) != NULL;) {
-        struct outgoing *out = SB_LIST_ENTRY(node, struct outgoing, node);
-        call->queued_bytes -= out->bytes;
-        outgoing_free(out);
-    }
-}
-
-static void call_abort(struct sb_rpc_call *base, const struct sb_err *status)
-{
-    struct sb_grpc_call *call = (struct sb_grpc_call *)base;
-    drop_queue(call);
-    if (!call->is_broken) {
-        call->is_broken = true;
-        grpc_call_cancel_with_status(call->call, (grpc_status_code)status->code, status->text,
-                                     NULL);
-    }
-}
-
-/** A message we cannot send (too large, no memory) ends the call: the receiver must not see a gap.
- */
-static int enqueue(struct sb_grpc_call *call, const ProtobufCMessage *msg)
-{
-    struct sb_err err;
-    struct outgoing *out = calloc(1, sizeof *out);
-    if (out == NULL) {
-        (void)sb_err_oom(&err);
-    } else if (sb_grpc_bytes_pack(msg, call->server->max_message_bytes, &out->buffer, &err) == 0) {
-        out->bytes = grpc_byte_buffer_length(out->buffer);
-        call->queued_bytes += out->bytes;
-        sb_list_append(&call->queue, &out->node);
-        return 0;
-    }
-    free(out);
-    SB_LOG_WARN("reply not sent", "method=%s why=%s", call->reg->method->path, err.text);
-    call_abort(&call->base, &err);
-    return -1;
-}
-
-static bool call_send(struct sb_rpc_call *base, const ProtobufCMessage *msg)
-{
-    struct sb_grpc_call *call = (struct sb_grpc_call *)base;
-    if (call->is_broken || enqueue(call, msg) < 0) {
-        return true; /* nothing will drain: done() follows */
-    }
-    if (call->queued_bytes > SB_RPC_HIGH_BYTES) {
-        call->is_over_high = true;
-    }
-    pump(call);
-    return !call->is_over_high;
-}
-
-static void
-call_finish(struct sb_rpc_call *base, const ProtobufCMessage *reply, const struct sb_err *status)
-{
-    struct sb_grpc_call *call = (struct sb_grpc_call *)base;
-    if (call->is_broken || (reply != NULL && enqueue(call, reply) < 0)) {
-        return;
-    }
-    call->status = copy_err(status);
-    if (call->status == NULL) {
-        struct sb_err err;
-        (void)sb_err_oom(&err);
-        call_abort(base, &err);
-        return;
-    }
-    pump(call);
+    call->fail = sb_grpc_call_copy_err(&err);
 }
 
 /* ---- receiving ---- */
 
 static void on_received_loop(struct sb_grpc_note *note)
 {
-    struct sb_grpc_call *call = CALL_OF(note, recv_op.note);
+    struct sb_grpc_call *call = SB_GRPC_CALL_OF(note, recv_op.note);
     ProtobufCMessage *msg = call->msg;
     struct sb_err *fail = call->fail;
     call->msg = NULL; /* the handler may read again at once */
@@ -329,19 +106,19 @@ static void on_received_loop(struct sb_grpc_note *note)
         protobuf_c_message_free_unpacked(msg, NULL);
     }
     free(fail);
-    drop(call);
+    sb_grpc_call_drop(call);
 }
 
 static void on_received(struct sb_grpc_op *op, bool is_ok)
 {
-    struct sb_grpc_call *call = CALL_OF(op, recv_op);
+    struct sb_grpc_call *call = SB_GRPC_CALL_OF(op, recv_op);
     if (call->in != NULL) {
         unpack(call);
         call->is_recv_broken = call->msg == NULL && call->fail == NULL; /* no memory to say why */
     } else {
         call->is_recv_broken = !is_ok || grpc_call_failed_before_recv_message(call->call) != 0;
     }
-    post(call, op, on_received_loop);
+    sb_grpc_call_post(call, op, on_received_loop);
 }
 
 static void call_read(struct sb_rpc_call *base)
@@ -351,72 +128,41 @@ static void call_read(struct sb_rpc_call *base)
     memset(ops, 0, sizeof ops);
     ops[0].op = GRPC_OP_RECV_MESSAGE;
     ops[0].data.recv_message.recv_message = &call->in;
-    hold(call);
+    sb_grpc_call_hold(call);
     if (sb_grpc_cq_batch(&call->server->cq, call->call, ops, 1, &call->recv_op) < 0) {
-        drop(call);
+        sb_grpc_call_drop(call);
     }
 }
 
 /* ---- begin and end ---- */
 
-static void on_greeted(struct sb_grpc_op *op, bool is_ok)
-{
-    (void)is_ok;
-    drop(CALL_OF(op, greet_op));
-}
-
-/** @entry  borrowed; NULL: none. */
-static void greet(struct sb_grpc_call *call, grpc_metadata *entry)
-{
-    if (call->is_metadata_sent || call->is_broken || call->base.is_ended) {
-        return;
-    }
-    grpc_op op;
-    memset(&op, 0, sizeof op);
-    op.op = GRPC_OP_SEND_INITIAL_METADATA;
-    op.data.send_initial_metadata.count = entry == NULL ? 0 : 1;
-    op.data.send_initial_metadata.metadata = entry;
-    call->is_metadata_sent = true;
-    hold(call);
-    if (sb_grpc_cq_batch(&call->server->cq, call->call, &op, 1, &call->greet_op) < 0) {
-        drop(call);
-    }
-}
-
-static void call_accept(struct sb_rpc_call *base)
-{
-    grpc_metadata entry = {.key = grpc_slice_from_static_string(SB_GRPC_BYTES_ACCEPTED),
-                           .value = grpc_slice_from_static_string("1")};
-    greet((struct sb_grpc_call *)base, &entry);
-}
-
 static void call_free(struct sb_rpc_call *base)
 {
-    drop((struct sb_grpc_call *)base);
+    sb_grpc_call_drop((struct sb_grpc_call *)base);
 }
 
 static const struct sb_rpc_call_ops call_ops = {
     .read = call_read,
-    .accept = call_accept,
-    .send = call_send,
-    .finish = call_finish,
-    .abort = call_abort,
+    .accept = sb_grpc_call_accept,
+    .send = sb_grpc_call_send,
+    .finish = sb_grpc_call_finish,
+    .abort = sb_grpc_call_abort,
     .free = call_free,
 };
 
 static void on_closed_loop(struct sb_grpc_note *note)
 {
-    struct sb_grpc_call *call = CALL_OF(note, close_op.note);
+    struct sb_grpc_call *call = SB_GRPC_CALL_OF(note, close_op.note);
     call->server->n_calls--;
-    drop_queue(call);
+    sb_grpc_call_drop_queue(call);
     sb_rpc_call_end(&call->base, call->close_cancelled != 0 || call->is_broken);
-    drop(call);
+    sb_grpc_call_drop(call);
 }
 
 static void on_closed(struct sb_grpc_op *op, bool is_ok)
 {
     (void)is_ok;
-    post(CALL_OF(op, close_op), op, on_closed_loop);
+    sb_grpc_call_post(SB_GRPC_CALL_OF(op, close_op), op, on_closed_loop);
 }
 
 static uint64_t deadline_mono_ms(gpr_timespec deadline)
@@ -458,7 +204,7 @@ static void fill_base(struct sb_grpc_call *call)
 
 static void on_begin_loop(struct sb_grpc_note *note)
 {
-    struct sb_grpc_call *call = CALL_OF(note, request_op.note);
+    struct sb_grpc_call *call = SB_GRPC_CALL_OF(note, request_op.note);
     (void)atomic_fetch_sub(&call->server->n_backlog, 1);
     call->server->n_calls++;
     call->server->is_used = true;
@@ -476,7 +222,7 @@ static void on_begin_loop(struct sb_grpc_note *note)
         /* A stream may have nothing to say for long; its client learns at once that there is one.
          */
         if ((call->reg->method->flags & SB_RPC_SERVER_STREAM) != 0) {
-            greet(call, NULL);
+            sb_grpc_call_greet(call, NULL);
         }
     }
     if (msg != NULL) {
@@ -489,7 +235,7 @@ static void on_begin_loop(struct sb_grpc_note *note)
 static void on_refused(struct sb_grpc_op *op, bool is_ok)
 {
     (void)is_ok;
-    drop(CALL_OF(op, close_op));
+    sb_grpc_call_drop(SB_GRPC_CALL_OF(op, close_op));
 }
 
 /** Answers on the queue thread, without the loop. */
@@ -506,7 +252,7 @@ static void refuse(struct sb_grpc_call *call, grpc_status_code code, const char 
     ops[2].data.recv_close_on_server.cancelled = &call->close_cancelled;
     call->close_op.on_cq = on_refused;
     if (sb_grpc_cq_batch(&call->server->cq, call->call, ops, 3, &call->close_op) < 0) {
-        drop(call);
+        sb_grpc_call_drop(call);
     }
 }
 
@@ -526,8 +272,9 @@ static void accept_request(struct sb_grpc_call *call)
         }
     }
     (void)atomic_fetch_add(&call->server->n_backlog, 1);
-    hold(call); /* of the close batch, taken before the loop can be done with the call */
-    post(call, &call->request_op, on_begin_loop);
+    sb_grpc_call_hold(
+        call); /* of the close batch, taken before the loop can be done with the call */
+    sb_grpc_call_post(call, &call->request_op, on_begin_loop);
     /* After the post, so that the loop sees begin before end. */
     grpc_op ops[1];
     memset(ops, 0, sizeof ops);
@@ -541,10 +288,10 @@ static void accept_request(struct sb_grpc_call *call)
 
 static void on_request(struct sb_grpc_op *op, bool is_ok)
 {
-    struct sb_grpc_call *call = CALL_OF(op, request_op);
+    struct sb_grpc_call *call = SB_GRPC_CALL_OF(op, request_op);
     struct sb_grpc_server *server = call->server;
     if (!is_ok) { /* the server shuts down */
-        drop(call);
+        sb_grpc_call_drop(call);
     } else {
         struct sb_err err;
         if (sb_grpc_call_arm(server, call->reg, &err) < 0) {
@@ -572,14 +319,12 @@ int sb_grpc_call_arm(struct sb_grpc_server *server,
     call->server = server;
     call->reg = reg;
     atomic_init(&call->refs, 1);
-    sb_list_init(&call->queue);
+    sb_grpc_call_send_init(call);
     grpc_metadata_array_init(&call->metadata);
     grpc_call_details_init(&call->details);
     call->request_op.on_cq = on_request;
     call->close_op.on_cq = on_closed;
     call->recv_op.on_cq = on_received;
-    call->send_op.on_cq = on_sent;
-    call->greet_op.on_cq = on_greeted;
 
     grpc_completion_queue *queue = server->cq.queue;
     (void)atomic_fetch_add(&server->n_armed, 1);
@@ -596,7 +341,7 @@ int sb_grpc_call_arm(struct sb_grpc_server *server,
     }
     if (status != GRPC_CALL_OK) {
         (void)atomic_fetch_sub(&server->n_armed, 1);
-        drop(call);
+        sb_grpc_call_drop(call);
         return sb_err_set(err, SB_INTERNAL, "request slot: %s", grpc_call_error_to_string(status));
     }
     return 0;
