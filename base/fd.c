@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -272,6 +273,22 @@ void sb_fd_raise_limit(void)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+int sb_fd_check_given(uint64_t fd, const char *option, struct sb_err *err)
+{
+    int flags = fd == UINT64_MAX ? O_WRONLY : fcntl((int)fd, F_GETFL);
+    if (flags < 0) {
+        return sb_err_set(err, SB_INVALID,
+                          "option --%s: descriptor %" PRIu64
+                          " is not open; the program that starts "
+                          "this one opens it, as a shell does by %" PRIu64 ">file",
+                          option, fd, fd);
+    }
+    return (flags & O_ACCMODE) != O_RDONLY
+               ? 0
+               : sb_err_set(err, SB_INVALID,
+                            "option --%s: descriptor %" PRIu64 " cannot be written to", option, fd);
 }
 
 void sb_fd_standard(void)

@@ -1,5 +1,6 @@
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct sb_buf;
@@ -57,6 +58,11 @@ void sb_fd_raise_limit(void);
 
 /** ret_fds[0] is for reading, [1] for writing. */
 int sb_fd_pipe(int ret_fds[2], struct sb_err *err);
+
+/** For a descriptor that was named on the command line (--ready-fd): whether it is open and can be
+ *  written to. UINT64_MAX: none was, which is fine. Before this program opens any of its own.
+ *  Errors: SB_INVALID. */
+int sb_fd_check_given(uint64_t fd, const char *option, struct sb_err *err);
 
 /** Opens /dev/null in the place of each of 0, 1 and 2 that is closed, so that no socket of ours
  * ever is somebody's standard stream. Reading then finds the end; writing output fails as it would

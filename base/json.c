@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/base64.h"
@@ -109,8 +111,16 @@ void sb_json_double(struct sb_json *json, const char *key, double value)
         sb_json_null(json, key); /* JSON has no such number */
         return;
     }
+    /* Seventeen digits tell each number from all others, most of them need fewer. */
+    char text[32];
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
     begin(json, key);
-    sb_out_printf(json->out, "%.17g", value);
+    sb_out_put(json->out, text);
 }
 
 void sb_json_bool(struct sb_json *json, const char *key, bool value)

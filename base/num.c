@@ -31,6 +31,7 @@ struct decimal {
     uint64_t whole;
     uint64_t fraction;
     uint64_t scale; /* 1 when there is no fraction, at most 10^FRACTION_DIGITS */
+    bool is_over;   /* more than 64 bits, and so more than any maximum */
 };
 
 static bool is_digit(char c)
@@ -46,15 +47,16 @@ static char lower(char c)
     return c;
 }
 
-/* Takes digits off the front. False when there are none or the number does not fit. */
-static bool take_digits(struct sb_str *rest, uint64_t *ret_value)
+/* Takes digits off the front. False when there are none. *is_over is set when the number does not
+ * fit. */
+static bool take_digits(struct sb_str *rest, uint64_t *ret_value, bool *is_over)
 {
     uint64_t value = 0;
     struct sb_str left = *rest;
     while (left.len > 0 && is_digit(left.ptr[0])) {
         if (__builtin_mul_overflow(value, 10U, &value) ||
             __builtin_add_overflow(value, (uint64_t)(left.ptr[0] - '0'), &value)) {
-            return false;
+            *is_over = true;
         }
         left = sb_str_skip(left, 1);
     }
@@ -69,13 +71,13 @@ static bool take_digits(struct sb_str *rest, uint64_t *ret_value)
 static bool take_decimal(struct sb_str *rest, struct decimal *ret_decimal)
 {
     struct decimal d = {.scale = 1};
-    if (!take_digits(rest, &d.whole)) {
+    if (!take_digits(rest, &d.whole, &d.is_over)) {
         return false;
     }
     if (sb_str_starts_with(*rest, SB_STR("."))) {
         *rest = sb_str_skip(*rest, 1);
         size_t before = rest->len;
-        if (!take_digits(rest, &d.fraction) || before - rest->len > FRACTION_DIGITS) {
+        if (!take_digits(rest, &d.fraction, &d.is_over) || before - rest->len > FRACTION_DIGITS) {
             return false;
         }
         for (size_t i = rest->len; i < before; i++) {
@@ -86,13 +88,13 @@ static bool take_decimal(struct sb_str *rest, struct decimal *ret_decimal)
     return true;
 }
 
-/* d times unit; *ret_exact says whether nothing was lost. False when it does not fit.
- * fraction < 10^6 and unit <= 2^40 keep their product in 64 bits. */
+/* d times unit; *ret_exact says whether nothing was lost. False when it does not fit, and then
+ * *ret_value has no meaning. fraction < 10^6 and unit <= 2^40 keep their product in 64 bits. */
 static bool scale(struct decimal d, uint64_t unit, uint64_t *ret_value, bool *ret_exact)
 {
     uint64_t part = d.fraction * unit;
     *ret_exact = part % d.scale == 0;
-    return !__builtin_mul_overflow(d.whole, unit, ret_value) &&
+    return !d.is_over && !__builtin_mul_overflow(d.whole, unit, ret_value) &&
            !__builtin_add_overflow(*ret_value, part / d.scale, ret_value);
 }
 
@@ -113,15 +115,16 @@ static int finish(struct sb_str text,
                   const uint64_t limits[2],
                   format_fn *format,
                   uint64_t value,
+                  bool is_over,
                   struct sb_err *err)
 {
     char limit[SB_NUM_TEXT_SIZE];
     struct sb_str shown = sb_str_head(text, 64);
-    if (value < limits[0]) {
+    if (!is_over && value < limits[0]) {
         return sb_err_set(err, SB_INVALID, "\"%.*s\" is too small; the minimum is %s",
                           SB_STR_ARG(shown), format(limit, limits[0]));
     }
-    if (value > limits[1]) {
+    if (is_over || value > limits[1]) {
         return sb_err_set(err, SB_INVALID, "\"%.*s\" is too large; the maximum is %s",
                           SB_STR_ARG(shown), format(limit, limits[1]));
     }
@@ -133,10 +136,11 @@ int sb_num_u64(
 {
     struct sb_str rest = text;
     uint64_t value = 0;
-    if (!take_digits(&rest, &value) || rest.len > 0) {
+    bool is_over = false;
+    if (!take_digits(&rest, &value, &is_over) || rest.len > 0) {
         return refuse(text, "a whole number, such as 42", err);
     }
-    if (finish(text, (const uint64_t[2]){min, max}, format_plain, value, err) < 0) {
+    if (finish(text, (const uint64_t[2]){min, max}, format_plain, value, is_over, err) < 0) {
         return -1;
     }
     *ret_value = value;
@@ -182,10 +186,11 @@ int sb_num_bytes(
     }
     uint64_t unit = byte_unit(rest);
     bool is_split_byte = unit == 1 && d.scale > 1;
-    if (unit == 0 || is_split_byte || !scale(d, unit, &value, &is_exact)) {
+    if (unit == 0 || is_split_byte) {
         return refuse(text, form, err);
     }
-    if (finish(text, (const uint64_t[2]){min, max}, sb_num_format_bytes, value, err) < 0) {
+    bool is_over = !scale(d, unit, &value, &is_exact);
+    if (finish(text, (const uint64_t[2]){min, max}, sb_num_format_bytes, value, is_over, err) < 0) {
         return -1;
     }
     *ret_value = value;
@@ -193,9 +198,10 @@ int sb_num_bytes(
 }
 
 /* Takes one "1.5h" off the front; its unit must be smaller than the last one, whose row is
- * *row - 1. */
-static bool take_duration(struct sb_str *rest, size_t *row, uint64_t *ret_millis)
+ * *row - 1. *is_over is set when the sum does not fit. */
+static bool take_duration(struct sb_str *rest, size_t *row, uint64_t *total, bool *is_over)
 {
+    uint64_t part = 0;
     struct decimal d;
     bool is_exact = false;
     if (!take_decimal(rest, &d)) {
@@ -214,7 +220,9 @@ static bool take_duration(struct sb_str *rest, size_t *row, uint64_t *ret_millis
     if (*row == ARRAY_LEN(milli_units) || (d.scale > 1 && rest->len > 0)) {
         return false;
     }
-    return scale(d, milli_units[(*row)++].size, ret_millis, &is_exact) && is_exact;
+    *is_over = *is_over || !scale(d, milli_units[(*row)++].size, &part, &is_exact) ||
+               __builtin_add_overflow(*total, part, total);
+    return *is_over || is_exact;
 }
 
 int sb_num_millis(
@@ -224,13 +232,14 @@ int sb_num_millis(
     struct sb_str rest = text;
     uint64_t total = 0;
     size_t row = 0;
+    bool is_over = false;
     do {
-        uint64_t part = 0;
-        if (!take_duration(&rest, &row, &part) || __builtin_add_overflow(total, part, &total)) {
+        if (!take_duration(&rest, &row, &total, &is_over)) {
             return refuse(text, form, err);
         }
     } while (rest.len > 0);
-    if (finish(text, (const uint64_t[2]){min, max}, sb_num_format_millis, total, err) < 0) {
+    if (finish(text, (const uint64_t[2]){min, max}, sb_num_format_millis, total, is_over, err) <
+        0) {
         return -1;
     }
     *ret_value = total;
@@ -244,11 +253,12 @@ int sb_num_cpu(
     struct decimal d;
     uint64_t value = 0;
     bool is_exact = false;
-    if (!take_decimal(&rest, &d) || rest.len > 0 || !scale(d, 1000, &value, &is_exact) ||
-        !is_exact) {
+    bool is_form = take_decimal(&rest, &d) && rest.len == 0;
+    bool is_over = is_form && !scale(d, 1000, &value, &is_exact);
+    if (!is_form || (!is_over && !is_exact)) {
         return refuse(text, "a number of CPUs; write up to three decimals: 2, 0.5, 1.25", err);
     }
-    if (finish(text, (const uint64_t[2]){min, max}, sb_num_format_cpu, value, err) < 0) {
+    if (finish(text, (const uint64_t[2]){min, max}, sb_num_format_cpu, value, is_over, err) < 0) {
         return -1;
     }
     *ret_value = value;

@@ -70,7 +70,9 @@ const struct sb_verb sb_verb_rows_files[] = {
         .about = "PATTERN is a POSIX extended regular expression over bytes; \\w, \\s, \\d and "
                  "\\b are known, too. Files that are no text are left out, and what lies "
                  "more than 64 directories deep. Exit status 1: no line "
-                 "matches, 2: it failed. Without PATH: /workspace.",
+                 "matches, 2: it failed. Without PATH: /workspace. With --json each line that "
+                 "matches is "
+                 "one JSON value on a line of its own (JSON Lines).",
         .groups = {&sb_option_grep},
         .min_operands = 2,
         .max_operands = 2,
@@ -87,7 +89,9 @@ const struct sb_verb sb_verb_rows_files[] = {
         .about =
             "A line each: created, changed or removed, and the path; overflow: some were lost. "
             "It begins with \"watching\", when what happens from then on is told, and goes on "
-            "until it is interrupted or the directory is gone. Without PATH: /workspace.",
+            "until it is interrupted or the directory is gone. Without PATH: /workspace. With "
+            "--json "
+            "each event is one JSON value on a line of its own (JSON Lines).",
         .groups = {&sb_option_watch},
         .min_operands = 1,
         .max_operands = 1,

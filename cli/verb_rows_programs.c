@@ -192,7 +192,9 @@ const struct sb_verb sb_verb_rows_programs[] = {
         .about =
             "Compiles SOURCE once, where its language is compiled, and runs it for each NAME.in in "
             "DIR. A case passes when the program ends with status 0 and has written exactly what "
-            "NAME.out (or NAME.ans) holds, if there is one. A line a case, as they end; the exit "
+            "NAME.out (or NAME.ans) holds, if there is one. A line a case, as they end, with "
+            "--json "
+            "each one JSON value (JSON Lines); the exit "
             "status is 1 when one did not pass. No directory is bound, and without a profile the "
             "one of the language is taken, without network. Options end at SOURCE.",
         .groups = {&sb_option_batch, &sb_option_sandbox, &sb_option_network},

@@ -194,6 +194,7 @@ int main(int argc, char **argv)
     sb_fd_standard();
     sb_log_start("aisbx-mcp");
     if (sb_gateway_options_parse(argc, argv, &options, &err) < 0 ||
+        sb_fd_check_given(options.ready_fd, "ready-fd", &err) < 0 ||
         sb_gateway_options_take_given(&options, &err) < 0) {
         (void)fprintf(stderr, "aisbx-mcp: %s\n", err.text);
         sb_gateway_options_done(&options);

@@ -11,6 +11,7 @@
 #include "base/out.h"
 #include "cli/security/audit_source.h"
 #include "cli/verb.h"
+#include "trail/action.h"
 
 enum { QUERY_DEFAULT = 100, TAIL_DEFAULT = 10, POLL_MS = 500 };
 
@@ -59,7 +60,7 @@ int sb_audit_query_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     }
     source.max = cli->args.limit > 0 ? cli->args.limit : QUERY_DEFAULT;
     sb_out_put(&out, writer.is_json ? "[" : "");
-    if (sb_audit_source_walk(&source, put, &writer, err) < 0) {
+    if (sb_verb_misused(cli, sb_audit_source_walk(&source, put, &writer, err)) < 0) {
         return -1;
     }
     sb_out_put(&out, writer.is_json ? "]\n" : "");
@@ -137,7 +138,7 @@ int sb_audit_tail_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     }
     source.max = cli->args.lines > 0 ? cli->args.lines : TAIL_DEFAULT;
     if (sb_audit_source_newest(&source, &newest, err) < 0 ||
-        put_newest(&source, &writer, err) < 0) {
+        sb_verb_misused(cli, put_newest(&source, &writer, err)) < 0) {
         return -1;
     }
     *ret_status = 0;
@@ -161,7 +162,9 @@ static int export_file(const char *path,
         .found = put,
         .ctx = writer,
     };
-    return sb_trail_open_file(path, &db, err) < 0 ? -1 : sb_trail_find(db, &query, &next, err);
+    return sb_trail_action_check(filter->action, err) < 0 || sb_trail_open_file(path, &db, err) < 0
+               ? -1
+               : sb_trail_find(db, &query, &next, err);
 }
 
 static int export_worker(struct sb_cli *cli,
@@ -197,6 +200,7 @@ int sb_audit_export_run(struct sb_cli *cli, int *ret_status, struct sb_err *err)
     }
     int rc = cli->args.n_operands > 0 ? export_file(cli->args.operands[0], &filter, &writer, err)
                                       : export_worker(cli, &filter, &writer, err);
+    rc = sb_verb_misused(cli, rc); /* the worker found, then, that no record has that action */
     if (rc < 0 || sb_out_flush(&out, err) < 0) {
         return output == NULL ? -1 : sb_err_wrap(err, "%s is not complete", output);
     }

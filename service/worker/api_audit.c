@@ -12,6 +12,7 @@
 #include "service/worker/page.h"
 #include "service/worker/store/store.h"
 #include "service/worker/worker.h"
+#include "trail/action.h"
 #include "trail/read.h"
 
 enum { MAX_SEEN = 20000, MAX_BYTES = 2 << 20 };
@@ -158,8 +159,8 @@ static int ask(struct list *list,
     if (strlen(req->sandbox_id) >= sizeof list->sandbox_id) {
         return sb_err_set(err, SB_INVALID, "sandbox_id: is no such id");
     }
-    if (strlen(req->action) >= sizeof list->action) {
-        return sb_err_set(err, SB_INVALID, "action: longer than any (%zu)", sizeof list->action);
+    if (sb_trail_action_check(sb_str_from(req->action), err) < 0) {
+        return -1;
     }
     (void)snprintf(list->sandbox_id, sizeof list->sandbox_id, "%s", req->sandbox_id);
     (void)snprintf(list->action, sizeof list->action, "%s", req->action);

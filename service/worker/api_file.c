@@ -43,6 +43,33 @@ int sb_api_file_path(const Aisbx__V1__FilePath *path,
     return 0;
 }
 
+int sb_api_file_glob(const char *glob, struct sb_err *err)
+{
+    size_t len = strlen(glob);
+    if (len >= SB_FILE_MAX_GLOB) {
+        return sb_err_set(err, SB_INVALID, "glob: is longer than %d bytes", SB_FILE_MAX_GLOB - 1);
+    }
+    for (size_t i = 0; i < len; i++) {
+        size_t begin = i;
+        if (glob[i] == '\\') {
+            i++;
+        }
+        if (glob[begin] != '[') {
+            continue;
+        }
+        i++;
+        i += glob[i] == '!' || glob[i] == '^';
+        i += glob[i] == ']';
+        i += strcspn(glob + i, "]");
+        if (glob[i] == '\0') {
+            return sb_err_set(err, SB_INVALID,
+                              "glob: the [ at byte %zu is not closed; \\[ stands for itself",
+                              begin + 1);
+        }
+    }
+    return 0;
+}
+
 struct sb_str sb_api_file_join(struct sb_str directory, struct sb_str below, char *out)
 {
     size_t len = directory.len;

@@ -21,6 +21,9 @@ int sb_api_file_path(const Aisbx__V1__FilePath *path,
                      struct sb_str *ret_path,
                      struct sb_err *err);
 
+/** SB_INVALID: the glob is too long, or a class of bytes in it is not closed. */
+int sb_api_file_glob(const char *glob, struct sb_err *err);
+
 /** What is known of a file, as a heap message; NULL: out of memory.
  *  @path  its whole path. */
 Aisbx__V1__FileInfo *

@@ -178,8 +178,8 @@ static int begin(struct list *list,
         return sb_err_set(err, SB_INVALID, "depth: %u is more than %d", req->depth,
                           SB_FILE_MAX_DEPTH);
     }
-    if (strlen(req->glob) >= SB_FILE_MAX_GLOB) {
-        return sb_err_set(err, SB_INVALID, "glob: is longer than %d bytes", SB_FILE_MAX_GLOB - 1);
+    if (sb_api_file_glob(req->glob, err) < 0) {
+        return -1;
     }
     list->question = question_of(list->worker, req, options->path);
     if (read_token(list, sb_str_from(req->page_token), list->after, err) < 0) {

@@ -542,7 +542,8 @@ int main(int argc, char **argv)
     struct sb_err err;
     sb_fd_standard();
     sb_log_start("aisbx-worker");
-    if (sb_options_parse(argc, argv, &worker.options, &err) < 0) {
+    if (sb_options_parse(argc, argv, &worker.options, &err) < 0 ||
+        sb_fd_check_given(worker.options.ready_fd, "ready-fd", &err) < 0) {
         (void)fprintf(stderr, "aisbx-worker: %s\n", err.text);
         sb_options_done(&worker.options);
         return EXIT_USAGE;

@@ -85,9 +85,12 @@ static void decide_start_failed(const struct sb_facts *facts, struct sb_verdict 
         put_text(verdict->message, sizeof verdict->message,
                  "working directory %s: %s inside the sandbox",
                  facts->cwd == NULL ? "" : facts->cwd,
-                 is_missing ? "not found" : strerrordesc_np(facts->fail_errno));
+                 facts->fail_errno == ENOENT    ? "not found"
+                 : facts->fail_errno == ENOTDIR ? "not a directory"
+                                                : strerrordesc_np(facts->fail_errno));
         put_text(verdict->next_step, sizeof verdict->next_step,
-                 "create it first, mount it, or choose another cwd");
+                 facts->fail_errno == ENOTDIR ? "choose a directory as cwd"
+                                              : "create it first, mount it, or choose another cwd");
         return;
     }
     if (facts->fail_stage == SB_INIT_STAGE_TERMINAL) {
@@ -307,7 +310,7 @@ static const struct {
 } signal_hints[] = {
     {SIGSYS, "a system call the profile's seccomp list kills for is the usual reason"},
     {SIGXFSZ, "it wrote past limits.file_bytes: raise it"},
-    {SIGXCPU, "a process used up its CPU time: raise exec.limits.process_cpu_ms"},
+    {SIGXCPU, "a process used up its CPU time: raise exec.limits.process_cpu_ms (--cpu-time)"},
 };
 
 static void decide_status(const struct sb_facts *facts, struct sb_verdict *verdict)

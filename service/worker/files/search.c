@@ -61,8 +61,8 @@ static int fill(const Aisbx__V1__SearchFilesRequest *req,
         check_pattern(req->pattern, req->ignore_case, err) < 0) {
         return -1;
     }
-    if (strlen(req->glob) >= SB_FILE_MAX_GLOB) {
-        return sb_err_set(err, SB_INVALID, "glob: is longer than %d bytes", SB_FILE_MAX_GLOB - 1);
+    if (sb_api_file_glob(req->glob, err) < 0) {
+        return -1;
     }
     if (req->max_matches > MAX_MATCHES) {
         return sb_err_set(err, SB_INVALID, "max_matches: %u is more than %d", req->max_matches,

@@ -1,5 +1,6 @@
 #include "service/worker/trail/trail.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <inttypes.h>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "service/worker/store/store.h"
 #include "service/worker/trail/chain.h"
+#include "trail/action.h"
 
 enum { PRUNE_MAX = 20000 }; /* records dropped in one transaction */
 
@@ -100,6 +102,7 @@ static void on_appended(struct sb_store_job *job, const struct sb_err *err)
 static struct entry *entry_new(struct sb_trail *trail, const struct sb_trail_record *record)
 {
     size_t total = 0;
+    assert(sb_trail_action_is_known(record->action)); /* else nobody could ask for it */
     for (size_t i = 0; i < SB_TRAIL_PARTS; i++) {
         total += sb_trail_part_of(record, i).len;
     }

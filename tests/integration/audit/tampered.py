@@ -77,6 +77,10 @@ def check_lists(worker, box):
     assert of_box and json.loads(worker.audit("query", "--sandbox", box, "--limit", "1000", "--json")) == of_box[::-1]
     execs = [line for line in exported if line["action"].split(".")[0] == "exec"]
     assert execs and [json.loads(line) for line in worker.audit("export", "--action", "exec").splitlines()] == execs
+    for action in {line["action"] for line in exported}:
+        assert json.loads(worker.audit("query", "--action", action, "--json")), f"{action} is written down, and nobody can ask for it"
+    wrong = call("aisbx-security", "audit", "export", "--action", "nope", str(worker.db))
+    assert wrong.returncode == 2 and b"there are admin, audit, auth" in wrong.stderr, wrong
     middle = exported[len(exported) // 2]["time"]
     parts = [worker.audit("export", option, middle).splitlines() for option in ("--until", "--since")]
     assert parts[0] + parts[1] == whole.splitlines() and parts[1], "--since begins where --until ends"

@@ -68,6 +68,12 @@ for verb in "audit query" "audit tail" "audit export"; do
     "${security[@]}" $verb --sandbox "${id:0:12}" >"$dir/out" 2>"$dir/err" || status=$?
     check_text "$verb --sandbox of a part" 2 "$status"
     check_has "$verb --sandbox of a part" "not the whole id" "$(<"$dir/err")"
+    # An action that no record has is a mistake, too.
+    status=0
+    # shellcheck disable=SC2086
+    "${security[@]}" $verb --action exec.strat >"$dir/out" 2>"$dir/err" || status=$?
+    check_text "$verb --action of none" 2 "$status"
+    check_has "$verb --action of none" "did you mean exec.start" "$(<"$dir/err")"
 done
 
 # ---- list ----

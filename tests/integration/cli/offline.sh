@@ -46,6 +46,25 @@ for option in --profile --driver --cwd --user --hostname; do
     grep -q -- "option $option: .*is empty" "$dir/err" || fail "run $option '': $(<"$dir/err")"
 done
 
+# A number beyond 64 bits is a large one.
+check "run --timeout" 125 "$(status_of run --timeout 99999999999999999999s true)"
+grep -q 'too large; the maximum is 24h' "$dir/err" || fail "run --timeout of too much: $(<"$dir/err")"
+# Streams say that they print lines, all others one value.
+for verb in batch grep watch; do
+    check "$verb --help" 0 "$(status_of $verb --help)"
+    tr '\n' ' ' <"$dir/out" | grep -q 'JSON Lines' || fail "$verb --help does not say what --json prints"
+done
+# Who is told of a start must be there.
+for program in aisbx-worker aisbx-mcp; do
+    status=0
+    "$bin/$program" --ready-fd 99 >"$dir/out" 2>"$dir/err" </dev/null || status=$?
+    check "$program --ready-fd 99" 2 "$status"
+    grep -q 'descriptor 99 is not open' "$dir/err" || fail "$program --ready-fd 99: $(<"$dir/err")"
+    status=0
+    "$bin/$program" --ready-fd 9 9</dev/null >"$dir/out" 2>"$dir/err" </dev/null || status=$?
+    check "$program --ready-fd 9, which is for reading" 2 "$status"
+done
+
 # No colours where nobody sees them, none when they are not wanted.
 "$aisbx" rnu 2>"$dir/err" || true
 ! grep -q $'\e' "$dir/err" || fail "colours in a file"

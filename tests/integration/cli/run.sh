@@ -143,6 +143,8 @@ mkdir sub
 chmod 777 sub
 check_text "named workspace" 'sub-file' "$(touch sub/sub-file; aisbx run --workspace sub ls)"
 check_text "cwd option" /tmp "$(aisbx run --cwd /tmp pwd)"
+check_status 126 run --cwd /etc/passwd pwd
+check_has "a file as cwd" "/etc/passwd: not a directory" "$(<"$dir/err")"
 check_text "mount" data2 "$(echo data2 >sub/d; chmod 666 sub/d; aisbx run --no-workspace --mount "$PWD/sub:/data" cat /data/d)"
 check_status 2 run --profile python-dev --mount "$PWD/sub:/data" -- sh -c 'echo x >/data/d'
 check_status 0 run --profile python-dev --mount "$PWD/sub:/data:rw" -- sh -c 'echo x >/data/d'

@@ -398,6 +398,7 @@ for i in range(20000): os.write(1, b"%07d " % i)
         said = self.run_once(command("sh", "-c", "while :; do :; done", limits=ex.ExecLimits(process_cpu_ms=1)))
         self.assertEqual((said.exec.verdict.kind, said.exec.verdict.signal), (vd.VERDICT_KIND_SIGNALED, 24))
         self.assertIn("process_cpu_ms", said.exec.verdict.next_step)
+        self.assertIn("--cpu-time", said.exec.verdict.next_step)
 
     def test_file_size_ends_a_process(self):
         said = self.run_once(command("sh", "-c", "exec head -c 1000000 /dev/zero >/tmp/big",

@@ -104,6 +104,12 @@ class Files(Box):
             self.assertEqual(self.names(self.dir, depth=9, page_size=size), self.names(self.dir, depth=9))
         self.refused(Code.FAILED_PRECONDITION, self.list, f"{self.dir}/a.py")
         self.refused(Code.INVALID_ARGUMENT, self.list, self.dir, depth=65)
+        for glob in ("[", "a[b", "[!]", "\\\\[a"):
+            self.assertIn("not closed", self.refused(Code.INVALID_ARGUMENT, self.list, self.dir, glob=glob))
+            wrong = fs.SearchFilesRequest(sandbox_id=self.box, directory=path(self.dir), pattern="x", glob=glob)
+            self.assertIn("not closed", self.refused(Code.INVALID_ARGUMENT, lambda request: list(self.files.SearchFiles(request)), wrong))
+        for glob in ("\\[", "[]]", "[!]a]", "\\"):
+            self.list(self.dir, glob=glob)
         bad = fs.ListFilesRequest(sandbox_id=self.box, directory=path(self.dir), page_token="0" * 16 + "61")
         self.assertIn("page_token", self.refused(Code.INVALID_ARGUMENT, self.files.ListFiles, bad))
 

@@ -71,10 +71,12 @@ static void numbers_that_json_lacks_become_null(void **state)
     (void)state;
     sb_json_open(&json, NULL, '[');
     sb_json_double(&json, NULL, 0.5);
+    sb_json_double(&json, NULL, 0.038);
+    sb_json_double(&json, NULL, 0.1 + 0.2);
     sb_json_double(&json, NULL, (double)INFINITY);
     sb_json_double(&json, NULL, (double)NAN);
     sb_json_close(&json, ']');
-    assert_string_equal(sb_buf_cstr(&out.buf), "[0.5,null,null]");
+    assert_string_equal(sb_buf_cstr(&out.buf), "[0.5,0.038,0.30000000000000004,null,null]");
 }
 
 int main(void)

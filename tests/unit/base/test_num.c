@@ -59,8 +59,9 @@ static void whole_numbers(void **state)
 {
     (void)state;
     ACCEPTS(sb_num_u64, {"0", 0}, {"007", 7}, {"18446744073709551615", UINT64_MAX});
-    REFUSES(sb_num_u64, "whole number", "", " 1", "1 ", "+1", "-1", "0x1", "1e3", "1.0", "1k",
-            "18446744073709551616", "99999999999999999999999");
+    REFUSES(sb_num_u64, "whole number", "", " 1", "1 ", "+1", "-1", "0x1", "1e3", "1.0", "1k");
+    REFUSES(sb_num_u64, "too large; the maximum is 18446744073709551615", "18446744073709551616",
+            "99999999999999999999999");
 }
 
 static void sizes_count_in_1024(void **state)
@@ -71,7 +72,9 @@ static void sizes_count_in_1024(void **state)
             {"2T", 2ULL << 40}, {"1.5g", 3ULL << 29}, {"0.1k", 102},
             {"16777215t", 16777215ULL << 40});
     REFUSES(sb_num_bytes, "512MiB", "", "m", "1 m", "1mm", "1bb", "1mi", "1p", "-1m", "1.5", "1.5b",
-            "1.m", ".5m", "1.1234567m", "16777216t", "1k1k");
+            "1.m", ".5m", "1.1234567m", "1k1k");
+    REFUSES(sb_num_bytes, "too large", "16777216t", "99999999999999999999",
+            "18446744073709551615.5k");
 }
 
 static void a_nul_is_no_suffix(void **state)
@@ -91,7 +94,9 @@ static void durations_need_a_unit(void **state)
             {"2h", 7200000}, {"1h30m", 5400000}, {"1.5s", 1500}, {"1m1s1ms", 61001},
             {"1h0.5s", 3600500}, {"0.25h", 900000});
     REFUSES(sb_num_millis, "write a unit", "", "0", "30", "s", "1d", "1S", "1 s", "30m1h", "1s1s",
-            "1.5h30m", "1.5ms", "0.0001s", "1h30", "-1s", "5124095576031h", "1sm");
+            "1.5h30m", "1.5ms", "0.0001s", "1h30", "-1s", "1sm", "99999999999999999999");
+    REFUSES(sb_num_millis, "too large", "5124095576031h", "99999999999999999999s",
+            "5124095576030h99999999999m");
 }
 
 static void cpus_become_millicores(void **state)
@@ -99,6 +104,7 @@ static void cpus_become_millicores(void **state)
     (void)state;
     ACCEPTS(sb_num_cpu, {"1", 1000}, {"0.5", 500}, {"1.25", 1250}, {"0.001", 1}, {"0.5000", 500});
     REFUSES(sb_num_cpu, "CPUs", "", ".5", "1.", "0.0001", "1c", "500m", "-1", "1,5", "1.2.3");
+    REFUSES(sb_num_cpu, "too large", "99999999999999999999", "18446744073709551615.5");
 }
 
 static void limits_are_inclusive_and_named_in_the_unit(void **state)

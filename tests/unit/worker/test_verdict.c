@@ -229,6 +229,17 @@ static const struct {
      0,
      "working directory /nowhere: not found inside the sandbox",
      "init.errno"},
+    {"a file as directory",
+     {.has_failed = true,
+      .fail_errno = ENOTDIR,
+      .fail_stage = SB_INIT_STAGE_CWD,
+      .program = "true",
+      .cwd = "/etc/passwd"},
+     SB_VERDICT_START_FAILED,
+     126,
+     0,
+     "working directory /etc/passwd: not a directory inside the sandbox",
+     "init.errno"},
 };
 
 static void decides_every_row_of_the_table(void **state)
