@@ -8,22 +8,6 @@
 
 #include "tests/integration/spawner/fixture.h"
 
-static struct rig_box box;
-
-static int with_box(void **state)
-{
-    (void)state;
-    box = fixture_box();
-    return 0;
-}
-
-static int without_box(void **state)
-{
-    (void)state;
-    fixture_end(&box);
-    return 0;
-}
-
 /* Line of /proc/<pid>/status on the host, without its key. */
 static void host_status(pid_t pid, const char *key, char *text, size_t size)
 {
@@ -46,34 +30,34 @@ static void is_nobody_else_inside_and_the_reported_id_outside(void **state)
     (void)state;
     char uid[256];
     char ids[64];
-    unsigned id = fixture_job_id(&box);
+    unsigned id = fixture_job_id(&the_box);
     (void)snprintf(ids, sizeof ids, "%u\n%u\nsandbox", id, id);
-    assert_string_equal(fixture_out(&box, "id -u; id -g; id -un"), ids);
-    host_status(box.pid, "Uid:", uid, sizeof uid);
+    assert_string_equal(fixture_out(&the_box, "id -u; id -g; id -un"), ids);
+    host_status(the_box.pid, "Uid:", uid, sizeof uid);
     char *at = uid;
     unsigned long init[4]; /* real, effective, saved, of files: the job's, and perhaps init's own */
     for (int i = 0; i < 4; i++) {
         init[i] = strtoul(at, &at, 10);
         assert_int_not_equal(init[i], 0);
     }
-    assert_int_equal(init[1], box.host_uid);
-    assert_int_equal(init[3], box.host_uid);
+    assert_int_equal(init[1], the_box.host_uid);
+    assert_int_equal(init[3], the_box.host_uid);
     assert_int_equal(init[2], init[0]);
-    assert_true(init[0] != box.host_uid || geteuid() != 0 ||
+    assert_true(init[0] != the_box.host_uid || geteuid() != 0 ||
                 rig_driver() == SPAWN__V1__DRIVER__DRIVER_BWRAP);
-    assert_int_not_equal(box.host_uid, 0);
-    assert_true(!box.is_distinct || box.host_uid != geteuid());
+    assert_int_not_equal(the_box.host_uid, 0);
+    assert_true(!the_box.is_distinct || the_box.host_uid != geteuid());
 }
 
 static void gives_no_id_to_two_sandboxes(void **state)
 {
     (void)state;
-    if (!box.is_distinct) {
+    if (!the_box.is_distinct) {
         skip();
     }
     struct rig_box other = fixture_box();
     assert_true(other.is_distinct);
-    assert_int_not_equal(box.host_uid, other.host_uid);
+    assert_int_not_equal(the_box.host_uid, other.host_uid);
     fixture_end(&other);
 }
 
@@ -84,15 +68,16 @@ static void has_no_supplementary_groups_where_they_can_be_dropped(void **state)
     if (!fixture_rig()->is_root) {
         skip(); /* an ordinary user's remain without newgidmap */
     }
-    (void)snprintf(id, sizeof id, "%u", fixture_job_id(&box));
-    assert_string_equal(fixture_out(&box, "id -G"), id);
+    (void)snprintf(id, sizeof id, "%u", fixture_job_id(&the_box));
+    assert_string_equal(fixture_out(&the_box, "id -G"), id);
 }
 
 static void has_no_capability_and_can_get_none(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "grep -E '^(Cap|NoNewPrivs|Seccomp)' /proc/self/status | tr -d '\\t'"),
+        fixture_out(&the_box,
+                    "grep -E '^(Cap|NoNewPrivs|Seccomp)' /proc/self/status | tr -d '\\t'"),
         "CapInh:0000000000000000\nCapPrm:0000000000000000\nCapEff:0000000000000000\n"
         "CapBnd:0000000000000000\nCapAmb:0000000000000000\nNoNewPrivs:1\nSeccomp:2\n"
         "Seccomp_filters:1");
@@ -102,24 +87,26 @@ static void cannot_write_to_system_directories(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "for d in / /usr /usr/bin /etc /dev /run /var /proc /bin /dev/pts; do "
-                          "touch $d/x 2>/dev/null && echo $d; done; true"),
+        fixture_out(&the_box,
+                    "for d in / /usr /usr/bin /etc /dev /run /var /proc /bin /dev/pts; do "
+                    "touch $d/x 2>/dev/null && echo $d; done; true"),
         "");
 }
 
 static void has_a_read_only_root(void **state)
 {
     (void)state;
-    assert_string_equal(fixture_out(&box, "awk '$5 == \"/\" {print $6}' /proc/self/mountinfo | "
-                                          "cut -d, -f1"),
+    assert_string_equal(fixture_out(&the_box, "awk '$5 == \"/\" {print $6}' /proc/self/mountinfo | "
+                                              "cut -d, -f1"),
                         "ro");
 }
 
 static void mounts_nothing_writable_with_setuid_or_devices(void **state)
 {
     (void)state;
-    assert_string_equal(fixture_out(&box, "awk '$6 ~ /^rw/ && ($6 !~ /nosuid/ || $6 !~ /nodev/) "
-                                          "&& $5 != \"/dev/pts\" {print $5}' /proc/self/mountinfo"),
+    assert_string_equal(fixture_out(&the_box,
+                                    "awk '$6 ~ /^rw/ && ($6 !~ /nosuid/ || $6 !~ /nodev/) "
+                                    "&& $5 != \"/dev/pts\" {print $5}' /proc/self/mountinfo"),
                         "");
 }
 
@@ -127,8 +114,8 @@ static void bounds_bytes_of_each_writable_place(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "for d in /tmp /workspace /dev/shm; do head -c 20M /dev/zero > $d/x "
-                          "2>/dev/null; stat -c %s $d/x; rm $d/x; done"),
+        fixture_out(&the_box, "for d in /tmp /workspace /dev/shm; do head -c 20M /dev/zero > $d/x "
+                              "2>/dev/null; stat -c %s $d/x; rm $d/x; done"),
         "16777216\n16777216\n16777216");
 }
 
@@ -136,37 +123,38 @@ static void bounds_inodes_of_each_writable_place(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "for d in /tmp /workspace /dev/shm; do cd $d; seq 2000 | xargs touch "
-                          "2>/dev/null; n=$(ls | wc -l); rm -f *; [ $n -gt 900 ] && [ $n -lt 1000 "
-                          "] && echo bounded; done"),
+        fixture_out(&the_box,
+                    "for d in /tmp /workspace /dev/shm; do cd $d; seq 2000 | xargs touch "
+                    "2>/dev/null; n=$(ls | wc -l); rm -f *; [ $n -gt 900 ] && [ $n -lt 1000 "
+                    "] && echo bounded; done"),
         "bounded\nbounded\nbounded");
 }
 
 static void has_no_network_but_its_own_loopback(void **state)
 {
     (void)state;
-    assert_string_equal(fixture_out(&box, "python3 -c '\n"
-                                          "import socket\n"
-                                          "print([n for _, n in socket.if_nameindex()])\n"
-                                          "s = socket.socket(); s.bind((\"127.0.0.1\", 0)); "
-                                          "s.listen()\n"
-                                          "socket.create_connection(s.getsockname())\n"
-                                          "try: socket.socket().connect((\"192.0.2.1\", 80))\n"
-                                          "except OSError as e: print(e.errno)'"),
+    assert_string_equal(fixture_out(&the_box, "python3 -c '\n"
+                                              "import socket\n"
+                                              "print([n for _, n in socket.if_nameindex()])\n"
+                                              "s = socket.socket(); s.bind((\"127.0.0.1\", 0)); "
+                                              "s.listen()\n"
+                                              "socket.create_connection(s.getsockname())\n"
+                                              "try: socket.socket().connect((\"192.0.2.1\", 80))\n"
+                                              "except OSError as e: print(e.errno)'"),
                         "['lo']\n101");
 }
 
 static void has_its_own_host_name(void **state)
 {
     (void)state;
-    assert_string_equal(fixture_out(&box, "uname -n; cat /etc/hostname; getent hosts box"),
+    assert_string_equal(fixture_out(&the_box, "uname -n; cat /etc/hostname; getent hosts box"),
                         "box\nbox\n127.0.1.1       box");
 }
 
 static void sees_only_its_own_processes(void **state)
 {
     (void)state;
-    assert_string_equal(fixture_out(&box, "cat /proc/1/comm; set -- /proc/[0-9]*; echo $#"),
+    assert_string_equal(fixture_out(&the_box, "cat /proc/1/comm; set -- /proc/[0-9]*; echo $#"),
                         "aisbx-init\n3");
 }
 
@@ -174,8 +162,9 @@ static void cannot_look_into_init(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "for f in exe cwd root fd/3; do readlink /proc/1/$f; done 2>/dev/null; "
-                          "cat /proc/1/mem /proc/1/environ /proc/1/auxv 2>/dev/null; true"),
+        fixture_out(&the_box,
+                    "for f in exe cwd root fd/3; do readlink /proc/1/$f; done 2>/dev/null; "
+                    "cat /proc/1/mem /proc/1/environ /proc/1/auxv 2>/dev/null; true"),
         "");
 }
 
@@ -183,9 +172,10 @@ static void cannot_read_what_the_kernel_keeps_for_the_host(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "for f in kcore kmsg keys timer_list kallsyms modules interrupts iomem "
-                          "swaps; do cat /proc/$f 2>/dev/null; done; find /proc/irq /proc/bus "
-                          "/proc/driver /sys -mindepth 1 2>/dev/null; true"),
+        fixture_out(&the_box,
+                    "for f in kcore kmsg keys timer_list kallsyms modules interrupts iomem "
+                    "swaps; do cat /proc/$f 2>/dev/null; done; find /proc/irq /proc/bus "
+                    "/proc/driver /sys -mindepth 1 2>/dev/null; true"),
         "");
 }
 
@@ -193,9 +183,10 @@ static void covers_files_of_the_kernel_with_one_nobody_may_open(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "cd /proc; for f in kcore kmsg keys key-users timer_list kallsyms "
-                          "sysrq-trigger vmallocinfo; do [ ! -e $f ] || stat -c %a:%s $f; done | "
-                          "sort -u"),
+        fixture_out(&the_box,
+                    "cd /proc; for f in kcore kmsg keys key-users timer_list kallsyms "
+                    "sysrq-trigger vmallocinfo; do [ ! -e $f ] || stat -c %a:%s $f; done | "
+                    "sort -u"),
         "0:0");
 }
 
@@ -203,9 +194,10 @@ static void cannot_turn_a_kernel_knob(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "find /proc/sys /proc/sysrq-trigger /proc/irq /proc/fs -writable "
-                          "2>/dev/null | head; (: > /proc/sysrq-trigger) 2>/dev/null && echo open; "
-                          "true"),
+        fixture_out(&the_box,
+                    "find /proc/sys /proc/sysrq-trigger /proc/irq /proc/fs -writable "
+                    "2>/dev/null | head; (: > /proc/sysrq-trigger) 2>/dev/null && echo open; "
+                    "true"),
         "");
 }
 
@@ -215,8 +207,8 @@ static void takes_little_of_what_is_counted_by_user(void **state)
     if (rig_driver() != SPAWN__V1__DRIVER__DRIVER_NATIVE) {
         skip(); /* what is there is the host's, or that of a namespace below the one with limits */
     }
-    assert_string_equal(fixture_out(&box, "cd /proc/sys/user; cat max_user_namespaces "
-                                          "max_net_namespaces max_inotify_instances"),
+    assert_string_equal(fixture_out(&the_box, "cd /proc/sys/user; cat max_user_namespaces "
+                                              "max_net_namespaces max_inotify_instances"),
                         "0\n0\n16");
 }
 
@@ -226,11 +218,11 @@ static void opens_few_inotify_instances(void **state)
     if (rig_driver() == SPAWN__V1__DRIVER__DRIVER_CHROOT) {
         skip(); /* its id's share of the host's */
     }
-    const char *said = fixture_out(&box, "python3 -c 'import ctypes\n"
-                                         "libc = ctypes.CDLL(None)\n"
-                                         "n = 0\n"
-                                         "while libc.inotify_init() >= 0: n += 1\n"
-                                         "print(n)'");
+    const char *said = fixture_out(&the_box, "python3 -c 'import ctypes\n"
+                                             "libc = ctypes.CDLL(None)\n"
+                                             "n = 0\n"
+                                             "while libc.inotify_init() >= 0: n += 1\n"
+                                             "print(n)'");
     assert_in_range(strtoul(said, NULL, 10), 1, 16);
 }
 
@@ -238,9 +230,10 @@ static void finds_no_host_secret(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "ls -d /etc/shadow /etc/gshadow /root /home /etc/ssl/private /var/lib/* "
-                          "/opt /srv /mnt /boot /etc/ssh /etc/pip.conf /etc/npmrc 2>/dev/null; "
-                          "true"),
+        fixture_out(&the_box,
+                    "ls -d /etc/shadow /etc/gshadow /root /home /etc/ssl/private /var/lib/* "
+                    "/opt /srv /mnt /boot /etc/ssh /etc/pip.conf /etc/npmrc 2>/dev/null; "
+                    "true"),
         "");
 }
 
@@ -248,8 +241,8 @@ static void has_only_harmless_devices(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "ls /dev | tr '\\n' ' '; head -c 4 /dev/urandom | wc -c; echo x > "
-                          "/dev/null; ls /dev/pts"),
+        fixture_out(&the_box, "ls /dev | tr '\\n' ' '; head -c 4 /dev/urandom | wc -c; echo x > "
+                              "/dev/null; ls /dev/pts"),
         "fd full null ptmx pts random shm stderr stdin stdout tty urandom zero 4\nptmx");
 }
 
@@ -257,7 +250,7 @@ static void has_ptys_of_its_own(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "python3 -c 'import os, pty; print(os.ttyname(pty.openpty()[1]))'"),
+        fixture_out(&the_box, "python3 -c 'import os, pty; print(os.ttyname(pty.openpty()[1]))'"),
         "/dev/pts/0");
 }
 
@@ -265,7 +258,7 @@ static void cannot_make_setuid_files(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box,
+        fixture_out(&the_box,
                     "cd /tmp; touch x; chmod u+s x 2>/dev/null; chmod 2755 x 2>/dev/null; "
                     "python3 -c 'import os\n"
                     "for mode in 0o4755, 0o2755:\n"
@@ -336,7 +329,6 @@ static void keeps_a_read_only_workspace_read_only(void **state)
 
 int main(void)
 {
-#define IN_BOX(test) cmocka_unit_test_setup_teardown(test, with_box, without_box)
     const struct CMUnitTest tests[] = {
         IN_BOX(is_nobody_else_inside_and_the_reported_id_outside),
         IN_BOX(gives_no_id_to_two_sandboxes),

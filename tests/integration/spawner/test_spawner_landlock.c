@@ -19,7 +19,6 @@
 
 static char dir[] = "/tmp/aisbx-test-XXXXXX";
 static char file[64];
-static struct rig_box box;
 
 static int start(void **state)
 {
@@ -46,20 +45,6 @@ static int stop(void **state)
     return rmdir(dir) < 0 ? -1 : fixture_stop(state);
 }
 
-static int with_box(void **state)
-{
-    (void)state;
-    box = fixture_box();
-    return 0;
-}
-
-static int without_box(void **state)
-{
-    (void)state;
-    fixture_end(&box);
-    return 0;
-}
-
 /* Runs Python with that descriptor of the host's as its number 3; returns its exit status. */
 static int python_with(int fd, const char *script)
 {
@@ -70,7 +55,7 @@ static int python_with(int fd, const char *script)
     const struct rig_run run = {.argv = argv};
     SB_CLEANUP(sb_closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int stdio[] = {fd, null_fd, STDERR_FILENO};
-    SB_CLEANUP(sb_closep) int sock = rig_exec_send(&box, &run, stdio, &err);
+    SB_CLEANUP(sb_closep) int sock = rig_exec_send(&the_box, &run, stdio, &err);
     assert_true(sock >= 0);
     fixture_await(sock, SB_INIT_EXITED, &exited, sizeof exited);
     return WIFEXITED(exited.wait_status) ? WEXITSTATUS(exited.wait_status) : 255;
@@ -147,11 +132,12 @@ static void cannot_connect_a_socket_of_the_host_to_an_abstract_name(void **state
 static void connects_to_an_abstract_name_of_its_own(void **state)
 {
     (void)state;
-    assert_int_equal(fixture_status(&box, "python3 -c '\n"
-                                          "import socket\n"
-                                          "s = socket.socket(socket.AF_UNIX)\n"
-                                          "s.bind(b\"\\0mine\"); s.listen()\n"
-                                          "socket.socket(socket.AF_UNIX).connect(b\"\\0mine\")'"),
+    assert_int_equal(fixture_status(&the_box,
+                                    "python3 -c '\n"
+                                    "import socket\n"
+                                    "s = socket.socket(socket.AF_UNIX)\n"
+                                    "s.bind(b\"\\0mine\"); s.listen()\n"
+                                    "socket.socket(socket.AF_UNIX).connect(b\"\\0mine\")'"),
                      0);
 }
 
@@ -159,32 +145,33 @@ static void moves_and_links_between_its_directories(void **state)
 {
     (void)state;
     assert_string_equal(
-        fixture_out(&box, "for d in /tmp /workspace /dev/shm; do cd $d; mkdir a b; echo $d > a/f; "
-                          "ln a/f b/g; python3 -c 'import os; os.rename(\"a/f\", \"b/f\"); "
-                          "os.rename(\"a\", \"b/a\")'; ls b | tr '\\n' ' '; cat b/f; done"),
+        fixture_out(&the_box,
+                    "for d in /tmp /workspace /dev/shm; do cd $d; mkdir a b; echo $d > a/f; "
+                    "ln a/f b/g; python3 -c 'import os; os.rename(\"a/f\", \"b/f\"); "
+                    "os.rename(\"a\", \"b/a\")'; ls b | tr '\\n' ' '; cat b/f; done"),
         "a f g /tmp\na f g /workspace\na f g /dev/shm");
 }
 
 static void writes_to_its_own_files_of_proc(void **state)
 {
     (void)state;
-    assert_string_equal(fixture_out(&box, "echo 500 > /proc/self/oom_score_adj; printf renamed > "
-                                          "/proc/$$/comm; cat /proc/$$/comm"),
+    assert_string_equal(fixture_out(&the_box,
+                                    "echo 500 > /proc/self/oom_score_adj; printf renamed > "
+                                    "/proc/$$/comm; cat /proc/$$/comm"),
                         "renamed");
 }
 
 static void tells_a_null_device_from_a_terminal(void **state)
 {
     (void)state;
-    assert_string_equal(fixture_out(&box, "python3 -c 'import fcntl, os, termios\n"
-                                          "try: termios.tcgetattr(os.open(\"/dev/null\", 2))\n"
-                                          "except termios.error as e: print(e.args[0])'"),
+    assert_string_equal(fixture_out(&the_box, "python3 -c 'import fcntl, os, termios\n"
+                                              "try: termios.tcgetattr(os.open(\"/dev/null\", 2))\n"
+                                              "except termios.error as e: print(e.args[0])'"),
                         "25"); /* ENOTTY, not EACCES */
 }
 
 int main(void)
 {
-#define IN_BOX(test) cmocka_unit_test_setup_teardown(test, with_box, without_box)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_found_in_force_by_the_probe),
         IN_BOX(cannot_open_below_a_directory_of_the_host),
