@@ -18,6 +18,7 @@
 #include "base/mutate.h"
 #include "service/spawner/child.h"
 #include "service/spawner/mount.h"
+#include "service/spawner/proc_list.h"
 #include "service/spawner/rootfs.h"
 
 #define COVER_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
@@ -28,68 +29,27 @@
 #define EMPTY_FILE SB_PROC_EMPTY_FILE
 #define EMPTY_DIR  SB_PROC_EMPTY_DIR
 
-/* Absent ones are skipped: which exist depends on the kernel. A mount of the wrong kind is refused,
- * and the other one tried, but each refusal has the kernel wait for all processors (RCU), as each
- * umount2 has. */
-const struct sb_proc_cover sb_proc_covers[] = {
-    {"proc/sys", SB_PROC_READ_ONLY},
-    {"proc/fs", SB_PROC_READ_ONLY},
-    {"proc/bus", SB_PROC_HIDE_DIR},
-    {"proc/irq", SB_PROC_HIDE_DIR},
-    {"proc/acpi", SB_PROC_HIDE_DIR},
-    {"proc/asound", SB_PROC_HIDE_DIR},
-    {"proc/driver", SB_PROC_HIDE_DIR},
-    {"proc/dynamic_debug", SB_PROC_HIDE_DIR},
-    {"proc/scsi", SB_PROC_HIDE_DIR},
-    {"proc/bootconfig", SB_PROC_HIDE},
-    {"proc/buddyinfo", SB_PROC_HIDE},
-    {"proc/cmdline", SB_PROC_HIDE},
-    {"proc/config.gz", SB_PROC_HIDE},
-    {"proc/consoles", SB_PROC_HIDE},
-    {"proc/diskstats", SB_PROC_HIDE},
-    {"proc/interrupts", SB_PROC_HIDE},
-    {"proc/iomem", SB_PROC_HIDE},
-    {"proc/ioports", SB_PROC_HIDE},
-    {"proc/kallsyms", SB_PROC_HIDE},
-    {"proc/kcore", SB_PROC_HIDE},
-    {"proc/key-users", SB_PROC_HIDE},
-    {"proc/keys", SB_PROC_HIDE},
-    {"proc/kmsg", SB_PROC_HIDE},
-    {"proc/kpagecgroup", SB_PROC_HIDE},
-    {"proc/kpagecount", SB_PROC_HIDE},
-    {"proc/kpageflags", SB_PROC_HIDE},
-    {"proc/latency_stats", SB_PROC_HIDE},
-    {"proc/modules", SB_PROC_HIDE},
-    {"proc/mtrr", SB_PROC_HIDE},
-    {"proc/pagetypeinfo", SB_PROC_HIDE},
-    {"proc/partitions", SB_PROC_HIDE},
-    {"proc/sched_debug", SB_PROC_HIDE},
-    {"proc/slabinfo", SB_PROC_HIDE},
-    {"proc/softirqs", SB_PROC_HIDE},
-    {"proc/swaps", SB_PROC_HIDE},
-    {"proc/sysrq-trigger", SB_PROC_HIDE},
-    {"proc/timer_list", SB_PROC_HIDE},
-    {"proc/timer_stats", SB_PROC_HIDE},
-    {"proc/vmallocinfo", SB_PROC_HIDE},
-    {"proc/zoneinfo", SB_PROC_HIDE},
-    {NULL, SB_PROC_HIDE},
-};
+/* procfs has short names; a longer one stops the sandbox. */
+enum { PATH_SIZE = 80 };
 
-static int add_cover(const struct sb_proc_cover *cover, struct sb_err *err)
+static int name_path(char *ret_path, const char *proc, const char *name, struct sb_err *err)
 {
-    const char *path = cover->path;
-    const bool is_dir = cover->kind == SB_PROC_HIDE_DIR;
-    if (cover->kind == SB_PROC_READ_ONLY) {
-        return sb_mount_bind(path, path, err);
+    int len = snprintf(ret_path, PATH_SIZE, "%s/%s", proc, name);
+    return len < 0 || len >= PATH_SIZE ? sb_err_set(err, SB_INTERNAL, "%s has a long name", proc)
+                                       : 0;
+}
+
+/* A mount of the wrong kind would be refused, and have the kernel wait for all processors (RCU). */
+static int cover(void *arg, const char *name, bool is_dir, struct sb_err *err)
+{
+    char path[PATH_SIZE];
+    (void)arg;
+    if (name_path(path, "proc", name, err) < 0) {
+        return -1;
     }
-    if (mount(is_dir ? EMPTY_DIR : EMPTY_FILE, path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT) {
-        return 0;
-    }
-    if (errno == ENOTDIR &&
-        mount(is_dir ? EMPTY_FILE : EMPTY_DIR, path, NULL, MS_BIND, NULL) == 0) {
-        return 0;
-    }
-    return sb_err_sys(err, errno, "cover %s", path);
+    return mount(is_dir ? EMPTY_DIR : EMPTY_FILE, path, NULL, MS_BIND, NULL) < 0
+               ? sb_err_sys(err, errno, "cover %s", path)
+               : 0;
 }
 
 /* They lose their names, and stay where they are bound. */
@@ -111,13 +71,9 @@ static int cover_all(struct sb_child *child, struct sb_err *err)
     if (sb_proc_make_empty(child, err) < 0) {
         return -1;
     }
-    for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
-        const bool hides = cover->kind != SB_PROC_READ_ONLY;
-        bool is_left_out =
-            (hides && sb_mutated("proc.hide")) || (!hides && sb_mutated("proc.read-only"));
-        if (!is_left_out && add_cover(cover, err) < 0) {
-            return -1;
-        }
+    if ((!sb_mutated("proc.hide") && sb_proc_each_hidden("proc", cover, NULL, err) < 0) ||
+        (!sb_mutated("proc.read-only") && sb_mount_bind("proc/sys", "proc/sys", err) < 0)) {
+        return -1;
     }
     /* All covers at once; the procfs itself takes writes. */
     return sb_mount_add_attr_below(AT_FDCWD, "proc", COVER_ATTR, MOUNT_ATTR_RDONLY, err) < 0
@@ -200,6 +156,26 @@ int sb_proc_limit_around(struct sb_child *child, struct sb_err *err)
     return umount2("proc", MNT_DETACH) < 0 ? sb_err_sys(err, errno, "unmount proc") : 0;
 }
 
+static int verify(const char *path, bool is_hidden, struct sb_err *err)
+{
+    struct statfs fs;
+    if (statfs(path, &fs) < 0) {
+        return sb_err_sys(err, errno, "look at %s", path);
+    }
+    bool is_procfs = fs.f_type == PROC_SUPER_MAGIC;
+    return is_procfs == is_hidden || (fs.f_flags & ST_RDONLY) == 0
+               ? sb_err_set(err, SB_INTERNAL, "%s is not covered", path)
+               : 0;
+}
+
+static int verify_hidden(void *arg, const char *name, bool is_dir, struct sb_err *err)
+{
+    char path[PATH_SIZE];
+    (void)arg;
+    (void)is_dir;
+    return name_path(path, "/proc", name, err) < 0 ? -1 : verify(path, true, err);
+}
+
 int sb_proc_verify(struct sb_child *child, struct sb_err *err)
 {
     (void)child;
@@ -207,17 +183,7 @@ int sb_proc_verify(struct sb_child *child, struct sb_err *err)
     if (statfs("/proc", &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) {
         return sb_err_set(err, SB_INTERNAL, "/proc is not a procfs");
     }
-    for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
-        char path[64];
-        (void)snprintf(path, sizeof path, "/%s", cover->path);
-        if (statfs(path, &fs) < 0) {
-            continue;
-        }
-        bool is_procfs = fs.f_type == PROC_SUPER_MAGIC;
-        bool is_hidden = cover->kind != SB_PROC_READ_ONLY;
-        if (is_procfs == is_hidden || (fs.f_flags & ST_RDONLY) == 0) {
-            return sb_err_set(err, SB_INTERNAL, "%s is not covered", path);
-        }
-    }
-    return 0;
+    return verify("/proc/sys", false, err) < 0
+               ? -1
+               : sb_proc_each_hidden("/proc", verify_hidden, NULL, err);
 }

@@ -13,6 +13,7 @@
 #include "service/spawner/fds.h"
 #include "service/spawner/plan.h"
 #include "service/spawner/proc.h"
+#include "service/spawner/proc_list.h"
 #include "service/spawner/rootfs.h"
 
 /* Words that are constant or the plan's, ended by NULL. What does not fit shows in the end. */
@@ -90,21 +91,21 @@ add_system(struct sb_bwrap_command *command, const struct sb_plan *plan, struct 
     return 0;
 }
 
-/* Parts that this kernel does not have are left out. */
-static void add_proc(struct sb_bwrap_command *command)
+static int cover(void *arg, const char *name, bool is_dir, struct sb_err *err)
 {
-    add(command, "--proc", "/proc", NULL);
-    for (const struct sb_proc_cover *cover = sb_proc_covers; cover->path != NULL; cover++) {
-        struct stat st;
-        const char *path = join(command, "/", cover->path);
-        if (lstat(path, &st) < 0) {
-            continue;
-        }
-        const char *source = cover->kind == SB_PROC_READ_ONLY ? path
-                             : S_ISDIR(st.st_mode) ? SB_ROOTFS_STAGE "/" SB_PROC_EMPTY_DIR
-                                                   : SB_ROOTFS_STAGE "/" SB_PROC_EMPTY_FILE;
-        add(command, "--ro-bind", source, path, NULL);
-    }
+    struct sb_bwrap_command *command = arg;
+    (void)err;
+    add(command, "--ro-bind",
+        is_dir ? SB_ROOTFS_STAGE "/" SB_PROC_EMPTY_DIR : SB_ROOTFS_STAGE "/" SB_PROC_EMPTY_FILE,
+        join(command, "/proc/", name), NULL);
+    return 0;
+}
+
+/* The names are the kernel's, and so the same in any procfs. */
+static int add_proc(struct sb_bwrap_command *command, struct sb_err *err)
+{
+    add(command, "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", NULL);
+    return sb_proc_each_hidden("/proc", cover, command, err);
 }
 
 static bool is_below(const char *path, const char *tree)
@@ -147,7 +148,9 @@ int sb_bwrap_compile(const struct sb_plan *plan,
     add(command, "--ro-bind", SB_ROOTFS_STAGE "/etc", "/etc", "--dev-bind", SB_ROOTFS_STAGE "/dev",
         "/dev", "--remount-ro", "/dev", "--dir", "/run", "--dir", "/var/lib", "--symlink", "../tmp",
         "/var/tmp", "--symlink", "../run", "/var/run", NULL);
-    add_proc(command);
+    if (add_proc(command, err) < 0) {
+        return -1;
+    }
     add_space(command, plan);
     static_assert(SB_FDS_INIT == 5 && SB_FDS_MORE == 6, "written out below");
     /* The root last: until then it takes mount points. */

@@ -221,6 +221,56 @@ static enum sb_verdict host_processes(struct sb_run *run)
     return sb_probe_by_found(run, &found, "visible", "only processes of the sandbox are visible");
 }
 
+/* What top, free and runtimes read, and what tells no more than uname does. */
+static bool is_ordinary(const char *name)
+{
+    static const char *const names[] = {
+        "cpuinfo", "crypto", "devices", "dma",     "execdomains", "filesystems",
+        "loadavg", "locks",  "meminfo", "misc",    "stat",        "sys",
+        "sysvipc", "tty",    "uptime",  "version", "vmstat",
+    };
+    for (size_t i = 0; i < SB_COUNT(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return name[0] == '.' || isdigit((unsigned char)name[0]);
+}
+
+/** Also what a newer kernel or a module of the host's adds. */
+static enum sb_verdict other_names(struct sb_run *run)
+{
+    DIR *proc = opendir("/proc");
+    if (proc == NULL) {
+        return sb_probe_held(run, "no /proc");
+    }
+    struct sb_found found = {0};
+    const struct dirent *entry;
+    while ((entry = readdir(proc)) != NULL) {
+        char path[300];
+        (void)snprintf(path, sizeof(path), "/proc/%s", entry->d_name);
+        if (entry->d_type == DT_LNK || is_ordinary(entry->d_name)) {
+            continue;
+        }
+        /* Of kmsg a read would wait. */
+        bool is_queue = strcmp(entry->d_name, "kmsg") == 0;
+        if (sb_probe_opens(path, O_WRONLY) ||
+            (is_queue ? sb_probe_opens(path, O_RDONLY) : sb_probe_gives_something(path))) {
+            sb_probe_found(&found, "%s", path);
+        }
+    }
+    closedir(proc);
+    return sb_probe_by_found(run, &found, "told", "what no program needs is covered");
+}
+
+/** Who writes there has the kernel measure for them, system-wide. */
+static enum sb_verdict pressure(struct sb_run *run)
+{
+    static const char *const paths[] = {"/proc/pressure/cpu", "/proc/pressure/io",
+                                        "/proc/pressure/memory", "/proc/pressure/irq"};
+    return none_writable(run, paths, SB_COUNT(paths));
+}
+
 static const struct sb_probe probes[] = {
     {"core-pattern", "none", "the handler of core dumps cannot be set", core_pattern},
     {"sysrq", "none", "magic SysRq is out of reach", sysrq},
@@ -233,6 +283,8 @@ static const struct sb_probe probes[] = {
     {"cgroup-files", "none", "no cgroup file is writable", cgroup_files},
     {"cgroup-names", "none", "no cgroup hierarchy is visible", cgroup_names},
     {"masked-files", "none", "kernel memory, logs and tables are masked", masked_files},
+    {"other-names", "none", "nothing is in /proc that is not known to be harmless", other_names},
+    {"pressure", "none", "no trigger on the host's pressure can be set", pressure},
     {"kernel-addresses", "none", "kernel addresses are hidden", kernel_addresses},
     {"host-processes", "none", "no process of the host is visible", host_processes},
 };
