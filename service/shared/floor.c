@@ -9,12 +9,21 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 #define LOW32 0xffffffffULL /* the kernel reads an int from these bits and ignores those above */
+
+/* Newer than some headers, or in such as libc's cannot stand beside. */
+enum {
+    SET_DELEGATION = 1040, /* F_SETDELEG, Linux 6.19 */
+    SET_MEMORY_MERGE = 67, /* PR_SET_MEMORY_MERGE, Linux 6.4 */
+    UPPER_PROTOCOL = 31,   /* TCP_ULP */
+};
 
 /* Conditions. BITS: all of these bits are set. INT: the argument, read as an int, is that. */
 #define BITS(arg, bits)                                                                            \
@@ -246,6 +255,7 @@ const struct sb_floor_rule sb_floor_rules[] = {
     /* limits and priorities of PID 1, whose effective uid is the job's */
     WHEN("prlimit64", INT(0, 1)),
     WHEN("setpriority", INT(1, 1)),
+    WHEN("setpriority", INT(0, PRIO_USER)), /* it is one of those of its user */
     WHEN("ioprio_set", INT(1, 1)),
     WHEN("sched_setparam", INT(0, 1)),
     WHEN("sched_setscheduler", INT(0, 1)),
@@ -276,6 +286,16 @@ const struct sb_floor_rule sb_floor_rules[] = {
     WHEN("fcntl", INT(1, F_SETOWN_EX)),
     /* a lease on a file of the host stalls whoever opens it there */
     WHEN("fcntl", INT(1, F_SETLEASE)),
+    WHEN("fcntl", INT(1, SET_DELEGATION)), /* the same for a directory, too */
+
+    /* pages that are equal to others of the host's become one, and who writes to such a page can
+     * tell; another thread of a core stands still for who has a cookie of his own */
+    {"madvise", EINVAL, 1, {INT(2, MADV_MERGEABLE)}},
+    WHEN("prctl", INT(0, SET_MEMORY_MERGE)),
+    WHEN("prctl", INT(0, PR_SCHED_CORE)),
+    /* parsers in the kernel of what comes by TCP; what is not built in answers so, and libraries
+     * have their own */
+    {"setsockopt", ENOENT, 2, {INT(1, IPPROTO_TCP), INT(2, UPPER_PROTOCOL)}},
 
     /* mkdir is not here: the kernel drops these bits itself */
     SETID("chmod", 1),
@@ -294,16 +314,47 @@ const struct sb_floor_rule sb_floor_rules[] = {
 const size_t sb_floor_n_rules = COUNT(sb_floor_rules);
 
 const char *const sb_floor_init_calls[] = {
-    "brk",     "chdir",        "clone",          "close",        "close_range",     "dup2",
-    "dup3",    "execve",       "execveat",       "exit",         "exit_group",      "fcntl",
-    "fork",    "futex",        "getdents64",     "getpid",       "getppid",         "getresuid",
-    "ioctl",   "kill",         "mmap",           "munmap",       "newfstatat",      "open",
-    "openat",  "pipe2",        "poll",           "ppoll",        "prctl",           "read",
-    "recvmsg", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "seccomp",
-    "sendmsg", "sendto",       "setresuid",      "setsid",       "signalfd4",       "statfs",
-    "vfork",   "wait4",        "waitid",         "write",
+    "brk",          "chdir",           "clone",      "close",   "close_range",  "dup2",
+    "dup3",         "execve",          "execveat",   "exit",    "exit_group",   "fork",
+    "futex",        "getdents64",      "getpid",     "getppid", "getresuid",    "kill",
+    "mmap",         "munmap",          "newfstatat", "open",    "openat",       "pipe2",
+    "poll",         "ppoll",           "read",       "recvmsg", "rt_sigaction", "rt_sigprocmask",
+    "rt_sigreturn", "rt_sigtimedwait", "seccomp",    "sendmsg", "sendto",       "setresuid",
+    "setsid",       "signalfd4",       "statfs",     "vfork",   "wait4",        "waitid",
+    "write",
 };
 const size_t sb_floor_n_init_calls = COUNT(sb_floor_init_calls);
+
+const struct sb_floor_init_arg sb_floor_init_args[] = {
+    {"prctl", IS(0, PR_SET_PDEATHSIG)},
+    {"prctl", IS(0, PR_GET_DUMPABLE)},
+    {"prctl", IS(0, PR_SET_DUMPABLE)},
+    {"prctl", IS(0, PR_SET_NAME)},
+    {"prctl", IS(0, PR_SET_CHILD_SUBREAPER)},
+    {"prctl", IS(0, PR_SET_NO_NEW_PRIVS)},
+    {"fcntl", IS(1, F_SETFD)},
+    {"fcntl", IS(1, F_DUPFD_CLOEXEC)},
+    {"ioctl", IS(1, TIOCSCTTY)},
+    {"ioctl", IS(1, TIOCSPTLCK)},
+    {"ioctl", IS(1, TIOCSWINSZ)},
+    {"ioctl", IS(1, TIOCGPTPEER)},
+};
+const size_t sb_floor_n_init_args = COUNT(sb_floor_init_args);
+
+enum sb_floor_need sb_floor_need(const char *name)
+{
+    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
+        if (*sb_floor_init_calls[i] == *name && strcmp(sb_floor_init_calls[i], name) == 0) {
+            return SB_FLOOR_NEEDS_ALL;
+        }
+    }
+    for (size_t i = 0; i < sb_floor_n_init_args; i++) {
+        if (strcmp(sb_floor_init_args[i].name, name) == 0) {
+            return SB_FLOOR_NEEDS_SOME;
+        }
+    }
+    return SB_FLOOR_NOT_NEEDED;
+}
 
 /* What libseccomp may not know: from Linux 5.18 on, with the same numbers on all architectures. */
 static const struct {

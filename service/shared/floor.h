@@ -20,10 +20,25 @@ struct sb_floor_rule {
 extern const struct sb_floor_rule sb_floor_rules[];
 extern const size_t sb_floor_n_rules;
 
-/** Calls init needs, and with them every job: allowed unless a rule of the profile or of the floor
- *  refuses them. */
+/** What of a call init needs, and with it every job: allowed unless a rule of the profile or of the
+ *  floor refuses it. */
+enum sb_floor_need {
+    SB_FLOOR_NOT_NEEDED,
+    SB_FLOOR_NEEDS_SOME, /* with the arguments of sb_floor_init_args alone */
+    SB_FLOOR_NEEDS_ALL,
+};
+enum sb_floor_need sb_floor_need(const char *name);
+
+/** Calls that init needs whatever their arguments are. */
 extern const char *const sb_floor_init_calls[];
 extern const size_t sb_floor_n_init_calls;
+
+/** Calls of which one argument says what they do, with what init needs of them. */
+extern const struct sb_floor_init_arg {
+    const char *name;
+    struct sb_argcmp arg;
+} sb_floor_init_args[];
+extern const size_t sb_floor_n_init_args;
 
 /** Number of a call on this architecture, at most 1023; negative: not known here. Knows calls that
  *  are newer than libseccomp. */

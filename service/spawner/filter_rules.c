@@ -110,14 +110,10 @@ static bool is_allowed(const Spawn__V1__LoadFilter *msg, const char *name)
     return is_named(msg, name, SPAWN__V1__ACTION__ACTION_ALLOW, true);
 }
 
+/* Whatever its arguments are. */
 static bool is_needed_by_init(const char *name)
 {
-    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
-        if (*sb_floor_init_calls[i] == *name && strcmp(sb_floor_init_calls[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return sb_floor_need(name) == SB_FLOOR_NEEDS_ALL;
 }
 
 /* By these init becomes the job. A profile's refusal of them is the kernel's already: the job has
@@ -185,7 +181,7 @@ static int add_name(struct pair *pair,
     bool is_told = rule->action == SPAWN__V1__ACTION__ACTION_NOTIFY ||
                    (is_errno(action) && call != NULL && call->has_rules);
     /* What init needs must not wait for a worker that does not know of the sandbox yet. */
-    if (is_told && !is_needed_by_init(name)) {
+    if (is_told && sb_floor_need(name) == SB_FLOOR_NOT_NEEDED) {
         return add_told(pair, name, rule->errno_value, n_args, args, err);
     }
     if (is_refusal(action) && sb_bpf_list_add(pair->deny, action, number, n_args, args, err) < 0) {
@@ -254,6 +250,24 @@ static int add_personality(struct pair *pair, struct sb_err *err)
     return 0;
 }
 
+static int add_init(struct sb_bpf_list *allow, struct sb_err *err)
+{
+    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
+        int number = sb_floor_resolve(sb_floor_init_calls[i]);
+        if (number >= 0 && sb_bpf_list_add(allow, SECCOMP_RET_ALLOW, number, 0, NULL, err) < 0) {
+            return sb_err_wrap(err, "init: %s", sb_floor_init_calls[i]);
+        }
+    }
+    for (size_t i = 0; i < sb_floor_n_init_args; i++) {
+        const struct sb_floor_init_arg *need = &sb_floor_init_args[i];
+        if (sb_bpf_list_add(allow, SECCOMP_RET_ALLOW, sb_floor_resolve(need->name), 1, &need->arg,
+                            err) < 0) {
+            return sb_err_wrap(err, "init: %s", need->name);
+        }
+    }
+    return 0;
+}
+
 static int add_floor(struct pair *pair, struct sb_err *err)
 {
     for (size_t i = 0; i < sb_floor_n_rules; i++) {
@@ -274,12 +288,8 @@ static int add_floor(struct pair *pair, struct sb_err *err)
             return sb_err_wrap(err, "floor: %s", rule->name);
         }
     }
-    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
-        int number = sb_floor_resolve(sb_floor_init_calls[i]);
-        if (number >= 0 && pair->allow->default_action != SECCOMP_RET_ALLOW &&
-            sb_bpf_list_add(pair->allow, SECCOMP_RET_ALLOW, number, 0, NULL, err) < 0) {
-            return sb_err_wrap(err, "init: %s", sb_floor_init_calls[i]);
-        }
+    if (pair->allow->default_action != SECCOMP_RET_ALLOW && add_init(pair->allow, err) < 0) {
+        return -1;
     }
     return sb_mutated("floor.personality") ? 0 : add_personality(pair, err);
 }

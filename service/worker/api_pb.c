@@ -458,15 +458,6 @@ static bool add_evidence(const struct sb_verdict *verdict, Aisbx__V1__Verdict *m
     return true;
 }
 
-static bool is_needed_by_init(const char *call)
-{
-    bool found = false;
-    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
-        found = found || strcmp(sb_floor_init_calls[i], call) == 0;
-    }
-    return found;
-}
-
 static bool add_learnt_call(Aisbx__V1__Verdict *msg, const char *name, uint64_t count)
 {
     Aisbx__V1__LearntCall *call = sb_api_pb_new(&aisbx__v1__learnt_call__descriptor);
@@ -489,7 +480,8 @@ static bool add_learnt(const struct sb_sandbox *sandbox, Aisbx__V1__Verdict *msg
     msg->learnt = calloc(SB_LEARNT_MAX, sizeof(Aisbx__V1__LearntCall *));
     for (int i = 0; msg->learnt != NULL && i < SB_LEARNT_MAX; i++) {
         SB_CLEANUP(sb_freep) char *name = sb_floor_name(i); /* NULL: newer than we are, or none */
-        if (name != NULL && (sb_learnt_has(learnt, i) || is_needed_by_init(name)) &&
+        if (name != NULL &&
+            (sb_learnt_has(learnt, i) || sb_floor_need(name) == SB_FLOOR_NEEDS_ALL) &&
             !add_learnt_call(msg, name, learnt->counts[i])) {
             return false;
         }

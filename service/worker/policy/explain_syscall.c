@@ -20,7 +20,13 @@ static const struct {
     {"socketpair", "EAFNOSUPPORT for families but UNIX, INET, INET6 and NETLINK with ROUTE"},
     {"personality", "EPERM for all but PER_LINUX, PER_LINUX32, UNAME26 and the query"},
     {"ioctl", "EPERM for TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD, FIOSETOWN and SIOCSPGRP"},
-    {"fcntl", "EPERM for F_SETOWN, F_SETOWN_EX and F_SETLEASE"},
+    {"fcntl", "EPERM for F_SETOWN, F_SETOWN_EX, F_SETLEASE and F_SETDELEG"},
+    {"prctl", "EPERM for PR_SCHED_CORE and PR_SET_MEMORY_MERGE"},
+    {"madvise", "EINVAL for MADV_MERGEABLE"},
+    {"setsockopt", "ENOENT for TCP_ULP"},
+    {"setpriority", "EPERM where it names PID 1, which is init, or a user"},
+    {"mmap", "ENOMEM for huge pages"},
+    {"memfd_create", "ENOMEM for huge pages"},
     {"chmod", "EPERM for modes with setuid or setgid"},
     {"fchmod", "EPERM for modes with setuid or setgid"},
     {"fchmodat", "EPERM for modes with setuid or setgid"},
@@ -56,16 +62,6 @@ static int refused_by_floor(const char *name)
         }
     }
     return 0;
-}
-
-static bool is_needed_by_init(const char *name)
-{
-    for (size_t i = 0; i < sb_floor_n_init_calls; i++) {
-        if (strcmp(sb_floor_init_calls[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- what the list of the profile says ---- */
@@ -131,6 +127,7 @@ static void put_action(char *out, size_t cap, Spawn__V1__Action action, uint32_t
 /* The floor's part, and that of conditional rules, of a call that is allowed. */
 static void put_exceptions(const char *name, const struct said *said, struct sb_answer *answer)
 {
+    enum sb_floor_need need = sb_floor_need(name);
     char by_rule[128] = "";
     const char *floor = part_of_floor(name);
     if (said->refuses_if != NULL) {
@@ -141,7 +138,9 @@ static void put_exceptions(const char *name, const struct said *said, struct sb_
     }
     (void)snprintf(answer->detail, sizeof answer->detail, "%s%s%s", floor == NULL ? "" : floor,
                    floor != NULL && by_rule[0] != '\0' ? "; " : "", by_rule);
-    if (floor != NULL || by_rule[0] != '\0' || (said->allows_if && !said->allows)) {
+    if (floor != NULL || by_rule[0] != '\0' ||
+        (said->allows_if && !said->allows && need != SB_FLOOR_NEEDS_ALL) ||
+        (need == SB_FLOOR_NEEDS_SOME && !said->allows)) {
         answer->word = "depends";
     }
 }
@@ -153,6 +152,17 @@ static void offer_copy(const char *list, const char *name, bool replaces, struct
                    "seccomp: a copy of %.200s with {\"names\": [\"%s\"], \"action\": "
                    "\"SCMP_ACT_ALLOW\"}%s",
                    list, name, replaces ? " in place of the rule that refuses it" : "");
+}
+
+static const char *why_unlisted(const char *name, bool allows_if)
+{
+    if (sb_floor_need(name) == SB_FLOOR_NEEDS_ALL) {
+        return allows_if ? "conditions of its rules do not count: every sandbox needs the call"
+                         : "it need not name the call: every sandbox needs it";
+    }
+    return allows_if
+               ? "a rule of it names the call, for some arguments only"
+               : "it need not name the call: every sandbox needs it, with some arguments only";
 }
 
 static void answer_by_list(const struct sb_profile *profile,
@@ -169,12 +179,10 @@ static void answer_by_list(const struct sb_profile *profile,
         put_action(answer->detail, sizeof answer->detail, said.refuses->action,
                    said.refuses->errno_value);
         offer_copy(list->name, name, true, answer);
-    } else if (said.allows || said.allows_if || is_needed_by_init(name)) {
+    } else if (said.allows || said.allows_if || sb_floor_need(name) != SB_FLOOR_NOT_NEEDED) {
         answer->word = "allowed";
-        if (!said.allows && said.allows_if) {
-            why = "a rule of it names the call, for some arguments only";
-        } else if (!said.allows) {
-            why = "it need not name the call: every sandbox needs it";
+        if (!said.allows) {
+            why = why_unlisted(name, said.allows_if);
         }
         put_exceptions(name, &said, answer);
     } else if (is_allow(list->default_action)) {

@@ -20,7 +20,7 @@ static const struct sb_probe_class *const classes[] = {
     &sb_probes_inherited, &sb_probes_mounts,   &sb_probes_namespaces, &sb_probes_syscalls,
     &sb_probes_sockets,   &sb_probes_ipc,      &sb_probes_terminal,   &sb_probes_network,
     &sb_probes_memory,    &sb_probes_counts,   &sb_probes_disk,       &sb_probes_leftovers,
-    &sb_probes_layers,
+    &sb_probes_layers,    &sb_probes_newer,
 };
 
 static const char *const verdicts[] = {

@@ -40,7 +40,7 @@ extern const struct sb_probe_class sb_probes_control, sb_probes_files, sb_probes
     sb_probes_kernelfiles, sb_probes_devices, sb_probes_identity, sb_probes_setuid, sb_probes_init,
     sb_probes_inherited, sb_probes_namespaces, sb_probes_mounts, sb_probes_syscalls,
     sb_probes_sockets, sb_probes_ipc, sb_probes_terminal, sb_probes_network, sb_probes_memory,
-    sb_probes_counts, sb_probes_disk, sb_probes_leftovers, sb_probes_layers;
+    sb_probes_counts, sb_probes_disk, sb_probes_leftovers, sb_probes_layers, sb_probes_newer;
 
 #define SB_COUNT(array)      (sizeof(array) / sizeof((array)[0]))
 #define SB_PRINTF(at, first) __attribute__((__format__(__printf__, at, first)))

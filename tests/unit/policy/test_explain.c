@@ -191,6 +191,8 @@ static void the_floor_decides_before_any_list(void **state)
     assert_syscall(state, "mine", "chmod", "depends", "setuid");
     assert_syscall(state, "listed", "chmod", "depends", "setuid");
     assert_syscall(state, "mine", "prlimit64", "depends", "PID 1");
+    assert_syscall(state, "mine", "setsockopt", "depends", "TCP_ULP");
+    assert_syscall(state, "mine", "mmap", "depends", "huge pages");
 }
 
 static void a_list_says_what_it_allows_refuses_and_does_not_name(void **state)
@@ -204,6 +206,7 @@ static void a_list_says_what_it_allows_refuses_and_does_not_name(void **state)
     assert_syscall(state, "listed", "getpgrp", "refused", "with {\"names\": [\"getpgrp\"]");
     assert_syscall(state, "listed", "kill", "depends", "ENOENT for arguments");
     assert_syscall(state, "listed", "wait4", "allowed", "every sandbox needs it");
+    assert_syscall(state, "listed", "prctl", "depends", "with some arguments only");
     assert_syscall(state, "mine", "no_such_call", "unknown", "knows no system call");
 }
 

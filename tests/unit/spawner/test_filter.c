@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -223,7 +224,17 @@ static const struct row floor_rows[] = {
     {"fchown", {99, 65534, 65534}, ERRNO(EPERM)},
     {"fchown", {99, UINT32_MAX, UINT32_MAX}, ALLOW},
     {"fchownat", {99, 0, 0, 0}, ERRNO(EPERM)},
+    {"fcntl", {0, 1040}, ERRNO(EPERM)}, /* F_SETDELEG */
     {"setpriority", {0, 1}, ERRNO(EPERM)},
+    {"setpriority", {PRIO_USER, 1001}, ERRNO(EPERM)},
+    {"setpriority", {PRIO_USER | 1ULL << 32, 1001}, ERRNO(EPERM)},
+    {"setpriority", {PRIO_PROCESS, 0}, ALLOW},
+    {"madvise", {0, 0, MADV_MERGEABLE}, ERRNO(EINVAL)},
+    {"madvise", {0, 0, MADV_DONTNEED}, ALLOW},
+    {"prctl", {PR_SCHED_CORE}, ERRNO(EPERM)},
+    {"prctl", {67}, ERRNO(EPERM)},                      /* PR_SET_MEMORY_MERGE */
+    {"setsockopt", {0, IPPROTO_TCP, 31}, ERRNO(ENOENT)}, /* TCP_ULP */
+    {"setsockopt", {0, IPPROTO_IP, 31}, ALLOW},
     {"ioprio_set", {1, 1}, ERRNO(EPERM)},
     {"sched_setparam", {1}, ERRNO(EPERM)},
     {"sched_setscheduler", {1}, ERRNO(EPERM)},
@@ -306,6 +317,28 @@ static void allows_what_is_named_and_answers_the_default_else(void **state)
         {"cachestat", {0}, ERRNO(ENOSYS)},
         {"execve", {0}, ALLOW}, /* init needs it */
         {"wait4", {0}, ALLOW},
+    };
+    CHECK(filter, rows);
+    sb_filter_done(&filter);
+}
+
+static void takes_the_options_that_are_named_and_those_of_init(void **state)
+{
+    (void)state;
+    const struct short_rule rules[] = {
+        {.names = {"prctl"},
+         .action = SPAWN__V1__ACTION__ACTION_ALLOW,
+         .args = {{0, SPAWN__V1__COMPARE__COMPARE_EQ, PR_GET_NAME, 0}},
+         .n_args = 1},
+        {.names = {"fcntl"}, .action = SPAWN__V1__ACTION__ACTION_ALLOW},
+    };
+    struct sb_filter filter = good(SPAWN__V1__ACTION__ACTION_ERRNO, ENOSYS, rules, 2);
+    static const struct row rows[] = {
+        {"prctl", {PR_GET_NAME}, ALLOW},         {"prctl", {PR_SET_PDEATHSIG}, ALLOW}, /* init's */
+        {"prctl", {PR_SET_NO_NEW_PRIVS}, ALLOW}, {"prctl", {PR_GET_TIMING}, ERRNO(ENOSYS)},
+        {"prctl", {PR_SET_MM}, ERRNO(ENOSYS)},   {"fcntl", {0, F_GETFL}, ALLOW},
+        {"ioctl", {0, TIOCSCTTY}, ALLOW}, /* no list names it */
+        {"ioctl", {0, FIONREAD}, ERRNO(ENOSYS)},
     };
     CHECK(filter, rows);
     sb_filter_done(&filter);
@@ -514,6 +547,7 @@ int main(void)
         cmocka_unit_test(holds_the_floor_when_a_profile_allows_all),
         cmocka_unit_test(holds_the_floor_when_a_profile_names_the_calls),
         cmocka_unit_test(allows_what_is_named_and_answers_the_default_else),
+        cmocka_unit_test(takes_the_options_that_are_named_and_those_of_init),
         cmocka_unit_test(keeps_a_conditional_refusal_beside_an_allowance),
         cmocka_unit_test(lets_a_named_refusal_win_over_a_harder_default),
         cmocka_unit_test(compares_arguments_as_asked),
