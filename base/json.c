@@ -27,7 +27,13 @@ static bool is_plain(unsigned char c)
     return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
 }
 
-/* Escapes C0, DEL, quote and backslash; replaces bytes that are not UTF-8. */
+/* Also of C1, which terminals obey in UTF-8, too. */
+static bool is_control(int32_t code)
+{
+    return code >= 0x7f && code < 0xa0;
+}
+
+/* Escapes C0, DEL, C1, quote and backslash; replaces bytes that are not UTF-8. */
 static void put_quoted(struct sb_out *out, struct sb_str text)
 {
     sb_out_put(out, "\"");
@@ -40,7 +46,7 @@ static void put_quoted(struct sb_out *out, struct sb_str text)
             continue;
         }
         int32_t code = sb_utf8_next(&text);
-        if (code >= 0x80 || (code >= 0 && is_plain((unsigned char)code))) {
+        if (code >= 0x80 ? !is_control(code) : code >= 0 && is_plain((unsigned char)code)) {
             continue;
         }
         sb_out_write(out, run, (size_t)(at - run));

@@ -56,6 +56,17 @@ static void control_characters_quotes_and_backslashes_are_escaped(void **state)
                         "\"a\\\"\\\\\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f\\u0000z\"");
 }
 
+/* Some terminals obey U+009B as they do ESC [. */
+static void control_characters_beyond_ascii_are_escaped(void **state)
+{
+    struct sb_json json = {.out = &out};
+    (void)state;
+    sb_json_str(&json, NULL,
+                SB_STR("a\xc2\x80\xc2\x9b"
+                       "31m\xc2\x9f\xc2\xa0\xc3\xbc"));
+    assert_string_equal(sb_buf_cstr(&out.buf), "\"a\\u0080\\u009b31m\\u009f\xc2\xa0\xc3\xbc\"");
+}
+
 static void malformed_utf8_is_replaced_and_the_rest_kept(void **state)
 {
     struct sb_json json = {.out = &out};
@@ -85,6 +96,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(nested_values_get_their_commas, setup, teardown),
         cmocka_unit_test_setup_teardown(control_characters_quotes_and_backslashes_are_escaped,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(control_characters_beyond_ascii_are_escaped, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(malformed_utf8_is_replaced_and_the_rest_kept, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(numbers_that_json_lacks_become_null, setup, teardown),
