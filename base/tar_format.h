@@ -90,8 +90,6 @@ enum sb_tar_kind sb_tar_kind(char type, const char *path);
 
 /* Puts what an extended header says into the reader. */
 enum sb_tar_result sb_tar_meta_read(struct sb_tar_reader *reader);
-/* A whole number, or SB_TAR_NUMBER. */
-enum sb_tar_result sb_tar_decimal(const char *text, size_t len, uint64_t *ret_number);
 
 /* ---- tar_sparse.c: SB_TAR_SPARSE where a list is broken ---- */
 

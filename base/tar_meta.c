@@ -12,7 +12,8 @@ static int is_key(const char *key, size_t len, const char *wanted)
     return i == len && wanted[i] == '\0';
 }
 
-enum sb_tar_result sb_tar_decimal(const char *text, size_t len, uint64_t *ret_number)
+/* A whole number, or SB_TAR_NUMBER. */
+static enum sb_tar_result decimal(const char *text, size_t len, uint64_t *ret_number)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < len; i++) {
@@ -60,14 +61,14 @@ static enum sb_tar_result take_link(struct sb_tar_reader *reader, const char *va
 static enum sb_tar_result take_size(struct sb_tar_reader *reader, const char *value, size_t len)
 {
     reader->has_size = 1;
-    return sb_tar_decimal(value, len, &reader->size);
+    return decimal(value, len, &reader->size);
 }
 
 static enum sb_tar_result
 take_real_size(struct sb_tar_reader *reader, const char *value, size_t len)
 {
     reader->has_real_size = 1;
-    return sb_tar_decimal(value, len, &reader->real_size);
+    return decimal(value, len, &reader->real_size);
 }
 
 /* "-12.5" is half a second after -13. */
@@ -81,7 +82,7 @@ static enum sb_tar_result take_time(struct sb_tar_reader *reader, const char *va
     while (point < len && value[point] != '.') {
         point++;
     }
-    if (sb_tar_decimal(value + at, point - at, &whole) != SB_TAR_OK) {
+    if (decimal(value + at, point - at, &whole) != SB_TAR_OK) {
         return SB_TAR_NUMBER;
     }
     uint32_t weight = 100000000;
@@ -124,13 +125,13 @@ static enum sb_tar_result take_minor(struct sb_tar_reader *reader, const char *v
 static enum sb_tar_result take_offset(struct sb_tar_reader *reader, const char *value, size_t len)
 {
     reader->sparse_major = 0;
-    return sb_tar_decimal(value, len, &reader->map_value);
+    return decimal(value, len, &reader->map_value);
 }
 
 static enum sb_tar_result take_length(struct sb_tar_reader *reader, const char *value, size_t len)
 {
     uint64_t number = 0;
-    enum sb_tar_result result = sb_tar_decimal(value, len, &number);
+    enum sb_tar_result result = decimal(value, len, &number);
     return result != SB_TAR_OK ? result : sb_tar_add_part(reader, reader->map_value, number);
 }
 
@@ -146,7 +147,7 @@ static enum sb_tar_result take_map(struct sb_tar_reader *reader, const char *val
         while (end < len && value[end] != ',') {
             end++;
         }
-        if (sb_tar_decimal(value + at, end - at, &numbers[n % 2]) != SB_TAR_OK ||
+        if (decimal(value + at, end - at, &numbers[n % 2]) != SB_TAR_OK ||
             (n % 2 == 1 && sb_tar_add_part(reader, numbers[0], numbers[1]) != SB_TAR_OK)) {
             return SB_TAR_SPARSE;
         }
@@ -201,7 +202,7 @@ enum sb_tar_result sb_tar_meta_read(struct sb_tar_reader *reader)
         while (blank < end && *blank != ' ') {
             blank++;
         }
-        if (blank == end || sb_tar_decimal(at, (size_t)(blank - at), &len) != SB_TAR_OK ||
+        if (blank == end || decimal(at, (size_t)(blank - at), &len) != SB_TAR_OK ||
             len > (uint64_t)(end - at) || len < (uint64_t)(blank - at) + 2 || at[len - 1] != '\n') {
             return SB_TAR_META;
         }

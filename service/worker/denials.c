@@ -115,15 +115,6 @@ bool sb_denials_add(struct sb_denials *denials, const struct sb_denial *what)
     return true;
 }
 
-uint64_t sb_denials_total(const struct sb_denials *denials)
-{
-    uint64_t total = denials->n_more;
-    for (size_t i = 0; i < denials->n; i++) {
-        total += denials->items[i].count;
-    }
-    return total;
-}
-
 /* What the telling argument of a call means; 0 as mask: all of it. */
 static const struct {
     const char *call;

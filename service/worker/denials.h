@@ -46,8 +46,6 @@ void sb_denials_done(struct sb_denials *denials);
 struct sb_denial *sb_denials_find(const struct sb_denials *denials, const struct sb_denial *what);
 /** Counts @what->count of them, one for 0. True: it is the first of its kind, and has a row now. */
 bool sb_denials_add(struct sb_denials *denials, const struct sb_denial *what);
-/** All that were counted. */
-uint64_t sb_denials_total(const struct sb_denials *denials);
 
 enum { SB_DENIAL_TEXT_SIZE = 256 };
 

@@ -174,11 +174,6 @@ void sb_policy_packages_done(struct sb_policy_packages *packages)
     *packages = (struct sb_policy_packages){0};
 }
 
-bool sb_policy_has_packages(const struct sb_policy_packages *packages)
-{
-    return packages->sets[SB_MANAGER_PIP].names.n + packages->sets[SB_MANAGER_NPM].names.n > 0;
-}
-
 static int compare(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);

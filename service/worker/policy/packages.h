@@ -83,7 +83,6 @@ struct sb_policy_packages {
 };
 
 void sb_policy_packages_done(struct sb_policy_packages *packages);
-bool sb_policy_has_packages(const struct sb_policy_packages *packages);
 
 /** Fills policy->packages and its environment from what was asked for.
  *  Errors: SB_INVALID naming the field; SB_PRECONDITION: the profile does not let the registry be

@@ -61,11 +61,6 @@ static const char *const versions[] = {
 };
 enum { N_VERSIONS = sizeof versions / sizeof *versions };
 
-int sb_schema_version(void)
-{
-    return N_VERSIONS;
-}
-
 static int read_version(sqlite3 *db, int *ret_version, struct sb_err *err)
 {
     sqlite3_stmt *stmt = NULL;

@@ -7,7 +7,5 @@ struct sqlite3;
 /** Makes what is missing, one transaction per version. Errors: SB_PRECONDITION: the database is
  *  newer than this program; as sb_store_fail. */
 int sb_schema_migrate(struct sqlite3 *db, struct sb_err *err);
-/** The version this program writes. */
-int sb_schema_version(void);
 /** As it was at a version, for tests of migrations. */
 int sb_schema_migrate_to(struct sqlite3 *db, int version, struct sb_err *err);

@@ -19,6 +19,15 @@ static struct sb_denial refusal(const char *name, int key_arg, uint64_t value)
     return denial;
 }
 
+static uint64_t total_of(const struct sb_denials *denials)
+{
+    uint64_t total = denials->n_more;
+    for (size_t i = 0; i < denials->n; i++) {
+        total += denials->items[i].count;
+    }
+    return total;
+}
+
 static void calls_of_one_kind_share_a_row(void **state)
 {
     (void)state;
@@ -48,7 +57,7 @@ static void what_was_wanted_tells_kinds_apart(void **state)
     assert_true(sb_denials_add(&denials, &rows[1]));
     assert_false(sb_denials_add(&denials, &rows[2]));
     assert_int_equal(denials.n, 2);
-    assert_int_equal(sb_denials_total(&denials), 3);
+    assert_int_equal(total_of(&denials), 3);
     sb_denials_done(&denials);
 }
 
@@ -62,7 +71,7 @@ static void the_table_is_bounded_and_the_count_is_not(void **state)
     }
     assert_int_equal(denials.n, SB_DENIALS_MAX);
     assert_int_equal(denials.n_more, 1000 - SB_DENIALS_MAX);
-    assert_int_equal(sb_denials_total(&denials), 1000);
+    assert_int_equal(total_of(&denials), 1000);
     for (uint64_t i = 0; i < SB_DENIALS_MAX; i++) {
         assert_int_equal(denials.items[i].args[1], i);
     }
