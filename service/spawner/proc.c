@@ -136,9 +136,21 @@ static int mount_proc(struct sb_err *err)
     return sb_err_sys(err, errno, "mount proc");
 }
 
+/* Who has no login id in the kernel's audit log may take any of its user namespace. Of the host's
+ * that could be anybody's; once it has one, that takes a capability. */
+static int take_login_id(const struct sb_child *child, struct sb_err *err)
+{
+    char id[16];
+    int len = snprintf(id, sizeof id, "%u", child->job_uid);
+    SB_CLEANUP(sb_closep) int fd = open("proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+    bool is_done = (fd < 0 && errno == ENOENT) || (fd >= 0 && write(fd, id, (size_t)len) == len);
+    return is_done || errno == EPERM /* it has one */ ? 0
+                                                      : sb_err_sys(err, errno, "set a login id");
+}
+
 int sb_proc_mount(struct sb_child *child, struct sb_err *err)
 {
-    if (mount_proc(err) < 0) {
+    if (mount_proc(err) < 0 || (!child->has_userns && take_login_id(child, err) < 0)) {
         return -1;
     }
     /* Those of the host's own user namespace are not ours to limit. */

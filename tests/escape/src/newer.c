@@ -182,6 +182,25 @@ static enum sb_verdict init_priority_by_user(struct sb_run *run)
     return sb_probe_by_found(run, &found, "priority of pid 1 went", "it stayed");
 }
 
+/** In a user namespace of its own it can be an id of the sandbox's alone. */
+static enum sb_verdict login_id(struct sb_run *run)
+{
+    char space[64] = "";
+    int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+    bool is_taken = fd >= 0 && write(fd, "0", 1) == 1;
+    int error = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    (void)!readlink("/proc/self/ns/user", space, sizeof(space) - 1);
+    if (is_taken && strcmp(space, "user:[4026531837]") == 0) {
+        return sb_probe_leaked(run, "the audit log says that root's session does what it does");
+    }
+    errno = error;
+    return is_taken ? sb_probe_held(run, "an id of its own user namespace")
+                    : sb_probe_held(run, "loginuid: %m");
+}
+
 static const struct sb_probe probes[] = {
     {"newer-calls", "none", "calls newer than Linux 5.13 are refused but for a few", newer_calls},
     {"delegation", "none", "no delegation of a host directory", delegation},
@@ -190,6 +209,7 @@ static const struct sb_probe probes[] = {
     {"process-options", "none", "prctl takes the options of the list alone", process_options},
     {"upper-protocol", "none", "no parser of the kernel is put on a TCP socket", upper_protocol},
     {"init-namespaces", "none", "a pidfd of PID 1 gives no namespace", init_namespaces},
+    {"login-id", "none", "the host's audit log takes it for nobody of the host", login_id},
     {"init-priority-by-user", "none", "the priority of PID 1 cannot be changed by its user",
      init_priority_by_user},
 };
