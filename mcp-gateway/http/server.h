@@ -126,6 +126,10 @@ void sb_http_each_query(const struct sb_http_request *request,
                         void *ctx);
 /** Value of a header, name in any case; NULL when absent. */
 const char *sb_http_header(const struct sb_http_request *request, const char *name);
+/** X-API-Key, or Authorization: Bearer, as borrowed text of 1..1024 printable characters of ASCII;
+ *  *ret_key is NULL when there is none. Errors: SB_UNAUTHENTICATED, as what is there is no key, or
+ *  two of them. */
+int sb_http_key(const struct sb_http_request *request, const char **ret_key, struct sb_err *err);
 /** Empty of a body that is streamed. */
 struct sb_str sb_http_body(const struct sb_http_request *request);
 /** The client's X-Request-Id where it is at most 64 token characters, else made here; every answer

@@ -131,8 +131,8 @@ static void start_call(struct arrival *a, enum sb_mcp_revision revision)
     struct sb_mcp_link *link = a->link;
     enum sb_mcp_era era = revision >= SB_MCP_2026_07_28 ? SB_MCP_MODERN : SB_MCP_LEGACY;
     size_t n = link->session != NULL ? link->session->n_calls : link->n_calls;
-    if (n >= SB_MCP_MAX_LINK_CALLS || a->mcp->n_calls >= SB_MCP_MAX_CALLS || a->mcp->is_closing ||
-        link->is_full) {
+    if (n >= SB_MCP_MAX_LINK_CALLS || sb_mcp_calls(a->mcp) >= SB_MCP_MAX_CALLS ||
+        a->mcp->is_closing || link->is_full) {
         refuse(a, a->mcp->is_closing ? 503 : 429, SB_MCP_BUSY,
                a->mcp->is_closing ? "the server is going away" : "too many calls are under way");
         return;

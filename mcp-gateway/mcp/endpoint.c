@@ -33,7 +33,6 @@ struct exchange {
     bool is_streaming;
     bool is_receiving; /* it is freed afterwards */
     bool is_answered;
-    bool has_no_key; /* but something in its place */
 };
 
 /* ---- streams of events ---- */
@@ -192,24 +191,6 @@ static const char *get_header(const char *name, void *ctx)
     return sb_http_header(ctx, name);
 }
 
-/* X-API-Key, or Authorization: Bearer. False: it is no key, or there are two. */
-static bool read_key(const struct sb_http_request *request, const char **ret_key)
-{
-    static const char bearer[] = "Bearer ";
-    const char *key = sb_http_header(request, "X-API-Key");
-    const char *token = sb_http_header(request, "Authorization");
-    if (token != NULL) {
-        if (strncasecmp(token, bearer, sizeof bearer - 1) != 0) {
-            return false;
-        }
-        token += sizeof bearer - 1;
-        token += strspn(token, " ");
-    }
-    *ret_key = key != NULL ? key : token;
-    return (key == NULL || token == NULL || strcmp(key, token) == 0) &&
-           (*ret_key == NULL || **ret_key != '\0');
-}
-
 static void
 handle_post(struct exchange *exchange, const struct sb_mcp_head *head, const char *session_id)
 {
@@ -272,7 +253,7 @@ static void handle_delete(struct exchange *exchange, const char *session_id)
     set_answered(exchange);
 }
 
-static void handle(struct exchange *exchange)
+static void handle(struct exchange *exchange, const struct sb_err *no_key)
 {
     const struct sb_http_request *request = exchange->request;
     const struct sb_mcp_head head = {
@@ -287,9 +268,8 @@ static void handle(struct exchange *exchange)
     const struct sb_mcp_caller *caller = &exchange->link.caller;
     enum sb_http_method method = sb_http_method(request);
     bool is_modern = sb_mcp_era_head_is_modern(&head);
-    if (exchange->has_no_key) {
-        refuse(exchange, 401, SB_MCP_UNAUTHENTICATED,
-               "X-API-Key and Authorization: Bearer take one key, aisbx_...");
+    if (no_key->code != SB_OK) {
+        refuse(exchange, 401, SB_MCP_UNAUTHENTICATED, no_key->text);
     } else if (caller->is_remote && caller->key == NULL && caller->identity == NULL) {
         refuse(exchange, 401, SB_MCP_UNAUTHENTICATED,
                "give an API key: Authorization: Bearer aisbx_...");
@@ -307,6 +287,7 @@ static void handle(struct exchange *exchange)
 
 void sb_mcp_endpoint_handle(struct sb_mcp_endpoint *endpoint, struct sb_http_request *request)
 {
+    struct sb_err no_key = {.code = SB_OK};
     struct exchange *exchange = calloc(1, sizeof *exchange);
     if (exchange == NULL) {
         sb_http_reply(request, 503, NULL, NULL, 0);
@@ -317,7 +298,7 @@ void sb_mcp_endpoint_handle(struct sb_mcp_endpoint *endpoint, struct sb_http_req
     exchange->request = request;
     exchange->takes_stream = takes_events(sb_http_header(request, "Accept"));
     const char *key = NULL;
-    exchange->has_no_key = !read_key(request, &key);
+    (void)sb_http_key(request, &key, &no_key);
     const char *identity = sb_http_identity(request);
     exchange->link.caller = (struct sb_mcp_caller){
         .key = key,
@@ -332,7 +313,7 @@ void sb_mcp_endpoint_handle(struct sb_mcp_endpoint *endpoint, struct sb_http_req
     }
     sb_http_watch(request, &watcher, exchange);
     exchange->is_receiving = true;
-    handle(exchange);
+    handle(exchange, &no_key);
     exchange->is_receiving = false;
     if (exchange->is_answered) {
         free(exchange);

@@ -30,7 +30,7 @@ enum {
     SB_MCP_MAX_MESSAGE = 4 << 20, /* bytes */
     SB_MCP_MAX_ID = 256,          /* bytes of an id or a progress token, as written */
     SB_MCP_MAX_BATCH = 64,        /* messages */
-    SB_MCP_MAX_CALLS = 1024,      /* under way in the process */
+    SB_MCP_MAX_CALLS = 1024,      /* under way in the process, without those that listen */
     SB_MCP_MAX_LINK_CALLS = 128,  /* of one connection of stdio, or one session */
     SB_MCP_MAX_SESSIONS = 1024,
     SB_MCP_MAX_LISTENERS = 1024,

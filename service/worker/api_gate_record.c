@@ -14,8 +14,8 @@ record_of(const struct sb_ticket *ticket, const char *outcome, const struct sb_o
 {
     const struct sb_caller *caller = &ticket->caller;
     return (struct sb_trail_record){
-        .actor = sb_str_from(ticket->is_admitted ? caller->actor : "nobody"),
-        .tenant = sb_str_from(ticket->is_admitted ? caller->tenant : ""),
+        .actor = sb_str_from(caller->actor[0] != '\0' ? caller->actor : "nobody"),
+        .tenant = sb_str_from(caller->tenant),
         .action = sb_str_from(ticket->action),
         .outcome = sb_str_from(outcome),
         .sandbox_id = sb_str_from(ticket->sandbox_id),
@@ -35,15 +35,12 @@ static void open_detail(struct sb_json *json, struct sb_out *out, const struct s
     *json = (struct sb_json){.out = out};
     sb_json_open(json, NULL, '{');
     sb_json_cstr(json, "call", sb_rpc_call_method(call)->name);
-    if (ticket->is_admitted) {
-        sb_json_cstr(json, "by", ticket->caller.protocol);
-        sb_json_cstr(json, "from", ticket->caller.peer);
-        if (ticket->caller.gateway[0] != '\0') {
-            sb_json_cstr(json, "gateway", ticket->caller.gateway);
-        }
-    } else {
-        sb_json_cstr(json, "by", peer->transport);
-        sb_json_cstr(json, "from", peer->address);
+    sb_json_cstr(json, "by", ticket->caller.protocol);
+    sb_json_cstr(json, "from", ticket->caller.peer);
+    if (ticket->caller.gateway[0] != '\0') {
+        sb_json_cstr(json, "gateway", ticket->caller.gateway);
+    }
+    if (!ticket->is_admitted) { /* and what brought it */
         if (peer->uid != (uid_t)-1) {
             sb_json_u64(json, "uid", peer->uid);
         }

@@ -3,10 +3,12 @@ import base64
 import http.client
 import json
 import os
+import resource
 import sys
 import time
 
 PORT, PID = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
 REVISION = "2026-07-28"
 META = {"io.modelcontextprotocol/protocolVersion": REVISION, "io.modelcontextprotocol/clientCapabilities": {}}
 
@@ -218,6 +220,25 @@ def many_sessions_stay_within_the_bound():
         begin()
     assert legacy(first, PING)[0] == 404
     assert rss() < 40000, rss()
+
+
+def those_who_listen_hold_no_calls_up():
+    body = {"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": {"_meta": META, "notifications": {}}}
+    head = {"MCP-Protocol-Version": REVISION, "Mcp-Method": "subscriptions/listen", "Authorization": "Bearer nobody"}
+    held = [open_stream(head, body) for _ in range(1026)]
+    assert [response.status for _, response in held].count(200) == 1024
+    assert modern()[0] == 200
+    for connection, response in held:
+        response.close()
+        connection.close()
+
+
+def what_no_key_can_be_is_none():
+    for headers in ({"Authorization": b"Bearer \xff\xfe"}, {"Authorization": b"Bearer \xc3\xa4"}, {"Authorization": "Bearer a\tb"},
+                    {"X-API-Key": "k" * 1025}, {"Authorization": "Bearer "}, {"Authorization": "Basic YTpi"},
+                    {"Authorization": "Bearer a", "X-API-Key": "b"}):
+        status, head, answer = modern(headers=headers)
+        assert status == 401 and head["WWW-Authenticate"] == "Bearer" and answer["error"]["code"] == -31001, (headers, status, answer)
 
 
 def rss():

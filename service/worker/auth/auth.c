@@ -462,9 +462,11 @@ int sb_auth_admit(struct sb_auth *auth,
     *ret_rate = (struct sb_rate){0};
     caller.peer_fd = is_passed_on(auth, config, call) ? -1 : call->peer_fd;
     set_peer(auth, config, call, &caller);
+    *ret_caller = caller; /* what a refusal can tell */
     if (identify(auth, config, call, &caller, &count, err) < 0) {
         return fail(auth, &caller, count, ret_rate, err);
     }
+    *ret_caller = caller;
     if (!sb_methods_allow(call->method, caller.role)) {
         const char *slash = strrchr(call->method, '/');
         auth->counts[SB_AUTH_ROLE]++;
@@ -476,9 +478,5 @@ int sb_auth_admit(struct sb_auth *auth,
         auth->counts[SB_AUTH_ROLE]++;
         return sb_err_set(err, SB_DENIED, "a link to a port opens that port alone");
     }
-    if (take_token(auth, config, &caller, ret_rate, err) < 0) {
-        return -1;
-    }
-    *ret_caller = caller;
-    return 0;
+    return take_token(auth, config, &caller, ret_rate, err);
 }

@@ -67,7 +67,10 @@ struct sb_auth_call {
     int peer_fd;
 };
 
-/** @config  in force now.   @ret_rate  how the caller's rate stands; limit 0: it has none.
+/** @config  in force now.
+ *  @ret_caller  on failure what is known, for the record of it: peer, protocol and gateway; actor
+ *  and tenant as well when it is only not permitted, else "".
+ *  @ret_rate  how the caller's rate stands; limit 0: it has none.
  *  Errors: SB_UNAUTHENTICATED, SB_DENIED, and SB_EXHAUSTED with ret_rate; the text says what to do
  *  next, and never holds a key. */
 int sb_auth_admit(struct sb_auth *auth,

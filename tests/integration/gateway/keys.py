@@ -24,7 +24,7 @@ def refused(got, status, code):
 
 one_id, one = key("user", "one", title="rest test")
 _, two = key("user", "two")
-_, auditor = key("auditor", "one")
+auditor_id, auditor = key("auditor", "one")
 _, boss = key("admin", "local")
 short_id, short = key("user", "one", ttl_ms=1)
 
@@ -46,6 +46,24 @@ refused(ask(KEYED, "GET", sandbox), 401, "UNAUTHENTICATED")
 refused(ask(KEYED, "GET", sandbox, headers={"X-API-Key": "aisbx_nothing"}), 401, "UNAUTHENTICATED")
 refused(ask(KEYED, "GET", sandbox, headers={"X-API-Key": one["Authorization"][7:-1] + "!"}), 401, "UNAUTHENTICATED")
 refused(ask(KEYED, "GET", sandbox, headers=short), 401, "UNAUTHENTICATED")
+for nonsense in ("aisbx_\xe4", "a\tb", "k" * 9000):  # what metadata cannot have, and what is too long for it
+    refused(ask(KEYED, "GET", sandbox, headers={"X-API-Key": nonsense}), 401, "UNAUTHENTICATED")
+
+# Who was refused, and over what, is written down alike for each protocol.
+MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+ask(KEYED, "POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                            "params": {"name": "sandbox_create", "arguments": {}, "_meta": MODERN}},
+    {**auditor, "Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call",
+     "Mcp-Name": "sandbox_create"})
+records = admin.call("listAuditRecords", 200, query="?page_size=1000&action=auth").json()["records"]
+told = [(r["actor"], r["tenant"], r["detail"]) for r in records if r["outcome"] == "denied"]
+told = [(actor, tenant, json.loads(detail) if isinstance(detail, str) else detail) for actor, tenant, detail in told]
+assert all(detail["by"] in ("rest", "mcp") and detail["from"].startswith("127.0.0.1:") for _, _, detail in told), told
+for protocol in ("rest", "mcp"):
+    assert any(actor == f"key:{auditor_id}" and tenant == "one" and detail["by"] == protocol and detail["call"] == "CreateSandbox"
+               for actor, tenant, detail in told), (protocol, told)
+assert any(actor == "nobody" and tenant == "" and detail["code"] == "UNAUTHENTICATED" for actor, tenant, detail in told), told
+
 listed = {k["key_id"]: k for k in admin.call("listKeys", 200, query="?tenant=one").json()["keys"]}
 assert one_id in listed and short_id in listed and "text" not in listed[one_id] and listed[one_id]["role"] == "user"
 assert ask(KEYED, "DELETE", sandbox, headers=one).status == 200
