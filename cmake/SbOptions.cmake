@@ -33,7 +33,12 @@ if(SB_MUTATIONS)
   install(CODE "message(FATAL_ERROR \"a build with SB_MUTATIONS is not to be installed\")")
 endif()
 
-check_pie_supported(LANGUAGES C)
+# Not the programs of AddressSanitizer, whose tables of checks are thousands of pointers to relocate:
+# half of the page faults of a program that ends at once, and tests start it thousands of times.
+string(FIND "${SB_SANITIZE}" address sb_at)
+if(sb_at EQUAL -1)
+  check_pie_supported(LANGUAGES C)
+endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 add_library(sb_options_plain INTERFACE)
@@ -75,6 +80,10 @@ if(SB_SANITIZE)
   target_compile_options(sb_options INTERFACE
     -fsanitize=${SB_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(sb_options INTERFACE -fsanitize=${SB_SANITIZE})
+  if(NOT sb_at EQUAL -1)
+    target_link_options(sb_options INTERFACE
+      $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-no-pie>)
+  endif()
   target_compile_definitions(sb_options INTERFACE SB_SANITIZED=1)
 endif()
 if(SB_COVERAGE)

@@ -2,6 +2,8 @@
 # A program's exit status, streams, environment and workspace come through aisbx run unchanged.
 source "$(dirname "$0")/common.sh"
 work
+# Here the command line looks for leaks, too; elsewhere it leaves that out (cli/sanitized.c).
+export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=1
 
 # ---- statuses ----
 check_status 0 run -- true
