@@ -9,7 +9,7 @@
 #include "cli/connect.h"
 #include "proto/client/message.h"
 
-enum { PAGE = 1000 };
+enum { PAGE = 200 };
 
 /* What is looked for, and what has been found so far. */
 struct search {
@@ -78,7 +78,6 @@ int sb_resolve_sandbox(struct sb_connect *connect,
     struct search search = {
         .kind = "sandbox", .kinds = "sandboxes", .verb = "aisbx list", .prefix = "sb_"};
     Aisbx__V1__ListSandboxesRequest request = AISBX__V1__LIST_SANDBOXES_REQUEST__INIT;
-    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListSandboxesResponse *reply = NULL;
     bool is_whole = false;
     if (begin(&search, text, &is_whole, err) < 0) {
         return -1;
@@ -86,12 +85,20 @@ int sb_resolve_sandbox(struct sb_connect *connect,
     request.page_size = PAGE;
     request.states = states;
     request.n_states = sizeof states / sizeof states[0];
-    if (!is_whole && aisbx__v1__sandbox_service__list_sandboxes__call(
-                         connect->channel, &request, &connect->options, &reply, err) < 0) {
-        return sb_err_wrap(err, "cannot look for sandbox %s", text);
-    }
-    for (size_t i = 0; reply != NULL && i < reply->n_sandboxes; i++) {
-        look_at(&search, reply->sandboxes[i]->sandbox_id);
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListSandboxesResponse *page = NULL;
+    for (bool has_more = !is_whole; has_more;) {
+        Aisbx__V1__ListSandboxesResponse *reply = NULL;
+        if (aisbx__v1__sandbox_service__list_sandboxes__call(connect->channel, &request,
+                                                             &connect->options, &reply, err) < 0) {
+            return sb_err_wrap(err, "cannot look for sandbox %s", text);
+        }
+        sb_message_freep(&page); /* whose token the request borrowed */
+        page = reply;
+        for (size_t i = 0; i < page->n_sandboxes; i++) {
+            look_at(&search, page->sandboxes[i]->sandbox_id);
+        }
+        request.page_token = page->next_page_token;
+        has_more = *page->next_page_token != '\0';
     }
     if (!is_whole && finish(&search, text, err) < 0) {
         return -1;
@@ -107,18 +114,25 @@ int sb_resolve_exec(struct sb_connect *connect,
 {
     struct search search = {.kind = "exec", .kinds = "execs", .verb = "aisbx ps", .prefix = "ex_"};
     Aisbx__V1__ListExecsRequest request = AISBX__V1__LIST_EXECS_REQUEST__INIT;
-    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListExecsResponse *reply = NULL;
     bool is_whole = false;
     if (begin(&search, text, &is_whole, err) < 0) {
         return -1;
     }
     request.page_size = PAGE;
-    if (!is_whole && aisbx__v1__sandbox_service__list_execs__call(
-                         connect->channel, &request, &connect->options, &reply, err) < 0) {
-        return sb_err_wrap(err, "cannot look for exec %s", text);
-    }
-    for (size_t i = 0; reply != NULL && i < reply->n_execs; i++) {
-        look_at(&search, reply->execs[i]->exec_id);
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListExecsResponse *page = NULL;
+    for (bool has_more = !is_whole; has_more;) {
+        Aisbx__V1__ListExecsResponse *reply = NULL;
+        if (aisbx__v1__sandbox_service__list_execs__call(connect->channel, &request,
+                                                         &connect->options, &reply, err) < 0) {
+            return sb_err_wrap(err, "cannot look for exec %s", text);
+        }
+        sb_message_freep(&page); /* whose token the request borrowed */
+        page = reply;
+        for (size_t i = 0; i < page->n_execs; i++) {
+            look_at(&search, page->execs[i]->exec_id);
+        }
+        request.page_token = page->next_page_token;
+        has_more = *page->next_page_token != '\0';
     }
     if (!is_whole && finish(&search, text, err) < 0) {
         return -1;
@@ -168,18 +182,25 @@ int sb_resolve_snapshot(struct sb_connect *connect,
     struct search search = {
         .kind = "snapshot", .kinds = "snapshots", .verb = "aisbx snapshots", .prefix = "sn_"};
     Aisbx__V1__ListSnapshotsRequest request = AISBX__V1__LIST_SNAPSHOTS_REQUEST__INIT;
-    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListSnapshotsResponse *reply = NULL;
     bool is_whole = false;
     if (begin(&search, text, &is_whole, err) < 0) {
         return -1;
     }
     request.page_size = PAGE;
-    if (!is_whole && aisbx__v1__sandbox_service__list_snapshots__call(
-                         connect->channel, &request, &connect->options, &reply, err) < 0) {
-        return sb_err_wrap(err, "cannot look for snapshot %s", text);
-    }
-    for (size_t i = 0; reply != NULL && i < reply->n_snapshots; i++) {
-        look_at(&search, reply->snapshots[i]->snapshot_id);
+    SB_CLEANUP(sb_message_freep) Aisbx__V1__ListSnapshotsResponse *page = NULL;
+    for (bool has_more = !is_whole; has_more;) {
+        Aisbx__V1__ListSnapshotsResponse *reply = NULL;
+        if (aisbx__v1__sandbox_service__list_snapshots__call(connect->channel, &request,
+                                                             &connect->options, &reply, err) < 0) {
+            return sb_err_wrap(err, "cannot look for snapshot %s", text);
+        }
+        sb_message_freep(&page); /* whose token the request borrowed */
+        page = reply;
+        for (size_t i = 0; i < page->n_snapshots; i++) {
+            look_at(&search, page->snapshots[i]->snapshot_id);
+        }
+        request.page_token = page->next_page_token;
+        has_more = *page->next_page_token != '\0';
     }
     if (!is_whole && finish(&search, text, err) < 0) {
         return -1;

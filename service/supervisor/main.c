@@ -28,7 +28,7 @@ static int run(const struct sb_supervisor_options *options)
     (void)signal(SIGPIPE, SIG_IGN);
     if (sb_supervisor_run(&supervisor, options, &err) < 0) {
         SB_LOG_ERROR("cannot start", "why=%s", err.text);
-        return EXIT_FAILURE;
+        return err.code == SB_INVALID ? EXIT_USAGE : EXIT_FAILURE;
     }
     return EXIT_SUCCESS;
 }

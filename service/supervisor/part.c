@@ -26,7 +26,7 @@ static const struct {
     unsigned next;
 } states[] = {
     [SB_PART_IDLE] = {"stopped", TO(STARTING)},
-    [SB_PART_STARTING] = {"starting", TO(RUNNING) | TO(STOPPING) | TO(BACKOFF)},
+    [SB_PART_STARTING] = {"starting", TO(RUNNING) | TO(STOPPING) | TO(BACKOFF) | TO(IDLE)},
     [SB_PART_RUNNING] = {"running", TO(STOPPING) | TO(BACKOFF)},
     [SB_PART_STOPPING] = {"stopping", TO(IDLE)},
     [SB_PART_BACKOFF] = {"waiting", TO(STARTING) | TO(STOPPING)},
@@ -146,6 +146,7 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx)
         return;
     }
     move(part, SB_PART_RUNNING);
+    part->has_run = true;
     SB_LOG_INFO("part runs", "part=%s pid=%d port=%d", part->name, (int)part->pid, part->port);
     part->misses = 0;
     on_probe_timer(-1, 0, part);
@@ -315,6 +316,11 @@ bool sb_part_reaped(struct sb_part *part, pid_t pid, int status)
         SB_LOG_INFO("part ended", "part=%s how=%s", part->name, part->why);
         move(part, SB_PART_IDLE);
         part->events->stopped(part, part->ctx);
+        return true;
+    }
+    if (!part->has_run && WIFEXITED(status) && WEXITSTATUS(status) == SB_PART_MISUSED) {
+        move(part, SB_PART_IDLE);
+        part->events->refused(part, part->ctx);
         return true;
     }
     if (part->state == SB_PART_RUNNING && sb_clock_mono_ms() - part->since_ms >= SB_PART_WELL_MS) {

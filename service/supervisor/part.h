@@ -1,14 +1,15 @@
 #pragma once
 /** One program that is kept running.
  *
- *   IDLE -> STARTING -> RUNNING -> STOPPING -> IDLE
- *              |           |
- *              +-----------+--> BACKOFF -> STARTING
+ *   IDLE <-> STARTING -> RUNNING -> STOPPING -> IDLE
+ *               |           |
+ *               +-----------+--> BACKOFF -> STARTING
  *
  *  It is RUNNING when it said READY on the descriptor of --ready-fd. One that ends without being
  *  asked is started again: at first soon, then after twice as long each time, at most
- *  SB_PART_MAX_BACKOFF_MS; it is never given up, and every wait is logged. After SB_PART_WELL_MS of
- *  running the wait is short again. */
+ *  SB_PART_MAX_BACKOFF_MS; every wait is logged. After SB_PART_WELL_MS of running the wait is short
+ *  again. It is given up in one case: when it never ran, and ends with SB_PART_MISUSED, it refuses
+ *  its options, which another start would not change. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ enum {
     SB_PART_MAX_BACKOFF_MS = 30000,
     SB_PART_WELL_MS = 60000,
     SB_PART_START_MS = 60000, /* to say READY; then it is killed */
+    SB_PART_MISUSED = 2,      /* exit status of our programs for wrong usage */
     SB_PART_MISSES = 3,       /* probes in a row without an answer; then it is killed */
     SB_PART_ARGS_MAX = 160,
     SB_PART_READY_FD = 3,   /* of the program, behind the sockets that it is given */
@@ -46,6 +48,7 @@ struct sb_part;
 struct sb_part_events {
     void (*ready)(struct sb_part *part, void *ctx);
     void (*stopped)(struct sb_part *part, void *ctx); /* it was asked to */
+    void (*refused)(struct sb_part *part, void *ctx); /* its options; it is IDLE */
     void (*changed)(struct sb_part *part, void *ctx); /* of its state, or whether it is well */
 };
 
@@ -75,6 +78,7 @@ struct sb_part {
     struct event *probe_timer;
     uint64_t probe_every_ms;
     unsigned misses;
+    bool has_run;     /* once at least */
     bool is_well;     /* the last probe was answered */
     uint64_t well_ms; /* monotonic, of that */
     char unwell_why[256];

@@ -123,6 +123,20 @@ static void stop(struct sb_supervisor *supervisor)
     sb_part_stop(has_gateway ? gateway : &supervisor->parts[SB_SUPERVISOR_WORKER]);
 }
 
+/* Another start would end alike; who started us shall see it. */
+static void on_part_refused(struct sb_part *part, void *ctx)
+{
+    struct sb_supervisor *supervisor = ctx;
+    bool is_worker = part == &supervisor->parts[SB_SUPERVISOR_WORKER];
+    (void)sb_err_set(&supervisor->refused, SB_INVALID,
+                     "the %s refuses its options (exit status %d); what it says of them is above, "
+                     "and they are those of --%s-option or of this program",
+                     part->name, SB_PART_MISUSED, is_worker ? "worker" : "gateway");
+    if (!supervisor->is_stopping) {
+        stop(supervisor);
+    }
+}
+
 static void on_stop(evutil_socket_t number, short what, void *ctx)
 {
     (void)what;
@@ -275,8 +289,10 @@ static int make_dir(const char *dir, struct sb_err *err)
 
 static int init_parts(struct sb_supervisor *supervisor, struct sb_err *err)
 {
-    static const struct sb_part_events events = {
-        .ready = on_part_ready, .stopped = on_part_stopped, .changed = on_part_changed};
+    static const struct sb_part_events events = {.ready = on_part_ready,
+                                                 .stopped = on_part_stopped,
+                                                 .refused = on_part_refused,
+                                                 .changed = on_part_changed};
     static const char *const names[] = {"worker", "gateway"};
     uint64_t every_ms = SB_SUPERVISOR_PROBE_MS;
     if (supervisor->notify.watchdog_ms != 0 && supervisor->notify.watchdog_ms / 4 < every_ms) {
@@ -407,6 +423,10 @@ int sb_supervisor_run(struct sb_supervisor *supervisor,
         sb_part_start(&supervisor->parts[SB_SUPERVISOR_WORKER]);
         (void)event_base_dispatch(supervisor->base);
         SB_LOG_INFO("stopped");
+        if (supervisor->refused.code != SB_OK) {
+            *err = supervisor->refused;
+            rc = -1;
+        }
     }
     finish(supervisor);
     return rc;

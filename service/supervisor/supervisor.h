@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/activation.h"
+#include "base/err.h"
 #include "service/supervisor/notify.h"
 #include "service/supervisor/options.h"
 #include "service/supervisor/part.h"
@@ -51,7 +52,8 @@ struct sb_supervisor {
     char reload_why[512]; /* why the last configuration was not taken; "": it was */
     struct event *signals[SB_SUPERVISOR_SIGNALS];
     struct event *watchdog;
-    bool has_begun; /* all parts ran once */
+    bool has_begun;        /* all parts ran once */
+    struct sb_err refused; /* why it ends by itself; SB_OK: it does not */
     bool is_stopping;
 };
 

@@ -250,13 +250,14 @@ class Batch(unittest.TestCase):
         self.wait_for(0)
 
     def test_a_cancelled_call_leaves_nothing(self):
+        seconds = f"{os.getpid()}.{time.monotonic_ns()}"  # another run's processes are not ours
         call = self.api.RunBatch(api.RunBatchRequest(sandbox=spec_of(), parallelism=3, run=script(
-            "bash", 'read -r x; [ "$x" = a ] || exec sleep 4331'), cases=[
+            "bash", f'read -r x; [ "$x" = a ] || exec sleep {seconds}'), cases=[
                 api.BatchCase(case_id=c, stdin=c.encode() + b"\n") for c in "abcd"]))
         self.assertEqual(next(call).case_id, "a")
         call.cancel()
         self.wait_for(0)
-        self.assertNotEqual(subprocess.run(["pgrep", "-f", "-x", "sleep 4331"], stdout=subprocess.DEVNULL).returncode, 0)
+        self.assertNotEqual(subprocess.run(["pgrep", "-f", "-x", f"sleep {seconds}"], stdout=subprocess.DEVNULL).returncode, 0)
 
     def test_many_cases_end_one_by_one(self):
         got, order = self.batch(sandbox=spec_of(), run=script("bash", "cat"), cases=[

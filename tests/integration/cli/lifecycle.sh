@@ -94,6 +94,13 @@ check_text "only stderr" "$(printf 'err1\nerr2\nerr3')" "$(aisbx logs --stderr "
 check_text "tail" "out3" "$(aisbx logs --tail 5 --stdout "$ex")"
 check_has "logs as JSON" '"stdout":"out1\\nout2\\nout3\\n"' "$(aisbx logs --json "$ex")"
 
+# ---- the beginning of an id that is on another page than the first ----
+old=$(aisbx exec --detach "$other" echo oldest)
+for _ in {1..201}; do
+    aisbx exec "$other" true
+done
+check_text "logs of the oldest of 202 by the beginning of its id" oldest "$(aisbx logs "${old:0:20}")"
+
 # ---- destroy ----
 check_text "destroy" "$id" "$(aisbx destroy "${id:0:14}")"
 check_text "the other is left" "$other" "$(aisbx list --quiet)"

@@ -162,16 +162,25 @@ def reads_its_configuration_again():
 
 
 def says_what_does_not_start():
-    with Supervisor("--worker-option=--no-such-option", "--log-format", "json") as sup:
+    with Supervisor("--worker-option=--listen=unix:/nonexistent/w.sock", "--log-format", "json") as sup:
         lines = lambda: [json.loads(line) for line in sup.said().splitlines()]
         waits = lambda: [line["in_ms"] for line in lines() if line["msg"] == "starting it again"]
         until("it is tried again and again", lambda: len(waits()) >= 4)
         assert waits()[:4] == [100, 200, 400, 800], waits()
-        said = [line for line in lines() if line["msg"] == "said"]
-        assert said and said[0]["part"] == "worker" and "unknown option --no-such-option" in said[0]["line"], "what is no log line becomes one"
         status, health = sup.health()
-        assert status == 1 and health["status"] == "starting" and health["parts"]["worker"]["last_end"] == "exit status 2", health
+        assert status == 1 and health["status"] == "starting" and health["parts"]["worker"]["last_end"] == "exit status 1", health
         assert sup.stop() == 0
+
+
+def ends_when_a_part_refuses_its_options():
+    for part in ("worker", "gateway"):
+        with Supervisor(f"--{part}-option=--no-such-option", "--log-format", "json") as sup:
+            assert sup.process.wait(60) == 2, "wrong usage"
+            lines = [json.loads(line) for line in sup.said().splitlines()]
+            said = [line for line in lines if line["msg"] == "said" and line["part"] == part]
+            assert said and "unknown option --no-such-option" in said[0]["line"], "what is no log line becomes one"
+            assert f"the {part} refuses its options" in lines[-1]["why"], lines
+            assert not [line for line in lines if line["msg"] == "starting it again"], lines
 
 
 def logs_in_one_format():
@@ -194,6 +203,6 @@ def reaps_what_others_leave():
 
 
 for test in (brings_back_what_is_killed, lends_its_rights_to_nobody, leaves_nothing_when_killed, starts_where_another_was_killed, drains_without_losing_a_call,
-             ends_in_bounded_time, reads_its_configuration_again, says_what_does_not_start, logs_in_one_format, reaps_what_others_leave):
+             ends_in_bounded_time, reads_its_configuration_again, says_what_does_not_start, ends_when_a_part_refuses_its_options, logs_in_one_format, reaps_what_others_leave):
     test()
     print(f"ok {test.__name__}", flush=True)

@@ -55,7 +55,7 @@ def tells_its_states():
 
 def is_not_ready_while_a_part_does_not_start():
     manager = Manager(f"{SCRATCH}/notify2")
-    with Supervisor("--gateway-option=--no-such-option", env={"NOTIFY_SOCKET": manager.name}) as sup:
+    with Supervisor("--gateway-option=--tls-cert=/nonexistent", "--gateway-option=--tls-key=/nonexistent", env={"NOTIFY_SOCKET": manager.name}) as sup:
         until("the gateway failed", lambda: sup.said().count("starting it again") >= 3)
         assert "READY=1" not in manager.lines()
         assert sup.stop() == 0
