@@ -185,12 +185,16 @@ static const struct sb_option batch_rows[] = {
      SB_OFFER_NOTHING, NULL},
 };
 
+/* Offered by shells; the verb checks each of the list. */
+static const char *const states[] = {"starting", "running",   "paused",
+                                     "stopping", "destroyed", NULL};
+
 static const struct sb_option list_rows[] = {
     {'a', "all", SB_OPTION_FLAG, AT(all), NULL,
      "Destroyed sandboxes too, while they are remembered", 0, 0, SB_OFFER_NOTHING, NULL},
     {0, "state", SB_OPTION_COMMAS, AT(states), "STATE,...",
      "Only those in one of these states: starting, running, paused, stopping, destroyed", 0, 0,
-     SB_OFFER_NOTHING, NULL},
+     SB_OFFER_CHOICES, states},
     {'l', "label", SB_OPTION_TEXTS, AT(labels), "KEY=VALUE",
      "Only those with this label; may be repeated", 0, 0, SB_OFFER_NOTHING, NULL},
     {'p', "profile", SB_OPTION_TEXT, AT(profile), "NAME", "Only those of this profile", 0, 0,

@@ -84,6 +84,7 @@ words=$(bash -c '
     complete_words aisbx run --works
     complete_words aisbx run --profile str
     complete_words aisbx run --network ""
+    complete_words aisbx list --state ""
     complete_words aisbx run --profile = str
     complete_words aisbx run --profile =
     complete_words aisbx --json --address unix : /x run --prof
@@ -96,6 +97,7 @@ validate
 --workspace
 strict
 none limited
+starting running paused stopping destroyed
 strict
 python-dev node-dev go-dev rust-dev java-dev strict minimal
 --profile
