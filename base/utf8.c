@@ -103,6 +103,16 @@ bool sb_utf8_printable(int32_t code_point)
     return true;
 }
 
+bool sb_utf8_all_printable(struct sb_str text)
+{
+    while (text.len > 0) {
+        if (!sb_utf8_printable(sb_utf8_next(&text))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool may_stay(int32_t code_point, enum sb_utf8_keep keep)
 {
     bool is_layout = code_point == '\n' || code_point == '\t';

@@ -16,6 +16,8 @@ int32_t sb_utf8_next(struct sb_str *text);
 /** True for characters that are safe to show on a terminal and in a log line: not C0, DEL or C1
  *  controls, line or paragraph separators, nor bidirectional overrides. */
 bool sb_utf8_printable(int32_t code_point);
+/** For each character of a text; false for what is not UTF-8. "" is. */
+bool sb_utf8_all_printable(struct sb_str text);
 
 enum sb_utf8_keep {
     SB_UTF8_ONE_LINE,   /* newline and tab are replaced as well */

@@ -13,16 +13,6 @@
     "ID HASH ROLE TENANT EXPIRES [TITLE], parted by one blank each, is expected; "                 \
     "aisbx-security keys create --file FILE writes it"
 
-static bool is_printable(struct sb_str text)
-{
-    while (text.len > 0) {
-        if (!sb_utf8_printable(sb_utf8_next(&text))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 int sb_key_check(enum sb_role role, struct sb_str tenant, struct sb_str title, struct sb_err *err)
 {
     bool is_all = sb_str_eq(tenant, SB_STR(SB_TENANT_ALL));
@@ -37,7 +27,7 @@ int sb_key_check(enum sb_role role, struct sb_str tenant, struct sb_str title, s
                           "tenant: 1 to %d small letters, digits and \"-\" are expected",
                           SB_TENANT_SIZE - 1);
     }
-    if (title.len >= SB_KEY_TITLE_SIZE || sb_str_has_nul(title) || !is_printable(title)) {
+    if (title.len >= SB_KEY_TITLE_SIZE || sb_str_has_nul(title) || !sb_utf8_all_printable(title)) {
         return sb_err_set(err, SB_INVALID, "title: at most %d bytes of printable text",
                           SB_KEY_TITLE_SIZE - 1);
     }

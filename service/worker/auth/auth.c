@@ -205,16 +205,6 @@ static int set_key(const struct sb_auth_call *call,
     return 0;
 }
 
-static bool is_plain(struct sb_str text)
-{
-    while (text.len > 0) {
-        if (!sb_utf8_printable(sb_utf8_next(&text))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Without rows in the configuration each certificate is a tenant by itself. */
 static void own_tenant(struct sb_str name, char ret_tenant[SB_TENANT_SIZE])
 {
@@ -229,7 +219,7 @@ static int set_certificate(const struct sb_auth_config *config,
                            struct sb_err *err)
 {
     struct sb_str name = sb_str_from(identity);
-    if (name.len == 0 || name.len > SB_IDENTITY_MAX || !is_plain(name)) {
+    if (name.len == 0 || name.len > SB_IDENTITY_MAX || !sb_utf8_all_printable(name)) {
         return sb_err_set(err, SB_UNAUTHENTICATED,
                           "the certificate's name is empty, not printable or longer than %d bytes",
                           SB_IDENTITY_MAX);

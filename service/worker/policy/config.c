@@ -33,16 +33,6 @@
 
 /* ---- scalars ---- */
 
-static bool is_printable(struct sb_str text)
-{
-    while (text.len > 0) {
-        if (!sb_utf8_printable(sb_utf8_next(&text))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool is_profile_name(struct sb_str name)
 {
     if (name.len == 0 || name.len > SB_PROFILE_NAME_MAX || name.ptr[0] < 'a' || name.ptr[0] > 'z') {
@@ -72,7 +62,7 @@ static bool expect_profile_name(struct sb_config_reader *r, const struct sb_yaml
 
 static int read_line(struct sb_config_reader *r, const struct sb_yaml_node *node, char **member)
 {
-    if (node->text.len == 0 || node->text.len > TEXT_MAX || !is_printable(node->text)) {
+    if (node->text.len == 0 || node->text.len > TEXT_MAX || !sb_utf8_all_printable(node->text)) {
         SB_CONFIG_PROBLEM(r, node, "one line of 1 to %d characters is expected", TEXT_MAX);
         return 0;
     }

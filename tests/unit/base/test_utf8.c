@@ -89,6 +89,11 @@ static void controls_and_direction_overrides_are_not_printable(void **state)
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(sb_utf8_printable(good[i]));
     }
+    assert_true(sb_utf8_all_printable(SB_STR("")));
+    assert_true(sb_utf8_all_printable(SB_STR("\xC3\xA9 ~")));
+    assert_false(sb_utf8_all_printable(SB_STR("a\nb")));
+    assert_false(sb_utf8_all_printable(SB_STR("a\0b")));
+    assert_false(sb_utf8_all_printable(SB_STR("ab\xC3")));
 }
 
 static void sanitize_replaces_bad_bytes_and_controls(void **state)
