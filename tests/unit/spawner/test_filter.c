@@ -232,7 +232,7 @@ static const struct row floor_rows[] = {
     {"madvise", {0, 0, MADV_MERGEABLE}, ERRNO(EINVAL)},
     {"madvise", {0, 0, MADV_DONTNEED}, ALLOW},
     {"prctl", {PR_SCHED_CORE}, ERRNO(EPERM)},
-    {"prctl", {67}, ERRNO(EPERM)},                      /* PR_SET_MEMORY_MERGE */
+    {"prctl", {67}, ERRNO(EPERM)},                       /* PR_SET_MEMORY_MERGE */
     {"setsockopt", {0, IPPROTO_TCP, 31}, ERRNO(ENOENT)}, /* TCP_ULP */
     {"setsockopt", {0, IPPROTO_IP, 31}, ALLOW},
     {"ioprio_set", {1, 1}, ERRNO(EPERM)},
