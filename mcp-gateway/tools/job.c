@@ -92,15 +92,14 @@ void *sb_job_new(struct sb_tools *tools,
 void sb_job_finish(struct sb_job *job)
 {
     struct sb_mcp_call *call = job->call;
-    bool is_unauthenticated = job->is_unauthenticated;
+    const struct sb_err no_key = job->no_key;
     free_job(job);
     if (call == NULL) {
         return;
     }
     sb_mcp_on_cancel(call, NULL, NULL);
-    if (is_unauthenticated) {
-        sb_mcp_unauthenticated(call, SB_STR("an API key is needed: X-API-Key or Authorization: "
-                                            "Bearer"));
+    if (no_key.code != SB_OK) {
+        sb_mcp_unauthenticated(call, sb_str_from(no_key.text));
     } else {
         sb_mcp_done(call);
     }
@@ -157,7 +156,7 @@ void sb_job_tell(struct sb_job *job, const struct sb_err *err, const struct sb_b
         return;
     }
     if (err->code == SB_UNAUTHENTICATED) {
-        job->is_unauthenticated = true;
+        job->no_key = *err;
         return;
     }
     sb_out_init(&text, -1);

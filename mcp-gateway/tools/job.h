@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/err.h"
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/str.h"
@@ -59,7 +60,7 @@ struct sb_job {
     sb_job_piece *piece;
     ProtobufCMessage *reply;
     bool is_enough;
-    bool is_unauthenticated;
+    struct sb_err no_key;            /* what the worker says of the key; a code of 0: nothing */
     struct sb_backend_caller caller; /* texts owned */
 };
 

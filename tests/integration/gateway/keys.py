@@ -121,6 +121,9 @@ def initialize(headers):
 mine = initialize(two)
 assert rpc("ping", one, session=mine).status == 404, "sessions are of the key that began them"
 assert "sandboxes" in rpc("tools/call", two, {"name": "sandbox_list", "arguments": {}}, mine).json()["result"]["structuredContent"]
+for wrong, said in ((one, "was revoked"), ({"X-API-Key": "aisbx_nothing"}, "not the form")):
+    error = rpc("tools/call", wrong, {"name": "sandbox_list", "arguments": {}}, initialize(wrong)).json()["error"]
+    assert error["code"] == -31001 and said in error["message"], error
 for n in range(1100):
     initialize({"X-API-Key": f"nobody's {n}"})
 assert rpc("ping", two, session=mine).status == 200, "a session was ended by those who have no key"
