@@ -25,6 +25,7 @@
 #include "service/worker/trail/detail.h"
 #include "service/worker/trail/trail.h"
 #include "service/worker/worker.h"
+#include "trail/action.h"
 
 #define SANDBOX_SERVICE "aisbx.v1.SandboxService"
 
@@ -500,8 +501,12 @@ int sb_gate_install(struct sb_worker *worker, struct sb_err *err)
     static const struct sb_rpc_gate gate = {.enter = enter, .leave = leave};
     const struct sb_rpc_method *method = NULL;
     for (size_t i = 0; (method = sb_rpc_server_method(worker->server, i)) != NULL; i++) {
-        if (sb_act_find(method->path) == NULL) {
+        const struct sb_act *act = sb_act_find(method->path);
+        if (act == NULL) {
             return sb_err_set(err, SB_INTERNAL, "%s has no row in the table of acts", method->path);
+        }
+        if (act->action != NULL && !sb_trail_action_is_known(sb_str_from(act->action))) {
+            return sb_err_set(err, SB_INTERNAL, "%s is not in the list of actions", act->action);
         }
     }
     sb_rpc_server_set_gate(worker->server, &gate, worker);
