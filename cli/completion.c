@@ -8,7 +8,9 @@
 #include "cli/verb.h"
 
 /* Offered without asking a worker: completion must not start one. */
-#define PROFILES  "python-dev node-dev go-dev rust-dev java-dev strict minimal"
+#define BUILT_IN  "python-dev node-dev go-dev rust-dev java-dev strict minimal"
+#define NAMES     "aisbx profile list --quiet 2>/dev/null || echo " BUILT_IN
+#define PROFILES  "$(" NAMES ")"
 #define SANDBOXES "$(aisbx list --quiet 2>/dev/null)"
 #define EXECS     "$(aisbx ps --quiet 2>/dev/null)"
 #define SNAPSHOTS "$(aisbx snapshots --quiet 2>/dev/null)"
@@ -452,7 +454,7 @@ static void fish_option(struct sb_out *out,
         sb_out_put(out, " -x -a '(__fish_complete_directories)'");
         break;
     case SB_OFFER_PROFILE:
-        sb_out_put(out, " -x -a '" PROFILES "'");
+        sb_out_put(out, " -x -a '(" NAMES ")'");
         break;
     case SB_OFFER_CHOICES:
         sb_out_put(out, " -x -a '");
@@ -478,7 +480,7 @@ static const char *fish_operand(enum sb_verb_offer offer)
             "(aisbx list --quiet 2>/dev/null; aisbx snapshots --quiet 2>/dev/null)",
         [SB_VERB_OFFERS_FILES] = "(__fish_complete_path)",
         [SB_VERB_OFFERS_PLACES] = "(__aisbx_places)",
-        [SB_VERB_OFFERS_PROFILES] = PROFILES,
+        [SB_VERB_OFFERS_PROFILES] = "(" NAMES ")",
         [SB_VERB_OFFERS_SHELLS] = "bash zsh fish",
         [SB_VERB_OFFERS_MCP_HOSTS] = "claude claude-code cursor vscode",
         [SB_VERB_OFFERS_VERBS] = "",

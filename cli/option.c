@@ -221,6 +221,11 @@ static const struct sb_option ps_rows[] = {
      SB_OFFER_NOTHING, NULL},
 };
 
+static const struct sb_option profile_list_rows[] = {
+    {'q', "quiet", SB_OPTION_FLAG, AT(quiet), NULL, "Only the names, one a line", 0, 0,
+     SB_OFFER_NOTHING, NULL},
+};
+
 static const struct sb_option attach_rows[] = {
     {0, "from", SB_OPTION_BYTES, AT(from_bytes), "OFFSET",
      "First byte of standard output, and of a terminal; default: 0", 0, UINT64_MAX >> 1,
@@ -466,6 +471,7 @@ const struct sb_option_group sb_option_update = GROUP("Options of the change", u
 const struct sb_option_group sb_option_program = GROUP("Options of the program", program_rows);
 const struct sb_option_group sb_option_alone = GROUP("Limits of the program alone", alone_rows);
 const struct sb_option_group sb_option_ps = GROUP("Options", ps_rows);
+const struct sb_option_group sb_option_profile_list = GROUP("Options", profile_list_rows);
 const struct sb_option_group sb_option_attach = GROUP("Options", attach_rows);
 const struct sb_option_group sb_option_kill = GROUP("Options", kill_rows);
 const struct sb_option_group sb_option_batch = GROUP("Options of the cases", batch_rows);

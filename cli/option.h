@@ -55,6 +55,7 @@ extern const struct sb_option_group sb_option_alone;   /* run, exec: limits of t
 extern const struct sb_option_group sb_option_batch;
 extern const struct sb_option_group sb_option_list;
 extern const struct sb_option_group sb_option_ps;
+extern const struct sb_option_group sb_option_profile_list;
 extern const struct sb_option_group sb_option_attach;
 extern const struct sb_option_group sb_option_kill;
 extern const struct sb_option_group sb_option_cp;

@@ -72,6 +72,12 @@ static void print_profiles(const struct sb_args *args,
         sb_out_put(out, "\n");
         return;
     }
+    if (args->quiet) {
+        for (size_t i = 0; i < reply->n_profiles; i++) {
+            sb_out_printf(out, "%s\n", reply->profiles[i]->name);
+        }
+        return;
+    }
     struct sb_table table;
     sb_table_init(&table, titles, sizeof titles / sizeof titles[0]);
     for (size_t i = 0; i < reply->n_profiles; i++) {

@@ -70,7 +70,8 @@ const struct sb_verb sb_verb_rows_setup[] = {
     {
         .name = "profile list",
         .summary = "List the profiles",
-        .usage = "",
+        .usage = "[OPTIONS]",
+        .groups = {&sb_option_profile_list},
         .examples = profile_list_examples,
         .run = sb_verb_profile_list,
     },

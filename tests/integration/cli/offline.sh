@@ -89,7 +89,16 @@ words=$(bash -c '
     complete_words aisbx run --profile =
     complete_words aisbx --json --address unix : /x run --prof
     complete_words aisbx -A unix:/x profile v
-    aisbx() { [[ $1 != ps ]] || echo ex_one; [[ $1 != list ]] || echo sb_one; [[ $1 != snapshots ]] || echo sn_one; }
+    aisbx() {
+        case $* in
+        "ps --quiet") echo ex_one ;;
+        "list --quiet") echo sb_one ;;
+        "snapshots --quiet") echo sn_one ;;
+        "profile list --quiet") echo mine yours ;;
+        esac
+    }
+    complete_words aisbx run --profile m
+    complete_words aisbx profile show m
     for verb in kill logs rollback exec; do complete_words aisbx $verb ""; done
 ' - "$dir/completion.bash")
 check "bash completion" 'profile
@@ -102,6 +111,8 @@ strict
 python-dev node-dev go-dev rust-dev java-dev strict minimal
 --profile
 validate
+mine
+mine
 ex_one
 ex_one sb_one
 sb_one sn_one
