@@ -30,6 +30,16 @@ static inline bool sb_list_is_empty(const struct sb_list *head)
     return head->next == head;
 }
 
+/** Walks the list. */
+static inline size_t sb_list_count(const struct sb_list *head)
+{
+    size_t n = 0;
+    for (const struct sb_list *node = head->next; node != head; node = node->next) {
+        n++;
+    }
+    return n;
+}
+
 static inline bool sb_list_is_linked(const struct sb_list *node)
 {
     return node->next != NULL;

@@ -31,6 +31,15 @@ int sb_num_millis(
 int sb_num_cpu(
     struct sb_str text, uint64_t min, uint64_t max, uint64_t *ret_value, struct sb_err *err);
 
+/** Value of a hexadecimal digit in either case, -1 for any other character. */
+static inline int sb_num_hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 /* Formatters: write NUL-terminated text and return out. What they write parses back to the same
  * value, except for sb_num_format_bytes_short. */
 

@@ -194,21 +194,13 @@ static int read_endpoint(const char *url, struct sb_trace_settings *settings, st
 
 /* ---- lists: "key=value,key=value", values with %XX ---- */
 
-static int digit_of(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static char *decode(struct sb_str text)
 {
     char *out = sb_str_dup(text);
     size_t n = 0;
     for (size_t i = 0; out != NULL && i < text.len; i++) {
-        int high = text.ptr[i] == '%' && i + 2 < text.len ? digit_of(text.ptr[i + 1]) : -1;
-        int low = high < 0 ? -1 : digit_of(text.ptr[i + 2]);
+        int high = text.ptr[i] == '%' && i + 2 < text.len ? sb_num_hex_digit(text.ptr[i + 1]) : -1;
+        int low = high < 0 ? -1 : sb_num_hex_digit(text.ptr[i + 2]);
         char c = (char)(low < 0 ? text.ptr[i] : (char)(high << 4 | low));
         i += low < 0 ? 0 : 2;
         if (c < ' ' || c > '~') { /* what is no header is no attribute either */

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/mutate.h"
+#include "base/num.h"
 
 enum { SIZE_DIGITS = 12 }; /* of a chunk: up to 256 TiB */
 
@@ -19,25 +20,14 @@ void sb_http_body_start(struct sb_http_body_reader *reader, const struct sb_http
     }
 }
 
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* "hex digits CR LF", and nothing else. */
 static ptrdiff_t
 take_size(struct sb_http_body_reader *reader, struct sb_str bytes, struct sb_err *err)
 {
     uint64_t size = 0;
     size_t n = 0;
-    while (n < bytes.len && n <= SIZE_DIGITS && digit_of(bytes.ptr[n]) >= 0) {
-        size = size << 4 | (uint64_t)digit_of(bytes.ptr[n]);
+    while (n < bytes.len && n <= SIZE_DIGITS && sb_num_hex_digit(bytes.ptr[n]) >= 0) {
+        size = size << 4 | (uint64_t)sb_num_hex_digit(bytes.ptr[n]);
         n++;
     }
     bool is_bad = n > SIZE_DIGITS || (n == 0 && bytes.len > 0) ||

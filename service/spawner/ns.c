@@ -84,14 +84,6 @@ pid_t sb_ns_clone(
     return (pid_t)pid;
 }
 
-int sb_ns_open(pid_t pid, const char *name, struct sb_err *err)
-{
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d/ns/%s", pid, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? sb_err_sys(err, errno, "open namespace %s", name) : fd;
-}
-
 int sb_ns_cgroup(struct sb_child *child, struct sb_err *err)
 {
     (void)child;

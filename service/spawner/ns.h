@@ -31,10 +31,6 @@ sb_ns_clone_args(uint64_t namespaces, int cgroup_fd, pid_t *ret_pid, int *ret_pi
 /** -1, with the error that the errno of such a clone is. */
 int sb_ns_clone_error(int sys, uint64_t namespaces, bool is_root, struct sb_err *err);
 
-/** A descriptor of a namespace of a child that has not changed its ids yet. @name  "mnt".
- *  Errors: by errno. */
-int sb_ns_open(pid_t pid, const char *name, struct sb_err *err);
-
 /* Steps of the child. */
 
 /** A cgroup namespace whose root is the group the sandbox is in by then: a clone into one would

@@ -90,6 +90,22 @@ int sb_api_find_sandbox(const struct sb_worker *worker,
     return 0;
 }
 
+struct sb_sandbox *
+sb_api_call_sandbox(struct sb_rpc_call *call, struct sb_worker *worker, const char *id)
+{
+    struct sb_err err;
+    struct sb_caller caller;
+    struct sb_sandbox *sandbox = NULL;
+    if (!sb_api_identify(call, worker, &caller)) {
+        return NULL;
+    }
+    if (sb_api_find_sandbox(worker, &caller, id, &sandbox, &err) < 0) {
+        sb_rpc_call_fail(call, &err);
+        return NULL;
+    }
+    return sandbox;
+}
+
 int sb_api_find_snapshot(const struct sb_worker *worker,
                          const struct sb_caller *caller,
                          const char *id,

@@ -47,6 +47,9 @@ int sb_api_find_sandbox(const struct sb_worker *worker,
                         const char *id,
                         struct sb_sandbox **ret_sandbox,
                         struct sb_err *err);
+/** The same of who makes the call. NULL: the call has failed. */
+struct sb_sandbox *
+sb_api_call_sandbox(struct sb_rpc_call *call, struct sb_worker *worker, const char *id);
 /** The snapshot with that id, in whatever state; as sb_api_find_sandbox. */
 int sb_api_find_snapshot(const struct sb_worker *worker,
                          const struct sb_caller *caller,

@@ -184,22 +184,6 @@ sb_api_file_info(const struct sb_file_info *info, struct sb_str path, struct sb_
     return msg;
 }
 
-struct sb_sandbox *
-sb_api_file_sandbox(struct sb_rpc_call *call, struct sb_worker *worker, const char *id)
-{
-    struct sb_err err;
-    struct sb_caller caller;
-    struct sb_sandbox *sandbox = NULL;
-    if (!sb_api_identify(call, worker, &caller)) {
-        return NULL;
-    }
-    if (sb_api_find_sandbox(worker, &caller, id, &sandbox, &err) < 0) {
-        sb_rpc_call_fail(call, &err);
-        return NULL;
-    }
-    return sandbox;
-}
-
 /* ---- calls with one answer ---- */
 
 struct unary {
@@ -298,7 +282,7 @@ static void begin(struct sb_rpc_call *call, struct sb_worker *worker, const stru
 {
     struct sb_err err;
     struct sb_fileop_options options = {.events = &events};
-    options.sandbox = sb_api_file_sandbox(call, worker, wish->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, worker, wish->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }

@@ -34,10 +34,6 @@ Aisbx__V1__FilePath *sb_api_file_path_new(struct sb_str path);
 /** "/dir" and "a/b" as one path, "/dir" and "" as "/dir". @out  2 * SB_FILE_MAX_PATH bytes. */
 struct sb_str sb_api_file_join(struct sb_str directory, struct sb_str below, char *out);
 
-/** Who calls may know the sandbox. Otherwise the call is failed and NULL returned. */
-struct sb_sandbox *
-sb_api_file_sandbox(struct sb_rpc_call *call, struct sb_worker *worker, const char *id);
-
 void sb_api_file_list(struct sb_rpc_call *call, const Aisbx__V1__ListFilesRequest *req, void *svc);
 void sb_api_file_list_done(struct sb_rpc_call *call, bool cancelled, void *svc);
 

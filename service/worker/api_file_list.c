@@ -211,7 +211,7 @@ void sb_api_file_list(struct sb_rpc_call *call, const Aisbx__V1__ListFilesReques
 {
     struct sb_err err;
     struct sb_fileop_options options = {.events = &events};
-    options.sandbox = sb_api_file_sandbox(call, svc, req->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }

@@ -114,7 +114,7 @@ void sb_api_file_read(struct sb_rpc_call *call, const Aisbx__V1__ReadFileRequest
 {
     struct sb_err err;
     struct sb_fileop_options options = {.events = &read_events};
-    options.sandbox = sb_api_file_sandbox(call, svc, req->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }
@@ -190,7 +190,7 @@ static void begin_write(struct sb_rpc_call *call,
 {
     struct sb_err err;
     struct sb_fileop_options options = {.events = &write_events};
-    options.sandbox = sb_api_file_sandbox(call, worker, header->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, worker, header->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }

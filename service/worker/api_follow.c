@@ -183,21 +183,12 @@ static void on_changed(struct sb_exec_observer *observer, struct sb_exec *exec)
     }
 }
 
-static size_t count(const struct sb_list *list)
-{
-    size_t n = 0;
-    for (const struct sb_list *node = list->next; node != list; node = node->next) {
-        n++;
-    }
-    return n;
-}
-
 struct sb_follow *sb_follow_start(struct sb_rpc_call *call,
                                   struct sb_exec *exec,
                                   const struct sb_follow_options *options)
 {
     struct sb_err err;
-    if (count(&exec->observers) >= SB_MAX_FOLLOWERS) {
+    if (sb_list_count(&exec->observers) >= SB_MAX_FOLLOWERS) {
         (void)sb_err_set(&err, SB_EXHAUSTED, "exec %s is followed by %d calls already", exec->id,
                          SB_MAX_FOLLOWERS);
         sb_rpc_call_fail(call, &err);

@@ -91,22 +91,13 @@ void sb_watch_denial(struct sb_worker *worker,
     tell(worker, SB_WATCH_VIOLATION, sandbox, NULL, denial);
 }
 
-static size_t count(const struct sb_list *list)
-{
-    size_t n = 0;
-    for (const struct sb_list *node = list->next; node != list; node = node->next) {
-        n++;
-    }
-    return n;
-}
-
 static int check(const struct sb_worker *worker,
                  const struct sb_caller *caller,
                  const Aisbx__V1__WatchSandboxesRequest *req,
                  struct sb_err *err)
 {
     struct sb_sandbox *sandbox = NULL;
-    if (count(&worker->watches) >= SB_MAX_WATCHERS) {
+    if (sb_list_count(&worker->watches) >= SB_MAX_WATCHERS) {
         return sb_err_set(err, SB_EXHAUSTED, "%d calls watch already", SB_MAX_WATCHERS);
     }
     return req->sandbox_id[0] == '\0'

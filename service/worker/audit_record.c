@@ -78,20 +78,12 @@ static bool skip_head(struct sb_str *text)
     return true;
 }
 
-static int digit_of(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static bool read_domain(const struct value *value, uint64_t *ret_domain)
 {
     uint64_t domain = 0;
     bool is_fine = value->text.len > 0 && value->text.len <= 16 && !value->is_quoted;
     for (size_t i = 0; is_fine && i < value->text.len; i++) {
-        int digit = digit_of(value->text.ptr[i]);
+        int digit = sb_num_hex_digit(value->text.ptr[i]);
         is_fine = digit >= 0;
         domain = domain << 4 | (unsigned)digit;
     }
@@ -133,8 +125,8 @@ static bool read_path(const struct value *value, char *ret_path)
         return false;
     }
     for (; !value->is_quoted && n < text.len / 2 && n < sizeof raw; n++) {
-        int high = digit_of(text.ptr[2 * n]);
-        int low = digit_of(text.ptr[2 * n + 1]);
+        int high = sb_num_hex_digit(text.ptr[2 * n]);
+        int low = sb_num_hex_digit(text.ptr[2 * n + 1]);
         if (high < 0 || low < 0) {
             return false;
         }

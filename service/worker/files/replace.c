@@ -84,7 +84,7 @@ void sb_api_file_replace(struct sb_rpc_call *call,
 {
     struct sb_err err;
     struct sb_fileop_options options = {.events = &events};
-    options.sandbox = sb_api_file_sandbox(call, svc, req->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/regex.h"
 #include "proto/rpc/rpc.h"
+#include "service/worker/api.h"
 #include "service/worker/api_file.h"
 #include "service/worker/fileframe.h"
 #include "service/worker/files/stream.h"
@@ -84,7 +85,7 @@ void sb_api_file_search(struct sb_rpc_call *call,
 {
     struct sb_err err;
     struct sb_fileop_options options = {.events = &events};
-    options.sandbox = sb_api_file_sandbox(call, svc, req->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }

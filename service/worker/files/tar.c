@@ -37,7 +37,7 @@ void sb_api_file_export(struct sb_rpc_call *call, const Aisbx__V1__ExportTarRequ
     struct sb_err err;
     struct sb_fileop_options options = {.events = &export_events,
                                         .request = {.op = SB_FILE_EXPORT}};
-    options.sandbox = sb_api_file_sandbox(call, svc, req->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }
@@ -149,7 +149,7 @@ static void begin_import(struct sb_rpc_call *call,
 {
     struct sb_err err;
     struct sb_fileop_options options = {.events = &import_events};
-    options.sandbox = sb_api_file_sandbox(call, worker, header->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, worker, header->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }

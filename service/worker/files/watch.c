@@ -1,6 +1,7 @@
 /* WatchFiles. */
 #include "base/err.h"
 #include "proto/rpc/rpc.h"
+#include "service/worker/api.h"
 #include "service/worker/api_file.h"
 #include "service/worker/fileframe.h"
 #include "service/worker/files/stream.h"
@@ -45,7 +46,7 @@ void sb_api_file_watch(struct sb_rpc_call *call, const Aisbx__V1__WatchFilesRequ
 {
     struct sb_err err;
     struct sb_fileop_options options = {.events = &events};
-    options.sandbox = sb_api_file_sandbox(call, svc, req->sandbox_id);
+    options.sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     if (options.sandbox == NULL) {
         return;
     }

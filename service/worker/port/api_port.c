@@ -19,23 +19,6 @@
 #include "service/worker/sandbox.h"
 #include "service/worker/worker.h"
 
-/** Who calls may know the sandbox. Otherwise the call is failed and NULL returned. */
-static struct sb_sandbox *
-sandbox_of(struct sb_rpc_call *call, struct sb_worker *worker, const char *id)
-{
-    struct sb_err err;
-    struct sb_caller caller;
-    struct sb_sandbox *sandbox = NULL;
-    if (!sb_api_identify(call, worker, &caller)) {
-        return NULL;
-    }
-    if (sb_api_find_sandbox(worker, &caller, id, &sandbox, &err) < 0) {
-        sb_rpc_call_fail(call, &err);
-        return NULL;
-    }
-    return sandbox;
-}
-
 static Aisbx__V1__Port *message_of(const struct sb_port *port)
 {
     char path[128];
@@ -75,7 +58,7 @@ static void expose(struct sb_rpc_call *call, const Aisbx__V1__ExposePortRequest 
 {
     struct sb_err err = {.code = SB_OK};
     struct sb_port *port = NULL;
-    struct sb_sandbox *sandbox = sandbox_of(call, svc, req->sandbox_id);
+    struct sb_sandbox *sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     Aisbx__V1__ExposePortResponse *msg = NULL;
     if (sandbox == NULL) {
         return;
@@ -137,7 +120,7 @@ static int fill_page(const struct sb_worker *worker,
 static void list(struct sb_rpc_call *call, const Aisbx__V1__ListPortsRequest *req, void *svc)
 {
     struct sb_err err = {.code = SB_OK};
-    const struct sb_sandbox *sandbox = sandbox_of(call, svc, req->sandbox_id);
+    const struct sb_sandbox *sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     if (sandbox == NULL) {
         return;
     }
@@ -152,7 +135,7 @@ static void unexpose(struct sb_rpc_call *call, const Aisbx__V1__UnexposePortRequ
 {
     struct sb_err err = {.code = SB_OK};
     struct sb_port *port = NULL;
-    struct sb_sandbox *sandbox = sandbox_of(call, svc, req->sandbox_id);
+    struct sb_sandbox *sandbox = sb_api_call_sandbox(call, svc, req->sandbox_id);
     Aisbx__V1__UnexposePortResponse *msg = NULL;
     if (sandbox == NULL) {
         return;
@@ -241,7 +224,7 @@ begin(struct sb_rpc_call *call, struct sb_worker *worker, const Aisbx__V1__Forwa
         sb_rpc_call_fail(call, &err);
         return;
     }
-    const struct sb_sandbox *sandbox = sandbox_of(call, worker, open->sandbox_id);
+    const struct sb_sandbox *sandbox = sb_api_call_sandbox(call, worker, open->sandbox_id);
     if (sandbox == NULL) {
         return;
     }

@@ -273,7 +273,7 @@ void sb_api_diff_start(struct sb_rpc_call *call, const Aisbx__V1__DiffFilesReque
     struct sb_worker *worker = svc;
     struct sb_err err;
     Spawn__V1__ReadChanges of;
-    struct sb_sandbox *sandbox = sb_api_file_sandbox(call, worker, req->sandbox_id);
+    struct sb_sandbox *sandbox = sb_api_call_sandbox(call, worker, req->sandbox_id);
     if (sandbox == NULL) {
         return;
     }

@@ -29,11 +29,13 @@ static void order_is_append_and_prepend(void **state)
     struct item items[] = {{.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
     sb_list_init(&head);
     assert_true(sb_list_is_empty(&head));
+    assert_int_equal(sb_list_count(&head), 0);
     sb_list_append(&head, &items[1].node);
     sb_list_append(&head, &items[3].node);
     sb_list_prepend(&head, &items[0].node);
     sb_list_insert_before(&items[3].node, &items[2].node);
     assert_int_equal(digits(&head), 1234);
+    assert_int_equal(sb_list_count(&head), 4);
     assert_false(sb_list_is_empty(&head));
 }
 

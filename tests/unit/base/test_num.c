@@ -1,7 +1,9 @@
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -173,6 +175,16 @@ static void formats_are_what_people_write(void **state)
     assert_string_equal(sb_num_format_cpu(text, 0), "0");
 }
 
+static void hex_digits(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        const char text[2] = {(char)c, '\0'};
+        int want = isxdigit(c) ? (int)strtol(text, NULL, 16) : -1;
+        assert_int_equal(sb_num_hex_digit((char)c), want);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -184,6 +196,7 @@ int main(void)
         cmocka_unit_test(limits_are_inclusive_and_named_in_the_unit),
         cmocka_unit_test(formatted_text_parses_back),
         cmocka_unit_test(formats_are_what_people_write),
+        cmocka_unit_test(hex_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
