@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "service/spawner/dirent.h"
 
 enum { NAMES_SIZE = 4 << 10 };
 
@@ -24,16 +25,7 @@ static const char *const shown[] = {
     "sysvipc", "tty",    "uptime",  "version", "vmstat",
 };
 
-/* As the kernel gives it. */
-struct entry {
-    uint64_t ino;
-    int64_t off;
-    uint16_t len;
-    uint8_t type;
-    char name[];
-};
-
-static bool is_shown(const struct entry *entry)
+static bool is_shown(const struct sb_dirent *entry)
 {
     if (entry->type == DT_LNK || entry->name[0] == '.' ||
         isdigit((unsigned char)entry->name[0]) != 0) {
@@ -49,7 +41,7 @@ static bool is_shown(const struct entry *entry)
 
 int sb_proc_each_hidden(const char *proc, sb_proc_look *look, void *arg, struct sb_err *err)
 {
-    _Alignas(struct entry) char names[NAMES_SIZE];
+    _Alignas(struct sb_dirent) char names[NAMES_SIZE];
     SB_CLEANUP(sb_closep) int dir = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) {
         return sb_err_sys(err, errno, "open %s", proc);
@@ -60,7 +52,7 @@ int sb_proc_each_hidden(const char *proc, sb_proc_look *look, void *arg, struct 
             return len < 0 ? sb_err_sys(err, errno, "list %s", proc) : 0;
         }
         for (long at = 0; at < len;) {
-            const struct entry *entry = (const void *)(names + at);
+            const struct sb_dirent *entry = (const void *)(names + at);
             at += entry->len;
             if (!is_shown(entry) && look(arg, entry->name, entry->type == DT_DIR, err) < 0) {
                 return -1;

@@ -34,6 +34,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "service/shared/changeproto.h"
+#include "service/spawner/dirent.h"
 #include "service/spawner/host.h"
 #include "service/spawner/layers/between.h"
 #include "service/spawner/layers/copy.h"
@@ -241,28 +242,19 @@ find_removed(struct job *job, const struct pair *pair, const char *name, struct 
                           err);
 }
 
-/* As the kernel gives it. */
-struct entry {
-    uint64_t ino;
-    int64_t off;
-    uint16_t len;
-    uint8_t type;
-    char name[];
-};
-
 typedef int look_fn(struct job *job, const struct pair *pair, const char *name, struct sb_err *err);
 
 static int
 each(struct job *job, int dir, const struct pair *pair, look_fn *look, struct sb_err *err)
 {
-    _Alignas(struct entry) char names[NAMES_SIZE];
+    _Alignas(struct sb_dirent) char names[NAMES_SIZE];
     for (;;) {
         long len = syscall(SYS_getdents64, dir, names, sizeof names);
         if (len <= 0) {
             return len < 0 ? sb_err_sys(err, errno, "read a directory") : 0;
         }
         for (long at = 0; at < len;) {
-            const struct entry *entry = (const void *)(names + at);
+            const struct sb_dirent *entry = (const void *)(names + at);
             at += entry->len;
             bool is_dot = strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0;
             if (!is_dot && look(job, pair, entry->name, err) < 0) {

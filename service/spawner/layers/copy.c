@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "service/spawner/dirent.h"
 #include "service/spawner/layers/between.h"
 
 enum {
@@ -279,15 +280,6 @@ static int copy_entry(
                                : copy_node(copy, to, name, &st, err);
 }
 
-/* As the kernel gives it. */
-struct entry {
-    uint64_t ino;
-    int64_t off;
-    uint16_t len;
-    uint8_t type;
-    char name[];
-};
-
 static bool is_dot(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
@@ -296,7 +288,7 @@ static bool is_dot(const char *name)
 static int copy_dir(struct sb_copy *copy, int from, int to, unsigned depth, struct sb_err *err)
 {
     struct stat st;
-    _Alignas(struct entry) char names[NAMES_SIZE];
+    _Alignas(struct sb_dirent) char names[NAMES_SIZE];
     for (;;) {
         long len = syscall(SYS_getdents64, from, names, sizeof names);
         if (len <= 0) {
@@ -306,7 +298,7 @@ static int copy_dir(struct sb_copy *copy, int from, int to, unsigned depth, stru
             break;
         }
         for (long at = 0; at < len;) {
-            const struct entry *entry = (const void *)(names + at);
+            const struct sb_dirent *entry = (const void *)(names + at);
             at += entry->len;
             if (!is_dot(entry->name) && copy_entry(copy, from, to, entry->name, depth, err) < 0) {
                 return -1;

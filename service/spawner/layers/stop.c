@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "service/spawner/dirent.h"
 
 enum { TRIES = 100, WAIT_NS = 2000000, NAMES_SIZE = 4096, STAT_SIZE = 512 };
 
@@ -42,14 +43,6 @@ static bool look(int proc, const char *pid, struct process *ret_process)
     return true;
 }
 
-struct entry {
-    uint64_t ino;
-    int64_t off;
-    uint16_t len;
-    uint8_t type;
-    char name[];
-};
-
 /* Signals one; returns true when it has to be looked at again. */
 static bool signal_one(int proc, const char *name, int signal_number)
 {
@@ -70,7 +63,7 @@ static bool signal_one(int proc, const char *name, int signal_number)
 /* True when nothing was left to do. */
 static bool signal_round(int signal_number)
 {
-    _Alignas(struct entry) char names[NAMES_SIZE];
+    _Alignas(struct sb_dirent) char names[NAMES_SIZE];
     bool is_done = true;
     SB_CLEANUP(sb_closep) int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (;;) {
@@ -79,7 +72,7 @@ static bool signal_round(int signal_number)
             return is_done;
         }
         for (long at = 0; at < len;) {
-            const struct entry *entry = (const void *)(names + at);
+            const struct sb_dirent *entry = (const void *)(names + at);
             at += entry->len;
             is_done = !signal_one(proc, entry->name, signal_number) && is_done;
         }
